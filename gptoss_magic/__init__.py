@@ -1,0 +1,37 @@
+"""gptoss_magic: a Jupyter workbench for gpt-oss. `%load_ext gptoss_magic`, then `%%gptoss`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gptoss_magic.api import generate, load, unload
+    from gptoss_magic.extension import load_ipython_extension, unload_ipython_extension
+    from gptoss_magic.records import Answer, Message, ToolCall, ToolSpec, Usage
+
+__version__ = "0.1.0"
+__all__ = [
+    "Answer",
+    "Message",
+    "ToolCall",
+    "ToolSpec",
+    "Usage",
+    "generate",
+    "load",
+    "load_ipython_extension",
+    "unload",
+    "unload_ipython_extension",
+]
+_ROOMS = {"generate": "api", "load": "api", "unload": "api"}
+_ROOMS |= dict.fromkeys(("load_ipython_extension", "unload_ipython_extension"), "extension")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_ROOMS.get(name, 'records')}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

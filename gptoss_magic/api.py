@@ -1,0 +1,116 @@
+"""The same as the magics, for scripts: `load`, `generate`, `unload`."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.session import current
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gptoss_magic.records import Answer, ChannelDelta, ToolSpec
+
+PROVENANCE_KEY = "gptoss_magic"
+
+
+def load(model: str | None = None, *, replace: bool = False, **options: Any) -> str:
+    """Load a model once for this process and say in one line what was done.
+
+    `options`: device, context, revision, offline (see `LoadSettings`).
+    """
+    from gptoss_magic.model.load import LoadSettings, choose_model
+
+    session = current()
+    if model is None and session.resident is not None:
+        return f"{session.resident.identity['model']} is loaded"
+    progress = options.pop("progress", lambda done, total, note: None)
+    name, why = (model, "as asked") if model else choose_model()
+    fresh = session.load(LoadSettings(model=name, **options), progress, replace=replace)
+    return f"{name} loaded ({why})" if fresh else f"{name} is loaded already"
+
+
+def unload() -> None:
+    """Free the model of this process."""
+    current().unload()
+
+
+def generate(
+    prompt: str,
+    *,
+    system: str | None = None,
+    tools: Sequence[ToolSpec] = (),
+    effort: str = "medium",
+    date: str | None = None,
+    conversation: str | None = None,
+    new: bool = False,
+    on_delta: Callable[[ChannelDelta], None] = lambda delta: None,
+    **sampling: Any,
+) -> Answer:
+    """Answer `prompt` with the resident model (loaded first where none is).
+
+    `system` is the developer message's instructions. Without `conversation` nothing is
+    remembered. `sampling`: fields of `SamplingSettings`; without a seed one is drawn and recorded.
+    Raises ContextOverflow, InputError, NotLoaded.
+    """
+    from gptoss_magic.generation import run_turn
+
+    session = current()
+    if session.resident is None:
+        load()
+    resident, engine = session.require()
+    settings = sampling_settings(greedy=resident.greedy, **sampling)
+    kept = [] if new or conversation is None else session.conversations.get(conversation, [])
+    opening = _opening(system, tools, effort, date or _today())
+    asked = [*kept, _user(prompt)]
+    provenance = {**resident.identity, "adapters": [], "versions": versions(), "effort": effort}
+    answer = run_turn(
+        engine, [*opening, *asked], settings, on_delta=on_delta, provenance=provenance
+    )
+    session.last = answer
+    if conversation is not None:
+        session.conversations[conversation] = [*asked, *_kept(answer)]
+    return answer
+
+
+def sampling_settings(*, greedy: bool, **given: Any) -> Any:
+    """SamplingSettings of what was given; temperature as the checkpoint asks, a drawn seed."""
+    from gptoss_magic.generation import SamplingSettings
+
+    given = {key: value for key, value in given.items() if value is not None}
+    given.setdefault("temperature", 0.0 if greedy else 1.0)
+    given.setdefault("seed", secrets.randbelow(2**31))
+    return SamplingSettings(**given)
+
+
+def _opening(system: str | None, tools: Sequence[ToolSpec], effort: str, date: str) -> list[Any]:
+    from gptoss_magic.harmony import SystemSettings, developer_message, system_message
+
+    settings = SystemSettings(effort=effort, current_date=date, has_tools=bool(tools))
+    opening = [system_message(settings)]
+    if system or tools:
+        opening.append(developer_message(system or "", tools))
+    return opening
+
+
+def _user(prompt: str) -> Any:
+    from gptoss_magic.records import Message
+
+    return Message("user", prompt)
+
+
+def _kept(answer: Answer) -> list[Any]:
+    """The messages that the next turn sees: those that have text."""
+    return [message for message in answer.messages if message.content]
+
+
+def _today() -> str:
+    return datetime.now(UTC).astimezone().date().isoformat()
+
+
+def versions() -> dict[str, str]:
+    """Versions of what shapes an answer."""
+    return {name: version(name) for name in ("gptoss_magic", "torch", "transformers")}

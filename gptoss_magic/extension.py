@@ -1,0 +1,27 @@
+"""Composition root: registers the magics and completion in one shell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """`%load_ext gptoss_magic`: loads no model and no heavy package."""
+    from gptoss_magic.magics.complete import gptoss_matcher
+    from gptoss_magic.magics.gptoss import GptOssMagics
+
+    shell.register_magics(GptOssMagics(shell=shell))
+    matchers = shell.Completer.custom_matchers
+    if gptoss_matcher not in matchers:
+        matchers.append(gptoss_matcher)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Take the magics away; a loaded model stays until `%gptoss unload` or the kernel's end."""
+    from gptoss_magic.magics.complete import gptoss_matcher
+
+    for kind in ("line", "cell"):
+        shell.magics_manager.magics[kind].pop("gptoss", None)
+    shell.Completer.custom_matchers[:] = [
+        matcher for matcher in shell.Completer.custom_matchers if matcher is not gptoss_matcher
+    ]

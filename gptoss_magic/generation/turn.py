@@ -1,0 +1,92 @@
+"""One turn: messages in, deltas while it runs, an `Answer` out. Survives an interrupt."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.harmony import HarmonyParser, prune, render
+from gptoss_magic.records import Answer, ChannelDelta, Message, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gptoss_magic.generation.engine import Engine
+    from gptoss_magic.generation.sampling import SamplingSettings
+
+
+def run_turn(
+    engine: Engine,
+    messages: Sequence[Message],
+    settings: SamplingSettings,
+    *,
+    on_delta: Callable[[ChannelDelta], None] = lambda delta: None,
+    provenance: dict[str, Any] | None = None,
+) -> Answer:
+    """Render `messages`, generate, parse. KeyboardInterrupt ends the answer as 'interrupt'.
+
+    `provenance` is completed by the prompt's token ids and the sampler's settings.
+    Raises ContextOverflow before the start.
+    """
+    prompt_T = render(prune(messages), engine.codec)
+    turn = _Turn(HarmonyParser(engine.codec), on_delta)
+    tokens = engine.stream(prompt_T, settings)
+    with suppress(KeyboardInterrupt):
+        for token in tokens:
+            turn.take(token.token_id)
+            turn.finish = token.finish or "interrupt"
+        turn.done = True
+    with suppress(KeyboardInterrupt):
+        turn.close(settings.stop if turn.finish == "stop" else ())
+    record = {**(provenance or {}), "prompt_tokens": prompt_T, "sampling": settings.record()}
+    return turn.answer(len(prompt_T), record)
+
+
+class _Turn:
+    """What one answer has gathered so far."""
+
+    def __init__(self, parser: HarmonyParser, on_delta: Callable[[ChannelDelta], None]) -> None:
+        self.parser, self.on_delta = parser, on_delta
+        self.finish, self.done = "interrupt", False
+        self.start, self.first, self.analysis_end = time.perf_counter(), 0.0, 0.0
+        self.num_analysis = 0
+        self.cut: tuple[str, ...] = ()
+
+    def take(self, token: int) -> None:
+        now = time.perf_counter() - self.start
+        self.first = self.first or now
+        deltas = self.parser.feed(token)
+        if any(delta.channel == "analysis" for delta in deltas):
+            self.num_analysis += 1
+            self.analysis_end = now
+        for delta in deltas:
+            self.on_delta(delta)
+
+    def close(self, stop: tuple[str, ...]) -> None:
+        self.cut = stop
+        for delta in self.parser.close():
+            self.on_delta(delta)
+
+    def answer(self, num_prompt: int, provenance: dict[str, Any]) -> Answer:
+        parser, total = self.parser, time.perf_counter() - self.start
+        tokens = tuple(parser.raw_tokens)
+        usage = Usage(
+            num_prompt, len(tokens), self.num_analysis, self.first, self.analysis_end, total
+        )
+        return Answer(
+            final=_before(parser.final, self.cut),
+            analysis=parser.analysis if parser.final else _before(parser.analysis, self.cut),
+            commentary=parser.commentary,
+            tool_calls=parser.tool_calls,
+            messages=parser.messages,
+            usage=usage,
+            finish=self.finish if self.done else "interrupt",
+            raw_tokens=tokens,
+            provenance=provenance,
+        )
+
+
+def _before(text: str, stop: tuple[str, ...]) -> str:
+    places = [at for at in map(text.find, stop) if at >= 0]
+    return text[: min(places)] if places else text

@@ -1,0 +1,41 @@
+"""Tab completion of `%gptoss` and `%%gptoss` in the kernel, for every front end."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
+
+from gptoss_magic.magics import options as opt
+
+CHOICES = {"-e": ["low", "medium", "high"], "--effort": ["low", "medium", "high"]}
+COMMANDS = ["load", "status", "unload", "traceback"]
+
+
+def candidates(line: str) -> list[str]:
+    """What may stand at the end of `line` (up to the cursor)."""
+    found = re.match(r"\s*(%%?gptoss)\s+(.*)$", line)
+    if not found:
+        return []
+    words = found[2].split(" ")
+    if found[1] == "%%gptoss":
+        pool = CHOICES.get(words[-2], []) if len(words) > 1 else []
+        pool = pool or opt.flags(opt.PROMPT)
+    elif len(words) == 1:
+        pool = COMMANDS
+    else:
+        pool = [*opt.flags(opt.LOAD), "built-in"] if words[0] == "load" else []
+    return [name for name in pool if name.startswith(words[-1])]
+
+
+@context_matcher()
+def gptoss_matcher(context: CompletionContext) -> Any:
+    """IPython's door to `candidates`; silences other matchers where it has an answer."""
+    line = context.full_text.split("\n")[context.cursor_line][: context.cursor_position]
+    names = candidates(line)
+    return {
+        "completions": [SimpleCompletion(text=name, type="magic") for name in names],
+        "matched_fragment": line.split(" ")[-1],
+        "suppress": bool(names),
+    }

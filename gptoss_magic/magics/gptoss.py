@@ -1,0 +1,101 @@
+"""`%gptoss` (load, status, unload, traceback) and `%%gptoss` (a prompt)."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
+from traitlets import Float, Int, Unicode
+
+from gptoss_magic.errors import InputError
+from gptoss_magic.magics import options as opt
+from gptoss_magic.session import current
+
+PROMPT = opt.parser("%%gptoss", opt.PROMPT, "Prompt the resident model with the cell's text.")
+LOAD = opt.parser("%gptoss load", opt.LOAD, "Load a model once for this kernel.")
+HELP = """\
+%gptoss load [MODEL]   load once: built-in, a directory, a hub name; no MODEL: chosen here
+%gptoss status         model, device, memory, context, conversations, last speed
+%gptoss unload         free the memory
+%gptoss traceback      the whole traceback of the last error
+%%gptoss [OPTIONS]     prompt it: the cell's body is the prompt; %%gptoss? lists the options
+"""
+
+
+@magics_class
+class GptOssMagics(Magics):
+    """Defaults of `%%gptoss`; set them by `%config GptOssMagics.NAME = VALUE`."""
+
+    temperature = Float(None, allow_none=True, help="None: as the checkpoint asks").tag(config=True)
+    top_p = Float(1.0).tag(config=True)
+    top_k = Int(0).tag(config=True)
+    max_tokens = Int(512).tag(config=True)
+    effort = Unicode("medium", help="low, medium or high").tag(config=True)
+    system = Unicode(None, allow_none=True, help="instructions for each prompt").tag(config=True)
+    date = Unicode(None, allow_none=True, help="pinned current date").tag(config=True)
+
+    @no_var_expand
+    @line_magic("gptoss")
+    def line(self, line: str) -> None:
+        command, _, rest = line.strip().partition(" ")
+        commands = {
+            "": lambda rest: print(HELP, end=""),
+            "load": self._load,
+            "status": self._status,
+            "unload": self._unload,
+            "traceback": self._traceback,
+        }
+        if command not in commands:
+            known = ", ".join(filter(None, commands))
+            raise InputError(f"%gptoss {command}: no such command; there are {known}")
+        self._remembered(commands[command], rest)
+
+    @no_var_expand
+    @cell_magic("gptoss")
+    def cell(self, line: str, cell: str) -> None:
+        self._remembered(self._prompt, line, cell)
+
+    def _prompt(self, line: str, cell: str) -> None:
+        from gptoss_magic.magics.prompt import ask
+
+        options = opt.parse(PROMPT, line)
+        if current().resident is None:
+            self._load("")
+        ask(options, cell, self.shell.user_ns, self)
+
+    def _load(self, line: str) -> None:
+        from gptoss_magic.api import load
+        from gptoss_magic.widgets.progress import ProgressView
+
+        chosen = opt.parse(LOAD, line)
+        if current().resident and not chosen.replace and chosen.model is None:
+            return print(load())
+        settings = {key: value for key, value in vars(chosen).items() if key != "model"}
+        with ProgressView(chosen.model or "model") as bar:
+            bar.finish(load(chosen.model, progress=bar.update, **settings))
+        if current().resident:
+            print(current().require()[0].plan.table())
+
+    def _status(self, _line: str) -> None:
+        for name, value in current().status().items():
+            print(f"{name:<15}{value}")
+
+    def _unload(self, _line: str) -> None:
+        current().unload()
+        print("unloaded: the model's memory is free")
+
+    def _traceback(self, _line: str) -> None:
+        error = current().last_error
+        print("".join(traceback.format_exception(error)) if error else "no error so far")
+
+    def _remembered(self, action: Any, *arguments: str) -> None:
+        try:
+            action(*arguments)
+        except Exception as error:
+            current().last_error = error
+            raise
+
+
+GptOssMagics.cell.__doc__ = PROMPT.format_help()
+GptOssMagics.line.__doc__ = HELP + "\n" + LOAD.format_help()

@@ -1,0 +1,66 @@
+"""The options of the magics, each once: parsers, help and Tab completion read this table."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from typing import Any, NoReturn
+
+from gptoss_magic.errors import InputError
+
+Option = tuple[tuple[str, ...], dict[str, Any]]
+
+PROMPT: list[Option] = [
+    (("-t", "--temperature"), {"type": float, "help": "0 is greedy; default: the checkpoint's"}),
+    (("-p", "--top-p"), {"type": float, "help": "nucleus share in (0, 1]"}),
+    (("-k", "--top-k"), {"type": int, "help": "keep the k likeliest tokens; 0 keeps all"}),
+    (("-m", "--max-tokens"), {"type": int, "help": "at most so many new tokens"}),
+    (("-s", "--seed"), {"type": int, "help": "repeat an answer; drawn and recorded if left out"}),
+    (("-e", "--effort"), {"choices": ["low", "medium", "high"], "help": "reasoning effort"}),
+    (("-y", "--system"), {"help": "instructions (the developer message)"}),
+    (("-d", "--date"), {"help": "pin the prompt's current date, YYYY-MM-DD"}),
+    (("-n", "--new"), {"action": "store_true", "help": "start the conversation afresh"}),
+    (("-c", "--conversation"), {"default": "default", "help": "name of the conversation"}),
+    (("-T", "--tool"), {"action": "append", "help": "offer a Python function; calls are shown"}),
+    (("-o", "--output"), {"help": "put the Answer into this variable"}),
+    (("-q", "--quiet"), {"action": "store_true", "help": "show nothing"}),
+    (("-x", "--stop"), {"action": "append", "help": "end the answer at this text"}),
+]
+LOAD: list[Option] = [
+    (("model",), {"nargs": "?", "help": "built-in, a directory, or a hub name"}),
+    (("-D", "--device"), {"default": "", "help": "cpu, cuda, cuda:1, or auto (all GPUs)"}),
+    (("-C", "--context"), {"type": int, "default": 0, "help": "tokens of context to plan for"}),
+    (("-r", "--revision"), {"help": "a hub revision"}),
+    (("-O", "--offline"), {"action": "store_true", "help": "never ask the network"}),
+    (("-R", "--replace"), {"action": "store_true", "help": "unload another model first"}),
+]
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises InputError where argparse would leave the process."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{self.prog}: {message}; see {self.prog.lstrip('%')}? for the options")
+
+
+def parser(prog: str, options: list[Option], about: str) -> argparse.ArgumentParser:
+    """An argparse parser of `options`, without -h (that is `?` in IPython)."""
+    made = _Parser(prog=prog, description=about, add_help=False, allow_abbrev=False)
+    for flags, settings in options:
+        made.add_argument(*flags, **settings)
+    return made
+
+
+def parse(made: argparse.ArgumentParser, line: str) -> argparse.Namespace:
+    """Parse one line; quotes are stripped as a shell would."""
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise InputError(f"{made.prog}: {line!r}: {error}; close the quote") from error
+    return made.parse_args(words)
+
+
+def flags(options: list[Option]) -> list[str]:
+    """All option strings, long ones first."""
+    names = [name for option, _ in options for name in option if name.startswith("-")]
+    return sorted(names, key=lambda name: (not name.startswith("--"), name))

@@ -1,0 +1,72 @@
+"""One prompt cell: options and body in, a streamed transcript and an `Answer` out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import InputError
+from gptoss_magic.magics.body import expand
+from gptoss_magic.magics.tools import tool_spec
+from gptoss_magic.records import Answer, Transcript
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+DEFAULTS = ("temperature", "top_p", "top_k", "max_tokens", "effort", "system", "date")
+
+
+def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> Answer:
+    """Run the cell: `names` is the notebook's namespace, `defaults` the magics' traits."""
+    from gptoss_magic.api import PROVENANCE_KEY, current, generate
+    from gptoss_magic.widgets.transcript import open_view
+
+    prompt = expand(body, names).strip()
+    if not prompt:
+        raise InputError("the cell has no prompt: write one below the %%gptoss line")
+    if options.output and not options.output.isidentifier():
+        raise InputError(f"-o {options.output}: not a variable name")
+    chosen = _chosen(options, defaults)
+    tools = [tool_spec(_named(name, names)) for name in options.tool or ()]
+    model = current().require()[0].identity["model"]
+    with open_view(model, quiet=options.quiet) as view:
+        answer = generate(
+            prompt,
+            tools=tools,
+            conversation=options.conversation,
+            new=options.new,
+            stop=tuple(options.stop or ()),
+            seed=options.seed,
+            on_delta=lambda delta: view.delta(delta.channel, delta.text),
+            **chosen,
+        )
+        view.finish(transcript(answer), metadata={PROVENANCE_KEY: answer.provenance})
+    if options.output:
+        names[options.output] = answer
+    return answer
+
+
+def transcript(answer: Answer) -> Transcript:
+    """The view of a whole answer."""
+    return Transcript(
+        analysis=answer.analysis,
+        final=answer.final,
+        commentary=answer.commentary,
+        tool_calls=answer.tool_calls,
+        usage=answer.usage,
+        finish=answer.finish,
+        model=answer.provenance["model"],
+    )
+
+
+def _chosen(options: Namespace, defaults: Any) -> dict[str, Any]:
+    """Each setting from the line, else from `%config GptOssMagics`."""
+    given = {name: getattr(options, name) for name in DEFAULTS}
+    return {
+        name: getattr(defaults, name) if value is None else value for name, value in given.items()
+    }
+
+
+def _named(name: str, names: dict[str, Any]) -> Any:
+    if name not in names:
+        raise InputError(f"--tool {name}: the notebook has no such function; define it first")
+    return names[name]

@@ -1,0 +1,224 @@
+"""From a name to a resident model: find, plan, read with progress. All or nothing."""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import CheckpointError, InputError, MissingPackage
+from gptoss_magic.model.checkpoint import Checkpoint, fingerprint, read_checkpoint
+from gptoss_magic.model.plan import Plan, free_bytes, make_plan, require_fit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BUILT_IN = "built-in"
+DEFAULT_HUB = "openai/gpt-oss-120b"
+GPU_BYTES_120B = 70e9
+GPU_BYTES_20B = 16e9
+
+
+@dataclass(frozen=True)
+class LoadSettings:
+    """What to load and where. device '' or context 0: chosen by what there is."""
+
+    model: str = BUILT_IN
+    device: str = ""
+    context: int = 0
+    revision: str | None = None
+    offline: bool = False
+
+
+@dataclass(frozen=True)
+class Resident:
+    """The one model of this kernel."""
+
+    settings: LoadSettings
+    model: Any
+    tokenizer: Any
+    plan: Plan
+    identity: dict[str, Any]
+    greedy: bool
+
+
+def choose_model() -> tuple[str, str]:
+    """(model, why) for this machine."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return BUILT_IN, "no GPU here: the small built-in stand-in, not gpt-oss"
+    total = sum(
+        torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count())
+    )
+    if total >= GPU_BYTES_120B:
+        return DEFAULT_HUB, f"{total / 1e9:.0f} GB of GPU memory hold the 120b model"
+    if total >= GPU_BYTES_20B:
+        return "openai/gpt-oss-20b", f"{total / 1e9:.0f} GB of GPU memory hold the 20b model"
+    return BUILT_IN, f"{total / 1e9:.0f} GB of GPU memory are too little for gpt-oss: the stand-in"
+
+
+def load(settings: LoadSettings, progress: Callable[[int, int, str], None]) -> Resident:
+    """Load `settings.model`. On any error or interrupt nothing of it stays behind."""
+    checkpoint = find(settings, progress)
+    device = settings.device or _default_device()
+    context = settings.context or min(checkpoint.config["max_position_embeddings"], 8192)
+    if context > checkpoint.config["max_position_embeddings"]:
+        limit = checkpoint.config["max_position_embeddings"]
+        raise InputError(f"context {context}: {checkpoint.name} has at most {limit}; give less")
+    _check_packed(checkpoint, device)
+    plan = make_plan(checkpoint, device, context, free_bytes(device))
+    require_fit(plan, checkpoint.config)
+    try:
+        model, tokenizer = _read(checkpoint, device, progress)
+    except BaseException as error:
+        error.__traceback__ = None  # frames would keep half a model alive
+        gc.collect()
+        raise
+    return Resident(settings, model, tokenizer, plan, _identity(checkpoint), _is_greedy(checkpoint))
+
+
+def find(settings: LoadSettings, progress: Callable[[int, int, str], None]) -> Checkpoint:
+    """The checkpoint that a name means: the built-in one, a directory, or a hub repository."""
+    if settings.model == BUILT_IN:
+        from gptoss_magic.model import stand_in
+
+        def told(note: str, share: float) -> None:
+            progress(int(share * 1000), 1000, note)
+
+        return read_checkpoint(BUILT_IN, stand_in.checkpoint(progress=told))
+    path = Path(settings.model).expanduser()
+    if path.exists():
+        return read_checkpoint(settings.model, path)
+    if settings.model.count("/") != 1 or settings.model.startswith((".", "/", "~")):
+        raise InputError(
+            f"{settings.model!r} is neither 'built-in', a directory, nor a hub name OWNER/NAME"
+        )
+    return _from_hub(settings)
+
+
+def _from_hub(settings: LoadSettings) -> Checkpoint:
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = snapshot_download(
+            settings.model,
+            revision=settings.revision,
+            local_files_only=settings.offline,
+            allow_patterns=["*.json", "*.jinja", "*.safetensors"],
+            ignore_patterns=["original/*", "metal/*"],
+        )
+    except Exception as error:
+        hint = "it is not in the local cache" if settings.offline else "the hub did not give it"
+        raise CheckpointError(
+            f"{settings.model}: {hint} ({type(error).__name__}); check the name and the network, "
+            "or give a local directory"
+        ) from error
+    return read_checkpoint(settings.model, Path(folder), Path(folder).name)
+
+
+def _default_device() -> str:
+    import torch
+
+    if not torch.cuda.is_available():
+        return "cpu"
+    return "auto" if torch.cuda.device_count() > 1 else "cuda"
+
+
+def _check_packed(checkpoint: Checkpoint, device: str) -> None:
+    """Never fall back to dequantised weights (4 times the memory): say what is missing."""
+    if not checkpoint.is_packed:
+        return
+    if device == "cpu":
+        raise InputError(
+            f"{checkpoint.name} has experts packed in MXFP4, which this version runs on GPUs only; "
+            "give --device cuda, or load built-in"
+        )
+    missing = [name for name in ("kernels", "triton") if importlib.util.find_spec(name) is None]
+    if missing:
+        names = " and ".join(missing)
+        raise MissingPackage(
+            f"{checkpoint.name} is packed in MXFP4 and needs {names}: pip install "
+            "'gptoss_magic[gpu]' (without it the weights would be dequantised to 4 times the size)"
+        )
+
+
+def _read(
+    checkpoint: Checkpoint, device: str, progress: Callable[[int, int, str], None]
+) -> tuple[Any, Any]:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint.path, local_files_only=True)
+    if checkpoint.is_packed or device == "auto":
+        model = _read_by_transformers(checkpoint, device)
+    else:
+        model = _read_by_bytes(checkpoint, device, progress)
+    return model.eval(), tokenizer
+
+
+def _read_by_transformers(checkpoint: Checkpoint, device: str) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(
+        checkpoint.path, device_map=device, dtype="auto", local_files_only=True
+    )
+
+
+def _read_by_bytes(
+    checkpoint: Checkpoint, device: str, progress: Callable[[int, int, str], None]
+) -> Any:
+    """Fill a meta model tensor by tensor, telling `progress` the bytes read."""
+    import torch
+    from safetensors import safe_open
+    from transformers import AutoConfig, GptOssForCausalLM
+
+    config = AutoConfig.from_pretrained(checkpoint.path, local_files_only=True)
+    with torch.device("meta"):
+        model = GptOssForCausalLM(config)
+    state, done, total = {}, 0, checkpoint.num_bytes
+    for file in checkpoint.files:
+        with safe_open(file, framework="pt", device=device) as stream:
+            for key in stream.keys():  # noqa: SIM118 (not a dict)
+                state[key] = stream.get_tensor(key)
+                done += checkpoint.tensors[key].num_bytes
+                progress(done, total, "reading weights")
+    return _assembled(model, state, config, device, checkpoint)
+
+
+def _assembled(
+    model: Any, state: dict[str, Any], config: Any, device: str, checkpoint: Checkpoint
+) -> Any:
+    tied = {"lm_head.weight"} if config.tie_word_embeddings else set()
+    try:
+        found = model.load_state_dict(state, assign=True, strict=False)
+    except RuntimeError as error:
+        first = str(error).splitlines()[-1].strip()
+        raise CheckpointError(f"{checkpoint.path}: {first}; download it again") from error
+    missing = sorted(set(found.missing_keys) - tied)
+    if missing or found.unexpected_keys:
+        names = ", ".join([*missing, *found.unexpected_keys][:3])
+        raise CheckpointError(f"{checkpoint.path}: tensors missing or unknown: {names}")
+    model.tie_weights()
+    model.model.rotary_emb = type(model.model.rotary_emb)(config).to(device)
+    model.requires_grad_(False)
+    return model
+
+
+def _identity(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {
+        "model": checkpoint.name,
+        "revision": checkpoint.revision,
+        "weights": fingerprint(checkpoint),
+    }
+
+
+def _is_greedy(checkpoint: Checkpoint) -> bool:
+    """True where the checkpoint's generation config asks for no sampling."""
+    import json
+
+    file = checkpoint.path / "generation_config.json"
+    if checkpoint.name == BUILT_IN or not file.exists():
+        return True
+    return not json.loads(file.read_text()).get("do_sample", True)

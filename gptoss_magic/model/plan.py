@@ -1,0 +1,120 @@
+"""Memory preflight: what a load needs against what is free, from headers and config alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import DoesNotFit
+
+if TYPE_CHECKING:
+    from gptoss_magic.model.checkpoint import Checkpoint
+
+GB = 1e9
+PREFILL_TOKENS = 2048
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Bytes that a load needs, and those free on `device`."""
+
+    model: str
+    device: str
+    context: int
+    weights: int
+    kv_cache: int
+    activations: int
+    reserve: int
+    free: int
+
+    @property
+    def needed(self) -> int:
+        return self.weights + self.kv_cache + self.activations + self.reserve
+
+    @property
+    def fits(self) -> bool:
+        return self.needed <= self.free
+
+    def table(self) -> str:
+        """The plan as lines of text, in GB (10^9 bytes)."""
+        rows = [
+            ("weights", self.weights),
+            (f"KV cache ({self.context} tokens)", self.kv_cache),
+            ("activations", self.activations),
+            ("reserve", self.reserve),
+            ("needed", self.needed),
+            (f"free on {self.device}", self.free),
+        ]
+        return "\n".join(f"{name:<28}{value / GB:>9.2f} GB" for name, value in rows)
+
+
+def kv_bytes(config: dict[str, Any], context: int) -> int:
+    """Bytes of the KV cache in bf16: sliding layers keep their window, the others all."""
+    per_token = 2 * config["num_key_value_heads"] * config["head_dim"] * 2
+    window = config.get("sliding_window") or context
+    layers = config.get("layer_types") or ["full_attention"] * config["num_hidden_layers"]
+    tokens = (min(context, window) if kind == "sliding_attention" else context for kind in layers)
+    return per_token * sum(tokens)
+
+
+def activation_bytes(config: dict[str, Any], context: int) -> int:
+    """Peak of one prefill: eager attention scores (fp32 and bf16), MLP rows, logits."""
+    rows = min(context, PREFILL_TOKENS)
+    scores = config["num_attention_heads"] * rows * rows * 6
+    mlp = rows * config["num_experts_per_tok"] * config["intermediate_size"] * 3 * 4
+    return scores + mlp + config["vocab_size"] * 8
+
+
+def make_plan(checkpoint: Checkpoint, device: str, context: int, free: int) -> Plan:
+    """Plan a load of `checkpoint`; nothing but its headers was read."""
+    weights = checkpoint.num_bytes
+    return Plan(
+        checkpoint.name,
+        device,
+        context,
+        weights,
+        kv_bytes(checkpoint.config, context),
+        activation_bytes(checkpoint.config, context),
+        max(200_000_000, weights // 50),
+        free,
+    )
+
+
+def require_fit(plan: Plan, config: dict[str, Any]) -> None:
+    """Raise DoesNotFit with what would fit instead."""
+    if plan.fits:
+        return
+    spare = plan.free - (plan.needed - plan.kv_cache)
+    smaller = plan.context
+    while smaller >= 256 and kv_bytes(config, smaller) > spare:
+        smaller //= 2
+    if spare > 0 and smaller >= 256:
+        advice = f"--context {smaller} would fit"
+    else:
+        advice = "openai/gpt-oss-20b, more GPUs (--device auto) or the built-in model may fit"
+    raise DoesNotFit(
+        f"{plan.model} needs {plan.needed / GB:.2f} GB on {plan.device} but "
+        f"{plan.free / GB:.2f} GB are free; {advice}"
+    )
+
+
+def free_bytes(device: str) -> int:
+    """Bytes free on `device`: a GPU's allocator, or the machine's available memory."""
+    import torch
+
+    if device.startswith("cuda") or device == "auto":
+        indices = range(torch.cuda.device_count()) if device == "auto" else [torch.device(device)]
+        return sum(int(torch.cuda.mem_get_info(index)[0]) for index in indices)
+    return _available_memory()
+
+
+def _available_memory() -> int:
+    import os
+    from pathlib import Path
+
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        for line in meminfo.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -1,0 +1,106 @@
+"""Frozen records that travel between rooms. No behaviour beyond plain views of themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ToolSpec:
+    """A function that the model may call. `parameters` is a JSON schema of type object."""
+
+    name: str
+    description: str = ""
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Message:
+    """One harmony message. `author` names a tool (`functions.get_time`); role is the header's."""
+
+    role: str
+    content: str
+    channel: str | None = None
+    recipient: str | None = None
+    content_type: str | None = None
+    author: str | None = None
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A call the model made. `arguments` is None where `raw` is not a JSON object."""
+
+    name: str
+    arguments: dict[str, Any] | None
+    raw: str
+
+
+@dataclass(frozen=True)
+class TokenDelta:
+    """One generated token. `finish` is set on the last: 'return', 'call', 'stop', 'length'."""
+
+    token_id: int
+    finish: str | None = None
+
+
+@dataclass(frozen=True)
+class ChannelDelta:
+    """Text that one token added to a channel. `message` counts messages from 0."""
+
+    channel: str
+    text: str
+    message: int = 0
+    recipient: str | None = None
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Counts in tokens, times in seconds. `cached_tokens` of the prompt were not computed again."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    analysis_tokens: int
+    first_token_s: float
+    analysis_s: float
+    total_s: float
+    cached_tokens: int = 0
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Decoded tokens per second after the first."""
+        rest = self.total_s - self.first_token_s
+        return (self.completion_tokens - 1) / rest if rest > 0 and self.completion_tokens > 1 else 0.0
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What a display needs to show one answer, at any moment of it."""
+
+    analysis: str = ""
+    final: str = ""
+    commentary: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    usage: Usage | None = None
+    finish: str | None = None
+    model: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a prompt cell gives back.
+
+    `finish` is 'return', 'call', 'stop' (a stop string), 'length' or 'interrupt'.
+    `raw_tokens` are the generated ids as sampled; nothing of the stream is lost.
+    """
+
+    final: str
+    analysis: str
+    commentary: str
+    tool_calls: tuple[ToolCall, ...]
+    messages: tuple[Message, ...]
+    usage: Usage
+    finish: str
+    raw_tokens: tuple[int, ...]
+    provenance: dict[str, Any]

@@ -1,0 +1,106 @@
+"""What this kernel holds: one model, its engine, the conversations. It holds and hands out."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import InputError, NotLoaded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gptoss_magic.generation import Engine
+    from gptoss_magic.model.load import LoadSettings, Resident
+    from gptoss_magic.records import Answer, Message
+
+
+@dataclass
+class Session:
+    """One per kernel; survives `%reload_ext`."""
+
+    resident: Resident | None = None
+    engine: Engine | None = None
+    conversations: dict[str, list[Message]] = field(default_factory=dict)
+    last: Answer | None = None
+    last_error: BaseException | None = None
+
+    def load(
+        self,
+        settings: LoadSettings,
+        progress: Callable[[int, int, str], None] = lambda done, total, note: None,
+        *,
+        replace: bool = False,
+    ) -> bool:
+        """Load once. False where this very model was resident already.
+
+        Another model raises InputError unless `replace`; the old one is freed first.
+        """
+        if self.resident is not None:
+            if self.resident.settings == settings:
+                return False
+            if not replace:
+                held = self.resident.identity["model"]
+                raise InputError(f"{held} is loaded; add --replace to load {settings.model}")
+            self.unload()
+        from gptoss_magic.generation import Engine
+        from gptoss_magic.harmony import HarmonyCodec
+        from gptoss_magic.model.load import load
+
+        resident = load(settings, progress)
+        engine = Engine(resident.model, HarmonyCodec(resident.tokenizer), resident.plan.context)
+        self.resident, self.engine = resident, engine
+        return True
+
+    def unload(self) -> None:
+        """Drop the model and the conversations; the memory is free afterwards."""
+        self.resident = self.engine = self.last_error = None
+        self.conversations.clear()
+        gc.collect()
+        _return_memory()
+
+    def require(self) -> tuple[Resident, Engine]:
+        """The resident model and its engine. Raises NotLoaded."""
+        if self.resident is None or self.engine is None:
+            raise NotLoaded("no model is loaded: run %gptoss load")
+        return self.resident, self.engine
+
+    def status(self) -> dict[str, Any]:
+        """What `%gptoss status` shows, as plain values."""
+        if self.resident is None:
+            return {"model": "none loaded (run %gptoss load)"}
+        plan, last = self.resident.plan, self.last
+        return {
+            "model": self.resident.identity["model"],
+            "revision": self.resident.identity["revision"] or "-",
+            "weights": self.resident.identity["weights"][:16],
+            "device": str(self.resident.model.device),
+            "memory": f"{plan.weights / 1e9:.2f} GB of weights",
+            "context": f"{plan.context} tokens",
+            "adapters": "none",
+            "conversations": ", ".join(sorted(self.conversations)) or "none",
+            "last speed": f"{last.usage.tokens_per_s:.1f} tokens/s" if last else "-",
+        }
+
+
+def _return_memory() -> None:
+    """Give freed pages back: the GPU's cache, and glibc's arenas."""
+    import ctypes
+    import sys
+
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
+
+_CURRENT = Session()
+
+
+def current() -> Session:
+    """The session of this process."""
+    return _CURRENT

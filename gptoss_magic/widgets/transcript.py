@@ -1,0 +1,258 @@
+"""The stream of one answer: a live widget while it runs, static HTML when it is over.
+
+The live widget gets deltas as custom messages, at most `hz` a second. These are not replayed to a
+view that comes late, so every part names its block and offset, a snapshot of the whole text is
+kept in the widget's state at growing intervals, and a view's `ready` is answered with everything.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gptoss_magic.records import Transcript
+from gptoss_magic.widgets.static_html import meta_line, tool_call_text
+from gptoss_magic.widgets.static_html import transcript_html, transcript_text
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+STATIC = Path(__file__).parent / "static"
+FIRST_SNAPSHOT_S = 0.5
+
+
+class View(Protocol):
+    """What every display of an answer offers."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def delta(self, channel: str, text: str) -> None:
+        """Add text to a channel: 'analysis', 'commentary', 'final' or a tool's name."""
+
+    def finish(self, transcript: Transcript, metadata: dict[str, Any] | None = None) -> None:
+        """Replace the stream by the whole answer. `metadata` goes with the output."""
+
+
+def open_view(model: str = "", *, quiet: bool = False) -> View:
+    """The view that fits: a widget in a kernel, text in a terminal, nothing when quiet."""
+    if quiet:
+        return SilentView()
+    if in_kernel() and find_spec("anywidget") is not None:
+        return TranscriptView(model=model)
+    return PlainView(model=model)
+
+
+def in_kernel() -> bool:
+    """True in a Jupyter kernel; False in a terminal or outside IPython."""
+    if "IPython" not in sys.modules:
+        return False
+    from IPython.core.getipython import get_ipython
+
+    return getattr(get_ipython(), "kernel", None) is not None
+
+
+class Blocks:
+    """The text so far as runs of one channel, and which part of it was not yet sent."""
+
+    def __init__(self) -> None:
+        self._blocks: list[tuple[str, list[str]]] = []
+        self._sent = (0, 0)
+
+    def add(self, channel: str, text: str) -> None:
+        if not self._blocks or self._blocks[-1][0] != channel:
+            self._blocks.append((channel, []))
+        self._blocks[-1][1].append(text)
+
+    def text(self, channel: str) -> str:
+        return "".join("".join(pieces) for name, pieces in self._blocks if name == channel)
+
+    def whole(self) -> list[dict[str, Any]]:
+        """Every block from its beginning, in the form that `fresh` has."""
+        return self._parts(0, 0)
+
+    def fresh(self) -> list[dict[str, Any]]:
+        """Parts added since the last call: block index, channel, offset in characters, text."""
+        index, piece = self._sent
+        parts = self._parts(index, piece)
+        if self._blocks:
+            self._sent = (len(self._blocks) - 1, len(self._blocks[-1][1]))
+        return parts
+
+    def _parts(self, index: int, piece: int) -> list[dict[str, Any]]:
+        parts = []
+        for number, (channel, pieces) in enumerate(self._blocks[index:], index):
+            skipped = piece if number == index else 0
+            text = "".join(pieces[skipped:])
+            if text:
+                offset = _utf16_length("".join(pieces[:skipped]))
+                parts.append({"i": number, "c": channel, "o": offset, "t": text})
+        return parts
+
+
+class TranscriptView:
+    """A widget in the cell's output that turns into static HTML and text on leaving."""
+
+    def __init__(self, model: str = "", hz: float = 20) -> None:
+        self.model = model
+        self._period = 1 / hz
+        self._blocks = Blocks()
+        self._sent_at = self._began = monotonic()
+        self._snapshot_after = FIRST_SNAPSHOT_S
+        self._widget: Any = None
+        self._handle: Any = None
+
+    def __enter__(self) -> Self:
+        from IPython.display import display
+
+        self._began = monotonic()
+        self._widget = _live_widget_class()(model_name=self.model)
+        self._widget.on_msg(self._answer)
+        self._handle = display(self._widget, display_id=True)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._widget is not None:
+            self.finish(partial_transcript(self._blocks, self.model, error))
+
+    def delta(self, channel: str, text: str) -> None:
+        self._blocks.add(channel, text)
+        if monotonic() - self._sent_at >= self._period:
+            self._flush()
+
+    def finish(self, transcript: Transcript, metadata: dict[str, Any] | None = None) -> None:
+        data = {"text/html": transcript_html(transcript), "text/plain": transcript_text(transcript)}
+        widget, self._widget = self._widget, None
+        try:
+            self._handle.update(data, raw=True, metadata=metadata or {})
+        finally:
+            if widget is not None:
+                widget.close()
+
+    def _flush(self) -> None:
+        if self._widget is None:
+            return
+        self._sent_at = monotonic()
+        elapsed = self._sent_at - self._began
+        self._widget.send({"seconds": elapsed, "parts": self._blocks.fresh()})
+        if elapsed >= self._snapshot_after:
+            self._snapshot_after = 2 * elapsed
+            self._widget.snapshot = self._state()
+
+    def _state(self) -> dict[str, Any]:
+        return {"seconds": monotonic() - self._began, "parts": self._blocks.whole()}
+
+    def _answer(self, widget: Any, content: Any, _buffers: Any) -> None:
+        """Send everything to a view that just appeared. May run in another thread."""
+        if isinstance(content, dict) and content.get("op") == "ready":
+            widget.send(self._state())
+
+
+class PlainView:
+    """Streams to stdout: channels under a heading each, then the tool calls and the counts."""
+
+    def __init__(self, model: str = "") -> None:
+        self.model = model
+        self._channel = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end_line()
+
+    def delta(self, channel: str, text: str) -> None:
+        if channel != self._channel:
+            self._end_line()
+            sys.stdout.write(f"[{channel}]\n")
+        self._channel = channel
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    def finish(self, transcript: Transcript, metadata: dict[str, Any] | None = None) -> None:
+        if not self._channel and transcript.final:
+            self.delta("final", transcript.final)
+        self._end_line()
+        lines = [*map(tool_call_text, transcript.tool_calls), transcript.note]
+        lines.append(meta_line(transcript) and f"[{meta_line(transcript)}]")
+        sys.stdout.write("".join(f"{line}\n" for line in lines if line))
+
+    def _end_line(self) -> None:
+        if self._channel:
+            sys.stdout.write("\n\n")
+        self._channel = ""
+
+
+class SilentView:
+    """Shows nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        return None
+
+    def delta(self, channel: str, text: str) -> None:
+        return None
+
+    def finish(self, transcript: Transcript, metadata: dict[str, Any] | None = None) -> None:
+        return None
+
+
+def partial_transcript(blocks: Blocks, model: str, error: BaseException | None) -> Transcript:
+    """What is known of an answer whose stream ended without a `finish`."""
+    interrupted = isinstance(error, KeyboardInterrupt)
+    note = "" if error is None or interrupted else f"Ended by {type(error).__name__}: {error}"
+    return Transcript(
+        analysis=blocks.text("analysis"),
+        final=blocks.text("final"),
+        commentary=blocks.text("commentary"),
+        finish="interrupt" if interrupted else None,
+        model=model,
+        note=note,
+    )
+
+
+def _utf16_length(text: str) -> int:
+    """Length as JavaScript counts it."""
+    return len(text) + sum(char > "\uffff" for char in text)
+
+
+@cache
+def _live_widget_class() -> type[Any]:
+    import anywidget
+    import traitlets
+
+    class LiveTranscript(anywidget.AnyWidget):
+        _esm = STATIC / "transcript.js"
+        _css = STATIC / "transcript.css"
+        model_name = traitlets.Unicode("").tag(sync=True)
+        snapshot = traitlets.Dict().tag(sync=True)
+
+    return LiveTranscript
