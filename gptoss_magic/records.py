@@ -70,7 +70,9 @@ class Usage:
     def tokens_per_s(self) -> float:
         """Decoded tokens per second after the first."""
         rest = self.total_s - self.first_token_s
-        return (self.completion_tokens - 1) / rest if rest > 0 and self.completion_tokens > 1 else 0.0
+        return (
+            (self.completion_tokens - 1) / rest if rest > 0 and self.completion_tokens > 1 else 0.0
+        )
 
 
 @dataclass(frozen=True)

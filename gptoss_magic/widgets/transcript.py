@@ -15,8 +15,12 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gptoss_magic.records import Transcript
-from gptoss_magic.widgets.static_html import meta_line, tool_call_text
-from gptoss_magic.widgets.static_html import transcript_html, transcript_text
+from gptoss_magic.widgets.static_html import (
+    meta_line,
+    tool_call_text,
+    transcript_html,
+    transcript_text,
+)
 
 if TYPE_CHECKING:
     from types import TracebackType
