@@ -36,8 +36,7 @@ def system_message(settings: SystemSettings) -> Message:
     if settings.current_date:
         head += f"\nCurrent date: {settings.current_date}"
     channels = (
-        "# Valid channels: analysis, commentary, final. "
-        "Channel must be included for every message."
+        "# Valid channels: analysis, commentary, final. Channel must be included for every message."
     )
     if settings.has_tools:
         channels += "\nCalls to these tools must go to the commentary channel: 'functions'."

@@ -17,7 +17,8 @@ DEFAULTS = ("temperature", "top_p", "top_k", "max_tokens", "effort", "system", "
 
 def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> Answer:
     """Run the cell: `names` is the notebook's namespace, `defaults` the magics' traits."""
-    from gptoss_magic.api import PROVENANCE_KEY, current, generate
+    from gptoss_magic.api import PROVENANCE_KEY, generate
+    from gptoss_magic.session import current
     from gptoss_magic.widgets.transcript import open_view
 
     prompt = expand(body, names).strip()

@@ -50,7 +50,7 @@ class Plan:
 
 def kv_bytes(config: dict[str, Any], context: int) -> int:
     """Bytes of the KV cache in bf16: sliding layers keep their window, the others all."""
-    per_token = 2 * config["num_key_value_heads"] * config["head_dim"] * 2
+    per_token: int = 2 * config["num_key_value_heads"] * config["head_dim"] * 2
     window = config.get("sliding_window") or context
     layers = config.get("layer_types") or ["full_attention"] * config["num_hidden_layers"]
     tokens = (min(context, window) if kind == "sliding_attention" else context for kind in layers)
@@ -60,9 +60,10 @@ def kv_bytes(config: dict[str, Any], context: int) -> int:
 def activation_bytes(config: dict[str, Any], context: int) -> int:
     """Peak of one prefill: eager attention scores (fp32 and bf16), MLP rows, logits."""
     rows = min(context, PREFILL_TOKENS)
-    scores = config["num_attention_heads"] * rows * rows * 6
-    mlp = rows * config["num_experts_per_tok"] * config["intermediate_size"] * 3 * 4
-    return scores + mlp + config["vocab_size"] * 8
+    scores: int = config["num_attention_heads"] * rows * rows * 6
+    mlp: int = rows * config["num_experts_per_tok"] * config["intermediate_size"] * 3 * 4
+    logits: int = config["vocab_size"] * 8
+    return scores + mlp + logits
 
 
 def make_plan(checkpoint: Checkpoint, device: str, context: int, free: int) -> Plan:

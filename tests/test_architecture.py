@@ -1,0 +1,78 @@
+"""The house's rules, read from the imports."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gptoss_magic
+
+ROOT = Path(gptoss_magic.__file__).parent
+MODULES = sorted(ROOT.rglob("*.py"))
+HEAVY = {"torch", "transformers", "peft", "lancedb", "accelerate", "bitsandbytes", "pandas"}
+LEAVES = {"errors", "records"}
+MAY = {
+    "errors": set(),
+    "records": set(),
+    "model": LEAVES,
+    "harmony": {"model"} | LEAVES,
+    "generation": {"model", "harmony"} | LEAVES,
+    "widgets": {"records"},
+    "session": {"model", "harmony", "generation"} | LEAVES,
+    "api": {"session", "model", "harmony", "generation"} | LEAVES,
+    "magics": {"api", "session", "widgets"} | LEAVES,
+    "extension": {"magics"} | LEAVES,
+    "testing": {"model", "harmony"} | LEAVES,
+}
+
+
+def room(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return parts[0]
+
+
+def imports(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node, node.module
+        elif isinstance(node, ast.Import):
+            for name in node.names:
+                yield node, name.name
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if room(p) != "__init__"], ids=str)
+def test_rooms_import_only_what_they_may(path):
+    here = room(path)
+    for _, name in imports(ast.parse(path.read_text())):
+        if name.startswith("gptoss_magic."):
+            there = name.split(".")[1]
+            assert there == here or there in MAY[here], f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_nothing_heavy_is_imported_at_module_level(path):
+    guarded = ast.parse(path.read_text())
+    for node in guarded.body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            for _, name in imports(ast.Module([node], [])):
+                assert name.split(".")[0] not in HEAVY, f"{path.name} imports {name}"
+
+
+def test_import_and_load_ext_load_nothing_heavy():
+    code = (
+        "from IPython.core.interactiveshell import InteractiveShell\n"
+        "shell = InteractiveShell.instance()\n"
+        "shell.run_line_magic('load_ext', 'gptoss_magic')\n"
+        "assert shell.find_cell_magic('gptoss')\n"
+        "import sys; print(sorted({n.split('.')[0] for n in sys.modules}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(ast.literal_eval(done.stdout.strip().splitlines()[-1]))
+    assert not loaded & HEAVY
+
+
+def test_the_public_surface_is_the_list():
+    for name in gptoss_magic.__all__:
+        assert getattr(gptoss_magic, name) is not None
