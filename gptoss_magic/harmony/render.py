@@ -54,9 +54,8 @@ def developer_message(
         parts.append(f"# Instructions\n\n{instructions}")
     if tools:
         defined = "".join(map(_definition, tools))
-        parts.append(
-            f"# Tools\n\n## functions\n\nnamespace functions {{\n\n{defined}}} // namespace functions"
-        )
+        space = f"namespace functions {{\n\n{defined}}} // namespace functions"
+        parts.append(f"# Tools\n\n## functions\n\n{space}")
     if response_formats:
         formats = "\n\n".join(
             f"## {name}\n\n{json.dumps(schema, separators=(',', ':'), ensure_ascii=False)}"
@@ -87,7 +86,7 @@ def _type(schema: Mapping[str, Any], indent: str) -> str:
         return _object(schema, indent)
     if kind == "array":
         return f"{_type(schema.get('items', {}), indent)}[]"
-    return {"integer": "number"}.get(kind, kind)
+    return "number" if kind == "integer" else str(kind)
 
 
 def _object(schema: Mapping[str, Any], indent: str) -> str:
@@ -99,7 +98,7 @@ def _object(schema: Mapping[str, Any], indent: str) -> str:
     return f"{{\n{lines}{indent}}}"
 
 
-def _field(name: str, schema: Mapping[str, Any], required: bool, indent: str) -> str:  # noqa: FBT001
+def _field(name: str, schema: Mapping[str, Any], required: bool, indent: str) -> str:
     about = "".join(f"{indent}// {s}\n" for s in schema.get("description", "").splitlines())
     default = schema.get("default")
     note = "" if default is None else f" // default: {_plain(default)}"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from markdown_it import MarkdownIt
     from markdown_it.renderer import RendererHTML
+    from markdown_it.ruler import RuleOptionsType
     from markdown_it.rules_block import StateBlock
     from markdown_it.rules_inline import StateInline
     from markdown_it.token import Token
@@ -179,7 +180,7 @@ def _parser() -> MarkdownIt:
 
     md = ModelMarkdown("commonmark", {"html": False}).enable(["table", "strikethrough"])
     md.inline.ruler.before("escape", "math", _math_inline)
-    stops = {"alt": ["paragraph", "reference", "blockquote", "list"]}
+    stops: RuleOptionsType = {"alt": ["paragraph", "reference", "blockquote", "list"]}
     md.block.ruler.before("fence", "math", _math_block, stops)
     for name, rule in RENDER_RULES.items():
         md.add_render_rule(name, rule)

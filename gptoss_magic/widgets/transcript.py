@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 STATIC = Path(__file__).parent / "static"
 FIRST_SNAPSHOT_S = 0.5
+MAX_SNAPSHOT_GAP_S = 3.0
 
 
 class View(Protocol):
@@ -123,7 +124,7 @@ class TranscriptView:
         self._began = monotonic()
         self._widget = _live_widget_class()(model_name=self.model)
         self._widget.on_msg(self._answer)
-        self._handle = display(self._widget, display_id=True)
+        self._handle = display(self._widget, display_id=True)  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(
@@ -156,7 +157,7 @@ class TranscriptView:
         elapsed = self._sent_at - self._began
         self._widget.send({"seconds": elapsed, "parts": self._blocks.fresh()})
         if elapsed >= self._snapshot_after:
-            self._snapshot_after = 2 * elapsed
+            self._snapshot_after = elapsed + min(elapsed, MAX_SNAPSHOT_GAP_S)
             self._widget.snapshot = self._state()
 
     def _state(self) -> dict[str, Any]:
@@ -194,7 +195,11 @@ class PlainView:
         sys.stdout.write(text)
         sys.stdout.flush()
 
-    def finish(self, transcript: Transcript, metadata: dict[str, Any] | None = None) -> None:
+    def finish(
+        self,
+        transcript: Transcript,
+        metadata: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> None:
         if not self._channel and transcript.final:
             self.delta("final", transcript.final)
         self._end_line()
@@ -222,10 +227,14 @@ class SilentView:
     ) -> None:
         return None
 
-    def delta(self, channel: str, text: str) -> None:
+    def delta(self, channel: str, text: str) -> None:  # noqa: ARG002
         return None
 
-    def finish(self, transcript: Transcript, metadata: dict[str, Any] | None = None) -> None:
+    def finish(
+        self,
+        transcript: Transcript,  # noqa: ARG002
+        metadata: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> None:
         return None
 
 
