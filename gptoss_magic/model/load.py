@@ -83,7 +83,7 @@ def load(settings: LoadSettings, progress: Callable[[int, int, str], None]) -> R
 def find(settings: LoadSettings, progress: Callable[[int, int, str], None]) -> Checkpoint:
     """The checkpoint that a name means: the built-in one, a directory, or a hub repository."""
     if settings.model == BUILT_IN:
-        from gptoss_magic.model import stand_in  # type: ignore[attr-defined]
+        from gptoss_magic.model import stand_in
 
         def told(note: str, share: float) -> None:
             progress(int(share * 1000), 1000, note)

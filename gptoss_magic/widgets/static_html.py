@@ -36,7 +36,7 @@ FINISH_WORDS = {
 MUTED = "color: var(--jp-ui-font-color2, #767676); font-size: 0.9em"
 RULE = "border-left: 3px solid var(--jp-border-color1, #8888); padding-left: 12px"
 BOX = (
-    "background: var(--jp-layout-color2, rgba(128, 128, 128, 0.12)); border-radius: 4px; "
+    "background: rgba(128, 128, 128, 0.12); border-radius: 4px; "
     "padding: 8px 12px; margin: 8px 0; overflow-x: auto; white-space: pre; "
     "font-family: var(--jp-code-font-family, monospace); font-size: var(--jp-code-font-size, 13px)"
 )

