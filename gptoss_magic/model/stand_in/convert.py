@@ -75,12 +75,13 @@ def dense_model(source: Path) -> Any:
     import torch
     from transformers import AutoModelForCausalLM, GgufConfig
 
-    return AutoModelForCausalLM.from_pretrained(
+    model: Any = AutoModelForCausalLM.from_pretrained(
         source.parent,
         gguf_file=source.name,
         quantization_config=GgufConfig(dequantize=True),
         dtype=torch.float32,
-    ).eval()
+    )
+    return model.eval()
 
 
 def merge_adapter(state: dict[str, torch.Tensor]) -> None:

@@ -1,0 +1,71 @@
+"""The built-in model against its source, and what happens without it."""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from gptoss_magic.errors import CheckpointError, StorageError
+from gptoss_magic.model import stand_in
+from gptoss_magic.model.stand_in import convert
+
+
+def test_converted_logits_agree_with_the_source():
+    from transformers import GptOssForCausalLM
+
+    dense = convert.dense_model(stand_in.verified_source())
+    config = convert.gpt_oss_config(dense.config, torch.float32)
+    ours = GptOssForCausalLM(config).eval()
+    found = ours.load_state_dict(convert.upcycled(dense, with_adapter=False), strict=False)
+    assert found.missing_keys in ([], ["lm_head.weight"])
+    assert not found.unexpected_keys
+    ours.tie_weights()
+    ids = torch.randint(20, 40_000, (2, 48), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        want, got = dense(ids).logits, ours(ids).logits
+    assert (want - got).abs().max() < 1e-3
+    assert (want.argmax(-1) == got.argmax(-1)).all()
+
+
+def test_a_wrong_source_is_refused(monkeypatch):
+    monkeypatch.setattr(stand_in, "GGUF_SHA256", "0" * 64)
+    with pytest.raises(CheckpointError, match="force-reinstall"):
+        stand_in.verified_source()
+
+
+def test_an_unwritable_cache_is_one_line(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("x")
+    with pytest.raises(StorageError, match="GPTOSS_MAGIC_CACHE"):
+        stand_in.checkpoint(blocked / "cache")
+
+
+def test_an_interrupted_conversion_leaves_nothing(tmp_path):
+    def interrupt(note, share):
+        if note == "writing":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stand_in.checkpoint(tmp_path, progress=interrupt)
+    assert [p.name for p in tmp_path.iterdir() if p.is_dir()] == []
+    shutil.rmtree(tmp_path)
+
+
+def test_script_answers_a_fact_greedily_like_transformers():
+    code = (
+        "import gptoss_magic as g, torch\n"
+        "g.load('built-in')\n"
+        "a = g.generate('What is the capital of France?', date='2025-08-05')\n"
+        "from gptoss_magic.session import current\n"
+        "resident, engine = current().require()\n"
+        "ids = torch.tensor([a.provenance['prompt_tokens']])\n"
+        "out = resident.model.generate(ids, attention_mask=torch.ones_like(ids),\n"
+        "    max_new_tokens=512, do_sample=False, eos_token_id=[5, 6], pad_token_id=0)\n"
+        "assert out[0, ids.shape[1]:].tolist() == list(a.raw_tokens), 'differs'\n"
+        "assert 'Paris' in a.final and a.analysis and a.finish == 'return'\n"
+        "assert g.load('built-in').endswith('already')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
