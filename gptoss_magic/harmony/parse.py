@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from gptoss_magic.harmony.codec import HarmonyCodec
 
-CHANNELS = ("analysis", "commentary", "final")
 RECIPIENT = re.compile(r"\bto=(\S+)")
+TARGET = re.compile(r"to=\S*(\s+\S*)?$")
 
 
 @dataclass
@@ -138,6 +138,7 @@ class HarmonyParser:
         words = RECIPIENT.sub(" ", draft.channel_part).split()
         draft.channel = words[0] if words else ("commentary" if draft.recipient else "final")
         kinds = RECIPIENT.sub(" ", draft.kind_part).split() or words[1:]
+        kinds = kinds or RECIPIENT.sub(" ", draft.before.replace("assistant", " ")).split()
         draft.kind = ("<|constrain|>" if draft.constrained else "") + " ".join(kinds) or None
 
     def _delta(self, draft: _Draft, text: str) -> ChannelDelta:
@@ -182,9 +183,10 @@ class HarmonyParser:
 
 
 def _may_be_header(text: str) -> bool:
-    """True while `text` may still grow into `assistant` or `to=…` before `<|channel|>`."""
+    """True while `text` may still grow into `assistant to=NAME KIND` before a special token."""
     stripped = text.lstrip()
-    return "assistant".startswith(stripped) or stripped.startswith("to=") or stripped == "t"
+    rest = stripped.removeprefix("assistant").lstrip()
+    return "assistant".startswith(stripped) or "to=".startswith(rest) or bool(TARGET.match(rest))
 
 
 def _call(recipient: str, raw: str) -> ToolCall:

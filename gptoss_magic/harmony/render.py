@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.records import Message, ToolSpec
+from gptoss_magic.harmony.schema import definition
+from gptoss_magic.records import Message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gptoss_magic.harmony.codec import HarmonyCodec
+    from gptoss_magic.records import ToolSpec
 
 EFFORTS = ("low", "medium", "high")
 
@@ -53,7 +55,7 @@ def developer_message(
     if instructions:
         parts.append(f"# Instructions\n\n{instructions}")
     if tools:
-        defined = "".join(map(_definition, tools))
+        defined = "".join(map(definition, tools))
         space = f"namespace functions {{\n\n{defined}}} // namespace functions"
         parts.append(f"# Tools\n\n## functions\n\n{space}")
     if response_formats:
@@ -63,51 +65,6 @@ def developer_message(
         )
         parts.append(f"# Response Formats\n\n{formats}")
     return Message("developer", "\n\n".join(parts))
-
-
-def _definition(tool: ToolSpec) -> str:
-    about = "".join(f"// {line}\n" for line in tool.description.splitlines())
-    if not tool.parameters.get("properties"):
-        return f"{about}type {tool.name} = () => any;\n\n"
-    return f"{about}type {tool.name} = (_: {_type(tool.parameters, '')}) => any;\n\n"
-
-
-def _type(schema: Mapping[str, Any], indent: str) -> str:
-    """A JSON schema as the TypeScript-like type that harmony uses."""
-    for union in ("oneOf", "anyOf"):
-        if union in schema:
-            return " | ".join(_type(option, indent) for option in schema[union])
-    kind = schema.get("type", "any")
-    if isinstance(kind, list):
-        return " | ".join(_type({**schema, "type": one}, indent) for one in kind)
-    if "enum" in schema:
-        return " | ".join(json.dumps(value, ensure_ascii=False) for value in schema["enum"])
-    if kind == "object":
-        return _object(schema, indent)
-    if kind == "array":
-        return f"{_type(schema.get('items', {}), indent)}[]"
-    return "number" if kind == "integer" else str(kind)
-
-
-def _object(schema: Mapping[str, Any], indent: str) -> str:
-    fields = schema.get("properties")
-    if not fields:
-        return "object"
-    required = schema.get("required", ())
-    lines = "".join(_field(k, v, k in required, indent) for k, v in fields.items())
-    return f"{{\n{lines}{indent}}}"
-
-
-def _field(name: str, schema: Mapping[str, Any], required: bool, indent: str) -> str:
-    about = "".join(f"{indent}// {s}\n" for s in schema.get("description", "").splitlines())
-    default = schema.get("default")
-    note = "" if default is None else f" // default: {_plain(default)}"
-    optional = "" if required else "?"
-    return f"{about}{indent}{name}{optional}: {_type(schema, indent + '    ')},{note}\n"
-
-
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def render(messages: Sequence[Message], codec: HarmonyCodec, *, prompt: bool = True) -> list[int]:
@@ -124,19 +81,21 @@ def render(messages: Sequence[Message], codec: HarmonyCodec, *, prompt: bool = T
 def _message(message: Message, codec: HarmonyCodec) -> list[int]:
     special, encode = codec.special, codec.encode
     header = message.author or message.role
-    if message.recipient and message.role == "tool":
+    if message.recipient and message.recipient != "all":
         header += f" to={message.recipient}"
     ids = [special["start"], *encode(header)]
     if message.channel:
-        target = f" to={message.recipient}" if message.recipient and message.role != "tool" else ""
-        ids += [special["channel"], *encode(message.channel + target)]
+        ids += [special["channel"], *encode(message.channel)]
     if message.content_type:
-        kind = message.content_type.removeprefix("<|constrain|>")
-        ids += encode(" ")
-        if kind != message.content_type:
-            ids.append(special["constrain"])
-        ids += encode(kind)
+        ids += _content_type(message.content_type, codec)
     return [*ids, special["message"], *encode(message.content), _ending(message, special)]
+
+
+def _content_type(kind: str, codec: HarmonyCodec) -> list[int]:
+    bare = kind.removeprefix("<|constrain|>")
+    if bare == kind:
+        return codec.encode(f" {kind}")
+    return [*codec.encode(" "), codec.special["constrain"], *codec.encode(bare)]
 
 
 def _ending(message: Message, special: dict[str, int]) -> int:
