@@ -12,24 +12,33 @@ from gptoss_magic.session import current
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gptoss_magic.model.plan import Plan
     from gptoss_magic.records import Answer, ChannelDelta, ToolSpec
 
 PROVENANCE_KEY = "gptoss_magic"
 
 
-def load(model: str | None = None, *, replace: bool = False, **options: Any) -> str:
+def load(
+    model: str | None = None,
+    *,
+    replace: bool = False,
+    progress: Callable[[int, int, str], None] = lambda done, total, note: None,
+    on_plan: Callable[[Plan], None] = lambda plan: None,
+    **options: Any,
+) -> str:
     """Load a model once for this process and say in one line what was done.
 
-    `options`: device, context, revision, offline (see `LoadSettings`).
+    `options`: device, context, revision, offline (see `LoadSettings`). `progress` is told bytes
+    done, bytes in total and a note; `on_plan` the memory plan, before anything is read.
     """
     from gptoss_magic.model.load import LoadSettings, choose_model
 
     session = current()
     if model is None and session.resident is not None:
         return f"{session.resident.identity['model']} is loaded"
-    progress = options.pop("progress", lambda done, total, note: None)
     name, why = (model, "as asked") if model else choose_model()
-    fresh = session.load(LoadSettings(model=name, **options), progress, replace=replace)
+    settings = LoadSettings(model=name, **options)
+    fresh = session.load(settings, progress, on_plan, replace=replace)
     return f"{name} loaded ({why})" if fresh else f"{name} is loaded already"
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from gptoss_magic.generation import Engine
     from gptoss_magic.model.load import LoadSettings, Resident
+    from gptoss_magic.model.plan import Plan
     from gptoss_magic.records import Answer, Message
 
 
@@ -20,16 +21,20 @@ if TYPE_CHECKING:
 class Session:
     """One per kernel; survives `%reload_ext`."""
 
-    resident: Resident | None = None
-    engine: Engine | None = None
+    loaded: tuple[Resident, Engine] | None = None
     conversations: dict[str, list[Message]] = field(default_factory=dict)
     last: Answer | None = None
     last_error: BaseException | None = None
+
+    @property
+    def resident(self) -> Resident | None:
+        return self.loaded[0] if self.loaded else None
 
     def load(
         self,
         settings: LoadSettings,
         progress: Callable[[int, int, str], None] = lambda done, total, note: None,
+        on_plan: Callable[[Plan], None] = lambda plan: None,
         *,
         replace: bool = False,
     ) -> bool:
@@ -48,23 +53,23 @@ class Session:
         from gptoss_magic.harmony import HarmonyCodec
         from gptoss_magic.model.load import load
 
-        resident = load(settings, progress)
+        resident = load(settings, progress, on_plan)
         engine = Engine(resident.model, HarmonyCodec(resident.tokenizer), resident.plan.context)
-        self.resident, self.engine = resident, engine
+        self.loaded = resident, engine
         return True
 
     def unload(self) -> None:
         """Drop the model and the conversations; the memory is free afterwards."""
-        self.resident = self.engine = self.last_error = None
+        self.loaded = self.last_error = None
         self.conversations.clear()
         gc.collect()
         _return_memory()
 
     def require(self) -> tuple[Resident, Engine]:
         """The resident model and its engine. Raises NotLoaded."""
-        if self.resident is None or self.engine is None:
+        if self.loaded is None:
             raise NotLoaded("no model is loaded: run %gptoss load")
-        return self.resident, self.engine
+        return self.loaded
 
     def status(self) -> dict[str, Any]:
         """What `%gptoss status` shows, as plain values."""

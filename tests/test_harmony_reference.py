@@ -164,7 +164,7 @@ def test_parsing_is_the_reference_s(codec, answer):
 @settings(max_examples=100, deadline=None)
 @given(messages().filter(lambda answer: all(m.channel != "final" for m in answer)), st.booleans())
 def test_analysis_is_dropped_as_the_reference_does(codec, answer, ended):
-    """One turn, ended or not. (Over several, the reference keeps what lies behind the first final.)"""
+    """One turn, ended or not; over several, the reference drops before the first final only."""
     ours = [Message("user", "q"), *answer]
     ours += [Message("assistant", "a", "final"), Message("user", "next")] if ended else []
     assert render(prune(ours), codec) == reference([theirs(m) for m in ours])

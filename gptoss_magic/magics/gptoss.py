@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from traitlets import Float, Int, Unicode
@@ -11,6 +11,9 @@ from traitlets import Float, Int, Unicode
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
 from gptoss_magic.session import current
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PROMPT = opt.parser("%%gptoss", opt.PROMPT, "Prompt the resident model with the cell's text.")
 LOAD = opt.parser("%gptoss load", opt.LOAD, "Load a model once for this kernel.")
@@ -38,8 +41,11 @@ class GptOssMagics(Magics):
     @no_var_expand
     @line_magic("gptoss")
     def line(self, line: str) -> None:
+        self._remembered(self._command, line)
+
+    def _command(self, line: str) -> None:
         command, _, rest = line.strip().partition(" ")
-        commands = {
+        commands: dict[str, Callable[[str], None]] = {
             "": lambda rest: print(HELP, end=""),
             "load": self._load,
             "status": self._status,
@@ -49,7 +55,7 @@ class GptOssMagics(Magics):
         if command not in commands:
             known = ", ".join(filter(None, commands))
             raise InputError(f"%gptoss {command}: no such command; there are {known}")
-        self._remembered(commands[command], rest)
+        commands[command](rest)
 
     @no_var_expand
     @cell_magic("gptoss")
@@ -73,9 +79,7 @@ class GptOssMagics(Magics):
             return print(load())
         settings = {key: value for key, value in vars(chosen).items() if key != "model"}
         with ProgressView(chosen.model or "model") as bar:
-            bar.finish(load(chosen.model, progress=bar.update, **settings))
-        if current().resident:
-            print(current().require()[0].plan.table())
+            bar.finish(load(chosen.model, progress=bar.update, on_plan=show_plan, **settings))
 
     def _status(self, _line: str) -> None:
         for name, value in current().status().items():
@@ -95,6 +99,11 @@ class GptOssMagics(Magics):
         except Exception as error:
             current().last_error = error
             raise
+
+
+def show_plan(plan: Any) -> None:
+    """The memory plan, before anything is read."""
+    print(plan.table())
 
 
 GptOssMagics.cell.__doc__ = PROMPT.format_help()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import CheckpointError, InputError, MissingPackage
 from gptoss_magic.model.checkpoint import Checkpoint, fingerprint, read_checkpoint
+from gptoss_magic.model.imports import import_engine
 from gptoss_magic.model.plan import Plan, free_bytes, make_plan, require_fit
 
 if TYPE_CHECKING:
@@ -46,8 +47,7 @@ class Resident:
 
 def choose_model() -> tuple[str, str]:
     """(model, why) for this machine."""
-    import torch
-
+    torch = import_engine()
     if not torch.cuda.is_available():
         return BUILT_IN, "no GPU here: the small built-in stand-in, not gpt-oss"
     total = sum(
@@ -60,8 +60,17 @@ def choose_model() -> tuple[str, str]:
     return BUILT_IN, f"{total / 1e9:.0f} GB of GPU memory are too little for gpt-oss: the stand-in"
 
 
-def load(settings: LoadSettings, progress: Callable[[int, int, str], None]) -> Resident:
-    """Load `settings.model`. On any error or interrupt nothing of it stays behind."""
+def load(
+    settings: LoadSettings,
+    progress: Callable[[int, int, str], None],
+    on_plan: Callable[[Plan], None] = lambda plan: None,
+) -> Resident:
+    """Load `settings.model`; `on_plan` sees the plan before anything is read.
+
+    On any error or interrupt nothing of it stays behind.
+    """
+    progress(0, 0, "importing torch and transformers")
+    import_engine()
     checkpoint = find(settings, progress)
     device = settings.device or _default_device()
     context = settings.context or min(checkpoint.config["max_position_embeddings"], 8192)
@@ -70,6 +79,7 @@ def load(settings: LoadSettings, progress: Callable[[int, int, str], None]) -> R
         raise InputError(f"context {context}: {checkpoint.name} has at most {limit}; give less")
     _check_packed(checkpoint, device)
     plan = make_plan(checkpoint, device, context, free_bytes(device))
+    on_plan(plan)
     require_fit(plan, checkpoint.config)
     try:
         model, tokenizer = _read(checkpoint, device, progress)
@@ -221,4 +231,4 @@ def _is_greedy(checkpoint: Checkpoint) -> bool:
     file = checkpoint.path / "generation_config.json"
     if checkpoint.name == BUILT_IN or not file.exists():
         return True
-    return not json.loads(file.read_text()).get("do_sample", True)
+    return not json.loads(file.read_text()).get("do_sample", False)

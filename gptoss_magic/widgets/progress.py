@@ -47,7 +47,7 @@ class ProgressView:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if not self._finished:
+        if not self._finished and (self._handle is not None or kind is None):
             how = f"ended by {kind.__name__}" if kind else "done"
             self.finish(f"{self.title}: {how} after {monotonic() - self._began:.1f} s")
 

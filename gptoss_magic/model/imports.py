@@ -1,0 +1,38 @@
+"""Heavy imports in one piece: an interrupt half-way through torch's would break it for good."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Hold an interrupt back until the block is done, then raise it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: held.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if held:
+        raise KeyboardInterrupt
+
+
+def import_engine() -> Any:
+    """Import what loading and generating need, undisturbed; gives torch."""
+    with undisturbed():
+        import accelerate  # noqa: F401
+        import torch
+        from safetensors import safe_open  # noqa: F401
+        from transformers import AutoTokenizer, DynamicCache  # noqa: F401
+        from transformers.models.gpt_oss import modeling_gpt_oss  # noqa: F401
+    return torch

@@ -1,0 +1,62 @@
+"""A tiny random gpt-oss model for tests: 2 layers, 8 experts, built in well under a second."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+SPECIAL = ("endoftext", "start", "end", "message", "channel", "return", "call", "constrain")
+
+
+def tiny_tokenizer() -> Any:
+    """A byte-level tokenizer with harmony's special tokens: ids 0 to 7, then the 256 bytes."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    special = [f"<|{name}|>" for name in SPECIAL]
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {text: i for i, text in enumerate([*special, *letters])}
+    made = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    made.add_special_tokens([AddedToken(s, special=True, normalized=False) for s in special])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=made, eos_token="<|return|>", pad_token="<|endoftext|>"  # noqa: S106
+    )
+
+
+def tiny_model(seed: int = 0, **config: Any) -> tuple[Any, Any]:
+    """(model, tokenizer): a random GptOssForCausalLM in fp32; `config` overrides its settings."""
+    import torch
+    from transformers import GptOssConfig, GptOssForCausalLM
+
+    settings = {
+        "num_hidden_layers": 2,
+        "hidden_size": 64,
+        "intermediate_size": 64,
+        "num_local_experts": 8,
+        "num_experts_per_tok": 2,
+        "head_dim": 16,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "vocab_size": len(SPECIAL) + 256,
+        "sliding_window": 128,
+        "max_position_embeddings": 2048,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 150_000.0},
+        "pad_token_id": 0,
+        "eos_token_id": [5, 6],
+        "bos_token_id": None,
+        "initializer_range": 0.08,
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = GptOssForCausalLM(GptOssConfig(**(settings | config)))
+    return model.eval(), tiny_tokenizer()
+
+
+def tiny_checkpoint(path: Path | str, seed: int = 0, **config: Any) -> Path:
+    """Write the tiny model as a checkpoint directory that `%gptoss load PATH` takes."""
+    model, tokenizer = tiny_model(seed, **config)
+    model.save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return Path(path)

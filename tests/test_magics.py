@@ -1,0 +1,189 @@
+"""`%gptoss` and `%%gptoss` in a real shell, and options, body, completion and tools alone."""
+
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+
+import gptoss_magic
+from gptoss_magic.errors import ContextOverflow, InputError
+from gptoss_magic.magics.body import expand
+from gptoss_magic.magics.complete import candidates
+from gptoss_magic.magics.gptoss import LOAD, PROMPT
+from gptoss_magic.magics.options import parse
+from gptoss_magic.magics.tools import tool_spec
+from gptoss_magic.session import current
+from gptoss_magic.testing import tiny_checkpoint
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory):
+    path = tiny_checkpoint(tmp_path_factory.mktemp("magics") / "tiny")
+    shell = InteractiveShell.instance()
+    shell.run_line_magic("load_ext", "gptoss_magic")
+    current().unload()
+    run(shell, f"%gptoss load '{path}' --context 1024")
+    run(shell, "%config GptOssMagics.max_tokens = 8")
+    yield shell
+    current().unload()
+    InteractiveShell.clear_instance()
+
+
+def run(shell, source):
+    """(result, printed text) of one cell."""
+    with capture_output() as captured:
+        result = shell.run_cell(source)
+    return result, captured.stdout + captured.stderr
+
+
+def test_a_prompt_becomes_an_answer(shell):
+    result, shown = run(shell, "%%gptoss -o a --seed 3 --temperature 1\nHello")
+    assert result.success
+    answer = shell.user_ns["a"]
+    assert len(answer.raw_tokens) <= 8
+    assert answer.provenance["sampling"]["seed"] == 3
+    assert "8 completion tokens" in shown or answer.finish != "length"
+
+
+def test_a_seed_repeats_and_another_does_not(shell):
+    answers = []
+    for seed in (5, 5, 6):
+        run(shell, f"%%gptoss -q -n -t 1.5 -s {seed} -o a\nHello")
+        answers.append(shell.user_ns["a"].raw_tokens)
+    assert answers[0] == answers[1] != answers[2]
+
+
+def test_a_drawn_seed_is_recorded_and_repeats(shell):
+    run(shell, "%%gptoss -q -n -t 1.5 -o a\nHello")
+    first = shell.user_ns["a"]
+    seed = first.provenance["sampling"]["seed"]
+    run(shell, f"%%gptoss -q -n -t 1.5 -s {seed} -o a\nHello")
+    assert shell.user_ns["a"].raw_tokens == first.raw_tokens
+
+
+def test_a_conversation_goes_on_until_new(shell):
+    sizes = []
+    for options in ("--new", "", "--new", "--conversation other"):
+        run(shell, f"%%gptoss -q -o a {options} -d 2026-01-02\nHello")
+        sizes.append(shell.user_ns["a"].usage.prompt_tokens)
+    assert sizes[1] > sizes[0] == sizes[2] == sizes[3]
+
+
+def test_overflow_is_said_before_the_start(shell):
+    result, _ = run(shell, "%%gptoss --max-tokens 2000\nHello")
+    assert isinstance(result.error_in_exec, ContextOverflow)
+    assert "--new" in str(result.error_in_exec)
+    assert "--max-tokens" in str(result.error_in_exec)
+
+
+def test_an_overflow_leaves_the_conversation_as_it_was(shell):
+    before = {name: list(kept) for name, kept in current().conversations.items()}
+    run(shell, "%%gptoss --max-tokens 2000\nHello")
+    assert current().conversations == before
+
+
+@pytest.mark.parametrize(
+    ("cell", "says"),
+    [
+        ("%gptoss sing", "no such command"),
+        ("%%gptoss --loud\nx", "unrecognized"),
+        ("%%gptoss -t -1\nx", "temperature"),
+        ("%%gptoss -p 7\nx", "top-p"),
+        ("%%gptoss -e huge\nx", "invalid choice"),
+        ("%%gptoss\n \n", "no prompt"),
+        ("%%gptoss -o 7up\nx", "variable name"),
+        ("%%gptoss --tool nothing\nx", "no such function"),
+        ("%%gptoss\n{{ nothing_like_that }}", "no such name"),
+        ("%%gptoss --system 'open\nx", "close the quote"),
+        ("%gptoss load built-in", "--replace"),
+    ],
+)
+def test_an_error_is_one_line(shell, cell, says):
+    result, shown = run(shell, cell)
+    assert isinstance(result.error_in_exec, InputError)
+    assert says in str(result.error_in_exec)
+    assert len(shown.strip().splitlines()) == 1
+    assert "InputError" in run(shell, "%gptoss traceback")[1]
+
+
+def test_a_second_load_and_a_reload_keep_the_model(shell):
+    model = current().resident.model
+    run(shell, "%gptoss load")
+    run(shell, "%reload_ext gptoss_magic")
+    assert current().resident.model is model
+    assert run(shell, "%%gptoss -q\nHello")[0].success
+
+
+def test_status_and_help(shell):
+    assert "1024 tokens" in run(shell, "%gptoss status")[1]
+    assert "%gptoss unload" in run(shell, "%gptoss")[1]
+    assert "--temperature" in run(shell, "%gptoss?")[1] + GPTOSS_DOC
+
+
+GPTOSS_DOC = PROMPT.format_help()
+
+
+def test_stop_strings_end_and_are_cut(shell):
+    run(shell, "%%gptoss -q -n -t 1 -s 1 -m 64 -o a\nHello")
+    text = shell.user_ns["a"].final
+    assert len(text) > 6
+    stop = next(c for c in text[3:] if c.isprintable() and c.isascii() and c not in "'\\ \"")
+    run(shell, f"%%gptoss -q -n -t 1 -s 1 -m 64 -o a -x '{stop}'\nHello")
+    answer = shell.user_ns["a"]
+    assert answer.finish == "stop"
+    assert answer.final == text[: text.index(stop)]
+
+
+def test_generate_is_the_same_without_magics(shell):
+    run(shell, "%%gptoss -q -n -c c -d 2026-01-02 -o a\nHello")
+    answer = gptoss_magic.generate("Hello", date="2026-01-02", max_tokens=8)
+    assert answer.raw_tokens == shell.user_ns["a"].raw_tokens
+
+
+def test_completion(shell):
+    assert candidates("%%gptoss --to") == ["--tool", "--top-k", "--top-p"]
+    assert candidates("%%gptoss --effort h") == ["high"]
+    assert candidates("%gptoss st") == ["status"]
+    assert "--context" in candidates("%gptoss load --c")
+    assert candidates("print(--to") == []
+    found = [c.text for c in shell.Completer.completions("%%gptoss --temp", 15)]
+    assert found == ["--temperature"]
+
+
+@given(st.text().filter(lambda text: "{{" not in text))
+def test_text_without_expressions_passes_untouched(text):
+    assert expand(text, {}) == text
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": {"b": 1}}', r"\frac{1}{2}", "{% if x %}", "{# no #}", "$x {y}", "{{"]
+)
+def test_braces_json_and_latex_pass(text):
+    assert expand(text, {"x": 1, "y": 2}) == text
+
+
+def test_expressions_are_expanded_once():
+    names = {"a": "{{ b }}", "b": "secret", "xs": [1, 2]}
+    assert expand("{{ a }} {{ xs | length }} {{ xs[1] + 1 }}", names) == "{{ b }} 2 3"
+
+
+def test_options_strip_quotes():
+    assert parse(PROMPT, "--system 'be brief'").system == "be brief"
+    assert parse(LOAD, "built-in -C 512").context == 512
+
+
+def test_a_function_becomes_a_tool():
+    def find(query: str, kind: Literal["a", "b"] = "a", k: int | None = None) -> str:
+        """Find it.
+
+        More.
+        """
+
+    spec = tool_spec(find)
+    assert (spec.name, spec.description) == ("find", "Find it.")
+    assert spec.parameters["required"] == ["query"]
+    assert spec.parameters["properties"]["kind"] == {"type": "string", "enum": ["a", "b"]}
+    assert spec.parameters["properties"]["k"] == {"type": "integer"}
