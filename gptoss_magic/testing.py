@@ -13,6 +13,7 @@ def tiny_tokenizer() -> Any:
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
+    wrap: Any = PreTrainedTokenizerFast
     special = [f"<|{name}|>" for name in SPECIAL]
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {text: i for i, text in enumerate([*special, *letters])}
@@ -20,8 +21,10 @@ def tiny_tokenizer() -> Any:
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
     made.add_special_tokens([AddedToken(s, special=True, normalized=False) for s in special])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=made, eos_token="<|return|>", pad_token="<|endoftext|>"  # noqa: S106
+    return wrap(
+        tokenizer_object=made,
+        eos_token="<|return|>",
+        pad_token="<|endoftext|>",  # noqa: S106
     )
 
 
@@ -30,7 +33,7 @@ def tiny_model(seed: int = 0, **config: Any) -> tuple[Any, Any]:
     import torch
     from transformers import GptOssConfig, GptOssForCausalLM
 
-    settings = {
+    settings: dict[str, Any] = {
         "num_hidden_layers": 2,
         "hidden_size": 64,
         "intermediate_size": 64,
@@ -50,7 +53,7 @@ def tiny_model(seed: int = 0, **config: Any) -> tuple[Any, Any]:
     }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = GptOssForCausalLM(GptOssConfig(**(settings | config)))
+        model: Any = GptOssForCausalLM(GptOssConfig(**(settings | config)))
     return model.eval(), tiny_tokenizer()
 
 
