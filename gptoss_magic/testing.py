@@ -21,11 +21,7 @@ def tiny_tokenizer() -> Any:
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
     made.add_special_tokens([AddedToken(s, special=True, normalized=False) for s in special])
-    return wrap(
-        tokenizer_object=made,
-        eos_token="<|return|>",
-        pad_token="<|endoftext|>",  # noqa: S106
-    )
+    return wrap(tokenizer_object=made, eos_token=special[5], pad_token=special[0])
 
 
 def tiny_model(seed: int = 0, **config: Any) -> tuple[Any, Any]:
