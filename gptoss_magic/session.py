@@ -43,7 +43,7 @@ class Session:
         Another model raises InputError unless `replace`; the old one is freed first.
         """
         if self.resident is not None:
-            if self.resident.settings == settings:
+            if _same(self.resident.settings, settings):
                 return False
             if not replace:
                 held = self.resident.identity["model"]
@@ -87,6 +87,15 @@ class Session:
             "conversations": ", ".join(sorted(self.conversations)) or "none",
             "last speed": f"{last.usage.tokens_per_s:.1f} tokens/s" if last else "-",
         }
+
+
+def _same(held: LoadSettings, asked: LoadSettings) -> bool:
+    """True where `asked` names the held model and nothing that differs from how it was loaded."""
+    plain = type(asked)(model=asked.model)
+    return held.model == asked.model and all(
+        getattr(asked, name) in (getattr(plain, name), getattr(held, name))
+        for name in ("device", "context", "revision")
+    )
 
 
 def _return_memory() -> None:

@@ -60,6 +60,8 @@ def test_second_load_is_a_no_op(tiny):
     start = time.perf_counter()
     assert not session.load(LoadSettings(str(tiny)))
     assert time.perf_counter() - start < 0.01
+    assert session.load(LoadSettings(str(tiny), context=512), replace=True)
+    assert not session.load(LoadSettings(str(tiny)))
 
 
 def test_another_model_needs_replace(tiny, tmp_path):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import ContextOverflow, InputError
 from gptoss_magic.generation.sampling import SamplingSettings, sample
+from gptoss_magic.model.plan import PREFILL_TOKENS
 from gptoss_magic.records import TokenDelta
 
 if TYPE_CHECKING:
@@ -50,13 +51,22 @@ class Engine:
         watch = StopStrings(settings.stop, self.codec)
         ids_T = list(prompt_T)
         for count in range(1, settings.max_tokens + 1):
-            logits_V = self._step(torch.tensor([ids_T], device=device), cache)
+            logits_V = self._forward(torch.tensor([ids_T], device=device), cache)
             token = sample(logits_V, settings, generator)
             finish = self._finish(token, watch, last=count == settings.max_tokens)
             yield TokenDelta(token, finish)
             if finish:
                 return
             ids_T = [token]
+
+    def _forward(self, ids_1T: torch.Tensor, cache: Any) -> torch.Tensor:
+        """Logits [V] behind the last token; long prompts go through in chunks."""
+        import torch
+
+        *before, last = torch.split(ids_1T, PREFILL_TOKENS, dim=1)
+        for chunk in before:
+            self._step(chunk, cache)
+        return self._step(last, cache)
 
     def _step(self, ids_1T: torch.Tensor, cache: Any) -> torch.Tensor:
         """Logits [V] behind the last of `ids_1T` [1, T]; the cache grows by T."""

@@ -30,10 +30,10 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A directory with config.json and safetensors, read as far as headers only."""
+    """config.json and safetensors, read as far as headers; `path` is None while on the hub."""
 
     name: str
-    path: Path
+    path: Path | None
     config: dict[str, Any]
     tensors: dict[str, Tensor]
     revision: str | None = None
@@ -50,6 +50,8 @@ class Checkpoint:
 
     @property
     def files(self) -> list[Path]:
+        if self.path is None:
+            return []
         return [self.path / name for name in sorted({t.file for t in self.tensors.values()})]
 
 
@@ -57,14 +59,20 @@ def read_checkpoint(name: str, path: Path, revision: str | None = None) -> Check
     """Read config and headers of `path`. Raises CheckpointError where it is not gpt-oss."""
     if not path.is_dir():
         raise CheckpointError(f"{path}: no such directory; give a checkpoint directory")
-    config = _read_json(path / "config.json")
-    if config.get("model_type") != "gpt_oss":
-        kind = config.get("model_type", "no model_type")
-        raise CheckpointError(f"{path}: holds {kind!r}, not 'gpt_oss'; give a gpt-oss checkpoint")
+    config = checked_config(path / "config.json")
     tensors: dict[str, Tensor] = {}
     for file in _weight_files(path):
         tensors |= read_header(file)
     return Checkpoint(name, path, config, tensors, revision)
+
+
+def checked_config(file: Path) -> dict[str, Any]:
+    """The object in `file`. Raises CheckpointError where it is no gpt-oss config."""
+    config = _read_json(file)
+    if config.get("model_type") != "gpt_oss":
+        kind = config.get("model_type", "no model_type")
+        raise CheckpointError(f"{file}: holds {kind!r}, not 'gpt_oss'; give a gpt-oss checkpoint")
+    return config
 
 
 def _weight_files(path: Path) -> list[Path]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import CheckpointError, InputError, MissingPackage
+from gptoss_magic.model import hub
 from gptoss_magic.model.checkpoint import Checkpoint, fingerprint, read_checkpoint
 from gptoss_magic.model.imports import import_engine
 from gptoss_magic.model.plan import Plan, free_bytes, make_plan, require_fit
@@ -81,6 +82,9 @@ def load(
     plan = make_plan(checkpoint, device, context, free_bytes(device))
     on_plan(plan)
     require_fit(plan, checkpoint.config)
+    if checkpoint.path is None:
+        progress(0, 0, f"downloading {checkpoint.num_bytes / 1e9:.1f} GB")
+        checkpoint = hub.download(checkpoint.name, settings.revision)
     try:
         model, tokenizer = _read(checkpoint, device, progress)
     except BaseException as error:
@@ -106,27 +110,12 @@ def find(settings: LoadSettings, progress: Callable[[int, int, str], None]) -> C
         raise InputError(
             f"{settings.model!r} is neither 'built-in', a directory, nor a hub name OWNER/NAME"
         )
-    return _from_hub(settings)
-
-
-def _from_hub(settings: LoadSettings) -> Checkpoint:
-    from huggingface_hub import snapshot_download
-
-    try:
-        folder = snapshot_download(
-            settings.model,
-            revision=settings.revision,
-            local_files_only=settings.offline,
-            allow_patterns=["*.json", "*.jinja", "*.safetensors"],
-            ignore_patterns=["original/*", "metal/*"],
-        )
-    except Exception as error:
-        hint = "it is not in the local cache" if settings.offline else "the hub did not give it"
+    found = hub.cached(settings.model, settings.revision)
+    if found is None and settings.offline:
         raise CheckpointError(
-            f"{settings.model}: {hint} ({type(error).__name__}); check the name and the network, "
-            "or give a local directory"
-        ) from error
-    return read_checkpoint(settings.model, Path(folder), Path(folder).name)
+            f"{settings.model}: not in the local cache; leave --offline out, or give a directory"
+        )
+    return found or hub.remote(settings.model, settings.revision)
 
 
 def _default_device() -> str:
@@ -160,7 +149,7 @@ def _read(
 ) -> tuple[Any, Any]:
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(checkpoint.path, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(_folder(checkpoint), local_files_only=True)
     if checkpoint.is_packed or device == "auto":
         model = _read_by_transformers(checkpoint, device)
     else:
@@ -168,11 +157,17 @@ def _read(
     return model.eval(), tokenizer
 
 
+def _folder(checkpoint: Checkpoint) -> Path:
+    if checkpoint.path is None:
+        raise CheckpointError(f"{checkpoint.name}: not downloaded yet")
+    return checkpoint.path
+
+
 def _read_by_transformers(checkpoint: Checkpoint, device: str) -> Any:
     from transformers import AutoModelForCausalLM
 
     return AutoModelForCausalLM.from_pretrained(
-        checkpoint.path, device_map=device, dtype="auto", local_files_only=True
+        _folder(checkpoint), device_map=device, dtype="auto", local_files_only=True
     )
 
 
@@ -184,7 +179,7 @@ def _read_by_bytes(
     from safetensors import safe_open
     from transformers import AutoConfig, GptOssForCausalLM
 
-    config = AutoConfig.from_pretrained(checkpoint.path, local_files_only=True)
+    config = AutoConfig.from_pretrained(_folder(checkpoint), local_files_only=True)
     with torch.device("meta"):
         model = GptOssForCausalLM(config)
     state, done, total = {}, 0, checkpoint.num_bytes
@@ -228,7 +223,7 @@ def _is_greedy(checkpoint: Checkpoint) -> bool:
     """True where the checkpoint's generation config asks for no sampling."""
     import json
 
-    file = checkpoint.path / "generation_config.json"
-    if checkpoint.name == BUILT_IN or not file.exists():
+    file = _folder(checkpoint) / "generation_config.json"
+    if not file.exists():
         return True
     return not json.loads(file.read_text()).get("do_sample", False)

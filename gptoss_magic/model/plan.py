@@ -58,9 +58,9 @@ def kv_bytes(config: dict[str, Any], context: int) -> int:
 
 
 def activation_bytes(config: dict[str, Any], context: int) -> int:
-    """Peak of one prefill: eager attention scores (fp32 and bf16), MLP rows, logits."""
+    """Peak of one prefill chunk: eager attention scores (fp32 and bf16), MLP rows, logits."""
     rows = min(context, PREFILL_TOKENS)
-    scores: int = config["num_attention_heads"] * rows * rows * 6
+    scores: int = config["num_attention_heads"] * rows * context * 6
     mlp: int = rows * config["num_experts_per_tok"] * config["intermediate_size"] * 3 * 4
     logits: int = config["vocab_size"] * 8
     return scores + mlp + logits

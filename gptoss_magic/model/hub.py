@@ -1,0 +1,79 @@
+"""The Hugging Face hub: headers first, so that a load is planned before anything is downloaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from gptoss_magic.errors import CheckpointError
+from gptoss_magic.model.checkpoint import Checkpoint, Tensor, checked_config, read_checkpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+T = TypeVar("T")
+WANTED = ["*.json", "*.jinja", "*.safetensors"]
+UNWANTED = ["original/*", "metal/*"]
+
+
+def cached(name: str, revision: str | None) -> Checkpoint | None:
+    """The checkpoint from the hub's local cache, or None where it is not (wholly) there."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = Path(snapshot_download(name, revision=revision, local_files_only=True))
+        return read_checkpoint(name, folder, folder.name)
+    except (OSError, ValueError, CheckpointError):
+        return None
+
+
+def remote(name: str, revision: str | None) -> Checkpoint:
+    """Config and headers over the network; `path` is None until it is downloaded."""
+    from huggingface_hub import HfApi, hf_hub_download
+
+    def ask() -> Checkpoint:
+        commit = HfApi().model_info(name, revision=revision).sha
+        metadata = HfApi().get_safetensors_metadata(name, revision=commit)
+        config = Path(hf_hub_download(name, "config.json", revision=commit))
+        return Checkpoint(name, None, checked_config(config), _tensors(metadata), commit)
+
+    return _asked(name, ask)
+
+
+def _tensors(metadata: Any) -> dict[str, Tensor]:
+    return {
+        key: Tensor(file, info.dtype, tuple(info.shape))
+        for file, header in metadata.files_metadata.items()
+        for key, info in header.tensors.items()
+    }
+
+
+def download(name: str, revision: str | None) -> Checkpoint:
+    """The checkpoint in the hub's local cache; an interrupted download goes on next time."""
+    from huggingface_hub import snapshot_download
+
+    folder = _asked(
+        name,
+        lambda: snapshot_download(
+            name,
+            revision=revision,
+            allow_patterns=WANTED,
+            ignore_patterns=UNWANTED,
+        ),
+    )
+    return read_checkpoint(name, Path(folder), Path(folder).name)
+
+
+def _asked(name: str, question: Callable[[], T]) -> T:
+    """What the hub answers, its many errors as one line."""
+    try:
+        return question()
+    except CheckpointError:
+        raise
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [""])[0][:120]
+        raise CheckpointError(
+            f"{name}: the hub did not give it ({type(error).__name__}: {reason}); check the name "
+            "and the network, or give a local directory"
+        ) from error
