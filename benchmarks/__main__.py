@@ -1,0 +1,45 @@
+"""Run all figures, or one: python -m benchmarks [NAME] [--repeats N]."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from benchmarks.speed import decode_vs_transformers, first_token_vs_transformers
+from benchmarks.start import load_ext_ms
+from benchmarks.stream import stream_overhead
+
+FIGURES = {
+    function.__name__: function
+    for function in (
+        load_ext_ms,
+        stream_overhead,
+        decode_vs_transformers,
+        first_token_vs_transformers,
+    )
+}
+RESULTS = Path(__file__).parent / "results" / "latest.jsonl"
+
+
+def main() -> int:
+    """Print and write one JSON line per figure; lines measured stay after an interrupt."""
+    parser = argparse.ArgumentParser(prog="benchmarks")
+    parser.add_argument("name", nargs="?")
+    parser.add_argument("--repeats", type=int, default=5)
+    given = parser.parse_args()
+    if given.name and given.name not in FIGURES:
+        print(f"{given.name}: no such figure; there are {', '.join(FIGURES)}", file=sys.stderr)
+        return 2
+    RESULTS.parent.mkdir(exist_ok=True)
+    with RESULTS.open("w") as results:
+        for name in [given.name] if given.name else FIGURES:
+            line = FIGURES[name](given.repeats).line()
+            print(line, flush=True)
+            results.write(line + "\n")
+            results.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""The engine against transformers' generate on the same resident built-in model."""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+from typing import Any
+
+import gptoss_magic
+from benchmarks.figure import Figure, compared, interleaved
+from gptoss_magic.generation import SamplingSettings
+from gptoss_magic.session import current
+
+NUM_NEW = 48
+LONG = "Count slowly from one to one hundred, one number a line, and say something about each."
+
+
+@cache
+def resident() -> tuple[Any, Any]:
+    """(model, engine) of the built-in model."""
+    gptoss_magic.load("built-in")
+    held, engine = current().require()
+    return held.model, engine
+
+
+def prompt(words: int) -> list[int]:
+    """Token ids of a user message with about `words` words."""
+    _, engine = resident()
+    text = " ".join([LONG] * max(1, words // 16))
+    return [*engine.codec.encode(text)]
+
+
+def ours_s(ids: list[int], count: int) -> float:
+    """Seconds of `count` greedy tokens from our engine."""
+    _, engine = resident()
+    begin = time.perf_counter()
+    made = list(engine.stream(ids, SamplingSettings(temperature=0, max_tokens=count)))
+    seconds = time.perf_counter() - begin
+    return seconds * count / len(made)
+
+
+def generate_s(ids: list[int], count: int) -> float:
+    """Seconds of `count` greedy tokens from `generate`."""
+    import torch
+
+    model, _ = resident()
+    batch = torch.tensor([ids])
+    begin = time.perf_counter()
+    made = model.generate(
+        batch, attention_mask=torch.ones_like(batch), max_new_tokens=count, do_sample=False
+    )
+    seconds = time.perf_counter() - begin
+    return seconds * count / (made.shape[1] - len(ids))
+
+
+def decode_vs_transformers(repeats: int) -> Figure:
+    """Greedy tokens a second over a whole short answer."""
+    ids = prompt(16)
+    ours, peer = interleaved(
+        lambda: NUM_NEW / ours_s(ids, NUM_NEW), lambda: NUM_NEW / generate_s(ids, NUM_NEW), repeats
+    )
+    what = f"{NUM_NEW} greedy tokens of the built-in model: our loop against generate"
+    return compared("decode_vs_transformers", "tokens/s", ours, peer, what, less_is_better=False)
+
+
+def first_token_vs_transformers(repeats: int) -> Figure:
+    """Time to the first token of a longer prompt."""
+    ids = prompt(400)
+    ours, peer = interleaved(lambda: ours_s(ids, 1), lambda: generate_s(ids, 1), repeats)
+    what = f"time to first token, prompt of {len(ids)} tokens: our engine against generate"
+    return compared("first_token_vs_transformers", "s", ours, peer, what, less_is_better=True)
