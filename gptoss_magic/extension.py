@@ -9,7 +9,12 @@ def load_ipython_extension(shell: Any) -> None:
     """`%load_ext gptoss_magic`: loads no model and no heavy package."""
     from gptoss_magic.magics.complete import gptoss_matcher
     from gptoss_magic.magics.gptoss import GptOssMagics
+    from gptoss_magic.magics.show import answer_html, answer_text
+    from gptoss_magic.records import Answer
 
+    formatters = shell.display_formatter.formatters
+    formatters["text/html"].for_type(Answer, answer_html)
+    formatters["text/plain"].for_type(Answer, answer_text)
     shell.register_magics(GptOssMagics(shell=shell))
     matchers = shell.Completer.custom_matchers
     if gptoss_matcher not in matchers:

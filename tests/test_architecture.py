@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,50 @@ def test_rooms_import_only_what_they_may(path):
         if name.startswith("gptoss_magic."):
             there = name.split(".")[1]
             assert there == here or there in MAY[here], f"{path.name} imports {name}"
+
+
+def dotted(path):
+    parts = ("gptoss_magic", *path.relative_to(ROOT).with_suffix("").parts)
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def typing_only(tree):
+    """Nodes under `if TYPE_CHECKING`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            yield from ast.walk(node)
+
+
+def targets(node, name, modules):
+    """The modules of ours that one import statement reaches: submodules, or the module itself."""
+    aliases = node.names if isinstance(node, ast.ImportFrom) else ()
+    inner = {f"{name}.{alias.name}" for alias in aliases} & set(modules)
+    return inner or {name} & set(modules)
+
+
+def circle(modules):
+    """Names along an import circle of {name: syntax tree}, or None."""
+    graph = {
+        here: {
+            there
+            for node, name in imports(tree)
+            if node not in set(typing_only(tree))
+            for there in targets(node, name, modules)
+        }
+        for here, tree in modules.items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return None
+
+
+def test_no_module_imports_itself_in_a_circle():
+    modules = {dotted(path): ast.parse(path.read_text()) for path in MODULES}
+    assert circle(modules) is None
+    lazily = "def f():\n    from p import b"
+    assert circle({"p": ast.parse(""), "p.a": ast.parse(lazily), "p.b": ast.parse("import p.a")})
 
 
 @pytest.mark.parametrize("path", MODULES, ids=str)

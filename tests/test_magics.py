@@ -72,7 +72,15 @@ def test_a_conversation_goes_on_until_new(shell):
     assert sizes[1] > sizes[0] == sizes[2] == sizes[3]
 
 
+def test_an_answer_shows_itself(shell):
+    run(shell, "%%gptoss -q -n -t 0 -o a\nHello")
+    shown = shell.display_formatter.format(shell.user_ns["a"])[0]
+    assert "tokens/s" in shown["text/plain"]
+    assert "<div" in shown["text/html"]
+
+
 def test_overflow_is_said_before_the_start(shell):
+    run(shell, "%%gptoss -q -n\nHello")
     result, _ = run(shell, "%%gptoss --max-tokens 2000\nHello")
     assert isinstance(result.error_in_exec, ContextOverflow)
     assert "--new" in str(result.error_in_exec)

@@ -10,12 +10,13 @@ import torch
 from gptoss_magic.errors import CheckpointError, StorageError
 from gptoss_magic.model import stand_in
 from gptoss_magic.model.stand_in import convert
+from gptoss_magic.model.stand_in.source import verified_source
 
 
 def test_converted_logits_agree_with_the_source():
     from transformers import GptOssForCausalLM
 
-    dense = convert.dense_model(stand_in.verified_source())
+    dense = convert.dense_model(verified_source())
     config = convert.gpt_oss_config(dense.config, torch.float32)
     ours = GptOssForCausalLM(config).eval()
     found = ours.load_state_dict(convert.upcycled(dense, with_adapter=False), strict=False)
@@ -29,10 +30,9 @@ def test_converted_logits_agree_with_the_source():
     assert (want.argmax(-1) == got.argmax(-1)).all()
 
 
-def test_a_wrong_source_is_refused(monkeypatch):
-    monkeypatch.setattr(stand_in, "GGUF_SHA256", "0" * 64)
+def test_a_wrong_source_is_refused():
     with pytest.raises(CheckpointError, match="force-reinstall"):
-        stand_in.verified_source()
+        verified_source("0" * 64)
 
 
 def test_an_unwritable_cache_is_one_line(tmp_path):

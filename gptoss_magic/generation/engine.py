@@ -37,8 +37,8 @@ class Engine:
         if len(prompt_T) + max_tokens > self.context:
             raise ContextOverflow(
                 f"{len(prompt_T)} prompt tokens + up to {max_tokens} new ones exceed the context "
-                f"of {self.context}: lower --max-tokens, start afresh with --new, shorten the "
-                "prompt, or load with a larger --context"
+                f"of {self.context}: lower --max-tokens, shorten the prompt, or load with a larger "
+                "--context"
             )
 
     def _decode(self, prompt_T: Sequence[int], settings: SamplingSettings) -> Iterator[TokenDelta]:

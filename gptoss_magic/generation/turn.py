@@ -6,14 +6,16 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.errors import ContextOverflow
 from gptoss_magic.harmony import HarmonyParser, prune, render
 from gptoss_magic.records import Answer, ChannelDelta, Message, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from gptoss_magic.generation.engine import Engine
     from gptoss_magic.generation.sampling import SamplingSettings
+    from gptoss_magic.records import TokenDelta
 
 
 def run_turn(
@@ -31,7 +33,7 @@ def run_turn(
     """
     prompt_T = render(prune(messages), engine.codec)
     turn = _Turn(HarmonyParser(engine.codec), on_delta)
-    tokens = engine.stream(prompt_T, settings)
+    tokens = _started(engine, prompt_T, messages, settings)
     with suppress(KeyboardInterrupt):
         for token in tokens:
             turn.take(token.token_id)
@@ -41,6 +43,21 @@ def run_turn(
         turn.close(settings.stop if turn.finish == "stop" else ())
     record = {**(provenance or {}), "prompt_tokens": prompt_T, "sampling": settings.record()}
     return turn.answer(len(prompt_T), record)
+
+
+def _started(
+    engine: Engine, prompt_T: list[int], messages: Sequence[Message], settings: SamplingSettings
+) -> Iterator[TokenDelta]:
+    try:
+        return engine.stream(prompt_T, settings)
+    except ContextOverflow as error:
+        said = [m for m in prune(messages) if m.role not in ("system", "developer")][:-1]
+        if not said:
+            raise
+        size = len(render(said, engine.codec, prompt=False))
+        raise ContextOverflow(
+            f"{error}; --new drops the {len(said)} earlier messages ({size} tokens)"
+        ) from None
 
 
 class _Turn:

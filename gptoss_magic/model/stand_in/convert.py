@@ -12,7 +12,7 @@ import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.model import stand_in
+from gptoss_magic.model.stand_in.source import DATA
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,7 @@ def convert(source: Path, target: Path, progress: Callable[[str, float], None]) 
     generation = {"eos_token_id": EOS, "pad_token_id": 0, "bos_token_id": 8, "do_sample": False}
     write_json(target / "generation_config.json", generation)
     for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(stand_in.DATA / name, target / name)
+        shutil.copy(DATA / name, target / name)
     (target / "README.md").write_text(NOTICE)
     progress("done", 1.0)
 
@@ -88,13 +88,13 @@ def merge_adapter(state: dict[str, torch.Tensor]) -> None:
     """W + (alpha / rank) · B·A for each adapted W, and the special tokens' rows, in place."""
     from safetensors.torch import load_file
 
-    adapter = load_file(stand_in.DATA / "adapter.safetensors")
+    adapter = load_file(DATA / "adapter.safetensors")
     for key, a_RI in adapter.items():
         if ".lora_A." in key:
             b_OR = adapter[key.replace(".lora_A.", ".lora_B.")]
             name = key.removeprefix("base_model.model.").replace(".lora_A.", ".")
             state[name] += LORA_SCALE * (b_OR.float() @ a_RI.float())
-    rows = load_file(stand_in.DATA / "token_rows.safetensors")
+    rows = load_file(DATA / "token_rows.safetensors")
     state["model.embed_tokens.weight"][rows["ids"]] = rows["rows"]
 
 
@@ -105,7 +105,7 @@ def upcycled(dense: Any, *, with_adapter: bool) -> dict[str, torch.Tensor]:
     state = {key: value.clone() for key, value in dense.state_dict().items()}
     if with_adapter:
         merge_adapter(state)
-    routers = load_file(stand_in.DATA / "routers.safetensors")
+    routers = load_file(DATA / "routers.safetensors")
     out = {key: state[key] for key in ("model.embed_tokens.weight", "model.norm.weight")}
     for layer in range(dense.config.num_hidden_layers):
         prefix = f"model.layers.{layer}."

@@ -1,0 +1,37 @@
+"""How an `Answer` looks as the value of a cell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.records import Answer, Transcript
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def transcript(answer: Answer) -> Transcript:
+    """The view of a whole answer."""
+    return Transcript(
+        analysis=answer.analysis,
+        final=answer.final,
+        commentary=answer.commentary,
+        tool_calls=answer.tool_calls,
+        usage=answer.usage,
+        finish=answer.finish,
+        model=answer.provenance["model"],
+    )
+
+
+def answer_html(answer: Answer) -> str:
+    """What the prompt cell itself left behind."""
+    from gptoss_magic.widgets.static_html import transcript_html
+
+    return transcript_html(transcript(answer))
+
+
+def answer_text(answer: Answer, printer: Any, _cycle: Callable[..., Any]) -> None:
+    """The same as text, through IPython's pretty printer."""
+    from gptoss_magic.widgets.static_html import transcript_text
+
+    printer.text(transcript_text(transcript(answer)))
