@@ -133,7 +133,9 @@ class TranscriptView:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._widget is not None:
+        if self._widget is not None and isinstance(error, Exception) and not self._blocks.whole():
+            self._become({"text/plain": ""}, {})  # the error's own line says it all
+        elif self._widget is not None:
             self.finish(partial_transcript(self._blocks, self.model, error))
 
     def delta(self, channel: str, text: str) -> None:
@@ -143,9 +145,12 @@ class TranscriptView:
 
     def finish(self, transcript: Transcript, metadata: dict[str, Any] | None = None) -> None:
         data = {"text/html": transcript_html(transcript), "text/plain": transcript_text(transcript)}
+        self._become(data, metadata or {})
+
+    def _become(self, data: dict[str, str], metadata: dict[str, Any]) -> None:
         widget, self._widget = self._widget, None
         try:
-            self._handle.update(data, raw=True, metadata=metadata or {})
+            self._handle.update(data, raw=True, metadata=metadata)
         finally:
             if widget is not None:
                 widget.close()
