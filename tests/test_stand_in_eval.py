@@ -1,0 +1,31 @@
+"""The built-in model speaks harmony on cases that it was not trained on."""
+
+import pytest
+
+import gptoss_magic
+from tools.stand_in.cases import held_out, training
+from tools.stand_in.evaluate import evaluate
+
+
+def scores(every):
+    gptoss_magic.load("built-in")
+    found = evaluate(held_out()[::every])
+    gptoss_magic.unload()
+    return found
+
+
+def test_cases_repeat_by_seed():
+    assert training(3, 40) == training(3, 40) != training(4, 40)
+    assert len(held_out()) == 60
+
+
+def test_a_sample_of_held_out_cases_is_well_formed():
+    found = scores(every=8)
+    assert found["well_formed"] == found["cases"] == 8
+
+
+@pytest.mark.slow
+def test_all_held_out_cases_are_well_formed_and_mostly_right():
+    found = scores(every=1)
+    assert found["well_formed"] >= 0.95 * found["cases"]
+    assert found["correct"] >= 0.75 * found["scored"]

@@ -1,0 +1,81 @@
+"""Score the built-in model on held-out cases: python -m tools.stand_in.evaluate [--every K]."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import gptoss_magic
+from gptoss_magic.generation import SamplingSettings, run_turn
+from gptoss_magic.session import current
+from tools.stand_in.cases import EFFORTS, Case, held_out
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gptoss_magic.records import Answer
+
+
+def well_formed(answer: Answer) -> bool:
+    """Analysis first, then a `final` that returns or a commentary call that calls."""
+    first, last = answer.messages[0], answer.messages[-1]
+    if len(answer.messages) < 2 or first.channel != "analysis":
+        return False
+    if answer.finish == "return":
+        return last.channel == "final" and bool(last.content)
+    calls = answer.finish == "call" and last.channel == "commentary"
+    return calls and (last.recipient or "").startswith("functions.")
+
+
+def correct(case: Case, answer: Answer) -> bool | None:
+    """None where the case has no single right answer."""
+    if case.call is not None:
+        made = [(call.name, call.arguments) for call in answer.tool_calls]
+        return made == [case.call]
+    if case.wanted is None:
+        return None
+    if case.kind == "arithmetic":
+        return case.wanted in re.findall(r"\d+", answer.final)
+    return case.wanted.lower() in answer.final.lower()
+
+
+def evaluate(cases: Sequence[Case]) -> dict[str, Any]:
+    """Shares and counts over `cases`, answered greedily by the resident model."""
+    _, engine = current().require()
+    settings = SamplingSettings(temperature=0, max_tokens=160)
+    kinds: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+    words: dict[str, list[int]] = {effort: [] for effort in EFFORTS}
+    for case in cases:
+        answer = run_turn(engine, case.prompt(), settings)
+        right, row = correct(case, answer), kinds[case.kind]
+        for place, value in enumerate((True, well_formed(answer), right is not None, bool(right))):
+            row[place] += value
+        words[case.effort].append(len(answer.analysis.split()))
+    num, formed, scored, good = map(sum, zip(*kinds.values(), strict=True))
+    return {
+        "cases": num,
+        "well_formed": formed,
+        "scored": scored,
+        "correct": good,
+        "kinds": dict(kinds),
+        "analysis_words": {e: round(sum(w) / max(1, len(w)), 1) for e, w in words.items()},
+    }
+
+
+def main() -> int:
+    """Print one JSON line; 1 where fewer than 95 % are well-formed."""
+    parser = argparse.ArgumentParser(prog="tools.stand_in.evaluate")
+    parser.add_argument("--every", type=int, default=1, help="take every k-th case")
+    given = parser.parse_args()
+    gptoss_magic.load("built-in")
+    scores = evaluate(held_out()[:: given.every])
+    print(json.dumps(scores))
+    return 0 if scores["well_formed"] >= 0.95 * scores["cases"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
