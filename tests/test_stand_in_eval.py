@@ -29,3 +29,19 @@ def test_all_held_out_cases_are_well_formed_and_mostly_right():
     found = scores(every=1)
     assert found["well_formed"] >= 0.95 * found["cases"]
     assert found["correct"] >= 0.75 * found["scored"]
+
+
+@pytest.mark.slow
+def test_training_writes_what_the_conversion_reads(tmp_path):
+    from safetensors.torch import load_file
+
+    from gptoss_magic.model.stand_in.source import DATA
+    from tools.stand_in.train import Recipe, Trainee, train
+
+    recipe = Recipe(steps=2, num_cases=8, batch=2)
+    trainee = Trainee(recipe)
+    assert all(loss > 0 for loss in train(trainee, recipe))
+    trainee.save(tmp_path, recipe)
+    for name in ("adapter", "token_rows"):
+        made, shipped = (load_file(at / f"{name}.safetensors") for at in (tmp_path, DATA))
+        assert {k: v.shape for k, v in made.items()} == {k: v.shape for k, v in shipped.items()}
