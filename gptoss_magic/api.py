@@ -39,7 +39,8 @@ def load(
     name, why = (model, "as asked") if model else choose_model()
     settings = LoadSettings(model=name, **options)
     fresh = session.load(settings, progress, on_plan, replace=replace)
-    return f"{name} loaded ({why})" if fresh else f"{name} is loaded already"
+    about = session.require()[0].about
+    return f"{name} loaded ({why}): {about}" if fresh else f"{name} is loaded already"
 
 
 def unload() -> None:

@@ -78,6 +78,7 @@ class Session:
         plan, last = self.resident.plan, self.last
         return {
             "model": self.resident.identity["model"],
+            "about": self.resident.about,
             "revision": self.resident.identity["revision"] or "-",
             "weights": self.resident.identity["weights"][:16],
             "device": str(self.resident.model.device),

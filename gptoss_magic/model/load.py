@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 BUILT_IN = "built-in"
 DEFAULT_HUB = "openai/gpt-oss-120b"
+STAND_IN = "a small stand-in, not gpt-oss: SmolLM2-135M-Instruct (Hugging Face, Apache-2.0)"
 GPU_BYTES_120B = 70e9
 GPU_BYTES_20B = 16e9
 
@@ -44,13 +45,14 @@ class Resident:
     plan: Plan
     identity: dict[str, Any]
     greedy: bool
+    about: str
 
 
 def choose_model() -> tuple[str, str]:
     """(model, why) for this machine."""
     torch = import_engine()
     if not torch.cuda.is_available():
-        return BUILT_IN, "no GPU here: the small built-in stand-in, not gpt-oss"
+        return BUILT_IN, "no GPU here"
     total = sum(
         torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count())
     )
@@ -91,7 +93,9 @@ def load(
         error.__traceback__ = None  # frames would keep half a model alive
         gc.collect()
         raise
-    return Resident(settings, model, tokenizer, plan, _identity(checkpoint), _is_greedy(checkpoint))
+    about = STAND_IN if checkpoint.name == BUILT_IN else checkpoint.name
+    identity, greedy = _identity(checkpoint), _is_greedy(checkpoint)
+    return Resident(settings, model, tokenizer, plan, identity, greedy, about)
 
 
 def find(settings: LoadSettings, progress: Callable[[int, int, str], None]) -> Checkpoint:
