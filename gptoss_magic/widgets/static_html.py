@@ -167,7 +167,8 @@ def _commentary(text: str) -> str:
 
 
 def _tool_call_html(call: ToolCall) -> str:
-    return f'<div class="gptoss-call">Tool call{code_html(tool_call_text(call), "js")}</div>'
+    label = f'<span style="{MUTED}">Tool call</span>'
+    return f'<div class="gptoss-call">{label}{code_html(tool_call_text(call), "js")}</div>'
 
 
 @cache

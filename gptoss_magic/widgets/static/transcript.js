@@ -139,8 +139,9 @@ function render({ model, el }) {
   const onSnapshot = () => answer.apply(model.get("snapshot") || {});
   const tick = () => {
     answer.tick();
-    const name = model.get("model_name");
-    status.textContent = `${name ? name + " · " : ""}${answer.seconds().toFixed(1)} s`;
+    const words = [model.get("model_name"), `${answer.seconds().toFixed(1)} s`];
+    if (!answer.blocks.length) words.splice(1, 0, "reading the prompt");
+    status.textContent = words.filter(Boolean).join(" · ");
   };
   model.on("msg:custom", onMessage);
   model.on("change:snapshot", onSnapshot);

@@ -1,0 +1,90 @@
+"""A small notebook in a real JupyterLab and a real Chromium: live, finished, and reopened."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+TOOL = Path(__file__).parents[1] / "tools" / "screenshots.py"
+PROMPT = "%%gptoss -t 0 -m 60\nWhat is the capital of France?"
+# Texts that the live view showed, in order, and whether the cell was still busy (a cell's prompt
+# is `[*]:` until its reply comes).
+WATCH = """() => {
+  window.seen = [];
+  const look = () => {
+    const live = document.querySelector(".gptoss-live .gptoss-body");
+    const prompts = document.querySelectorAll(".jp-CodeCell .jp-InputPrompt");
+    const text = live ? live.textContent : "";
+    const busy = prompts[prompts.length - 1].textContent.includes("*");
+    if (text && window.seen.at(-1)?.text !== text) window.seen.push({ text, busy });
+    setTimeout(look, 20);
+  };
+  look();
+}"""
+
+
+def load_tool():
+    spec = importlib.util.spec_from_file_location("screenshots", TOOL)
+    module = sys.modules["screenshots"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+tool = load_tool()
+pytestmark = pytest.mark.skipif(tool.chromium() is None, reason=tool.INSTALL)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    setup = "%load_ext gptoss_magic\n%gptoss load built-in"
+    maths = (
+        "from IPython.display import display\n"
+        "from gptoss_magic.widgets.static_html import markdown_html\n"
+        "display({'text/html': markdown_html('Maths: $x^2$')}, raw=True)"
+    )
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source) for source in (setup, maths, PROMPT)],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+    )
+    nbformat.write(notebook, tmp_path / "small.ipynb")
+    return tmp_path
+
+
+def check_answer(page):
+    """The answer can be read, its reasoning is there and folded, nothing is missing."""
+    answer = page.locator(".gptoss-answer")
+    answer.wait_for(timeout=10_000)
+    assert answer.locator(".gptoss-final").inner_text().strip()
+    assert answer.locator(".gptoss-final").is_visible()
+    reasoning = answer.locator("details.gptoss-analysis")
+    assert "Reasoning" in reasoning.locator("summary").inner_text()
+    assert reasoning.locator("div").is_hidden()
+    reasoning.locator("summary").click()
+    assert reasoning.locator("div").is_visible()
+    text = page.locator(".jp-NotebookPanel").inner_text()
+    assert "model not found" not in text.lower()
+    assert "tokens/s" in text
+
+
+def test_answer_streams_and_stays(folder):
+    with tool.browser_page() as page:
+        with tool.lab(folder) as url:
+            tool.open_notebook(page, url, "small.ipynb")
+            page.evaluate(WATCH)
+            tool.start_all(page)
+            tool.wait_all(page, 150)
+            seen = page.evaluate("() => window.seen")
+            assert len({shown["text"] for shown in seen if shown["busy"]}) >= 3, seen
+            assert page.locator(".gptoss-live").count() == 0
+            check_answer(page)
+            page.locator("mjx-container").first.wait_for(timeout=10_000)
+            tool.command(page, "docmanager:save")
+        saved = json.loads((folder / "small.ipynb").read_text())
+        assert "widget-view" not in json.dumps(saved)
+        with tool.lab(folder) as url:  # another server: not trusted there, and no kernel
+            tool.open_notebook(page, url, "small.ipynb", kernel=False)
+            assert "No Kernel" in page.locator(".jp-NotebookPanel-toolbar").inner_text()
+            check_answer(page)
