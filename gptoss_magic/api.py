@@ -74,12 +74,10 @@ def generate(
     resident, engine = session.require()
     settings = sampling_settings(greedy=resident.greedy, **sampling)
     kept = [] if new or conversation is None else session.conversations.get(conversation, [])
-    opening = _opening(system, tools, effort, date or _today())
     asked = [*kept, _user(prompt)]
+    messages = [*_opening(system, tools, effort, date or _today()), *asked]
     provenance = {**resident.identity, "adapters": [], "versions": versions(), "effort": effort}
-    answer = run_turn(
-        engine, [*opening, *asked], settings, on_delta=on_delta, provenance=provenance
-    )
+    answer = run_turn(engine, messages, settings, on_delta=on_delta, provenance=provenance)
     session.last = answer
     if conversation is not None:
         session.conversations[conversation] = [*asked, *_kept(answer)]

@@ -84,11 +84,21 @@ def load(
     plan = make_plan(checkpoint, device, context, free_bytes(device))
     on_plan(plan)
     require_fit(plan, checkpoint.config)
+    return _resident(settings, checkpoint, plan, progress)
+
+
+def _resident(
+    settings: LoadSettings,
+    checkpoint: Checkpoint,
+    plan: Plan,
+    progress: Callable[[int, int, str], None],
+) -> Resident:
+    """Download what is missing, read, and put it together."""
     if checkpoint.path is None:
         progress(0, 0, f"downloading {checkpoint.num_bytes / 1e9:.1f} GB")
         checkpoint = hub.download(checkpoint.name, settings.revision)
     try:
-        model, tokenizer = _read(checkpoint, device, progress)
+        model, tokenizer = _read(checkpoint, plan.device, progress)
     except BaseException as error:
         error.__traceback__ = None  # frames would keep half a model alive
         gc.collect()
