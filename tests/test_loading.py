@@ -169,6 +169,13 @@ def test_an_unknown_name_is_refused(name):
         load(LoadSettings(name), quiet)
 
 
+@pytest.mark.parametrize("options", [{"device": "cuda:99"}, {"device": "x"}, {"context": -1}])
+def test_a_wrong_device_or_context_is_one_line(tiny, options):
+    with pytest.raises(errors.InputError, match=r"device|context") as caught:
+        load(LoadSettings(str(tiny), **options), quiet)
+    assert "\n" not in str(caught.value)
+
+
 def test_offline_hub_name_that_is_not_cached(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(errors.CheckpointError, match="local cache"):

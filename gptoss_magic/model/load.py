@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 BUILT_IN = "built-in"
 DEFAULT_HUB = "openai/gpt-oss-120b"
 STAND_IN = "a small stand-in, not gpt-oss: SmolLM2-135M-Instruct (Hugging Face, Apache-2.0)"
+DEFAULT_CONTEXT = 8192
 GPU_BYTES_120B = 70e9
 GPU_BYTES_20B = 16e9
 
@@ -75,11 +76,11 @@ def load(
     progress(0, 0, "importing torch and transformers")
     import_engine()
     checkpoint = find(settings, progress)
-    device = settings.device or _default_device()
-    context = settings.context or min(checkpoint.config["max_position_embeddings"], 8192)
-    if context > checkpoint.config["max_position_embeddings"]:
-        limit = checkpoint.config["max_position_embeddings"]
-        raise InputError(f"context {context}: {checkpoint.name} has at most {limit}; give less")
+    device = _checked_device(settings.device) if settings.device else _default_device()
+    limit = checkpoint.config["max_position_embeddings"]
+    context = settings.context or min(limit, DEFAULT_CONTEXT)
+    if not 1 <= context <= limit:
+        raise InputError(f"context {context}: {checkpoint.name} takes 1 to {limit} tokens")
     _check_packed(checkpoint, device)
     plan = make_plan(checkpoint, device, context, free_bytes(device))
     on_plan(plan)
@@ -130,6 +131,21 @@ def find(settings: LoadSettings, progress: Callable[[int, int, str], None]) -> C
             f"{settings.model}: not in the local cache; leave --offline out, or give a directory"
         )
     return found or hub.remote(settings.model, settings.revision)
+
+
+def _checked_device(device: str) -> str:
+    """`device` where it exists here. Raises InputError where not."""
+    import torch
+
+    num_gpus = torch.cuda.device_count()
+    known = [
+        "cpu",
+        *(f"cuda:{i}" for i in range(num_gpus)),
+        *(["cuda", "auto"] if num_gpus else []),
+    ]
+    if device not in known:
+        raise InputError(f"device {device!r}: not on this machine; there are {', '.join(known)}")
+    return device
 
 
 def _default_device() -> str:
