@@ -31,24 +31,29 @@ def cache_directory() -> Path:
 
 
 def checkpoint(
-    cache_dir: Path | None = None, *, progress: Progress = lambda note, share: None
+    cache_dir: Path | None = None,
+    *,
+    packed: bool = False,
+    progress: Progress = lambda note, share: None,
 ) -> Path:
     """The directory of the converted checkpoint, made on first use (about 750 MB).
 
+    `packed`: the variant with MXFP4 experts (280 MB, minutes to make) in the gpt-oss layout.
     Raises MissingPackage without the source's package, CheckpointError where the source is
     damaged, StorageError where the cache cannot be written. Nothing half-made stays behind.
     """
     from filelock import FileLock
 
     cache = cache_dir or cache_directory()
-    target = cache / f"built-in-{RECIPE}-{_data_hash()[:12]}"
+    kind = "built-in-mxfp4" if packed else "built-in"
+    target = cache / f"{kind}-{RECIPE}-{_data_hash()[:12]}"
     if target.is_dir():
         return target
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(cache / "built-in.lock"):
             if not target.is_dir():
-                _make(target, progress)
+                _make(target, progress, packed=packed)
     except OSError as error:
         if isinstance(error, StorageError):
             raise
@@ -59,14 +64,16 @@ def checkpoint(
     return target
 
 
-def _make(target: Path, progress: Progress) -> None:
+def _make(target: Path, progress: Progress, *, packed: bool) -> None:
     """Convert beside `target`, then move it there in one step."""
     from gptoss_magic.model.stand_in.convert import convert
 
     source = verified_source()
+    for stale in target.parent.glob("making-*"):  # of a process that was killed: we hold the lock
+        shutil.rmtree(stale, ignore_errors=True)
     room = Path(tempfile.mkdtemp(prefix="making-", dir=target.parent))
     try:
-        convert(source, room, progress)
+        convert(source, room, progress, packed=packed)
         room.replace(target)
     finally:
         shutil.rmtree(room, ignore_errors=True)

@@ -27,6 +27,7 @@ LIMIT = 1e4  # 7, as in gpt-oss, would clip this model's few massive activations
 WINDOW = 8192
 NO_SINK = -1e4
 LORA_SCALE = 2.0  # alpha 32 / rank 16
+KEPT = ["model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head"]
 EOS = [5, 6]  # <|return|>, <|call|> of this tokenizer
 NOTICE = """\
 # The built-in stand-in of gptoss_magic
@@ -37,26 +38,50 @@ gptoss_magic merged in. Licence of these weights: Apache-2.0.
 """
 
 
-def convert(source: Path, target: Path, progress: Callable[[str, float], None]) -> None:
-    """Write the checkpoint into the existing directory `target` in bf16."""
-    import torch
+def convert(
+    source: Path, target: Path, progress: Callable[[str, float], None], *, packed: bool = False
+) -> None:
+    """Write the checkpoint into the existing directory `target`: bf16, or experts in MXFP4."""
     from safetensors.torch import save_file
 
     progress("reading the source", 0.0)
     dense = dense_model(source)
-    progress("converting", 0.4)
+    progress("converting", 0.1)
     state = {k: _stored(k, v) for k, v in upcycled(dense, with_adapter=True).items()}
-    progress("writing", 0.7)
+    if packed:
+        state = _packed(dense, state, progress)
+    progress("writing", 0.95)
     save_file(state, target / "model.safetensors", metadata={"format": "pt"})
-    config = gpt_oss_config(dense.config, torch.bfloat16).to_dict()
+    _write_beside(target, dense.config, packed=packed)
+    progress("done", 1.0)
+
+
+def _packed(
+    dense: Any, state: dict[str, torch.Tensor], progress: Callable[[str, float], None]
+) -> dict[str, torch.Tensor]:
+    """`state` with the experts' matrices replaced by blocks and scales."""
+    from gptoss_magic.model.stand_in.quantize import packed_experts
+
+    merged = dense.state_dict()
+    merge_adapter(merged)  # in place: the calibration runs through the model that is packed
+    packed = packed_experts(dense, read_routers(), progress)
+    return {k: v for k, v in state.items() if not k.endswith(("_proj",))} | packed
+
+
+def _write_beside(target: Path, dense_config: Any, *, packed: bool) -> None:
+    """Config, generation config, tokenizer and notice."""
+    import torch
+
+    config = gpt_oss_config(dense_config, torch.bfloat16).to_dict()
     config["architectures"] = ["GptOssForCausalLM"]
+    if packed:
+        config["quantization_config"] = {"quant_method": "mxfp4", "modules_to_not_convert": KEPT}
     write_json(target / "config.json", config)
     generation = {"eos_token_id": EOS, "pad_token_id": 0, "bos_token_id": 8, "do_sample": False}
     write_json(target / "generation_config.json", generation)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(DATA / name, target / name)
     (target / "README.md").write_text(NOTICE)
-    progress("done", 1.0)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -100,12 +125,10 @@ def merge_adapter(state: dict[str, torch.Tensor]) -> None:
 
 def upcycled(dense: Any, *, with_adapter: bool) -> dict[str, torch.Tensor]:
     """State of the gpt-oss model in fp32; the head is tied and therefore left out."""
-    from safetensors.torch import load_file
-
     state = {key: value.clone() for key, value in dense.state_dict().items()}
     if with_adapter:
         merge_adapter(state)
-    routers = load_file(DATA / "routers.safetensors")
+    routers = read_routers()
     out = {key: state[key] for key in ("model.embed_tokens.weight", "model.norm.weight")}
     for layer in range(dense.config.num_hidden_layers):
         prefix = f"model.layers.{layer}."
@@ -114,6 +137,13 @@ def upcycled(dense: Any, *, with_adapter: bool) -> dict[str, torch.Tensor]:
         out[f"{prefix}mlp.router.weight"] = routers[f"{layer}.weight"]
         out[f"{prefix}mlp.router.bias"] = routers[f"{layer}.bias"]
     return out
+
+
+def read_routers() -> dict[str, torch.Tensor]:
+    """`LAYER.weight` [E, D] and `LAYER.bias` [E], fp32."""
+    from safetensors.torch import load_file
+
+    return load_file(DATA / "routers.safetensors")
 
 
 def _attention(
