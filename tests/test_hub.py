@@ -82,7 +82,8 @@ def load(endpoint, cache, **options):
         "from gptoss_magic.session import current\n"
         "try:\n"
         "    show = lambda plan: print('plan', plan.weights)\n"
-        f"    print(g.load('owner/tiny', on_plan=show, **{options!r}))\n"
+        "    told = lambda *step: print(*step) if step[2] == 'downloading' else None\n"
+        f"    print(g.load('owner/tiny', on_plan=show, progress=told, **{options!r}))\n"
         "    print('revision', current().resident.identity['revision'])\n"
         "except g.errors.GptOssError as error:\n"
         "    print(type(error).__name__, error)\n"
@@ -99,6 +100,7 @@ def load(endpoint, cache, **options):
 def test_a_hub_model_is_planned_downloaded_and_then_found_offline(hub, tmp_path):
     last, shown = load(hub, tmp_path / "cache")
     assert last == f"revision {COMMIT}", shown
+    assert "1050208 1050208 downloading" in shown
     names = [name for name, _ in Hub.asked]
     ranged = [wanted for name, wanted in Hub.asked if name == "model.safetensors"]
     assert ranged[0] is not None

@@ -49,10 +49,13 @@ def _tensors(metadata: Any) -> dict[str, Tensor]:
     }
 
 
-def download(name: str, revision: str | None) -> Checkpoint:
+def download(
+    name: str, revision: str | None, progress: Callable[[int, int, str], None]
+) -> Checkpoint:
     """The checkpoint in the hub's local cache; an interrupted download goes on next time."""
     from huggingface_hub import snapshot_download
 
+    bar = _bar(progress)
     folder = _asked(
         name,
         lambda: snapshot_download(
@@ -60,9 +63,32 @@ def download(name: str, revision: str | None) -> Checkpoint:
             revision=revision,
             allow_patterns=WANTED,
             ignore_patterns=UNWANTED,
+            tqdm_class=bar,
         ),
     )
+    bar.live = False  # bars report once more when they are collected
     return read_checkpoint(name, Path(folder), Path(folder).name)
+
+
+def _bar(progress: Callable[[int, int, str], None]) -> Any:
+    """A tqdm class that shows nothing and tells `progress` the bytes."""
+    import io
+
+    from tqdm.std import tqdm
+
+    class Told(tqdm):
+        live = True
+
+        def __init__(self, *args: Any, **settings: Any) -> None:
+            settings.pop("name", None)
+            super().__init__(*args, **{**settings, "file": io.StringIO(), "disable": False})
+
+        def display(self, *_args: Any, **_settings: Any) -> bool:
+            if self.live and self.unit == "B":
+                progress(int(self.n), int(self.total or 0), "downloading")
+            return True
+
+    return Told
 
 
 def _asked(name: str, question: Callable[[], T]) -> T:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from contextlib import contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -36,3 +37,19 @@ def import_engine() -> Any:
         from transformers import AutoTokenizer, DynamicCache  # noqa: F401
         from transformers.models.gpt_oss import modeling_gpt_oss  # noqa: F401
     return torch
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Hide transformers' own progress bars: in a notebook each leaves a dead widget behind."""
+    gguf_reader: Any = import_module("transformers.modeling_gguf_pytorch_utils")
+    logging: Any = import_module("transformers.utils.logging")
+    bar, shown = gguf_reader.tqdm, logging.is_progress_bar_enabled()
+    gguf_reader.tqdm = lambda items, **_: items
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        gguf_reader.tqdm = bar
+        if shown:
+            logging.enable_progress_bar()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import CheckpointError, InputError, MissingPackage
 from gptoss_magic.model import hub
 from gptoss_magic.model.checkpoint import Checkpoint, fingerprint, read_checkpoint
-from gptoss_magic.model.imports import import_engine
+from gptoss_magic.model.imports import import_engine, without_bars
 from gptoss_magic.model.plan import Plan, free_bytes, make_plan, require_fit
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _resident(
     """Download what is missing, read, and put it together."""
     if checkpoint.path is None:
         progress(0, 0, f"downloading {checkpoint.num_bytes / 1e9:.1f} GB")
-        checkpoint = hub.download(checkpoint.name, settings.revision)
+        checkpoint = hub.download(checkpoint.name, settings.revision, progress)
     try:
         model, tokenizer = _read(checkpoint, plan.device, progress)
     except BaseException as error:
@@ -196,9 +196,10 @@ def _folder(checkpoint: Checkpoint) -> Path:
 def _read_by_transformers(checkpoint: Checkpoint, device: str) -> Any:
     from transformers import AutoModelForCausalLM
 
-    return AutoModelForCausalLM.from_pretrained(
-        _folder(checkpoint), device_map=device, dtype="auto", local_files_only=True
-    )
+    with without_bars():
+        return AutoModelForCausalLM.from_pretrained(
+            _folder(checkpoint), device_map=device, dtype="auto", local_files_only=True
+        )
 
 
 def _read_by_bytes(

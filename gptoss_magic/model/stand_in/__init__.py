@@ -67,13 +67,14 @@ def checkpoint(
 def _make(target: Path, progress: Progress, *, packed: bool) -> None:
     """Convert beside `target`, then move it there in one step."""
     from gptoss_magic.model.stand_in.convert import convert
+    from gptoss_magic.model.stand_in.quantize import packed_experts
 
     source = verified_source()
     for stale in target.parent.glob("making-*"):  # of a process that was killed: we hold the lock
         shutil.rmtree(stale, ignore_errors=True)
     room = Path(tempfile.mkdtemp(prefix="making-", dir=target.parent))
     try:
-        convert(source, room, progress, packed=packed)
+        convert(source, room, progress, packed_experts if packed else None)
         room.replace(target)
     finally:
         shutil.rmtree(room, ignore_errors=True)

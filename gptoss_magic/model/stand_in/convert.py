@@ -12,6 +12,7 @@ import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.model.imports import without_bars
 from gptoss_magic.model.stand_in.source import DATA
 
 if TYPE_CHECKING:
@@ -39,33 +40,29 @@ gptoss_magic merged in. Licence of these weights: Apache-2.0.
 
 
 def convert(
-    source: Path, target: Path, progress: Callable[[str, float], None], *, packed: bool = False
+    source: Path,
+    target: Path,
+    progress: Callable[[str, float], None],
+    pack: Callable[..., dict[str, torch.Tensor]] | None = None,
 ) -> None:
-    """Write the checkpoint into the existing directory `target`: bf16, or experts in MXFP4."""
+    """Write the checkpoint into the existing directory `target`.
+
+    bf16, or with `pack` (`quantize.packed_experts`) the experts' matrices in MXFP4.
+    """
     from safetensors.torch import save_file
 
     progress("reading the source", 0.0)
     dense = dense_model(source)
     progress("converting", 0.1)
     state = {k: _stored(k, v) for k, v in upcycled(dense, with_adapter=True).items()}
-    if packed:
-        state = _packed(dense, state, progress)
+    if pack:
+        merge_adapter(dense.state_dict())  # in place: calibration runs through what is packed
+        experts = pack(dense, read_routers(), progress)
+        state = {k: v for k, v in state.items() if not k.endswith("_proj")} | experts
     progress("writing", 0.95)
     save_file(state, target / "model.safetensors", metadata={"format": "pt"})
-    _write_beside(target, dense.config, packed=packed)
+    _write_beside(target, dense.config, packed=pack is not None)
     progress("done", 1.0)
-
-
-def _packed(
-    dense: Any, state: dict[str, torch.Tensor], progress: Callable[[str, float], None]
-) -> dict[str, torch.Tensor]:
-    """`state` with the experts' matrices replaced by blocks and scales."""
-    from gptoss_magic.model.stand_in.quantize import packed_experts
-
-    merged = dense.state_dict()
-    merge_adapter(merged)  # in place: the calibration runs through the model that is packed
-    packed = packed_experts(dense, read_routers(), progress)
-    return {k: v for k, v in state.items() if not k.endswith(("_proj",))} | packed
 
 
 def _write_beside(target: Path, dense_config: Any, *, packed: bool) -> None:
@@ -100,12 +97,13 @@ def dense_model(source: Path) -> Any:
     import torch
     from transformers import AutoModelForCausalLM, GgufConfig
 
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        source.parent,
-        gguf_file=source.name,
-        quantization_config=GgufConfig(dequantize=True),
-        dtype=torch.float32,
-    )
+    with without_bars():
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            source.parent,
+            gguf_file=source.name,
+            quantization_config=GgufConfig(dequantize=True),
+            dtype=torch.float32,
+        )
     return model.eval()
 
 
