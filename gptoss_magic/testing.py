@@ -53,9 +53,33 @@ def tiny_model(seed: int = 0, **config: Any) -> tuple[Any, Any]:
     return model.eval(), tiny_tokenizer()
 
 
-def tiny_checkpoint(path: Path | str, seed: int = 0, **config: Any) -> Path:
-    """Write the tiny model as a checkpoint directory that `%gptoss load PATH` takes."""
+def tiny_checkpoint(
+    path: Path | str, seed: int = 0, *, packed: bool = False, **config: Any
+) -> Path:
+    """Write the tiny model as a checkpoint directory that `%gptoss load PATH` takes.
+
+    `packed`: bf16, the experts in MXFP4, as in the gpt-oss checkpoints.
+    """
     model, tokenizer = tiny_model(seed, **config)
-    model.save_pretrained(path)
     tokenizer.save_pretrained(path)
+    if packed:
+        return _save_packed(model.bfloat16(), Path(path))
+    model.save_pretrained(path)
     return Path(path)
+
+
+def _save_packed(model: Any, path: Path) -> Path:
+    import json
+
+    from safetensors.torch import save_file
+
+    from gptoss_magic.model.mxfp4 import quantize
+
+    state = model.state_dict()
+    for key in [key for key in state if key.endswith(("gate_up_proj", "down_proj"))]:
+        weights = quantize(state.pop(key).transpose(1, 2))
+        state |= {f"{key}_blocks": weights[0], f"{key}_scales": weights[1]}
+    config = {**model.config.to_dict(), "quantization_config": {"quant_method": "mxfp4"}}
+    (path / "config.json").write_text(json.dumps(config | {"dtype": "bfloat16"}))
+    save_file({k: v.contiguous() for k, v in state.items()}, path / "model.safetensors")
+    return path

@@ -155,12 +155,15 @@ def test_a_missing_tensor_is_named(tiny):
         load(LoadSettings(str(tiny)), quiet)
 
 
-def test_packed_weights_never_fall_back(tiny):
-    file = tiny / "config.json"
-    packed = {"quantization_config": {"quant_method": "mxfp4"}}
-    file.write_text(json.dumps(json.loads(file.read_text()) | packed))
-    with pytest.raises(errors.InputError, match="MXFP4"):
-        load(LoadSettings(str(tiny), device="cpu"), quiet)
+def test_impossible_scales_mean_a_damaged_file(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    path = tiny_checkpoint(tmp_path, packed=True)
+    state = load_file(path / "model.safetensors")
+    state["model.layers.1.mlp.experts.down_proj_scales"][3, 2, 1] = 255
+    save_file(state, path / "model.safetensors")
+    with pytest.raises(errors.CheckpointError, match=r"layers\.1.*255"):
+        load(LoadSettings(str(path)), quiet)
 
 
 @pytest.mark.parametrize("name", ["no such thing", "./nowhere/x", "a/b/c"])

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import gc
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.errors import CheckpointError, InputError, MissingPackage
+from gptoss_magic.errors import CheckpointError, InputError
 from gptoss_magic.model import hub
+from gptoss_magic.model.backends import describe
 from gptoss_magic.model.checkpoint import Checkpoint, fingerprint, read_checkpoint
 from gptoss_magic.model.imports import import_engine, without_bars
+from gptoss_magic.model.mxfp4 import LARGEST_SCALE, LEAST_SCALE
 from gptoss_magic.model.plan import Plan, free_bytes, make_plan, require_fit
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 BUILT_IN = "built-in"
 DEFAULT_HUB = "openai/gpt-oss-120b"
 STAND_IN = "a small stand-in, not gpt-oss: SmolLM2-135M-Instruct (Hugging Face, Apache-2.0)"
+BF16 = "transformers: the experts of this checkpoint are not packed"
 DEFAULT_CONTEXT = 8192
 GPU_BYTES_120B = 70e9
 GPU_BYTES_20B = 16e9
@@ -47,6 +49,7 @@ class Resident:
     identity: dict[str, Any]
     greedy: bool
     about: str
+    backend: str
 
 
 def choose_model() -> tuple[str, str]:
@@ -81,7 +84,6 @@ def load(
     context = settings.context or min(limit, DEFAULT_CONTEXT)
     if not 1 <= context <= limit:
         raise InputError(f"context {context}: {checkpoint.name} takes 1 to {limit} tokens")
-    _check_packed(checkpoint, device)
     plan = make_plan(checkpoint, device, context, free_bytes(device))
     on_plan(plan)
     require_fit(plan, checkpoint.config)
@@ -106,7 +108,8 @@ def _resident(
         raise
     about = STAND_IN if checkpoint.name == BUILT_IN else checkpoint.name
     identity, greedy = _identity(checkpoint), _is_greedy(checkpoint)
-    return Resident(settings, model, tokenizer, plan, identity, greedy, about)
+    backend = describe(model.device.type, model.dtype) if checkpoint.is_packed else BF16
+    return Resident(settings, model, tokenizer, plan, identity, greedy, about, backend)
 
 
 def find(settings: LoadSettings, progress: Callable[[int, int, str], None]) -> Checkpoint:
@@ -156,31 +159,13 @@ def _default_device() -> str:
     return "auto" if torch.cuda.device_count() > 1 else "cuda"
 
 
-def _check_packed(checkpoint: Checkpoint, device: str) -> None:
-    """Never fall back to dequantised weights (4 times the memory): say what is missing."""
-    if not checkpoint.is_packed:
-        return
-    if device == "cpu":
-        raise InputError(
-            f"{checkpoint.name} has experts packed in MXFP4, which this version runs on GPUs only; "
-            "give --device cuda, or load built-in"
-        )
-    missing = [name for name in ("kernels", "triton") if importlib.util.find_spec(name) is None]
-    if missing:
-        names = " and ".join(missing)
-        raise MissingPackage(
-            f"{checkpoint.name} is packed in MXFP4 and needs {names}: pip install "
-            "'gptoss_magic[gpu]' (without it the weights would be dequantised to 4 times the size)"
-        )
-
-
 def _read(
     checkpoint: Checkpoint, device: str, progress: Callable[[int, int, str], None]
 ) -> tuple[Any, Any]:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(_folder(checkpoint), local_files_only=True)
-    if checkpoint.is_packed or device == "auto":
+    if device == "auto":
         model = _read_by_transformers(checkpoint, device)
     else:
         model = _read_by_bytes(checkpoint, device, progress)
@@ -194,12 +179,26 @@ def _folder(checkpoint: Checkpoint) -> Path:
 
 
 def _read_by_transformers(checkpoint: Checkpoint, device: str) -> Any:
-    from transformers import AutoModelForCausalLM
+    from transformers import GptOssForCausalLM
 
     with without_bars():
-        return AutoModelForCausalLM.from_pretrained(
-            _folder(checkpoint), device_map=device, dtype="auto", local_files_only=True
+        return GptOssForCausalLM.from_pretrained(
+            _folder(checkpoint),
+            config=_config(checkpoint),
+            device_map=device,
+            dtype="auto",
+            local_files_only=True,
         )
+
+
+def _config(checkpoint: Checkpoint) -> Any:
+    """The model's config; packed experts stay packed by our own quantizer."""
+    from transformers import AutoConfig
+
+    from gptoss_magic.model.quantizer import packed_config
+
+    config = AutoConfig.from_pretrained(_folder(checkpoint), local_files_only=True)
+    return packed_config(config) if checkpoint.is_packed else config
 
 
 def _read_by_bytes(
@@ -208,11 +207,15 @@ def _read_by_bytes(
     """Fill a meta model tensor by tensor, telling `progress` the bytes read."""
     import torch
     from safetensors import safe_open
-    from transformers import AutoConfig, GptOssForCausalLM
+    from transformers import GptOssForCausalLM
 
-    config = AutoConfig.from_pretrained(_folder(checkpoint), local_files_only=True)
+    from gptoss_magic.model.experts import use_packed_experts
+
+    config = _config(checkpoint)
     with torch.device("meta"):
         model = GptOssForCausalLM(config)
+    if checkpoint.is_packed:
+        use_packed_experts(model, config)
     state, done, total = {}, 0, checkpoint.num_bytes
     for file in checkpoint.files:
         with safe_open(file, framework="pt", device=device) as stream:
@@ -226,6 +229,8 @@ def _read_by_bytes(
 def _assembled(
     model: Any, state: dict[str, Any], config: Any, device: str, checkpoint: Checkpoint
 ) -> Any:
+    from gptoss_magic.model.quantizer import mark_packed
+
     tied = {"lm_head.weight"} if config.tie_word_embeddings else set()
     try:
         found = model.load_state_dict(state, assign=True, strict=False)
@@ -239,7 +244,22 @@ def _assembled(
     model.tie_weights()
     model.model.rotary_emb = type(model.model.rotary_emb)(config).to(device)
     model.requires_grad_(False)
+    if checkpoint.is_packed:
+        _check_scales(state, checkpoint)
+        mark_packed(model)
     return model
+
+
+def _check_scales(state: dict[str, Any], checkpoint: Checkpoint) -> None:
+    """Scales that bf16 cannot hold mean a damaged file."""
+    for key, tensor in state.items():
+        if key.endswith("_scales") and tensor.device.type == "cpu":
+            least, largest = (int(value) for value in tensor.aminmax())
+            if least < LEAST_SCALE or largest > LARGEST_SCALE:
+                raise CheckpointError(
+                    f"{checkpoint.path}: {key} has scales from {least} to {largest}, beyond "
+                    f"{LEAST_SCALE} to {LARGEST_SCALE}; download it again"
+                )
 
 
 def _identity(checkpoint: Checkpoint) -> dict[str, Any]:

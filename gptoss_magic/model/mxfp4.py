@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 BLOCK = 32
 BIAS = 127
+LEAST_SCALE, LARGEST_SCALE = 2, 252  # beyond, bf16 has no such number
 MAGNITUDES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 
 
@@ -31,7 +32,7 @@ def nearest(scaled: torch.Tensor) -> torch.Tensor:
 
     magnitudes = torch.tensor(MAGNITUDES)
     middles = (magnitudes[1:] + magnitudes[:-1]) / 2
-    codes = torch.bucketize(scaled.abs(), middles)
+    codes = torch.bucketize(scaled.abs().contiguous(), middles)
     return torch.where(scaled < 0, codes + 8, codes).to(torch.uint8)
 
 
@@ -44,11 +45,35 @@ def pack(codes_RK: torch.Tensor, exponents_RG: torch.Tensor) -> tuple[torch.Tens
     return blocks.contiguous(), (exponents_RG + BIAS).to(torch.uint8)
 
 
-def unpack(blocks_RGB: torch.Tensor, scales_RG: torch.Tensor) -> torch.Tensor:
-    """The fp32 values [R, K] that the bytes stand for, exactly; any leading axes."""
+def unpack(
+    blocks_RGB: torch.Tensor, scales_RG: torch.Tensor, dtype: torch.dtype | None = None
+) -> torch.Tensor:
+    """The values [R, K] that the bytes stand for; any leading axes. fp32, or `dtype`.
+
+    Exact in fp32, and in bf16 for scales that a model can have (see `LEAST_SCALE`).
+    """
     import torch
 
-    table = values()
-    pairs = torch.stack([blocks_RGB & 15, blocks_RGB >> 4], dim=-1).flatten(-2)
-    scales = torch.exp2(scales_RG.float() - BIAS).unsqueeze(-1)
-    return (table[pairs.long()] * scales).flatten(-2)
+    dtype = dtype or torch.float32
+    bytes_ = torch.arange(256, device=blocks_RGB.device)
+    pairs = values().to(blocks_RGB.device)[torch.stack([bytes_ & 15, bytes_ >> 4], 1)].to(dtype)
+    found = pairs.index_select(0, blocks_RGB.reshape(-1).int()).reshape(*scales_RG.shape, BLOCK)
+    scales = torch.exp2(scales_RG.float() - BIAS).to(dtype).unsqueeze(-1)
+    return found.mul_(scales).flatten(-2)
+
+
+def quantize(weight_RK: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Blocks and scales of the nearest MXFP4 values; any leading axes, K a multiple of 32.
+
+    Each block's exponent is floor(log2 of its largest magnitude) - 2 (OCP MX 1.0, 6.3), so what
+    is MXFP4 already comes back exactly.
+    """
+    import torch
+
+    blocks = weight_RK.float().reshape(*weight_RK.shape[:-1], -1, BLOCK)
+    largest = blocks.abs().amax(-1)
+    exponents = torch.frexp(largest).exponent - 1 - 2
+    least, most = LEAST_SCALE - BIAS, LARGEST_SCALE - BIAS
+    exponents = torch.where(largest > 0, exponents, 0).clamp(least, most)
+    codes = nearest(blocks / torch.exp2(exponents.float()).unsqueeze(-1))
+    return pack(codes.flatten(-2), exponents)

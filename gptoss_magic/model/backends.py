@@ -1,0 +1,202 @@
+"""Who multiplies by packed weights: plain torch everywhere, the C++ library on CPUs.
+
+Legend: S routed rows sorted by expert, E experts, N outputs, K inputs, T tokens.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.model.mxfp4 import BLOCK, unpack
+
+if TYPE_CHECKING:
+    import torch
+
+LIBRARY = Path(__file__).parent / "native" / "libgptoss.so"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Packed:
+    """One projection of all experts: blocks [E, N, K/32, 16] and scales [E, N, K/32], uint8."""
+
+    blocks: torch.Tensor
+    scales: torch.Tensor
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(E, N, K)."""
+        return self.blocks.shape[0], self.blocks.shape[1], self.blocks.shape[2] * BLOCK
+
+    def expert(self, index: int, dtype: torch.dtype) -> torch.Tensor:
+        """W [N, K] of one expert."""
+        return unpack(self.blocks[index], self.scales[index], dtype)
+
+
+class Plain:
+    """One routed expert at a time is unpacked; any device and dtype. The oracle of the others."""
+
+    name = "torch"
+
+    def linear(
+        self, x_SK: torch.Tensor, offsets: torch.Tensor, w: Packed, bias_EN: torch.Tensor | None
+    ) -> torch.Tensor:
+        """x·Wᵀ + b of each row's expert, [S, N]."""
+        y_SN = x_SK.new_empty(len(x_SK), w.shape[1])
+        for expert, first, last in _groups(offsets):
+            y = x_SK[first:last] @ w.expert(expert, x_SK.dtype).T
+            y_SN[first:last] = y if bias_EN is None else y + bias_EN[expert].to(y.dtype)
+        return y_SN
+
+    def transposed(self, dy_SN: torch.Tensor, offsets: torch.Tensor, w: Packed) -> torch.Tensor:
+        """dy·W of each row's expert, [S, K]."""
+        dx_SK = dy_SN.new_empty(len(dy_SN), w.shape[2])
+        for expert, first, last in _groups(offsets):
+            dx_SK[first:last] = dy_SN[first:last] @ w.expert(expert, dy_SN.dtype)
+        return dx_SK
+
+
+def _groups(offsets: torch.Tensor) -> list[tuple[int, int, int]]:
+    """(expert, first row, last row) of the experts that have rows."""
+    places = offsets.tolist()
+    return [(e, a, b) for e, (a, b) in enumerate(pairwise(places)) if a < b]
+
+
+class Native:
+    """The C++ library: bf16 on a CPU, fp32 accumulation."""
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self.library = library
+        library.gm_name.restype = ctypes.c_char_p
+
+    @property
+    def name(self) -> str:
+        return f"C++ ({self.library.gm_name().decode()})"
+
+    def select(self, name: str) -> bool:
+        """Use the kernels of that name (avx512-bf16, avx2, generic); False where they cannot."""
+        return bool(self.library.gm_select(name.encode()))
+
+    def linear(
+        self, x_SK: torch.Tensor, offsets: torch.Tensor, w: Packed, bias_EN: torch.Tensor | None
+    ) -> torch.Tensor:
+        """x·Wᵀ + b of each row's expert, [S, N]."""
+        import torch
+
+        x_SK = x_SK.contiguous()
+        y_SN = torch.empty(len(x_SK), w.shape[1])
+        bias = None if bias_EN is None else bias_EN.to(torch.bfloat16).contiguous()
+        self._call("gm_linear", x_SK, offsets, w.blocks, w.scales, bias, *w.shape, y_SN, _threads())
+        return y_SN.to(x_SK.dtype)
+
+    def transposed(self, dy_SN: torch.Tensor, offsets: torch.Tensor, w: Packed) -> torch.Tensor:
+        """dy·W of each row's expert, [S, K]."""
+        import torch
+
+        dy_SN = dy_SN.contiguous()
+        dx_SK = torch.empty(len(dy_SN), w.shape[2])
+        self._call(
+            "gm_linear_transposed", dy_SN, offsets, w.blocks, w.scales, *w.shape, dx_SK, _threads()
+        )
+        return dx_SK.to(dy_SN.dtype)
+
+    def moe(  # noqa: PLR0917 (a layer has that many parts)
+        self,
+        x_TH: torch.Tensor,
+        ids_Tk: torch.Tensor,
+        weights_Tk: torch.Tensor,
+        up: tuple[Packed, torch.Tensor],
+        down: tuple[Packed, torch.Tensor],
+        alpha: float,
+        limit: float,
+    ) -> torch.Tensor:
+        """The whole experts layer, [T, H], without gradients."""
+        import torch
+
+        x_TH, out_TH = x_TH.contiguous(), torch.empty_like(x_TH)
+        ids, weights = ids_Tk.int().contiguous(), weights_Tk.float().contiguous()
+        num_experts, size, _ = down[0].shape
+        self._call(
+            "gm_moe",
+            *(x_TH, len(x_TH), ids.shape[1], ids, weights),
+            *(up[0].blocks, up[0].scales, up[1], down[0].blocks, down[0].scales, down[1]),
+            *(num_experts, size, down[0].shape[2], float(alpha), float(limit), out_TH, _threads()),
+        )
+        return out_TH
+
+    def dense(self, x_MK: torch.Tensor, w_NK: torch.Tensor) -> torch.Tensor:
+        """x·Wᵀ of a bf16 matrix for a few rows, fp32 [M, N]."""
+        import torch
+
+        x_MK = x_MK.contiguous()
+        y_MN = torch.empty(len(x_MK), len(w_NK))
+        n, k = (ctypes.c_int64(size) for size in w_NK.shape)
+        self._call("gm_dense", w_NK, n, k, x_MK, len(x_MK), y_MN, _threads())
+        return y_MN
+
+    def read(self, memory: torch.Tensor) -> None:
+        """Read all bytes of `memory` (a multiple of 8) once: the bandwidth that there is."""
+        size = ctypes.c_int64(memory.numel() * memory.element_size())
+        self._call("gm_read", memory, size, _threads())
+
+    def _call(self, name: str, *arguments: Any) -> None:
+        getattr(self.library, name)(*map(_as_c, arguments))
+
+
+def _as_c(value: Any) -> Any:
+    if value is None:
+        return ctypes.c_void_p(None)
+    if isinstance(value, float):
+        return ctypes.c_float(value)
+    return ctypes.c_void_p(value.data_ptr()) if hasattr(value, "data_ptr") else value
+
+
+def _threads() -> int:
+    import torch
+
+    return torch.get_num_threads()
+
+
+PLAIN = Plain()
+
+
+@cache
+def native() -> tuple[Native | None, str]:
+    """(the C++ library, why there is none)."""
+    import torch  # noqa: F401 (its OpenMP runtime must be there first)
+
+    if not LIBRARY.exists():
+        return None, "no compiled library: install a C++ compiler, then the package again"
+    try:
+        library = ctypes.CDLL(str(LIBRARY))
+        if library.gm_version() != VERSION:
+            return None, "the compiled library is older than the package: install it again"
+    except (OSError, AttributeError) as error:
+        return None, f"the compiled library cannot be loaded ({error}): install it again"
+    return Native(library), ""
+
+
+def backend_for(x: torch.Tensor, w: Packed) -> Plain | Native:
+    """What multiplies `x` by `w`: the C++ library for bf16 on a CPU, plain torch otherwise."""
+    import torch
+
+    library = native()[0] if x.device.type == "cpu" and x.dtype == torch.bfloat16 else None
+    fits = w.shape[1] % 16 == 0 and w.blocks.is_contiguous() and w.scales.is_contiguous()
+    return library if library is not None and fits else PLAIN
+
+
+def describe(device: str, dtype: torch.dtype) -> str:
+    """Which backend runs packed experts there, and why."""
+    import torch
+
+    if device != "cpu":
+        return "torch: unpacks the routed experts one at a time (not run on a GPU yet)"
+    if dtype != torch.bfloat16:
+        return f"torch: the C++ kernels take bf16, the model is {dtype}"
+    library, why = native()
+    return library.name if library is not None else f"torch: {why}"

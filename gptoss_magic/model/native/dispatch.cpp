@@ -1,0 +1,99 @@
+// The C interface: picks the kernels for this processor, and the whole MoE layer for inference.
+#include <cstdlib>
+#include <vector>
+
+#include "kernels.h"
+
+static const Kernels *choose(const char *name) {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  bool avx512 = __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
+                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  const Kernels *able[] = {avx512 ? &kernels_avx512 : nullptr, avx2 ? &kernels_avx2 : nullptr,
+                           &kernels_generic};
+#else
+  const Kernels *able[] = {&kernels_generic};
+#endif
+  for (const Kernels *k : able)
+    if (k && (!name || !*name || !strcmp(name, k->name))) return k;
+  return nullptr;
+}
+
+static const Kernels *chosen = choose(nullptr);
+
+extern "C" {
+
+int gm_version() { return 1; }
+
+// Use the kernels of that name; 0 where this processor cannot run them.
+int gm_select(const char *name) {
+  const Kernels *found = choose(name);
+  if (found) chosen = found;
+  return found != nullptr;
+}
+
+const char *gm_name() { return chosen->name; }
+
+void gm_linear(const bf16 *x, const int32_t *offsets, const uint8_t *blocks, const uint8_t *scales,
+               const bf16 *bias, int E, int N, int K, float *Y, int threads) {
+  chosen->linear(x, nullptr, offsets, Packed{blocks, scales, bias, E, N, K}, Y, threads);
+}
+
+void gm_linear_transposed(const bf16 *dY, const int32_t *offsets, const uint8_t *blocks,
+                          const uint8_t *scales, int E, int N, int K, float *dX, int threads) {
+  chosen->transposed(dY, offsets, Packed{blocks, scales, nullptr, E, N, K}, dX, threads);
+}
+
+void gm_unpack(const uint8_t *blocks, const uint8_t *scales, int64_t num_rows, int K, bf16 *out,
+               int threads) {
+  chosen->unpack(blocks, scales, num_rows, K, out, threads);
+}
+
+void gm_dense(const bf16 *W, int64_t N, int64_t K, const bf16 *x, int M, float *Y, int threads) {
+  chosen->dense(W, N, K, x, M, Y, threads);
+}
+
+// out bf16 [T, H] = sum_j weights[t, j] * expert(ids[t, j])(x[t]); gate_up [E, 2I, H], down [E, H, I]
+void gm_moe(const bf16 *x, int T, int top_k, const int32_t *ids, const float *weights,
+            const uint8_t *up_blocks, const uint8_t *up_scales, const bf16 *up_bias,
+            const uint8_t *down_blocks, const uint8_t *down_scales, const bf16 *down_bias, int E,
+            int H, int I, float alpha, float limit, bf16 *out, int threads) {
+  const int S = T * top_k;
+  std::vector<int32_t> offsets(E + 1, 0), row_of(S), token_of(S);
+  for (int i = 0; i < S; i++) offsets[ids[i] + 1]++;
+  for (int e = 0; e < E; e++) offsets[e + 1] += offsets[e];
+  std::vector<int32_t> next(offsets.begin(), offsets.end() - 1);
+  for (int i = 0; i < S; i++) {
+    int row = next[ids[i]]++;
+    row_of[i] = row;
+    token_of[row] = i / top_k;
+  }
+  float *G = (float *)malloc(sizeof(float) * S * 2 * I), *Y = (float *)malloc(sizeof(float) * S * H);
+  bf16 *h = (bf16 *)malloc(sizeof(bf16) * S * I);
+  chosen->linear(x, token_of.data(), offsets.data(),
+                 Packed{up_blocks, up_scales, up_bias, E, 2 * I, H}, G, threads);
+  chosen->swiglu(G, S, I, alpha, limit, h, threads);
+  chosen->linear(h, nullptr, offsets.data(), Packed{down_blocks, down_scales, down_bias, E, H, I},
+                 Y, threads);
+#pragma omp parallel for num_threads(threads) schedule(static) if (T > 8)
+  for (int t = 0; t < T; t++) {
+    for (int n = 0; n < H; n++) {
+      float sum = 0.f;
+      for (int j = 0; j < top_k; j++)
+        sum += weights[t * top_k + j] * Y[(int64_t)row_of[t * top_k + j] * H + n];
+      out[(int64_t)t * H + n] = to_bf16(sum);
+    }
+  }
+  free(G), free(Y), free(h);
+}
+
+// Reads n bytes and returns a checksum: what the memory can give, for the benchmarks.
+uint64_t gm_read(const uint64_t *p, int64_t n, int threads) {
+  uint64_t total = 0;
+  int64_t words = n / 8;
+#pragma omp parallel for num_threads(threads) reduction(^ : total) schedule(static)
+  for (int64_t i = 0; i < words; i++) total ^= p[i];
+  return total;
+}
+}

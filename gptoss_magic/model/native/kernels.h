@@ -1,0 +1,61 @@
+// Packed MXFP4 and bf16 matrix kernels behind a plain C interface.
+//
+// Weights keep the gpt-oss checkpoint layout: blocks u8 [E, N, K/32, 16], scales u8 [E, N, K/32],
+// low nibble first, value = e2m1[code] * 2^(scale - 127). K % 32 == 0, N % 16 == 0, scales in
+// 2..252: the caller checks. Legend: T tokens, S routed rows sorted by expert, E experts,
+// N outputs, K inputs. offsets [E + 1] delimits the rows of each expert.
+#pragma once
+#include <cstdint>
+#include <cstring>
+
+typedef uint16_t bf16;
+
+static inline float to_float(bf16 v) {
+  uint32_t u = (uint32_t)v << 16;
+  float f;
+  memcpy(&f, &u, 4);
+  return f;
+}
+
+static inline bf16 to_bf16(float f) {  // round to nearest even; NaN stays NaN
+  uint32_t u;
+  memcpy(&u, &f, 4);
+  if ((u & 0x7fffffff) > 0x7f800000) return (bf16)((u >> 16) | 0x40);
+  return (bf16)((u + 0x7fff + ((u >> 16) & 1)) >> 16);
+}
+
+struct Packed {
+  const uint8_t *blocks, *scales;
+  const bf16 *bias;  // [E, N] or null
+  int num_experts, N, K;
+};
+
+// Y[s] = x[rows ? rows[s] : s] @ W_e^T + bias_e, fp32 [S, N]
+typedef void (*LinearFn)(const bf16 *x, const int32_t *rows, const int32_t *offsets, Packed w,
+                         float *Y, int threads);
+// dX = dY @ W_e, dY bf16 [S, N], dX fp32 [S, K]
+typedef void (*TransposedFn)(const bf16 *dY, const int32_t *offsets, Packed w, float *dX,
+                             int threads);
+// out bf16 [num_rows, K]
+typedef void (*UnpackFn)(const uint8_t *blocks, const uint8_t *scales, int64_t num_rows, int K,
+                         bf16 *out, int threads);
+// Y fp32 [M, N] = x bf16 [M, K] @ W bf16 [N, K]^T, K % 32 == 0
+typedef void (*DenseFn)(const bf16 *W, int64_t N, int64_t K, const bf16 *x, int M, float *Y,
+                        int threads);
+// H bf16 [S, I] = clamped swiglu of G fp32 [S, 2I] (gate and up interleaved)
+typedef void (*SwigluFn)(const float *G, int64_t S, int I, float alpha, float limit, bf16 *H,
+                         int threads);
+
+struct Kernels {
+  const char *name;
+  LinearFn linear;
+  TransposedFn transposed;
+  UnpackFn unpack;
+  DenseFn dense;
+  SwigluFn swiglu;
+};
+
+extern const Kernels kernels_generic;
+#if defined(__x86_64__)
+extern const Kernels kernels_avx2, kernels_avx512;
+#endif

@@ -1,0 +1,137 @@
+// fp32 kernels in GCC/Clang vector extensions: AVX2, NEON, or whatever the target has.
+// Each weight row is unpacked once into a scratch row of floats and used for all its tokens.
+#include <vector>
+
+#include "kernels.h"
+#include "swiglu.inc"
+
+#ifndef KERNELS
+#define KERNELS kernels_generic
+#define NAME "generic"
+#endif
+
+namespace {
+
+typedef float vec __attribute__((vector_size(32), aligned(4)));
+
+struct Pairs {  // both values of a byte
+  float value[256][2];
+  Pairs() {
+    static const float magnitude[8] = {0, .5f, 1, 1.5f, 2, 3, 4, 6};
+    for (int byte = 0; byte < 256; byte++)
+      for (int half = 0; half < 2; half++) {
+        int code = half ? byte >> 4 : byte & 15;
+        value[byte][half] = code & 8 ? -magnitude[code & 7] : magnitude[code & 7];
+      }
+  }
+};
+const Pairs pairs;
+
+void unpack_row(const uint8_t *blocks, const uint8_t *scales, int K, float *out) {
+  for (int g = 0; g < K / 32; g++) {
+    uint32_t bits = (uint32_t)scales[g] << 23;
+    float scale;
+    memcpy(&scale, &bits, 4);
+    for (int i = 0; i < 16; i++) {
+      const float *pair = pairs.value[blocks[g * 16 + i]];
+      out[g * 32 + 2 * i] = pair[0] * scale;
+      out[g * 32 + 2 * i + 1] = pair[1] * scale;
+    }
+  }
+}
+
+float sum(vec v) { return v[0] + v[1] + v[2] + v[3] + v[4] + v[5] + v[6] + v[7]; }
+
+float dot(const float *a, const float *b, int K) {
+  vec acc[4] = {};
+  for (int k = 0; k < K; k += 32)
+    for (int j = 0; j < 4; j++) acc[j] += *(const vec *)(a + k + 8 * j) * *(const vec *)(b + k + 8 * j);
+  return sum((acc[0] + acc[1]) + (acc[2] + acc[3]));
+}
+
+void add_scaled(float *y, const float *x, float factor, int K) {
+  for (int k = 0; k < K; k += 8) *(vec *)(y + k) += *(const vec *)(x + k) * factor;
+}
+
+const int ROWS = 64;  // weight rows a task
+
+void linear(const bf16 *x, const int32_t *rows, const int32_t *offsets, Packed w, float *Y,
+            int threads) {
+  const int E = w.num_experts, N = w.N, K = w.K, S = offsets[E], steps = (N + ROWS - 1) / ROWS;
+  std::vector<float> xs((size_t)S * K);
+#pragma omp parallel num_threads(threads)
+  {
+    std::vector<float> row(K);
+#pragma omp for schedule(static)
+    for (int s = 0; s < S; s++) {
+      const bf16 *from = x + (int64_t)(rows ? rows[s] : s) * K;
+      for (int k = 0; k < K; k++) xs[(size_t)s * K + k] = to_float(from[k]);
+    }
+#pragma omp for schedule(dynamic, 1)
+    for (int task = 0; task < E * steps; task++) {
+      int e = task / steps, first = task % steps * ROWS, last = first + ROWS < N ? first + ROWS : N;
+      if (offsets[e] == offsets[e + 1]) continue;
+      for (int n = first; n < last; n++) {
+        int64_t at = (int64_t)e * N + n;
+        unpack_row(w.blocks + at * (K / 2), w.scales + at * (K / 32), K, row.data());
+        float bias = w.bias ? to_float(w.bias[at]) : 0.f;
+        for (int s = offsets[e]; s < offsets[e + 1]; s++)
+          Y[(int64_t)s * N + n] = dot(row.data(), &xs[(size_t)s * K], K) + bias;
+      }
+    }
+  }
+}
+
+void transposed(const bf16 *dY, const int32_t *offsets, Packed w, float *dX, int threads) {
+  const int E = w.num_experts, N = w.N, K = w.K, CHUNK = 256, steps = (K + CHUNK - 1) / CHUNK;
+#pragma omp parallel num_threads(threads)
+  {
+    std::vector<float> row(CHUNK);
+#pragma omp for schedule(dynamic, 1)
+    for (int task = 0; task < E * steps; task++) {
+      int e = task / steps, k = task % steps * CHUNK, width = k + CHUNK < K ? CHUNK : K - k;
+      for (int s = offsets[e]; s < offsets[e + 1]; s++)
+        memset(dX + (int64_t)s * K + k, 0, sizeof(float) * width);
+      if (offsets[e] == offsets[e + 1]) continue;
+      for (int n = 0; n < N; n++) {
+        int64_t at = (int64_t)e * N + n;
+        unpack_row(w.blocks + at * (K / 2) + k / 2, w.scales + at * (K / 32) + k / 32, width,
+                   row.data());
+        for (int s = offsets[e]; s < offsets[e + 1]; s++)
+          add_scaled(dX + (int64_t)s * K + k, row.data(), to_float(dY[(int64_t)s * N + n]), width);
+      }
+    }
+  }
+}
+
+void unpack(const uint8_t *blocks, const uint8_t *scales, int64_t num_rows, int K, bf16 *out,
+            int threads) {
+#pragma omp parallel num_threads(threads)
+  {
+    std::vector<float> row(K);
+#pragma omp for schedule(static)
+    for (int64_t r = 0; r < num_rows; r++) {
+      unpack_row(blocks + r * (K / 2), scales + r * (K / 32), K, row.data());
+      for (int k = 0; k < K; k++) out[r * K + k] = to_bf16(row[k]);
+    }
+  }
+}
+
+void dense(const bf16 *W, int64_t N, int64_t K, const bf16 *x, int M, float *Y, int threads) {
+  std::vector<float> xs((size_t)M * K);
+  for (size_t i = 0; i < xs.size(); i++) xs[i] = to_float(x[i]);
+#pragma omp parallel num_threads(threads)
+  {
+    std::vector<float> row(K);
+#pragma omp for schedule(dynamic, 64)
+    for (int64_t n = 0; n < N; n++) {
+      for (int64_t k = 0; k < K; k++) row[k] = to_float(W[n * K + k]);
+      for (int m = 0; m < M; m++) Y[m * N + n] = dot(row.data(), &xs[(size_t)m * K], (int)K);
+    }
+  }
+}
+
+}  // namespace
+
+extern const Kernels KERNELS;
+const Kernels KERNELS = {NAME, linear, transposed, unpack, dense, swiglu};
