@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint as recomputed
 from transformers import AutoConfig, GptOssConfig, GptOssForCausalLM
 from transformers.models.gpt_oss.modeling_gpt_oss import GptOssExperts
 
+from gptoss_magic.errors import CheckpointError
 from gptoss_magic.generation import SamplingSettings
 from gptoss_magic.model.backends import PLAIN, Packed, backend_for, describe, native
 from gptoss_magic.model.experts import PackedExperts, Swiglu
@@ -18,7 +19,7 @@ from gptoss_magic.model.load import LoadSettings, load
 from gptoss_magic.model.mxfp4 import pack, quantize, unpack, values
 from gptoss_magic.model.quantizer import packed_config
 from gptoss_magic.session import Session
-from gptoss_magic.testing import tiny_checkpoint
+from gptoss_magic.testing import tiny_checkpoint, tiny_tokenizer
 
 KERNELS = ("avx512-bf16", "avx2", "generic")
 
@@ -247,6 +248,9 @@ def test_from_and_save_pretrained_give_the_bytes_back(packed_path, tmp_path):
             assert torch.equal(after[key], value), key
         again = AutoConfig.from_pretrained(out).quantization_config
         assert again["quant_method"] == "mxfp4"
+        with pytest.raises(CheckpointError, match="tokenizer"):
+            load(LoadSettings(str(out)), quiet)
+        tiny_tokenizer().save_pretrained(out)
         assert load(LoadSettings(str(out)), quiet).model.device.type == "cpu"
 
 

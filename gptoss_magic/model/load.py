@@ -164,6 +164,11 @@ def _read(
 ) -> tuple[Any, Any]:
     from transformers import AutoTokenizer
 
+    if not (_folder(checkpoint) / "tokenizer.json").exists():
+        raise CheckpointError(
+            f"{_folder(checkpoint)}: tokenizer.json is missing; copy it from the checkpoint that "
+            "these weights come from"
+        )
     tokenizer = AutoTokenizer.from_pretrained(_folder(checkpoint), local_files_only=True)
     if device == "auto":
         model = _read_by_transformers(checkpoint, device)

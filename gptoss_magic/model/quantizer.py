@@ -56,9 +56,11 @@ def register() -> type:
 
 def packed_config(config: Any) -> Any:
     """`config` (a GptOssConfig of an MXFP4 checkpoint), its quantization_config being ours."""
-    kind, original = register(), config.quantization_config
-    original = original if isinstance(original, dict) else original.to_dict()
-    config.quantization_config = kind(original)
+    register()
+    config.quantization_config = {
+        "quant_method": METHOD,
+        "original": config.quantization_config,
+    }
     return config
 
 
@@ -66,6 +68,8 @@ def mark_packed(model: Any) -> None:
     """Give a model that was filled tensor by tensor the quantizer that `save_pretrained` asks."""
     from transformers.quantizers.auto import AutoHfQuantizer
 
+    kind = register()
+    model.config.quantization_config = kind(model.config.quantization_config["original"])
     model.hf_quantizer = AutoHfQuantizer.from_config(
         model.config.quantization_config, pre_quantized=True
     )
