@@ -57,13 +57,16 @@ def generate(
     date: str | None = None,
     conversation: str | None = None,
     new: bool = False,
+    cold: bool = False,
     on_delta: Callable[[ChannelDelta], None] = lambda delta: None,
     **sampling: Any,
 ) -> Answer:
     """Answer `prompt` with the resident model (loaded first where none is).
 
     `system` is the developer message's instructions. Without `conversation` nothing is
-    remembered. `sampling`: fields of `SamplingSettings`; without a seed one is drawn and recorded.
+    remembered. `cold` computes the whole prompt anew (in bf16 a reused prefix may differ by a
+    rounding, and with it a sampled token). `sampling`: fields of `SamplingSettings`; without a
+    seed one is drawn and recorded.
     Raises ContextOverflow, InputError, NotLoaded.
     """
     from gptoss_magic.generation import run_turn
@@ -77,7 +80,15 @@ def generate(
     asked = [*kept, _user(prompt)]
     messages = [*_opening(system, tools, effort, date or _today()), *asked]
     provenance = {**resident.identity, "adapters": [], "versions": versions(), "effort": effort}
-    answer = run_turn(engine, messages, settings, on_delta=on_delta, provenance=provenance)
+    answer = run_turn(
+        engine,
+        messages,
+        settings,
+        conversation=conversation or "",
+        cold=cold,
+        on_delta=on_delta,
+        provenance=provenance,
+    )
     session.last = answer
     if conversation is not None:
         session.conversations[conversation] = [*asked, *_kept(answer)]

@@ -54,7 +54,8 @@ class Session:
         from gptoss_magic.model.load import load
 
         resident = load(settings, progress, on_plan)
-        engine = Engine(resident.model, HarmonyCodec(resident.tokenizer), resident.plan.context)
+        plan, codec = resident.plan, HarmonyCodec(resident.tokenizer)
+        engine = Engine(resident.model, codec, plan.context, plan.kv_cache)
         self.loaded = resident, engine
         return True
 
@@ -85,10 +86,16 @@ class Session:
             "experts": self.resident.backend,
             "memory": f"{plan.weights / 1e9:.2f} GB of weights",
             "context": f"{plan.context} tokens",
+            "KV cache": self._cache_line(),
             "adapters": "none",
             "conversations": ", ".join(sorted(self.conversations)) or "none",
             "last speed": f"{last.usage.tokens_per_s:.1f} tokens/s" if last else "-",
         }
+
+    def _cache_line(self) -> str:
+        prefixes = self.require()[1].prefixes
+        held, limit = prefixes.num_bytes / 1e6, prefixes.limit / 1e6
+        return f"{held:.0f} MB of {limit:.0f} MB, {len(prefixes.held)} prefixes"
 
 
 def _same(held: LoadSettings, asked: LoadSettings) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import ContextOverflow, InputError
+from gptoss_magic.generation.prefixes import Prefixes
 from gptoss_magic.generation.sampling import SamplingSettings, sample
 from gptoss_magic.model.plan import PREFILL_TOKENS
 from gptoss_magic.records import TokenDelta
@@ -14,22 +15,38 @@ if TYPE_CHECKING:
 
     import torch
 
+    from gptoss_magic.generation.prefixes import Held
     from gptoss_magic.harmony import HarmonyCodec
 
 
 class Engine:
-    """Generates from one model. Holds no state between calls of `stream`."""
+    """Generates from one model; keeps the KV caches of its conversations (`prefixes`).
 
-    def __init__(self, model: Any, codec: HarmonyCodec, context: int) -> None:
+    `num_cached`: how many tokens of the latest prompt were not computed again.
+    """
+
+    def __init__(self, model: Any, codec: HarmonyCodec, context: int, cache_bytes: int = 0) -> None:
         self.model, self.codec, self.context = model, codec, context
+        self.prefixes = Prefixes(model.config, cache_bytes)
+        self.num_cached = 0
 
-    def stream(self, prompt_T: Sequence[int], settings: SamplingSettings) -> Iterator[TokenDelta]:
+    def stream(
+        self,
+        prompt_T: Sequence[int],
+        settings: SamplingSettings,
+        *,
+        conversation: str = "",
+        cold: bool = False,
+    ) -> Iterator[TokenDelta]:
         """Yield the tokens that follow `prompt_T`; the last has `finish` set.
 
+        What `conversation`'s cache shares with the prompt is not computed again, unless `cold`.
         Raises ContextOverflow, before anything is computed, where prompt and answer do not fit.
         """
         self._check(prompt_T, settings.max_tokens)
-        return self._decode(prompt_T, settings)
+        held = self.prefixes.take(conversation, prompt_T, cold=cold)
+        self.num_cached = len(held.tokens)
+        return self._decode(prompt_T, settings, held)
 
     def _check(self, prompt_T: Sequence[int], max_tokens: int) -> None:
         if not prompt_T:
@@ -41,17 +58,17 @@ class Engine:
                 "--context"
             )
 
-    def _decode(self, prompt_T: Sequence[int], settings: SamplingSettings) -> Iterator[TokenDelta]:
+    def _decode(
+        self, prompt_T: Sequence[int], settings: SamplingSettings, held: Held
+    ) -> Iterator[TokenDelta]:
         import torch
-        from transformers import DynamicCache
 
         device = self.model.device
         generator = torch.Generator(device=device).manual_seed(settings.seed)
-        cache = DynamicCache(config=self.model.config)
         watch = StopStrings(settings.stop, self.codec)
-        ids_T = list(prompt_T)
+        ids_T = list(prompt_T[len(held.tokens) :])
         for count in range(1, settings.max_tokens + 1):
-            logits_V = self._forward(torch.tensor([ids_T], device=device), cache)
+            logits_V = self._forward(ids_T, held)
             token = sample(logits_V, settings, generator)
             finish = self._finish(token, watch, last=count == settings.max_tokens)
             yield TokenDelta(token, finish)
@@ -59,14 +76,19 @@ class Engine:
                 return
             ids_T = [token]
 
-    def _forward(self, ids_1T: torch.Tensor, cache: Any) -> torch.Tensor:
-        """Logits [V] behind the last token; long prompts go through in chunks."""
+    def _forward(self, ids_T: list[int], held: Held) -> torch.Tensor:
+        """Logits [V] behind the last token; long prompts go through in chunks.
+
+        `held.tokens` grows by what was computed in full, so that an interrupt leaves it true.
+        """
         import torch
 
-        *before, last = torch.split(ids_1T, PREFILL_TOKENS, dim=1)
-        for chunk in before:
-            self._step(chunk, cache)
-        return self._step(last, cache)
+        ids_1T = torch.tensor([ids_T], device=self.model.device)
+        for chunk in torch.split(ids_1T, PREFILL_TOKENS, dim=1):
+            logits_V = self._step(chunk, held.cache)
+            held.tokens += chunk[0].tolist()
+        self.prefixes.trim()
+        return logits_V
 
     def _step(self, ids_1T: torch.Tensor, cache: Any) -> torch.Tensor:
         """Logits [V] behind the last of `ids_1T` [1, T]; the cache grows by T."""

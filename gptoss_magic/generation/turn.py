@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import ContextOverflow
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from gptoss_magic.generation.engine import Engine
     from gptoss_magic.generation.sampling import SamplingSettings
-    from gptoss_magic.records import TokenDelta
 
 
 def run_turn(
@@ -23,17 +22,21 @@ def run_turn(
     messages: Sequence[Message],
     settings: SamplingSettings,
     *,
+    conversation: str = "",
+    cold: bool = False,
     on_delta: Callable[[ChannelDelta], None] = lambda delta: None,
     provenance: dict[str, Any] | None = None,
 ) -> Answer:
     """Render `messages`, generate, parse. KeyboardInterrupt ends the answer as 'interrupt'.
 
-    `provenance` is completed by the prompt's token ids and the sampler's settings.
+    `conversation` and `cold`: see `Engine.stream`. `provenance` is completed by the prompt's token
+    ids and the sampler's settings.
     Raises ContextOverflow before the start.
     """
     prompt_T = render(prune(messages), engine.codec)
     turn = _Turn(HarmonyParser(engine.codec), on_delta)
-    tokens = _started(engine, prompt_T, messages, settings)
+    with _said(messages, engine):
+        tokens = engine.stream(prompt_T, settings, conversation=conversation, cold=cold)
     with suppress(KeyboardInterrupt):
         for token in tokens:
             turn.take(token.token_id)
@@ -42,14 +45,15 @@ def run_turn(
     with suppress(KeyboardInterrupt):
         turn.close(settings.stop if turn.finish == "stop" else ())
     record = {**(provenance or {}), "prompt_tokens": prompt_T, "sampling": settings.record()}
-    return turn.answer(len(prompt_T), record)
+    record["cached_tokens"] = engine.num_cached
+    return turn.answer(len(prompt_T), engine.num_cached, record)
 
 
-def _started(
-    engine: Engine, prompt_T: list[int], messages: Sequence[Message], settings: SamplingSettings
-) -> Iterator[TokenDelta]:
+@contextmanager
+def _said(messages: Sequence[Message], engine: Engine) -> Iterator[None]:
+    """Let a ContextOverflow say what --new would drop."""
     try:
-        return engine.stream(prompt_T, settings)
+        yield
     except ContextOverflow as error:
         said = [m for m in prune(messages) if m.role not in ("system", "developer")][:-1]
         if not said:
@@ -85,11 +89,17 @@ class _Turn:
         for delta in self.parser.close():
             self.on_delta(delta)
 
-    def answer(self, num_prompt: int, provenance: dict[str, Any]) -> Answer:
+    def answer(self, num_prompt: int, num_cached: int, provenance: dict[str, Any]) -> Answer:
         parser, total = self.parser, time.perf_counter() - self.start
         tokens = tuple(parser.raw_tokens)
         usage = Usage(
-            num_prompt, len(tokens), self.num_analysis, self.first, self.analysis_end, total
+            num_prompt,
+            len(tokens),
+            self.num_analysis,
+            self.first,
+            self.analysis_end,
+            total,
+            num_cached,
         )
         return Answer(
             final=_before(parser.final, self.cut),

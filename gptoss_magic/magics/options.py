@@ -20,6 +20,7 @@ PROMPT: list[Option] = [
     (("-y", "--system"), {"help": "instructions (the developer message)"}),
     (("-d", "--date"), {"help": "pin the prompt's current date, YYYY-MM-DD"}),
     (("-n", "--new"), {"action": "store_true", "help": "start the conversation afresh"}),
+    (("-C", "--cold"), {"action": "store_true", "help": "reuse nothing that was computed before"}),
     (("-c", "--conversation"), {"default": "default", "help": "name of the conversation"}),
     (("-T", "--tool"), {"action": "append", "help": "offer a Python function; calls are shown"}),
     (("-o", "--output"), {"help": "put the Answer into this variable"}),

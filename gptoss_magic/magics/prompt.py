@@ -37,6 +37,7 @@ def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> 
             tools=tools,
             conversation=options.conversation,
             new=options.new,
+            cold=options.cold,
             stop=tuple(options.stop or ()),
             seed=options.seed,
             on_delta=lambda delta: view.delta(delta.channel, delta.text),

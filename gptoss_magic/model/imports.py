@@ -34,7 +34,7 @@ def import_engine() -> Any:
         import accelerate  # noqa: F401
         import torch
         from safetensors import safe_open  # noqa: F401
-        from transformers import AutoTokenizer, DynamicCache  # noqa: F401
+        from transformers import AutoTokenizer  # noqa: F401
         from transformers.models.gpt_oss import modeling_gpt_oss  # noqa: F401
     return torch
 

@@ -1,0 +1,67 @@
+"""What was computed already: a KV cache per conversation, found again by its longest prefix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass
+class Held:
+    """The tokens whose keys and values are in `cache`."""
+
+    cache: Any
+    tokens: list[int] = field(default_factory=list)
+
+    def common(self, prompt_T: Sequence[int]) -> int:
+        """Length of the common prefix, short of the prompt's last token."""
+        pairs = zip(self.tokens, prompt_T[:-1], strict=False)
+        return next(
+            (n for n, (a, b) in enumerate(pairs) if a != b),
+            min(len(self.tokens), len(prompt_T) - 1),
+        )
+
+
+class Prefixes:
+    """KV caches by conversation, least recently used first; at most `limit` bytes in all.
+
+    The conversation in use stays, whatever its size.
+    """
+
+    def __init__(self, config: Any, limit: int) -> None:
+        self.config, self.limit = config, limit
+        self.held: dict[str, Held] = {}
+
+    def take(self, name: str, prompt_T: Sequence[int], *, cold: bool = False) -> Held:
+        """The cache of conversation `name`, cut back to what it shares with the prompt.
+
+        Where another conversation shares more (a persona's system text), that prefix is copied.
+        `cold`: nothing is reused.
+        """
+        from gptoss_magic.model.kv_cache import KVCache
+
+        mine = self.held.pop(name, None)
+        best = max(self.held.values(), key=lambda held: held.common(prompt_T), default=None)
+        length = best.common(prompt_T) if best else 0
+        if cold or mine is None or mine.common(prompt_T) < length:
+            mine = Held(KVCache(self.config))
+            if best is not None and length and not cold:
+                mine.cache.copy_of(best.cache, length)
+                mine.tokens = best.tokens[:length]
+        del mine.tokens[mine.common(prompt_T) :]
+        mine.cache.cut(len(mine.tokens))
+        self.held[name] = mine
+        return mine
+
+    def trim(self) -> None:
+        """Drop the oldest conversations until the rest fits the limit."""
+        while len(self.held) > 1 and self.num_bytes > self.limit:
+            self.held.pop(next(iter(self.held)))
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all caches."""
+        return sum(held.cache.num_bytes for held in self.held.values())
