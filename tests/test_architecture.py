@@ -13,7 +13,7 @@ import gptoss_magic
 ROOT = Path(gptoss_magic.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
 HEAVY = {"torch", "transformers", "peft", "lancedb", "accelerate", "bitsandbytes", "pandas"}
-MADE_OF_TORCH = {
+MADE_OF_TORCH = {"experts.py", "kv_cache.py", "linear.py"}  # torch classes, imported inside functions
     "experts.py",
     "kv_cache.py",
 }  # modules of nn.Module classes, imported inside functions only

@@ -15,6 +15,7 @@ from gptoss_magic.errors import CheckpointError
 from gptoss_magic.generation import SamplingSettings
 from gptoss_magic.model.backends import PLAIN, Packed, backend_for, describe, native
 from gptoss_magic.model.experts import PackedExperts, Swiglu
+from gptoss_magic.model.linear import ResidentLinear
 from gptoss_magic.model.load import LoadSettings, load
 from gptoss_magic.model.mxfp4 import pack, quantize, unpack, values
 from gptoss_magic.model.quantizer import packed_config
@@ -261,3 +262,19 @@ def test_status_says_which_backend_runs_and_why(packed_path):
     wide = torch.zeros(1, 64, dtype=torch.bfloat16)
     assert backend_for(wide.float(), random_packed(2, 32, 64)) is PLAIN
     assert backend_for(wide, random_packed(2, 24, 64)) is PLAIN  # 24 rows: no multiple of 16
+
+
+def test_resident_linears_are_linears(packed_path):
+    model = load(LoadSettings(str(packed_path)), quiet).model
+    head = model.lm_head
+    assert isinstance(head, torch.nn.Linear)
+    assert isinstance(head, ResidentLinear)
+    for shape in ((1, 1, 64), (2, 3, 64), (1, 40, 64)):
+        x = torch.randn(shape).bfloat16()
+        with torch.no_grad():
+            ours, want = head(x), x.double() @ head.weight.double().T
+        assert ours.shape == want.shape
+        assert (ours - want).abs().max() < 0.01 * want.abs().max()
+    x = torch.randn(1, 1, 64).bfloat16().requires_grad_()
+    head(x).sum().backward()
+    assert torch.allclose(x.grad[0, 0].float(), head.weight.float().sum(0), rtol=0.02, atol=0.02)

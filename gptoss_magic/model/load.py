@@ -234,6 +234,7 @@ def _read_by_bytes(
 def _assembled(
     model: Any, state: dict[str, Any], config: Any, device: str, checkpoint: Checkpoint
 ) -> Any:
+    from gptoss_magic.model.linear import use_resident_linears
     from gptoss_magic.model.quantizer import mark_packed
 
     tied = {"lm_head.weight"} if config.tie_word_embeddings else set()
@@ -247,6 +248,7 @@ def _assembled(
         names = ", ".join([*missing, *found.unexpected_keys][:3])
         raise CheckpointError(f"{checkpoint.path}: tensors missing or unknown: {names}")
     model.tie_weights()
+    use_resident_linears(model)
     model.model.rotary_emb = type(model.model.rotary_emb)(config).to(device)
     model.requires_grad_(False)
     if checkpoint.is_packed:

@@ -1,0 +1,43 @@
+"""bf16 linears that reach the memory's bandwidth for a few tokens on a CPU."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from gptoss_magic.model.backends import native
+
+FEW = 8
+
+
+class ResidentLinear(nn.Linear):
+    """nn.Linear whose forward of up to `FEW` bf16 rows is the C++ matrix-vector product.
+
+    Anything else (gradients, other dtypes and devices, more rows) is nn.Linear's own.
+    """
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 (nn.Linear's name)
+        rows = input.numel() // self.in_features
+        library = native()[0]
+        if library is None or rows > FEW or not self._plain(input):
+            return super().forward(input)
+        y = library.dense(input.reshape(rows, -1), self.weight)
+        if self.bias is not None:
+            y += self.bias
+        return y.to(input.dtype).reshape(*input.shape[:-1], -1)
+
+    def _plain(self, given: torch.Tensor) -> bool:
+        tensors = (given, self.weight)
+        return (
+            all(t.device.type == "cpu" and t.dtype == torch.bfloat16 for t in tensors)
+            and self.in_features % 32 == 0
+            and self.weight.is_contiguous()
+            and not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
+        )
+
+
+def use_resident_linears(model: nn.Module) -> None:
+    """Let every plain nn.Linear of `model` be a `ResidentLinear`; weights stay where they are."""
+    for module in model.modules():
+        if type(module) is nn.Linear:
+            module.__class__ = ResidentLinear
