@@ -6,9 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
+from benchmarks.layer import LAYER, moe_layer_1_token_bandwidth_share
 from benchmarks.speed import decode_vs_transformers, first_token_vs_transformers
 from benchmarks.start import load_ext_ms
 from benchmarks.stream import stream_overhead
+from benchmarks.talk import turn10_first_token_vs_cold
 
 FIGURES = {
     function.__name__: function
@@ -17,8 +19,10 @@ FIGURES = {
         stream_overhead,
         decode_vs_transformers,
         first_token_vs_transformers,
+        turn10_first_token_vs_cold,
+        moe_layer_1_token_bandwidth_share,
     )
-}
+} | LAYER
 RESULTS = Path(__file__).parent / "results" / "latest.jsonl"
 
 

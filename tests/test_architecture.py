@@ -13,10 +13,8 @@ import gptoss_magic
 ROOT = Path(gptoss_magic.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
 HEAVY = {"torch", "transformers", "peft", "lancedb", "accelerate", "bitsandbytes", "pandas"}
-MADE_OF_TORCH = {"experts.py", "kv_cache.py", "linear.py"}  # torch classes, imported inside functions
-    "experts.py",
-    "kv_cache.py",
-}  # modules of nn.Module classes, imported inside functions only
+# modules of torch classes, imported inside functions only
+MADE_OF_TORCH = {"experts.py", "kv_cache.py", "linear.py"}
 LEAVES = {"errors", "records"}
 MAY = {
     "errors": set(),
