@@ -11,6 +11,7 @@ from benchmarks.speed import decode_vs_transformers, first_token_vs_transformers
 from benchmarks.start import load_ext_ms
 from benchmarks.stream import stream_overhead
 from benchmarks.talk import turn10_first_token_vs_cold
+from benchmarks.whole import WHOLE
 
 FIGURES = {
     function.__name__: function
@@ -21,6 +22,7 @@ FIGURES = {
         first_token_vs_transformers,
         turn10_first_token_vs_cold,
         moe_layer_1_token_bandwidth_share,
+        *WHOLE,
     )
 } | LAYER
 RESULTS = Path(__file__).parent / "results" / "latest.jsonl"

@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 from benchmarks.figure import Figure, compared, interleaved
-from benchmarks.make_checkpoint import config_of, tensors
+from benchmarks.make_checkpoint import config_of, layer_tensors
 
 TOKENS = (1, 8, 64, 512)
 
@@ -30,7 +30,9 @@ def experts() -> tuple[Any, Any]:
     config._experts_implementation = "grouped_mm"  # noqa: SLF001
     packed = PackedExperts(config)
     prefix = "model.layers.0.mlp.experts."
-    state = {k.removeprefix(prefix): v for k, v in tensors(raw).items() if k.startswith(prefix)}
+    state = {
+        k.removeprefix(prefix): v for k, v in layer_tensors(raw, 0).items() if k.startswith(prefix)
+    }
     packed.load_state_dict(state, assign=True)
     with torch.device("meta"):
         plain = GptOssExperts(config)

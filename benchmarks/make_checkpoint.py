@@ -44,52 +44,63 @@ def config_of(like: str, layers: int, *, full_vocabulary: bool) -> dict[str, Any
     }
 
 
-def tensors(config: dict[str, Any]) -> dict[str, Any]:
-    """Random tensors in the checkpoint's layout; about the spread of trained ones."""
+def normal(draw: Any, *shape: int) -> Any:
+    """bf16 of about the spread of trained weights."""
     import torch
 
-    draw = torch.Generator().manual_seed(0)
-    hidden, inner, experts = 2880, 2880, config["num_local_experts"]
+    return (torch.randn(shape, generator=draw) * 0.02).bfloat16()
 
-    def normal(*shape: int) -> Any:
-        return (torch.randn(shape, generator=draw) * 0.02).bfloat16()
 
-    def bytes_(low: int, high: int, *shape: int) -> Any:
-        return torch.randint(low, high, shape, dtype=torch.uint8, generator=draw)
+def outer_tensors(config: dict[str, Any]) -> dict[str, Any]:
+    """Embedding, head and last norm."""
+    import torch
 
-    made = {
-        "model.embed_tokens.weight": normal(config["vocab_size"], hidden),
-        "lm_head.weight": normal(config["vocab_size"], hidden),
+    draw, hidden = torch.Generator().manual_seed(0), config["hidden_size"]
+    return {
+        "model.embed_tokens.weight": normal(draw, config["vocab_size"], hidden),
+        "lm_head.weight": normal(draw, config["vocab_size"], hidden),
         "model.norm.weight": torch.ones(hidden).bfloat16(),
     }
-    for number in range(config["num_hidden_layers"]):
-        layer = f"model.layers.{number}"
-        for norm in ("input_layernorm", "post_attention_layernorm"):
-            made[f"{layer}.{norm}.weight"] = torch.ones(hidden).bfloat16()
-        for name, rows, columns in (
-            ("q_proj", 4096, hidden),
-            ("k_proj", 512, hidden),
-            ("v_proj", 512, hidden),
-            ("o_proj", hidden, 4096),
-        ):
-            made[f"{layer}.self_attn.{name}.weight"] = normal(rows, columns)
-            made[f"{layer}.self_attn.{name}.bias"] = normal(rows)
-        made[f"{layer}.self_attn.sinks"] = normal(64)
-        made[f"{layer}.mlp.router.weight"] = normal(experts, hidden)
-        made[f"{layer}.mlp.router.bias"] = normal(experts)
-        for name, rows, columns in (
-            ("gate_up_proj", 2 * inner, hidden),
-            ("down_proj", hidden, inner),
-        ):
-            key = f"{layer}.mlp.experts.{name}"
-            made[f"{key}_blocks"] = bytes_(0, 256, experts, rows, columns // 32, 16)
-            made[f"{key}_scales"] = bytes_(117, 122, experts, rows, columns // 32)
-            made[f"{key}_bias"] = normal(experts, rows)
-    return made
+
+
+def layer_tensors(config: dict[str, Any], number: int) -> dict[str, Any]:
+    """One layer in the checkpoint's layout."""
+    import torch
+
+    draw = torch.Generator().manual_seed(number + 1)
+    hidden, inner, experts = (
+        config[key] for key in ("hidden_size", "intermediate_size", "num_local_experts")
+    )
+    queries, keys = (
+        config[key] * config["head_dim"] for key in ("num_attention_heads", "num_key_value_heads")
+    )
+    made = {
+        "self_attn.sinks": normal(draw, config["num_attention_heads"]),
+        "mlp.router.weight": normal(draw, experts, hidden),
+        "mlp.router.bias": normal(draw, experts),
+    }
+    for norm in ("input_layernorm", "post_attention_layernorm"):
+        made[f"{norm}.weight"] = torch.ones(hidden).bfloat16()
+    for name, rows, columns in (
+        ("q_proj", queries, hidden),
+        ("k_proj", keys, hidden),
+        ("v_proj", keys, hidden),
+        ("o_proj", hidden, queries),
+    ):
+        made[f"self_attn.{name}.weight"] = normal(draw, rows, columns)
+        made[f"self_attn.{name}.bias"] = normal(draw, rows)
+    for name, rows, columns in (("gate_up_proj", 2 * inner, hidden), ("down_proj", hidden, inner)):
+        key, blocks = f"mlp.experts.{name}", (experts, rows, columns // 32)
+        made[f"{key}_blocks"] = torch.randint(
+            0, 256, (*blocks, 16), dtype=torch.uint8, generator=draw
+        )
+        made[f"{key}_scales"] = torch.randint(117, 122, blocks, dtype=torch.uint8, generator=draw)
+        made[f"{key}_bias"] = normal(draw, experts, rows)
+    return {f"model.layers.{number}.{key}": value for key, value in made.items()}
 
 
 def make(like: str, layers: int, out: Path, *, full_vocabulary: bool = False) -> Path:
-    """Write the checkpoint to `out`; nothing is done where it stands already."""
+    """Write the checkpoint to `out`, a file a layer; nothing is done where it stands already."""
     from safetensors.torch import save_file
 
     from gptoss_magic.testing import tiny_tokenizer
@@ -99,7 +110,14 @@ def make(like: str, layers: int, out: Path, *, full_vocabulary: bool = False) ->
     out.mkdir(parents=True, exist_ok=True)
     config = config_of(like, layers, full_vocabulary=full_vocabulary)
     tiny_tokenizer().save_pretrained(out)
-    save_file(tensors(config), out / "model.safetensors")
+    weight_map: dict[str, str] = {}
+    for number in range(-1, layers):
+        state = layer_tensors(config, number) if number >= 0 else outer_tensors(config)
+        name = f"model-{number + 1:05d}.safetensors"
+        save_file(state, out / name)
+        weight_map |= dict.fromkeys(state, name)
+    index = {"metadata": {}, "weight_map": weight_map}
+    (out / "model.safetensors.index.json").write_text(json.dumps(index))
     (out / "config.json").write_text(json.dumps(config, indent=2))
     return out
 
