@@ -95,6 +95,19 @@ def generate(
     return answer
 
 
+def bench() -> str:
+    """A Markdown table of the resident model's speed and memory here, to paste into an issue."""
+    from gptoss_magic.generation.bench import measure
+
+    session = current()
+    _, engine = session.require()
+    status = session.status()
+    shown = ("model", "device", "experts", "memory", "context")
+    rows = {name: status[name] for name in shown} | measure(engine) | versions()
+    lines = [f"| {name} | {value} |" for name, value in rows.items()]
+    return "\n".join(["| figure | value |", "| --- | --- |", *lines])
+
+
 def sampling_settings(*, greedy: bool, **given: Any) -> Any:
     """SamplingSettings of what was given; temperature as the checkpoint asks, a drawn seed."""
     from gptoss_magic.generation import SamplingSettings

@@ -193,3 +193,14 @@ def test_a_function_becomes_a_tool():
     assert spec.parameters["required"] == ["query"]
     assert spec.parameters["properties"]["kind"] == {"type": "string", "enum": ["a", "b"]}
     assert spec.parameters["properties"]["k"] == {"type": "integer"}
+
+
+def test_bench_is_a_table_to_paste(shell):
+    before = list(current().require()[1].prefixes.held)
+    result, shown = run(shell, "%gptoss bench")
+    assert result.success
+    lines = shown.strip().splitlines()
+    assert all(line.startswith("| ") and line.count("|") == 3 for line in lines)
+    for name in ("time to first token", "prefill", "decode", "memory", "gptoss_magic"):
+        assert sum(line.startswith(f"| {name} |") for line in lines) == 1
+    assert list(current().require()[1].prefixes.held) == before

@@ -10,7 +10,7 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, context_
 from gptoss_magic.magics import options as opt
 
 CHOICES = {"-e": ["low", "medium", "high"], "--effort": ["low", "medium", "high"]}
-COMMANDS = ["load", "status", "unload", "traceback"]
+COMMANDS = ["load", "status", "bench", "unload", "traceback"]
 
 
 def candidates(line: str) -> list[str]:

@@ -20,6 +20,7 @@ LOAD = opt.parser("%gptoss load", opt.LOAD, "Load a model once for this kernel."
 HELP = """\
 %gptoss load [MODEL]   load once: built-in, a directory, a hub name; no MODEL: chosen here
 %gptoss status         model, device, memory, context, conversations, last speed
+%gptoss bench          speed of the loaded model on this machine, as a Markdown table
 %gptoss unload         free the memory
 %gptoss traceback      the whole traceback of the last error
 %%gptoss [OPTIONS]     prompt it: the cell's body is the prompt; %%gptoss? lists the options
@@ -51,6 +52,7 @@ class GptOssMagics(Magics):
             "status": self._status,
             "unload": self._unload,
             "traceback": self._traceback,
+            "bench": self._bench,
         }
         if command not in commands:
             known = ", ".join(filter(None, commands))
@@ -88,6 +90,11 @@ class GptOssMagics(Magics):
     def _unload(self, _line: str) -> None:
         current().unload()
         print("unloaded: the model's memory is free")
+
+    def _bench(self, _line: str) -> None:
+        from gptoss_magic.api import bench
+
+        print(bench())
 
     def _traceback(self, _line: str) -> None:
         error = current().last_error
