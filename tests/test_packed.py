@@ -166,6 +166,16 @@ def test_gradients_against_transformers_in_fp64(backend, dtype, grouping):
         assert (a.double() - b).norm() < limit * b.norm()
 
 
+def test_a_router_alone_gets_its_gradient(backend):
+    packed, plain = both_experts(torch.bfloat16)
+    x, ids = torch.randn(9, 64).bfloat16(), torch.arange(18).reshape(9, 2) % 6
+    weights = torch.rand(9, 2).requires_grad_()
+    w64 = weights.detach().double().requires_grad_()
+    packed(x, ids, weights).sum().backward()
+    plain(x.double(), ids, w64).sum().backward()
+    assert (weights.grad - w64.grad).norm() < 0.03 * w64.grad.norm()
+
+
 def test_inference_is_the_training_forward(backend):
     packed, _ = both_experts(torch.bfloat16)
     x, ids = torch.randn(9, 64).bfloat16(), torch.randint(0, 6, (9, 2))

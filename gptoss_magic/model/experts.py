@@ -107,18 +107,20 @@ class PackedExperts(nn.Module):
             self.observer(ids_Tk.detach(), weights_Tk.detach())
         up, down = self.packed("gate_up_proj"), self.packed("down_proj")
         backend = backend_for(hidden_TH, up[0])
-        if backend is not PLAIN and down[0].shape[1] % 16 == 0 and not self._records(hidden_TH):
+        if (
+            backend is not PLAIN
+            and down[0].shape[1] % 16 == 0
+            and not self._records(hidden_TH, weights_Tk)
+        ):
             return backend.moe(hidden_TH, ids_Tk, weights_Tk, up, down, self.alpha, self.limit)  # type: ignore[union-attr]
         return self._grouped(hidden_TH, ids_Tk, weights_Tk, up, down)
 
-    def _records(self, hidden_TH: torch.Tensor) -> bool:
+    def _records(self, *given: torch.Tensor) -> bool:
         """True where autograd must see each step, or a bias is not bf16."""
         biases = (self.gate_up_proj_bias, self.down_proj_bias)
         if any(bias.dtype != torch.bfloat16 for bias in biases):
             return True
-        return torch.is_grad_enabled() and (
-            hidden_TH.requires_grad or any(bias.requires_grad for bias in biases)
-        )
+        return torch.is_grad_enabled() and any(t.requires_grad for t in (*given, *biases))
 
     def _grouped(
         self,
