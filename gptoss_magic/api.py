@@ -59,13 +59,15 @@ def generate(
     new: bool = False,
     cold: bool = False,
     on_delta: Callable[[ChannelDelta], None] = lambda delta: None,
+    on_prefill: Callable[[int, int], None] = lambda done, total: None,
     **sampling: Any,
 ) -> Answer:
     """Answer `prompt` with the resident model (loaded first where none is).
 
     `system` is the developer message's instructions. Without `conversation` nothing is
     remembered. `cold` computes the whole prompt anew (in bf16 a reused prefix may differ by a
-    rounding, and with it a sampled token). `sampling`: fields of `SamplingSettings`; without a
+    rounding, and with it a sampled token). `on_prefill` is told prompt tokens done and in total,
+    where the prompt is long. `sampling`: fields of `SamplingSettings`; without a
     seed one is drawn and recorded.
     Raises ContextOverflow, InputError, NotLoaded.
     """
@@ -87,6 +89,7 @@ def generate(
         conversation=conversation or "",
         cold=cold,
         on_delta=on_delta,
+        on_prefill=on_prefill,
         provenance=provenance,
     )
     session.last = answer

@@ -14,7 +14,7 @@ ROOT = Path(gptoss_magic.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
 HEAVY = {"torch", "transformers", "peft", "lancedb", "accelerate", "bitsandbytes", "pandas"}
 # modules of torch classes, imported inside functions only
-MADE_OF_TORCH = {"experts.py", "kv_cache.py", "linear.py"}
+MADE_OF_TORCH = {"experts.py", "kv_cache.py", "linear.py", "rows_cache.py"}
 LEAVES = {"errors", "records"}
 MAY = {
     "errors": set(),

@@ -13,7 +13,7 @@ from transformers import (
 
 from gptoss_magic.errors import ContextOverflow, InputError
 from gptoss_magic.generation import Engine, SamplingSettings, run_turn
-from gptoss_magic.generation.sampling import sample
+from gptoss_magic.generation.sampling import _truncated, sample
 from gptoss_magic.harmony import HarmonyCodec
 from gptoss_magic.records import Message
 from gptoss_magic.testing import tiny_model
@@ -41,10 +41,49 @@ def test_greedy_is_what_generate_gives(engine, length):
 
 def test_a_prompt_longer_than_a_chunk_has_the_same_logits(engine):
     ids = torch.randint(8, 264, (1, 2500), generator=torch.Generator().manual_seed(0))
-    ours = engine._forward(ids[0].tolist(), engine.prefixes.take("long", ids[0].tolist()))
+    ours = engine.prefill(ids[0].tolist(), engine.prefixes.take("long", ids[0].tolist()))[-1]
     with torch.no_grad():
         want = engine.model(ids, logits_to_keep=1).logits[0, -1]
     assert torch.allclose(ours, want, atol=1e-4)
+
+
+def counted(engine, prompt, lookup, max_tokens=60):
+    """(tokens, forwards) of a greedy answer."""
+    forwards = []
+    embed = engine.model.model.embed_tokens
+    handle = embed.register_forward_pre_hook(lambda _, given: forwards.append(given[0].shape))
+    chosen = SamplingSettings(temperature=0, max_tokens=max_tokens, lookup=lookup)
+    made = [delta.token_id for delta in engine.stream(prompt, chosen, cold=True)]
+    handle.remove()
+    return made, len(forwards)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 8), st.integers(1, 40))
+def test_drafts_change_no_token_of_a_greedy_answer(engine, seed, lookup, period):
+    """Prompts that repeat themselves make drafts, right and wrong ones."""
+    draw = torch.Generator().manual_seed(seed)
+    prompt = torch.randint(8, 264, (period,), generator=draw).tolist() * (1 + 120 // period)
+    plain, forwards = counted(engine, prompt, 0)
+    assert forwards == len(plain)
+    assert counted(engine, prompt, lookup)[0] == plain
+
+
+def test_drafts_that_come_true_save_forwards():
+    model, tokenizer = tiny_model(seed=3)  # this one soon repeats itself
+    looping = Engine(model, HarmonyCodec(tokenizer), 2048)
+    made, forwards = counted(looping, [9] * 20, 8, 200)
+    assert len(made) == 200
+    assert forwards < 0.7 * len(made)
+
+
+def test_a_long_prompt_tells_how_far_it_is(engine):
+    told = []
+    list(engine.stream([9] * 1300, GREEDY, cold=True, on_prefill=lambda *at: told.append(at)))
+    assert told == [(0, 1300), (512, 1300), (1024, 1300)]
+    told.clear()
+    list(engine.stream([9] * 40, GREEDY, cold=True, on_prefill=lambda *at: told.append(at)))
+    assert not told
 
 
 @settings(max_examples=60, deadline=None)
@@ -68,6 +107,16 @@ def test_sampling_has_the_support_and_shares_of_transformers(seed, temperature, 
     counts = torch.bincount(torch.tensor(drawn), minlength=40) / 300
     assert not counts[want == 0].any()
     assert (counts - want).abs().max() < 0.16
+
+
+def test_top_p_over_a_large_vocabulary_keeps_the_likeliest():
+    """Flat logits need more than the tokens that are sorted first, peaked ones fewer."""
+    for spread in (0.1, 8.0):
+        logits = torch.randn(5000, generator=torch.Generator().manual_seed(1)) * spread
+        want = TopPLogitsWarper(0.9)(None, logits[None])[0].softmax(-1)
+        chosen = SamplingSettings(temperature=1, top_p=0.9)
+        kept = _truncated(logits[None], chosen)[0].softmax(-1)
+        assert torch.allclose(kept, want, atol=1e-6)
 
 
 def test_one_interrupt_keeps_what_was_said(engine):

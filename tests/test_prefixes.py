@@ -30,7 +30,7 @@ def random_ids(count, seed=0):
 def logits(engine, ids, name):
     held = engine.prefixes.take(name, ids)
     cached = len(held.tokens)
-    return engine._forward(ids[cached:], held), cached
+    return engine.prefill(ids[cached:], held)[-1], cached
 
 
 def cold(engine, ids):

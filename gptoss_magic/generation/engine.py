@@ -5,18 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import ContextOverflow, InputError
+from gptoss_magic.generation.lookup import Lookup
 from gptoss_magic.generation.prefixes import Prefixes
-from gptoss_magic.generation.sampling import SamplingSettings, sample
+from gptoss_magic.generation.row import Row
+from gptoss_magic.generation.sampling import SamplingSettings, sample_rows
 from gptoss_magic.model.plan import PREFILL_TOKENS
-from gptoss_magic.records import TokenDelta
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import torch
 
     from gptoss_magic.generation.prefixes import Held
     from gptoss_magic.harmony import HarmonyCodec
+    from gptoss_magic.records import TokenDelta
+
+CPU_PREFILL_TOKENS = 512  # a chunk of some seconds, so that the progress moves
 
 
 class Engine:
@@ -29,6 +33,8 @@ class Engine:
         self.model, self.codec, self.context = model, codec, context
         self.prefixes = Prefixes(model.config, cache_bytes)
         self.num_cached = 0
+        on_cpu = model.device.type == "cpu"
+        self.chunk = CPU_PREFILL_TOKENS if on_cpu else PREFILL_TOKENS
 
     def stream(
         self,
@@ -37,18 +43,21 @@ class Engine:
         *,
         conversation: str = "",
         cold: bool = False,
+        on_prefill: Callable[[int, int], None] = lambda done, total: None,
     ) -> Iterator[TokenDelta]:
         """Yield the tokens that follow `prompt_T`; the last has `finish` set.
 
         What `conversation`'s cache shares with the prompt is not computed again, unless `cold`.
+        `on_prefill` is told prompt tokens done and in total, where there is more than one chunk.
         Raises ContextOverflow, before anything is computed, where prompt and answer do not fit.
         """
-        self._check(prompt_T, settings.max_tokens)
+        self.check(prompt_T, settings.max_tokens)
         held = self.prefixes.take(conversation, prompt_T, cold=cold)
         self.num_cached = len(held.tokens)
-        return self._decode(prompt_T, settings, held)
+        return self._decode(prompt_T, settings, held, on_prefill)
 
-    def _check(self, prompt_T: Sequence[int], max_tokens: int) -> None:
+    def check(self, prompt_T: Sequence[int], max_tokens: int) -> None:
+        """Raise InputError or ContextOverflow where such a prompt cannot be answered."""
         if not prompt_T:
             raise InputError("the prompt has no tokens: give some text")
         if len(prompt_T) + max_tokens > self.context:
@@ -58,72 +67,68 @@ class Engine:
                 "--context"
             )
 
-    def _decode(
-        self, prompt_T: Sequence[int], settings: SamplingSettings, held: Held
-    ) -> Iterator[TokenDelta]:
-        import torch
-
-        device = self.model.device
-        generator = torch.Generator(device=device).manual_seed(settings.seed)
-        watch = StopStrings(settings.stop, self.codec)
-        ids_T = list(prompt_T[len(held.tokens) :])
-        for count in range(1, settings.max_tokens + 1):
-            logits_V = self._forward(ids_T, held)
-            token = sample(logits_V, settings, generator)
-            finish = self._finish(token, watch, last=count == settings.max_tokens)
-            yield TokenDelta(token, finish)
-            if finish:
-                return
-            ids_T = [token]
-
-    def _forward(self, ids_T: list[int], held: Held) -> torch.Tensor:
-        """Logits [V] behind the last token; long prompts go through in chunks.
+    def prefill(
+        self,
+        ids_T: Sequence[int],
+        held: Held,
+        num_logits: int = 1,
+        on_prefill: Callable[[int, int], None] = lambda done, total: None,
+    ) -> torch.Tensor:
+        """Logits [num_logits, V] behind the last tokens; long prompts go through in chunks.
 
         `held.tokens` grows by what was computed in full, so that an interrupt leaves it true.
         """
         import torch
 
-        ids_1T = torch.tensor([ids_T], device=self.model.device)
-        for chunk in torch.split(ids_1T, PREFILL_TOKENS, dim=1):
-            logits_V = self._step(chunk, held.cache)
+        ids_1T = torch.tensor([list(ids_T)], device=self.model.device)
+        chunks, done = torch.split(ids_1T, self.chunk, dim=1), 0
+        for chunk in chunks:
+            if len(chunks) > 1:
+                on_prefill(done, ids_1T.shape[1])
+            logits_TV = self._step(chunk, held.cache, num_logits)
             held.tokens += chunk[0].tolist()
+            done += chunk.shape[1]
         self.prefixes.trim()
-        return logits_V
+        return logits_TV
 
-    def _step(self, ids_1T: torch.Tensor, cache: Any) -> torch.Tensor:
-        """Logits [V] behind the last of `ids_1T` [1, T]; the cache grows by T."""
+    def _step(self, ids_1T: torch.Tensor, cache: Any, num_logits: int) -> torch.Tensor:
+        """Logits [num_logits, V] behind the last of `ids_1T` [1, T]; the cache grows by T."""
         import torch
 
         with torch.no_grad():
-            out = self.model(ids_1T, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        return out.logits[0, -1]  # type: ignore[no-any-return]
+            out = self.model(
+                ids_1T, past_key_values=cache, use_cache=True, logits_to_keep=num_logits
+            )
+        return out.logits[0]  # type: ignore[no-any-return]
 
-    def _finish(self, token: int, watch: StopStrings, *, last: bool) -> str | None:
-        if token == self.codec.special["return"]:
-            return "return"
-        if token == self.codec.special["call"]:
-            return "call"
-        if watch.hit(token):
-            return "stop"
-        return "length" if last else None
+    def _decode(
+        self,
+        prompt_T: Sequence[int],
+        settings: SamplingSettings,
+        held: Held,
+        on_prefill: Callable[[int, int], None],
+    ) -> Iterator[TokenDelta]:
+        row = Row(prompt_T, settings, self.codec, self.model.device)
+        lookup = Lookup(prompt_T, settings.lookup if settings.temperature == 0 else 0)
+        logits_TV = self.prefill(prompt_T[len(held.tokens) :], held, on_prefill=on_prefill)
+        draft: list[int] = []
+        while True:
+            for token in self._said(logits_TV, draft, row, held):
+                lookup.add(token)
+                delta = row.take(token)
+                yield delta
+                if delta.finish:
+                    return
+            if draft:
+                lookup.judge(len(draft), row.num_true)
+            draft = lookup.draft(settings.max_tokens - row.num_new - 1)
+            logits_TV = self.prefill([row.last, *draft], held, 1 + len(draft))
 
-
-class StopStrings:
-    """Watches the text since the last special token for any of the stop strings."""
-
-    def __init__(self, stop: tuple[str, ...], codec: HarmonyCodec) -> None:
-        self.stop = [text.encode() for text in stop]
-        self.codec, self.tail = codec, b""
-        self.longest = max(map(len, self.stop), default=0)
-        self.special = frozenset(codec.special.values())
-
-    def hit(self, token: int) -> bool:
-        """True where `token` completes a stop string."""
-        if not self.stop:
-            return False
-        if token in self.special:
-            self.tail = b""
-            return False
-        piece = self.codec.token_bytes(token)
-        self.tail = self.tail[-self.longest :] + piece
-        return any(text in self.tail for text in self.stop)
+    def _said(self, logits_TV: torch.Tensor, draft: list[int], row: Row, held: Held) -> list[int]:
+        """The tokens that the logits behind each of `draft` give; a wrong draft is cut off."""
+        tokens = sample_rows(logits_TV, row.settings, [row.generator] * len(logits_TV))
+        pairs = zip(draft, tokens, strict=False)
+        row.num_true = next((n for n, (a, b) in enumerate(pairs) if a != b), len(draft))
+        if row.num_true < len(draft):
+            held.cut(len(held.tokens) - len(draft) + row.num_true)
+        return tokens[: row.num_true + 1]

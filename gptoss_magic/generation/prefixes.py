@@ -24,6 +24,11 @@ class Held:
             min(len(self.tokens), len(prompt_T) - 1),
         )
 
+    def cut(self, length: int) -> None:
+        """Keep the first `length` tokens."""
+        del self.tokens[length:]
+        self.cache.cut(length)
+
 
 class Prefixes:
     """KV caches by conversation, least recently used first; at most `limit` bytes in all.
@@ -44,15 +49,15 @@ class Prefixes:
         from gptoss_magic.model.kv_cache import KVCache
 
         mine = self.held.pop(name, None)
-        best = max(self.held.values(), key=lambda held: held.common(prompt_T), default=None)
-        length = best.common(prompt_T) if best else 0
-        if cold or mine is None or mine.common(prompt_T) < length:
-            mine = Held(KVCache(self.config))
-            if best is not None and length and not cold:
+        shared = 0 if cold or mine is None else mine.common(prompt_T)
+        others = [] if cold else [(held.common(prompt_T), held) for held in self.held.values()]
+        length, best = max(others, key=lambda pair: pair[0], default=(0, None))
+        if mine is None or length > shared or not shared:
+            mine, shared = Held(KVCache(self.config)), length
+            if best is not None and length:
                 mine.cache.copy_of(best.cache, length)
                 mine.tokens = best.tokens[:length]
-        del mine.tokens[mine.common(prompt_T) :]
-        mine.cache.cut(len(mine.tokens))
+        mine.cut(shared)
         self.held[name] = mine
         return mine
 

@@ -25,18 +25,21 @@ def run_turn(
     conversation: str = "",
     cold: bool = False,
     on_delta: Callable[[ChannelDelta], None] = lambda delta: None,
+    on_prefill: Callable[[int, int], None] = lambda done, total: None,
     provenance: dict[str, Any] | None = None,
 ) -> Answer:
     """Render `messages`, generate, parse. KeyboardInterrupt ends the answer as 'interrupt'.
 
-    `conversation` and `cold`: see `Engine.stream`. `provenance` is completed by the prompt's token
-    ids and the sampler's settings.
+    `conversation`, `cold`, `on_prefill`: see `Engine.stream`. `provenance` is completed by the
+    prompt's token ids and the sampler's settings.
     Raises ContextOverflow before the start.
     """
     prompt_T = render(prune(messages), engine.codec)
-    turn = _Turn(HarmonyParser(engine.codec), on_delta)
+    turn = Turn(HarmonyParser(engine.codec), on_delta)
     with _said(messages, engine):
-        tokens = engine.stream(prompt_T, settings, conversation=conversation, cold=cold)
+        tokens = engine.stream(
+            prompt_T, settings, conversation=conversation, cold=cold, on_prefill=on_prefill
+        )
     with suppress(KeyboardInterrupt):
         for token in tokens:
             turn.take(token.token_id)
@@ -64,7 +67,7 @@ def _said(messages: Sequence[Message], engine: Engine) -> Iterator[None]:
         ) from None
 
 
-class _Turn:
+class Turn:
     """What one answer has gathered so far."""
 
     def __init__(self, parser: HarmonyParser, on_delta: Callable[[ChannelDelta], None]) -> None:

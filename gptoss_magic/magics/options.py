@@ -16,6 +16,7 @@ PROMPT: list[Option] = [
     (("-k", "--top-k"), {"type": int, "help": "keep the k likeliest tokens; 0 keeps all"}),
     (("-m", "--max-tokens"), {"type": int, "help": "at most so many new tokens"}),
     (("-s", "--seed"), {"type": int, "help": "repeat an answer; drawn and recorded if left out"}),
+    (("-l", "--lookup"), {"type": int, "help": "greedy: draft so many tokens from earlier text"}),
     (("-e", "--effort"), {"choices": ["low", "medium", "high"], "help": "reasoning effort"}),
     (("-y", "--system"), {"help": "instructions (the developer message)"}),
     (("-d", "--date"), {"help": "pin the prompt's current date, YYYY-MM-DD"}),

@@ -40,7 +40,9 @@ def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> 
             cold=options.cold,
             stop=tuple(options.stop or ()),
             seed=options.seed,
+            lookup=options.lookup,
             on_delta=lambda delta: view.delta(delta.channel, delta.text),
+            on_prefill=view.prefill,
             **chosen,
         )
         view.finish(transcript(answer), metadata={PROVENANCE_KEY: answer.provenance})

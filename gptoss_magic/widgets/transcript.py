@@ -46,6 +46,9 @@ class View(Protocol):
     def delta(self, channel: str, text: str) -> None:
         """Add text to a channel: 'analysis', 'commentary', 'final' or a tool's name."""
 
+    def prefill(self, done: int, total: int) -> None:
+        """Prompt tokens read, of those to read."""
+
     def finish(self, transcript: Transcript, metadata: dict[str, Any] | None = None) -> None:
         """Replace the stream by the whole answer. `metadata` goes with the output."""
 
@@ -113,6 +116,7 @@ class TranscriptView:
         self.model = model
         self._period = 1 / hz
         self._blocks = Blocks()
+        self._read = (0, 0)
         self._sent_at = self._began = monotonic()
         self._snapshot_after = FIRST_SNAPSHOT_S
         self._widget: Any = None
@@ -143,6 +147,10 @@ class TranscriptView:
         if monotonic() - self._sent_at >= self._period:
             self._flush()
 
+    def prefill(self, done: int, total: int) -> None:
+        self._read = (done, total)
+        self._flush()
+
     def finish(self, transcript: Transcript, metadata: dict[str, Any] | None = None) -> None:
         data = {"text/html": transcript_html(transcript), "text/plain": transcript_text(transcript)}
         self._become(data, metadata or {})
@@ -160,13 +168,14 @@ class TranscriptView:
             return
         self._sent_at = monotonic()
         elapsed = self._sent_at - self._began
-        self._widget.send({"seconds": elapsed, "parts": self._blocks.fresh()})
+        self._widget.send({"seconds": elapsed, "read": self._read, "parts": self._blocks.fresh()})
         if elapsed >= self._snapshot_after:
             self._snapshot_after = elapsed + min(elapsed, MAX_SNAPSHOT_GAP_S)
             self._widget.snapshot = self._state()
 
     def _state(self) -> dict[str, Any]:
-        return {"seconds": monotonic() - self._began, "parts": self._blocks.whole()}
+        elapsed = monotonic() - self._began
+        return {"seconds": elapsed, "read": self._read, "parts": self._blocks.whole()}
 
     def _answer(self, widget: Any, content: Any, _buffers: Any) -> None:
         """Send everything to a view that just appeared. May run in another thread."""
@@ -199,6 +208,9 @@ class PlainView:
         self._channel = channel
         sys.stdout.write(text)
         sys.stdout.flush()
+
+    def prefill(self, done: int, total: int) -> None:
+        """Nothing: the terminal shows text only."""
 
     def finish(
         self,
@@ -233,6 +245,9 @@ class SilentView:
         return None
 
     def delta(self, channel: str, text: str) -> None:  # noqa: ARG002
+        return None
+
+    def prefill(self, done: int, total: int) -> None:
         return None
 
     def finish(

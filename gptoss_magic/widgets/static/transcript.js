@@ -86,14 +86,16 @@ class Answer {
     this.el = el;
     this.ask = ask;
     this.blocks = [];
+    this.read = [0, 0];
     this.began = performance.now();
   }
   seconds() {
     return (performance.now() - this.began) / 1000;
   }
   // Parts may overlap with what is shown; after a gap the whole text is asked for.
-  apply({ seconds, parts }) {
+  apply({ seconds, read, parts }) {
     if (!parts) return;
+    this.read = read;
     this.began = performance.now() - 1000 * seconds;
     for (const part of parts) if (!this.add(part)) return this.ask();
   }
@@ -125,8 +127,11 @@ class Answer {
 function render({ model, el }) {
   const root = make("div", "gptoss-live");
   const status = make("div", "gptoss-status");
+  const bar = make("progress", "gptoss-read");
+  bar.setAttribute("aria-label", "Prompt read");
+  bar.hidden = true;
   const body = make("div", "gptoss-body");
-  root.append(body, status);
+  root.append(body, bar, status);
   el.append(root);
   let asked = -Infinity;
   const ask = () => {
@@ -140,7 +145,12 @@ function render({ model, el }) {
   const tick = () => {
     answer.tick();
     const words = [model.get("model_name"), `${answer.seconds().toFixed(1)} s`];
-    if (!answer.blocks.length) words.splice(1, 0, "reading the prompt");
+    const [done, total] = answer.read;
+    const reading = !answer.blocks.length;
+    const of = total ? `: ${done.toLocaleString()} of ${total.toLocaleString()} tokens` : "";
+    if (reading) words.splice(1, 0, `reading the prompt${of}`);
+    bar.hidden = !reading || !total;
+    if (total) [bar.max, bar.value] = [total, done];
     status.textContent = words.filter(Boolean).join(" · ");
   };
   model.on("msg:custom", onMessage);

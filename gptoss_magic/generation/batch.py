@@ -1,0 +1,157 @@
+"""Many prompts at once: continuous batching over one model, their shared prefix computed once.
+
+Legend: B rows, T new tokens, H hidden size, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import TYPE_CHECKING
+
+from gptoss_magic.generation.row import Row
+from gptoss_magic.generation.sampling import sample_rows
+from gptoss_magic.model.plan import kv_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import torch
+
+    from gptoss_magic.generation.engine import Engine
+    from gptoss_magic.generation.sampling import SamplingSettings
+    from gptoss_magic.records import TokenDelta
+
+PREFIX = "(shared prefix)"
+
+
+@dataclass(frozen=True)
+class Request:
+    """One prompt and how to answer it. All requests of a batch share all settings but the seed."""
+
+    prompt: Sequence[int]
+    settings: SamplingSettings
+
+
+def stream_batch(
+    engine: Engine, requests: Sequence[Request], num_rows: int = 32
+) -> Iterator[tuple[int, TokenDelta]]:
+    """Yield (index of the request, token) as they come, at most `num_rows` requests at a time.
+
+    Fewer where their KV caches would exceed the engine's bound. Raises InputError or
+    ContextOverflow, before anything is computed, where one of them cannot be answered.
+    """
+    for request in requests:
+        engine.check(request.prompt, request.settings.max_tokens)
+    if requests:
+        yield from _Batch(engine, requests, num_rows).run()
+
+
+class _Batch:
+    def __init__(self, engine: Engine, requests: Sequence[Request], num_rows: int) -> None:
+        from gptoss_magic.model.rows_cache import RowsCache
+
+        self.engine = engine
+        self.waiting = deque(
+            Row(r.prompt, r.settings, engine.codec, engine.model.device, index)
+            for index, r in enumerate(requests)
+        )
+        self.rows: list[Row] = []
+        self.num_shared = num_shared([r.prompt for r in requests])
+        capacity = max(len(r.prompt) + r.settings.max_tokens for r in requests)
+        self.num_rows = min(num_rows, len(requests), rows_that_fit(engine, capacity))
+        self.cache = RowsCache(engine.model.config, self.num_rows, capacity)
+
+    def run(self) -> Iterator[tuple[int, TokenDelta]]:
+        prefix_T = list(self.waiting[0].prompt_T[: self.num_shared])
+        self.shared = self.engine.prefixes.take(PREFIX, [*prefix_T, -1])
+        if len(self.shared.tokens) < len(prefix_T):
+            self.engine.prefill(prefix_T[len(self.shared.tokens) :], self.shared)
+        while self.waiting or self.rows:
+            fed = self._admit() if self._has_room() else self.rows
+            yield from self._take(fed, self._logits(fed))
+
+    def _has_room(self) -> bool:
+        """True where new rows may come in: several together, since each forward has its price."""
+        free = self.num_rows - len(self.rows)
+        return bool(self.waiting) and free >= min(len(self.waiting), max(1, self.num_rows // 4))
+
+    def _admit(self) -> list[Row]:
+        """New rows behind the others; their prompts together make one chunk, or one prompt more."""
+        fresh: list[Row] = []
+        longest = 0
+        while self.waiting and len(self.rows) + len(fresh) < self.num_rows:
+            longest = max(longest, len(self.waiting[0].prompt_T) - self.num_shared)
+            if fresh and longest * (len(fresh) + 1) > self.engine.chunk:
+                break
+            fresh.append(self.waiting.popleft())
+        self.cache.join(len(fresh), self.shared.cache, self.num_shared)
+        self.rows += fresh
+        return fresh
+
+    def _logits(self, fed: Sequence[Row]) -> torch.Tensor:
+        """Logits [B, V] behind what the rows `fed` (the last ones, or all) have not seen yet."""
+        first, chunk = len(self.rows) - len(fed), self.engine.chunk
+        pieces = [
+            [row.last] if row.num_new else list(row.prompt_T[self.num_shared :]) for row in fed
+        ]
+        if len(pieces) > 1:
+            return self._forward(first, pieces)
+        for start in range(0, len(pieces[0]), chunk):
+            logits_BV = self._forward(first, [pieces[0][start : start + chunk]])
+        return logits_BV
+
+    def _forward(self, first: int, pieces: list[list[int]]) -> torch.Tensor:
+        """Logits [B, V] behind each piece; short pieces are padded, unseen, on their right."""
+        import torch
+
+        model, device = self.engine.model, self.engine.model.device
+        sizes = [len(piece) for piece in pieces]
+        longest = max(sizes)
+        ids_BT = torch.tensor([piece + [0] * (longest - len(piece)) for piece in pieces])
+        self.cache.expect(first, longest)
+        with torch.no_grad():
+            hidden_BTH = model.get_decoder()(
+                ids_BT.to(device),
+                position_ids=self.cache.positions().to(device),
+                attention_mask=self.cache.masks(model.dtype, device),
+                past_key_values=self.cache,
+                use_cache=True,
+            ).last_hidden_state
+            last_B = torch.tensor(sizes, device=device) - 1
+            logits_BV = model.get_output_embeddings()(
+                hidden_BTH[torch.arange(len(sizes), device=device), last_B]
+            )
+        for row, size in enumerate(sizes, first):
+            self.cache.lengths[row] += size
+        return logits_BV  # type: ignore[no-any-return]
+
+    def _take(
+        self, fed: Sequence[Row], logits_BV: torch.Tensor
+    ) -> Iterator[tuple[int, TokenDelta]]:
+        tokens = sample_rows(logits_BV, fed[0].settings, [row.generator for row in fed])
+        ended = []
+        for row, token in zip(list(fed), tokens, strict=True):
+            delta = row.take(token)
+            if delta.finish:
+                ended.append(row)
+            yield row.index, delta
+        for row in ended:
+            place = self.rows.index(row)
+            self.cache.leave(place)
+            self.rows[place] = self.rows[-1]
+            self.rows.pop()
+
+
+def num_shared(prompts: Sequence[Sequence[int]]) -> int:
+    """Length of the prefix that all prompts share, short of the last token of each."""
+    least = min(map(len, prompts)) - 1
+    columns = zip(*(prompt[:least] for prompt in prompts), strict=True)
+    return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
+
+
+def rows_that_fit(engine: Engine, capacity: int) -> int:
+    """How many rows of `capacity` tokens the engine's bound on KV caches holds, at least one."""
+    config, size = engine.model.config.to_dict(), int(engine.model.dtype.itemsize)
+    return max(1, engine.prefixes.limit // (kv_bytes(config, capacity) * size // 2))
