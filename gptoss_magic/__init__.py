@@ -6,13 +6,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gptoss_magic.api import generate, load, unload
+    from gptoss_magic.api import generate, load, map, unload  # noqa: A004 (what it does)
     from gptoss_magic.extension import load_ipython_extension, unload_ipython_extension
-    from gptoss_magic.records import Answer, Message, ToolCall, ToolSpec, Usage
+    from gptoss_magic.records import Answer, Mapped, Message, ToolCall, ToolSpec, Usage
 
 __version__ = "0.1.0"
 __all__ = [
     "Answer",
+    "Mapped",
     "Message",
     "ToolCall",
     "ToolSpec",
@@ -20,10 +21,11 @@ __all__ = [
     "generate",
     "load",
     "load_ipython_extension",
+    "map",
     "unload",
     "unload_ipython_extension",
 ]
-_ROOMS = {"generate": "api", "load": "api", "unload": "api"}
+_ROOMS = {"generate": "api", "load": "api", "map": "api", "unload": "api"}
 _ROOMS |= dict.fromkeys(("load_ipython_extension", "unload_ipython_extension"), "extension")
 
 

@@ -1,19 +1,21 @@
-"""The same as the magics, for scripts: `load`, `generate`, `unload`."""
+"""The same as the magics, for scripts: `load`, `generate`, `map`, `unload`."""
 
 from __future__ import annotations
 
 import secrets
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.errors import InputError
 from gptoss_magic.session import current
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gptoss_magic.model.plan import Plan
-    from gptoss_magic.records import Answer, ChannelDelta, ToolSpec
+    from gptoss_magic.records import Answer, ChannelDelta, Mapped, ToolSpec
 
 PROVENANCE_KEY = "gptoss_magic"
 
@@ -98,6 +100,58 @@ def generate(
     return answer
 
 
+def map(  # noqa: A001 (what it does)
+    frame: Any,
+    template: str,
+    *,
+    into: str = "answer",
+    names: Mapping[str, Any] | None = None,
+    schema: Any = None,
+    system: str | None = None,
+    effort: str = "medium",
+    date: str | None = None,
+    batch: int = 32,
+    journal: str | Path | None = None,
+    new: bool = False,
+    on_row: Callable[[int, int, int], None] = lambda done, total, tokens: None,
+    **sampling: Any,
+) -> Mapped:
+    """Answer a Jinja `template` for each row of a pandas DataFrame, many rows at a time.
+
+    Columns (and `names`) are the template's variables, `row["a name"]` reaches any column. The
+    answers go into the column `into` as they come, what fails into `into`_error. `schema` (a JSON
+    schema or a pydantic model) is shown to the model, and answers become checked JSON values. Row
+    n draws with seed + n (seed 0 where none is given). What was answered is kept in `journal`, a
+    folder: the same call goes on where it was stopped, unless `new`.
+    Raises InputError, MissingPackage, StorageError, NotLoaded.
+    """
+    from gptoss_magic.mapping.run import MapSettings, run_map
+    from gptoss_magic.mapping.schema import AnswerSchema
+    from gptoss_magic.mapping.template import RowTemplate
+
+    session = current()
+    if session.resident is None:
+        load()
+    resident, engine = session.require()
+    if batch < 1:
+        raise InputError(f"batch {batch}: give 1 row or more")
+    checked = AnswerSchema(schema) if schema is not None else None
+    formats = {checked.name: checked.schema} if checked else None
+    settings = MapSettings(
+        into=into,
+        opening=_opening(system, (), effort, date or _today(), formats),
+        sampling=sampling_settings(greedy=resident.greedy, **{"seed": 0, **_given(sampling)}),
+        scope={**resident.identity, "system": system, "effort": effort, "date": date},
+        schema=checked,
+        num_rows=batch,
+        journal=Path(journal).expanduser() if journal else None,
+        fresh=new,
+    )
+    made = RowTemplate(template, getattr(frame, "columns", ()), names or {})
+    provenance = {**resident.identity, "adapters": [], "versions": versions(), "effort": effort}
+    return run_map(engine, frame, made, settings, provenance, on_row)
+
+
 def bench() -> str:
     """A Markdown table of the resident model's speed and memory here, to paste into an issue."""
     from gptoss_magic.generation.bench import measure
@@ -115,19 +169,29 @@ def sampling_settings(*, greedy: bool, **given: Any) -> Any:
     """SamplingSettings of what was given; temperature as the checkpoint asks, a drawn seed."""
     from gptoss_magic.generation import SamplingSettings
 
-    given = {key: value for key, value in given.items() if value is not None}
+    given = _given(given)
     given.setdefault("temperature", 0.0 if greedy else 1.0)
     given.setdefault("seed", secrets.randbelow(2**31))
     return SamplingSettings(**given)
 
 
-def _opening(system: str | None, tools: Sequence[ToolSpec], effort: str, date: str) -> list[Any]:
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if value is not None}
+
+
+def _opening(
+    system: str | None,
+    tools: Sequence[ToolSpec],
+    effort: str,
+    date: str,
+    response_formats: dict[str, Any] | None = None,
+) -> list[Any]:
     from gptoss_magic.harmony import SystemSettings, developer_message, system_message
 
     settings = SystemSettings(effort=effort, current_date=date, has_tools=bool(tools))
     opening = [system_message(settings)]
-    if system or tools:
-        opening.append(developer_message(system or "", tools))
+    if system or tools or response_formats:
+        opening.append(developer_message(system or "", tools, response_formats))
     return opening
 
 

@@ -106,3 +106,21 @@ class Answer:
     finish: str
     raw_tokens: tuple[int, ...]
     provenance: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """What a map did. Of `rows`, `done` have an answer or an error; `kept` were in the journal.
+
+    `finish` is 'return' or 'interrupt'. `failed` have an error. `journal` is a folder.
+    """
+
+    rows: int
+    done: int
+    kept: int
+    failed: int
+    finish: str
+    completion_tokens: int
+    total_s: float
+    journal: str
+    provenance: dict[str, Any]

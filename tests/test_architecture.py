@@ -12,7 +12,16 @@ import gptoss_magic
 
 ROOT = Path(gptoss_magic.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
-HEAVY = {"torch", "transformers", "peft", "lancedb", "accelerate", "bitsandbytes", "pandas"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "peft",
+    "lancedb",
+    "accelerate",
+    "bitsandbytes",
+    "pandas",
+    "pyarrow",
+}
 # modules of torch classes, imported inside functions only
 MADE_OF_TORCH = {"experts.py", "kv_cache.py", "linear.py", "rows_cache.py"}
 LEAVES = {"errors", "records"}
@@ -24,7 +33,8 @@ MAY = {
     "generation": {"model", "harmony"} | LEAVES,
     "widgets": {"records"},
     "session": {"model", "harmony", "generation"} | LEAVES,
-    "api": {"session", "model", "harmony", "generation"} | LEAVES,
+    "mapping": {"harmony", "generation"} | LEAVES,
+    "api": {"session", "mapping", "model", "harmony", "generation"} | LEAVES,
     "magics": {"api", "session", "widgets"} | LEAVES,
     "extension": {"magics"} | LEAVES,
     "testing": {"model", "harmony"} | LEAVES,

@@ -8,7 +8,7 @@ from nbconvert import HTMLExporter
 
 import gptoss_magic
 
-NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "quickstart.ipynb"
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
 
 def prompts(notebook):
@@ -19,10 +19,16 @@ def prompts(notebook):
             yield output["data"]["text/plain"], output["metadata"]["gptoss_magic"]
 
 
-def test_the_quick_start_answers_sensibly_and_repeats():
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+def executed(name):
+    """The shipped notebook, which has no outputs, after a run."""
+    notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells)
     NotebookClient(notebook, timeout=300, store_widget_state=False).execute()
+    return notebook
+
+
+def test_the_quick_start_answers_sensibly_and_repeats():
+    notebook = executed("quickstart.ipynb")
     answers = list(prompts(notebook))
     for (text, _), word in zip(answers, ("Paris", "please", "Monday", "Lisbon"), strict=True):
         assert word in text
@@ -37,3 +43,18 @@ def test_the_quick_start_answers_sensibly_and_repeats():
     gptoss_magic.unload()
     assert again.provenance == provenance
     assert again.final in text
+
+
+def test_a_map_fills_its_frame_and_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    notebook = executed("map.ipynb")
+    first, second = (text for text, _ in prompts(notebook))
+    assert "6 of 6 rows · 1 failed: see country_error" in first
+    assert "7 of 7 rows · 5 of them from the journal" in second
+    shown = notebook.cells[5].outputs[0]["data"]["text/plain"]
+    for word in ("France", "Italy", "Spain", "UndefinedError"):
+        assert word in shown
+    kept, failed, oslo = notebook.cells[9].outputs[0]["data"]["text/plain"].split(", ")
+    assert (kept, failed) == ("(5", "1")
+    assert "Norway" in oslo
+    assert "widget-view" not in nbformat.writes(notebook)

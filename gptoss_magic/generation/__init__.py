@@ -1,7 +1,8 @@
-"""Generation: the engine that yields tokens, sampling, and one whole turn."""
+"""Generation: the engine that yields tokens, sampling, one whole turn, many prompts at once."""
 
+from gptoss_magic.generation.batch import Request, stream_batch
 from gptoss_magic.generation.engine import Engine
 from gptoss_magic.generation.sampling import SamplingSettings
-from gptoss_magic.generation.turn import run_turn
+from gptoss_magic.generation.turn import Turn, run_turn
 
-__all__ = ["Engine", "SamplingSettings", "run_turn"]
+__all__ = ["Engine", "Request", "SamplingSettings", "Turn", "run_turn", "stream_batch"]

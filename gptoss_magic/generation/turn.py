@@ -70,7 +70,11 @@ def _said(messages: Sequence[Message], engine: Engine) -> Iterator[None]:
 class Turn:
     """What one answer has gathered so far."""
 
-    def __init__(self, parser: HarmonyParser, on_delta: Callable[[ChannelDelta], None]) -> None:
+    def __init__(
+        self,
+        parser: HarmonyParser,
+        on_delta: Callable[[ChannelDelta], None] = lambda delta: None,
+    ) -> None:
         self.parser, self.on_delta = parser, on_delta
         self.finish, self.done = "interrupt", False
         self.start, self.first, self.analysis_end = time.perf_counter(), 0.0, 0.0

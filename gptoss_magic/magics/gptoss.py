@@ -24,6 +24,7 @@ HELP = """\
 %gptoss unload         free the memory
 %gptoss traceback      the whole traceback of the last error
 %%gptoss [OPTIONS]     prompt it: the cell's body is the prompt; %%gptoss? lists the options
+%%gptoss --map FRAME   the body is a Jinja template, answered for each row of a DataFrame
 """
 
 
@@ -65,12 +66,14 @@ class GptOssMagics(Magics):
         self._remembered(self._prompt, line, cell)
 
     def _prompt(self, line: str, cell: str) -> None:
+        from gptoss_magic.magics.mapping import map_frame
         from gptoss_magic.magics.prompt import ask
 
         options = opt.parse(PROMPT, line)
         if current().resident is None:
             self._load("")
-        ask(options, cell, self.shell.user_ns, self)
+        run = map_frame if options.map else ask
+        run(options, cell, self.shell.user_ns, self)
 
     def _load(self, line: str) -> None:
         from gptoss_magic.api import load

@@ -20,13 +20,21 @@ PROMPT: list[Option] = [
     (("-e", "--effort"), {"choices": ["low", "medium", "high"], "help": "reasoning effort"}),
     (("-y", "--system"), {"help": "instructions (the developer message)"}),
     (("-d", "--date"), {"help": "pin the prompt's current date, YYYY-MM-DD"}),
-    (("-n", "--new"), {"action": "store_true", "help": "start the conversation afresh"}),
+    (
+        ("-n", "--new"),
+        {"action": "store_true", "help": "start the conversation, or the map, afresh"},
+    ),
     (("-C", "--cold"), {"action": "store_true", "help": "reuse nothing that was computed before"}),
     (("-c", "--conversation"), {"default": "default", "help": "name of the conversation"}),
     (("-T", "--tool"), {"action": "append", "help": "offer a Python function; calls are shown"}),
     (("-o", "--output"), {"help": "put the Answer into this variable"}),
     (("-q", "--quiet"), {"action": "store_true", "help": "show nothing"}),
     (("-x", "--stop"), {"action": "append", "help": "end the answer at this text"}),
+    (("-M", "--map"), {"help": "answer the cell, a template, for each row of this DataFrame"}),
+    (("-I", "--into"), {"default": "answer", "help": "map: the column for the answers"}),
+    (("-S", "--schema"), {"help": "map: a JSON schema or pydantic model for the answers"}),
+    (("-B", "--batch"), {"type": int, "default": 32, "help": "map: rows at a time, at most"}),
+    (("-J", "--journal"), {"help": "map: the folder that keeps what is done"}),
 ]
 LOAD: list[Option] = [
     (("model",), {"nargs": "?", "help": "built-in, a directory, or a hub name"}),

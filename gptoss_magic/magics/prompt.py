@@ -26,10 +26,9 @@ def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> 
     prompt = expand(body, names).strip()
     if not prompt:
         raise InputError("the cell has no prompt: write one below the %%gptoss line")
-    if options.output and not options.output.isidentifier():
-        raise InputError(f"-o {options.output}: not a variable name")
-    chosen = _chosen(options, defaults)
-    tools = [tool_spec(_named(name, names)) for name in options.tool or ()]
+    check_output(options.output)
+    chosen = chosen_settings(options, defaults)
+    tools = [tool_spec(named("--tool", name, names)) for name in options.tool or ()]
     model = current().require()[0].identity["model"]
     with open_view(model, quiet=options.quiet) as view:
         answer = generate(
@@ -51,7 +50,7 @@ def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> 
     return answer
 
 
-def _chosen(options: Namespace, defaults: Any) -> dict[str, Any]:
+def chosen_settings(options: Namespace, defaults: Any) -> dict[str, Any]:
     """Each setting from the line, else from `%config GptOssMagics`."""
     given = {name: getattr(options, name) for name in DEFAULTS}
     return {
@@ -59,7 +58,14 @@ def _chosen(options: Namespace, defaults: Any) -> dict[str, Any]:
     }
 
 
-def _named(name: str, names: dict[str, Any]) -> Any:
+def named(option: str, name: str, names: dict[str, Any]) -> Any:
+    """What the notebook calls `name`. Raises InputError where it has no such name."""
     if name not in names:
-        raise InputError(f"--tool {name}: the notebook has no such function; define it first")
+        raise InputError(f"{option} {name}: the notebook has no such name; define it first")
     return names[name]
+
+
+def check_output(name: str | None) -> None:
+    """Raise InputError where -o names no variable."""
+    if name and not name.isidentifier():
+        raise InputError(f"-o {name}: not a variable name")

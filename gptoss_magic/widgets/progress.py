@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.widgets.transcript import in_kernel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
@@ -23,10 +24,13 @@ MUTED = "color: var(--jp-ui-font-color2, #767676)"
 
 
 class ProgressView:
-    """Shows `title`, bytes done of bytes in total, and a note; at most 10 updates a second."""
+    """Shows `title`, what is done of what there is, and a note; at most 10 updates a second.
 
-    def __init__(self, title: str) -> None:
-        self.title = title
+    `amount` says both in words; they are bytes unless told otherwise.
+    """
+
+    def __init__(self, title: str, amount: Callable[[int, int], str] | None = None) -> None:
+        self.title, self._amount = title, amount or bytes_text
         self._began = monotonic()
         self._shown_at = 0.0
         self._handle: Any = None
@@ -51,24 +55,24 @@ class ProgressView:
             how = f"ended by {kind.__name__}" if kind else "done"
             self.finish(f"{self.title}: {how} after {monotonic() - self._began:.1f} s")
 
-    def update(self, done_bytes: int, total_bytes: int, note: str = "") -> None:
+    def update(self, done: int, total: int, note: str = "") -> None:
         """Cheap to call often. A total of 0 means that the size is not known."""
         if self._handle is None or self._finished or monotonic() - self._shown_at < PERIOD_S:
             return
         self._shown_at = monotonic()
-        words = " · ".join(filter(None, [bytes_text(done_bytes, total_bytes), note]))
-        share = done_bytes / total_bytes if total_bytes > 0 else 0.0
+        words = " · ".join(filter(None, [self._amount(done, total), note]))
+        share = done / total if total > 0 else 0.0
         html = progress_html(self.title, share, words)
         self._handle.update(_bundle(f"{self.title}: {words}", html), raw=True)
 
-    def finish(self, text: str) -> None:
-        """Leave one static line."""
+    def finish(self, text: str, metadata: dict[str, Any] | None = None) -> None:
+        """Leave one static line. `metadata` goes with the output."""
         self._finished = True
         if self._handle is None:
             sys.stdout.write(text + "\n")
         else:
             html = f'<div style="{MUTED}">{escape(text)}</div>'
-            self._handle.update(_bundle(text, html), raw=True)
+            self._handle.update(_bundle(text, html), raw=True, metadata=metadata or {})
 
 
 def progress_html(title: str, share: float, words: str) -> str:

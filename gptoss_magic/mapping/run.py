@@ -1,0 +1,245 @@
+"""Answer a template for each row of a DataFrame; results land in it as they come."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import DoesNotFit, GptOssError, InputError, MissingPackage
+from gptoss_magic.generation import Request, Turn, stream_batch
+from gptoss_magic.harmony import HarmonyParser, render
+from gptoss_magic.mapping.journal import Journal
+from gptoss_magic.records import Mapped, Message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from gptoss_magic.generation import Engine, SamplingSettings
+    from gptoss_magic.mapping.schema import AnswerSchema
+    from gptoss_magic.mapping.template import RowTemplate
+    from gptoss_magic.records import Answer, TokenDelta
+
+
+@dataclass(frozen=True)
+class MapSettings:
+    """`opening`: messages before each prompt. `scope`: what makes answers the same answers.
+
+    A row's seed is the sampling's seed plus the row's number. `num_rows` at most are answered at
+    a time. `journal`: a folder, or None for one of the user's data directory by `scope`. `fresh`:
+    forget what the journal has.
+    """
+
+    into: str
+    opening: Sequence[Message]
+    sampling: SamplingSettings
+    scope: Mapping[str, Any]
+    schema: AnswerSchema | None = None
+    num_rows: int = 32
+    journal: Path | None = None
+    fresh: bool = False
+
+    @property
+    def greedy(self) -> bool:
+        return self.sampling.temperature == 0
+
+    def key(self, *parts: Any) -> str:
+        """A digest of the scope, the sampler and `parts`; the seed counts where it is used."""
+        sampler = self.sampling.record()
+        del sampler["seed"], sampler["lookup"]
+        schema = self.schema.schema if self.schema else None
+        whole = json.dumps([dict(self.scope), sampler, schema, *parts], sort_keys=True, default=str)
+        return hashlib.sha256(whole.encode()).hexdigest()
+
+
+def run_map(  # noqa: PLR0917 (each is of another kind)
+    engine: Engine,
+    frame: Any,
+    template: RowTemplate,
+    settings: MapSettings,
+    provenance: dict[str, Any],
+    on_row: Callable[[int, int, int], None] = lambda done, total, tokens: None,
+) -> Mapped:
+    """Fill the columns `into` and `into`_error of `frame`, a pandas DataFrame, in place.
+
+    A row that fails has its error there, and None for an answer. What the journal knows is not
+    asked again. `on_row` is told rows done, rows in total, tokens generated. KeyboardInterrupt
+    ends it early; what is done stays.
+    Raises InputError, MissingPackage, StorageError, DoesNotFit.
+    """
+    columns = _Columns(frame, settings.into)
+    prompts = [_prompt(template, values) for values in columns.values]
+    with Journal(settings.journal or default_journal(settings)) as journal:
+        if settings.fresh:
+            journal.forget()
+        run = _Run(engine, columns, settings, journal, provenance)
+        run.open(prompts)
+        on_row(run.done, len(prompts), 0)
+        run.answer(lambda: on_row(run.done, len(prompts), run.num_tokens))
+        return run.summary()
+
+
+def default_journal(settings: MapSettings) -> Path:
+    """One folder per question: model, settings and template."""
+    from platformdirs import user_data_path
+
+    return user_data_path("gptoss_magic") / "maps" / settings.key()[:16]
+
+
+class _Columns:
+    """The frame's values as they were, and the two columns that are filled."""
+
+    def __init__(self, frame: Any, into: str) -> None:
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise MissingPackage("a map needs pandas: pip install 'gptoss_magic[map]'") from error
+        if not isinstance(frame, pd.DataFrame):
+            raise InputError(
+                f"{type(frame).__name__}: give a pandas DataFrame (or its .to_pandas())"
+            )
+        self.frame = frame
+        self.values = list(frame.itertuples(index=False, name=None))
+        self.names = (into, f"{into}_error")
+        for name in self.names:
+            frame[name] = pd.Series([None] * len(frame), index=frame.index, dtype=object)
+
+    def put(self, row: int, *pair: Any) -> None:
+        """Answer and error of one row."""
+        for name, value in zip(self.names, pair, strict=True):
+            self.frame.iat[row, self.frame.columns.get_loc(name)] = value
+
+
+class _Run:
+    def __init__(
+        self,
+        engine: Engine,
+        columns: _Columns,
+        settings: MapSettings,
+        journal: Journal,
+        provenance: dict[str, Any],
+    ) -> None:
+        self.engine, self.columns, self.settings = engine, columns, settings
+        self.journal, self.provenance = journal, provenance
+        self.requests: list[Request] = []
+        self.asked: list[tuple[int, str]] = []  # row and key of each request
+        self.done = self.kept = self.failed = self.num_tokens = 0
+        self.finish, self.began = "return", time.perf_counter()
+
+    def open(self, prompts: Sequence[str | InputError]) -> None:
+        """Sort the rows: failed before the start, known to the journal, or to be asked."""
+        for row, prompt in enumerate(prompts):
+            try:
+                self._open(row, prompt)
+            except GptOssError as error:
+                self._put(row, None, str(error))
+
+    def _open(self, row: int, prompt: str | InputError) -> None:
+        if isinstance(prompt, InputError):
+            raise prompt
+        sampling = replace(self.settings.sampling, seed=self.settings.sampling.seed + row)
+        key = self.settings.key(prompt, None if self.settings.greedy else sampling.seed)
+        if key in self.journal.known:
+            known = self.journal.known[key]
+            self.kept += 1
+            return self._put(row, known["final"], known["error"])
+        messages = [*self.settings.opening, Message("user", prompt)]
+        prompt_T = render(messages, self.engine.codec)
+        self.engine.check(prompt_T, sampling.max_tokens)
+        self.requests.append(Request(prompt_T, sampling))
+        self.asked.append((row, key))
+
+    def answer(self, on_row: Callable[[], None]) -> None:
+        """Ask what is left. An interrupt ends it, and too little memory says what to do."""
+        import torch
+
+        turns: dict[int, Turn] = {}
+        try:
+            for index, delta in stream_batch(self.engine, self.requests, self.settings.num_rows):
+                self.num_tokens += 1
+                if self._take(index, delta, turns):
+                    on_row()
+        except KeyboardInterrupt:
+            self.finish = "interrupt"
+        except torch.OutOfMemoryError as error:
+            fewer = max(1, self.settings.num_rows // 2)
+            raise DoesNotFit(
+                f"{self.settings.num_rows} rows at a time need more memory than there is: "
+                f"--batch {fewer} may fit; {self.done} rows are done and stay"
+            ) from error
+
+    def _take(self, index: int, delta: TokenDelta, turns: dict[int, Turn]) -> bool:
+        """Add a token to its answer; True where that was the last."""
+        if index not in turns:
+            turns[index] = Turn(HarmonyParser(self.engine.codec))
+        turn = turns[index]
+        turn.take(delta.token_id)
+        if not delta.finish:
+            return False
+        turn.finish, turn.done = delta.finish, True
+        sampling = self.requests[index].settings
+        turn.close(sampling.stop if delta.finish == "stop" else ())
+        prompt_T = list(self.requests[index].prompt)
+        record = {**self.provenance, "prompt_tokens": prompt_T, "sampling": sampling.record()}
+        self._keep(*self.asked[index], turns.pop(index).answer(len(prompt_T), 0, record))
+        return True
+
+    def _keep(self, row: int, key: str, answer: Answer) -> None:
+        error = _fault(answer)
+        self._put(row, answer.final, error)
+        self.journal.add(
+            {
+                "key": key,
+                "row": row,
+                "final": answer.final,
+                "analysis": answer.analysis,
+                "error": error,
+                "finish": answer.finish,
+                "num_tokens": answer.usage.completion_tokens,
+                "provenance": json.dumps(answer.provenance),
+            }
+        )
+
+    def _put(self, row: int, final: str | None, error: str | None) -> None:
+        """Write a row; with a schema its JSON value, or what is wrong with it."""
+        value: Any = final
+        if error is None and self.settings.schema is not None and final is not None:
+            try:
+                value = self.settings.schema.parse(final)
+            except InputError as wrong:
+                error = str(wrong)
+        self.done += 1
+        self.failed += error is not None
+        self.columns.put(row, value if error is None else None, error)
+
+    def summary(self) -> Mapped:
+        """What was done; called inside the journal's context."""
+        return Mapped(
+            rows=len(self.columns.values),
+            done=self.done,
+            kept=self.kept,
+            failed=self.failed,
+            finish=self.finish,
+            completion_tokens=self.num_tokens,
+            total_s=time.perf_counter() - self.began,
+            journal=str(self.journal.folder),
+            provenance={**self.provenance, "sampling": self.settings.sampling.record()},
+        )
+
+
+def _prompt(template: RowTemplate, values: Sequence[Any]) -> str | InputError:
+    try:
+        return template.render(values)
+    except InputError as error:
+        return error
+
+
+def _fault(answer: Answer) -> str | None:
+    """Why an answer is none, or None."""
+    if answer.finish == "length":
+        size = answer.usage.completion_tokens
+        return f"cut off after {size} tokens: raise --max-tokens"
+    return None if answer.final else f"no final answer (it ended by {answer.finish!r})"
