@@ -23,7 +23,7 @@ HEAVY = {
     "pyarrow",
 }
 # modules of torch classes, imported inside functions only
-MADE_OF_TORCH = {"experts.py", "kv_cache.py", "linear.py", "rows_cache.py"}
+MADE_OF_TORCH = {"attention.py", "experts.py", "kv_cache.py", "linear.py", "rows_cache.py"}
 LEAVES = {"errors", "records"}
 MAY = {
     "errors": set(),

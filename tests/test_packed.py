@@ -210,6 +210,7 @@ def dequantised(model):
     """transformers' own fp32 model with the values of a packed one."""
     config = copy.deepcopy(model.config)
     del config.quantization_config
+    config._attn_implementation = "eager"  # noqa: SLF001
     plain, state = GptOssForCausalLM(config), model.state_dict()
     for key in [k.removesuffix("_blocks") for k in state if k.endswith("_blocks")]:
         weight = unpack(state.pop(f"{key}_blocks"), state.pop(f"{key}_scales"))

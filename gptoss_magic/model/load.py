@@ -164,6 +164,8 @@ def _read(
 ) -> tuple[Any, Any]:
     from transformers import AutoTokenizer
 
+    from gptoss_magic.model.attention import use_block_attention
+
     if not (_folder(checkpoint) / "tokenizer.json").exists():
         raise CheckpointError(
             f"{_folder(checkpoint)}: tokenizer.json is missing; copy it from the checkpoint that "
@@ -174,6 +176,7 @@ def _read(
         model = _read_by_transformers(checkpoint, device)
     else:
         model = _read_by_bytes(checkpoint, device, progress)
+    use_block_attention(model)
     return model.eval(), tokenizer
 
 

@@ -54,13 +54,17 @@ def kv_bytes(config: dict[str, Any], context: int) -> int:
     return per_token * config["num_hidden_layers"] * context  # type: ignore[no-any-return]
 
 
-def activation_bytes(config: dict[str, Any], context: int) -> int:
-    """Peak of one prefill chunk: eager attention scores (fp32 and bf16), MLP rows, logits."""
-    rows = min(context, PREFILL_TOKENS)
-    scores: int = config["num_attention_heads"] * rows * context * 6
+def activation_bytes(config: dict[str, Any], context: int, device: str) -> int:
+    """Peak of one prefill chunk: a block of scores (fp32 and bf16), rows of attention and MLP."""
+    from gptoss_magic.model.attention import ROWS, block_scores
+
+    rows, heads = min(context, PREFILL_TOKENS), config["num_attention_heads"]
+    least = heads * context  # a block has one query at least
+    scores: int = max(least, min(least * min(rows, ROWS), block_scores(device))) * 6
+    attention: int = rows * heads * config["head_dim"] * 2 * 8
     mlp: int = rows * config["num_experts_per_tok"] * config["intermediate_size"] * 3 * 4
     logits: int = config["vocab_size"] * 8
-    return scores + mlp + logits
+    return scores + attention + mlp + logits
 
 
 def make_plan(checkpoint: Checkpoint, device: str, context: int, free: int) -> Plan:
@@ -72,7 +76,7 @@ def make_plan(checkpoint: Checkpoint, device: str, context: int, free: int) -> P
         context,
         weights,
         kv_bytes(checkpoint.config, context),
-        activation_bytes(checkpoint.config, context),
+        activation_bytes(checkpoint.config, context, device),
         max(200_000_000, weights // 50),
         free,
     )
