@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 NAME = "gptoss_magic"
 ROWS = 256
+STEP = 128  # keys come in multiples: each shape costs oneDNN a kernel
 
 
 def block_scores(device: str) -> int:
@@ -52,19 +53,21 @@ class Sight:
         rows = min(self.rows, max(1, block_scores(q.device.type) // (batch * heads * wide)))
         for first in range(0, length, rows):
             last, low, high = min(length, first + rows), 0, num_keys
+            place = num_keys - length + first
             if self.is_causal:
-                high = num_keys - length + last
-                low = max(0, high - last + first + 1 - self.window) if self.window else 0
-            yield Block(self, slice(first, last), slice(low, high))
+                high = min(num_keys, -(-(place + last - first) // STEP) * STEP)
+                low = max(0, place + 1 - self.window) if self.window else 0
+            yield Block(self, slice(first, last), slice(low, high), place)
 
 
 @dataclass(frozen=True)
 class Block:
-    """Some queries and the keys that they see."""
+    """Some queries and the keys that they see; the first query's own key is key `place`."""
 
     sight: Sight
     queries: slice
     keys: slice
+    place: int
 
     def scores(self, q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
         """Scaled and masked q·kᵀ, fp32 [B, N, G, t, keys]."""
@@ -95,14 +98,13 @@ class Block:
         return scores.add_(part)
 
     def _without_future(self, scores: torch.Tensor) -> torch.Tensor:
-        rows, keys = scores.shape[-2:]
-        if rows == 1:
-            return scores
-        back = torch.arange(rows, device=scores.device)[:, None] + (keys - rows)
-        back = back - torch.arange(keys, device=scores.device)  # how far a key lies behind
-        hidden = back < 0
+        if self.place + 1 == self.keys.stop:
+            return scores  # one query, and nothing behind it
+        queries = torch.arange(scores.shape[-2], device=scores.device)[:, None] + self.place
+        keys = torch.arange(self.keys.start, self.keys.stop, device=scores.device)
+        hidden = keys > queries
         if self.sight.window:
-            hidden |= back >= self.sight.window
+            hidden |= keys <= queries - self.sight.window
         return scores.masked_fill_(hidden, -torch.inf)
 
 

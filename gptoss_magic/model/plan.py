@@ -62,7 +62,8 @@ def activation_bytes(config: dict[str, Any], context: int, device: str) -> int:
     least = heads * context  # a block has one query at least
     scores: int = max(least, min(least * min(rows, ROWS), block_scores(device))) * 6
     attention: int = rows * heads * config["head_dim"] * 2 * 8
-    mlp: int = rows * config["num_experts_per_tok"] * config["intermediate_size"] * 3 * 4
+    per_route: int = 10 * config["intermediate_size"] + 6 * config["hidden_size"]
+    mlp: int = rows * config["num_experts_per_tok"] * per_route
     logits: int = config["vocab_size"] * 8
     return scores + attention + mlp + logits
 
