@@ -1,62 +1,15 @@
-// AVX-512 BF16 kernels. Two regimes by rows per expert: up to FEW rows a matrix-vector product
-// that reads each packed byte once and scales whole blocks in fp32; above, 16 weight rows are
-// unpacked into pairs for dpbf16 and shared by all rows of the task.
-//
-// A 16-bit word of a packed row holds codes k = 4i..4i+3. _mm512_permutexvar_epi16 looks up the
-// low five bits of each word in a table that repeats after 16 entries, so shifting the word right
-// by 0, 4, 8, 12 bits yields the values of k = 4i, 4i+1, 4i+2, 4i+3. Activations are permuted alike.
-#include <immintrin.h>
-
-#include <algorithm>
-#include <cstdlib>
+// AVX-512 BF16 kernels for many rows: 16 weight rows are unpacked into pairs for dpbf16 and shared
+// by all rows of the task. What reads each packed byte once is in avx512_stream.cpp.
 #include <vector>
 
-#include "kernels.h"
+#include "avx512.h"
 #include "swiglu.inc"
+
+using namespace avx512;
 
 namespace {
 
-const int FEW = 6, CHUNK = 128, FAR = 96;  // rows; columns of 64 packed bytes; tokens a task
-
-#define E2M1 0x0000, 0x3F00, 0x3F80, 0x3FC0, 0x4000, 0x4040, 0x4080, 0x40C0, \
-             0x8000, 0xBF00, 0xBF80, 0xBFC0, 0xC000, 0xC040, 0xC080, 0xC0C0
-alignas(64) const uint16_t TABLE[32] = {E2M1, E2M1};
-
-inline __m512bh pairs(__m512i v) { return (__m512bh)v; }
-inline __m512i table() { return _mm512_load_si512(TABLE); }
-inline int num_chunks(int K) { return (K / 32 + 3) / 4; }
-inline int blocks_in(int chunk, int nb) { return std::min(4, nb - 4 * chunk); }
-inline __mmask64 bytes_of(int blocks) { return blocks == 4 ? ~0ull : (1ull << (16 * blocks)) - 1; }
-
-struct Buffer {
-  void *at;
-  explicit Buffer(size_t bytes) : at(aligned_alloc(64, (bytes + 63) / 64 * 64 + 64)) {}
-  ~Buffer() { free(at); }
-  bf16 *half() { return (bf16 *)at; }
-  float *single() { return (float *)at; }
-};
-
-// k = 4i + v of each 128-column chunk goes to place 32v + i.
-void permute_by_four(const bf16 *x, int K, bf16 *out) {
-  alignas(64) static const uint16_t FOURTH[32] = {0,  4,  8,  12, 16, 20, 24, 28, 32, 36, 40,
-                                                  44, 48, 52, 56, 60, 0,  4,  8,  12, 16, 20,
-                                                  24, 28, 32, 36, 40, 44, 48, 52, 56, 60};
-  const __m512i fourth = _mm512_load_si512(FOURTH);
-  for (int c = 0; c < num_chunks(K); c++) {
-    __m512i part[4];
-    for (int j = 0; j < 4; j++) {
-      int k = c * CHUNK + 32 * j;
-      part[j] = k < K ? _mm512_loadu_si512(x + k) : _mm512_setzero_si512();
-    }
-    for (int v = 0; v < 4; v++) {
-      __m512i index = _mm512_add_epi16(fourth, _mm512_set1_epi16((short)v));
-      __m512i low = _mm512_permutex2var_epi16(part[0], index, part[1]);
-      __m512i high = _mm512_permutex2var_epi16(part[2], index, part[3]);
-      __m512i both = _mm512_inserti64x4(low, _mm512_castsi512_si256(high), 1);
-      _mm512_storeu_si512(out + c * CHUNK + 32 * v, both);
-    }
-  }
-}
+const int FAR = 96;  // tokens a task
 
 // Pairs (8d + q, 8d + q + 4) stand side by side, as unpack16 makes them.
 void permute_by_pairs(const bf16 *x, int K, bf16 *out) {
@@ -67,76 +20,6 @@ void permute_by_pairs(const bf16 *x, int K, bf16 *out) {
   for (int k = 0; k < num_chunks(K) * CHUNK; k += 32) {
     __m512i v = k < K ? _mm512_loadu_si512(x + k) : _mm512_setzero_si512();
     _mm512_storeu_si512(out + k, _mm512_permutexvar_epi16(index, v));
-  }
-}
-
-// ---- few rows: R weight rows times M tokens straight from the packed bytes ----
-
-template <int R, int M>
-inline void few_tile(const uint8_t *B, const uint8_t *Sc, int nb, const bf16 *x, int64_t ldx,
-                     const bf16 *bias, float *Y, int64_t ldy) {
-  const int64_t row = (int64_t)nb * 16;
-  const __m512i codes = table();
-  const __m512i spread = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
-  __m512 acc[R][M];
-  for (int r = 0; r < R; r++)
-    for (int m = 0; m < M; m++) acc[r][m] = _mm512_setzero_ps();
-  for (int g = 0; g < nb; g += 16) {
-    int left = nb - g;
-    __mmask16 valid = left >= 16 ? 0xffff : (__mmask16)((1u << left) - 1);
-    __m512i scale[R];
-    for (int r = 0; r < R; r++) {
-      __m128i bytes = _mm_maskz_loadu_epi8(valid, Sc + (int64_t)r * nb + g);
-      scale[r] = _mm512_slli_epi32(_mm512_cvtepu8_epi32(bytes), 23);
-    }
-    for (int q = 0; q < (left >= 16 ? 4 : (left + 3) / 4); q++) {
-      const int c = g / 4 + q;
-      const __mmask64 mask = bytes_of(blocks_in(c, nb));
-      const __m512i lane = _mm512_add_epi32(spread, _mm512_set1_epi32(4 * q));
-      const bf16 *xc = x + (int64_t)c * CHUNK;
-      for (int r = 0; r < R; r++) {
-        const uint8_t *at = B + r * row + (int64_t)c * 64;
-        __m512i w = _mm512_maskz_loadu_epi8(mask, at);
-        _mm_prefetch((const char *)(at + R * row), _MM_HINT_T0);
-        __m512bh w0 = pairs(_mm512_permutexvar_epi16(w, codes));
-        __m512bh w1 = pairs(_mm512_permutexvar_epi16(_mm512_srli_epi16(w, 4), codes));
-        __m512bh w2 = pairs(_mm512_permutexvar_epi16(_mm512_srli_epi16(w, 8), codes));
-        __m512bh w3 = pairs(_mm512_permutexvar_epi16(_mm512_srli_epi16(w, 12), codes));
-        __m512 s = _mm512_castsi512_ps(_mm512_permutexvar_epi32(lane, scale[r]));
-        for (int m = 0; m < M; m++) {
-          const bf16 *xm = xc + m * ldx;
-          __m512 t = _mm512_dpbf16_ps(_mm512_setzero_ps(), w0, pairs(_mm512_loadu_si512(xm)));
-          __m512 u = _mm512_dpbf16_ps(_mm512_setzero_ps(), w1, pairs(_mm512_loadu_si512(xm + 32)));
-          t = _mm512_dpbf16_ps(t, w2, pairs(_mm512_loadu_si512(xm + 64)));
-          u = _mm512_dpbf16_ps(u, w3, pairs(_mm512_loadu_si512(xm + 96)));
-          acc[r][m] = _mm512_fmadd_ps(_mm512_add_ps(t, u), s, acc[r][m]);
-        }
-      }
-    }
-  }
-  for (int r = 0; r < R; r++)
-    for (int m = 0; m < M; m++)
-      Y[m * ldy + r] = _mm512_reduce_add_ps(acc[r][m]) + (bias ? to_float(bias[r]) : 0.f);
-}
-
-template <int M>
-void few_rows(const uint8_t *B, const uint8_t *Sc, int nb, const bf16 *x, int64_t ldx,
-              const bf16 *bias, int num_rows, float *Y, int64_t ldy) {
-  constexpr int R = M <= 2 ? 4 : 2;  // divides 16, and so num_rows
-  for (int r = 0; r < num_rows; r += R)
-    few_tile<R, M>(B + (int64_t)r * nb * 16, Sc + (int64_t)r * nb, nb, x, ldx,
-                   bias ? bias + r : nullptr, Y + r, ldy);
-}
-
-void few(int M, const uint8_t *B, const uint8_t *Sc, int nb, const bf16 *x, int64_t ldx,
-         const bf16 *bias, int num_rows, float *Y, int64_t ldy) {
-  switch (M) {
-    case 1: return few_rows<1>(B, Sc, nb, x, ldx, bias, num_rows, Y, ldy);
-    case 2: return few_rows<2>(B, Sc, nb, x, ldx, bias, num_rows, Y, ldy);
-    case 3: return few_rows<3>(B, Sc, nb, x, ldx, bias, num_rows, Y, ldy);
-    case 4: return few_rows<4>(B, Sc, nb, x, ldx, bias, num_rows, Y, ldy);
-    case 5: return few_rows<5>(B, Sc, nb, x, ldx, bias, num_rows, Y, ldy);
-    default: return few_rows<6>(B, Sc, nb, x, ldx, bias, num_rows, Y, ldy);
   }
 }
 
@@ -396,54 +279,6 @@ void unpack(const uint8_t *blocks, const uint8_t *scales, int64_t num_rows, int 
     w = _mm512_or_si512(w, _mm512_slli_epi32(w, 12));  // the high nibble into the upper word
     __m512i e = exponent_of(_mm512_set1_epi16(scales[b]));
     _mm512_storeu_si512(out + b * 32, scaled(_mm512_permutexvar_epi16(w, codes), e));
-  }
-}
-
-// ---- dense bf16 for a few tokens: the head and attention of a decode step ----
-
-template <int M>
-void dense_rows(const bf16 *W, int64_t first, int64_t last, int64_t K, const bf16 *x, float *Y,
-                int64_t N) {
-  constexpr int R = M <= 2 ? 4 : 2;
-  int64_t n = first;
-  for (; n < last; n += R) {
-    const int rows = (int)std::min<int64_t>(R, last - n);
-    __m512 acc[R][M];
-    for (int r = 0; r < R; r++)
-      for (int m = 0; m < M; m++) acc[r][m] = _mm512_setzero_ps();
-    const bf16 *at[R];
-    for (int r = 0; r < R; r++) at[r] = W + (n + std::min(r, rows - 1)) * K;
-    for (int64_t k = 0; k < K; k += 32) {
-      __m512bh w[R];
-      for (int r = 0; r < R; r++) {
-        w[r] = pairs(_mm512_loadu_si512(at[r] + k));
-        _mm_prefetch((const char *)(at[r] + k + R * K), _MM_HINT_T0);
-      }
-      for (int m = 0; m < M; m++) {
-        __m512bh xm = pairs(_mm512_loadu_si512(x + m * K + k));
-        for (int r = 0; r < R; r++) acc[r][m] = _mm512_dpbf16_ps(acc[r][m], w[r], xm);
-      }
-    }
-    for (int r = 0; r < rows; r++)
-      for (int m = 0; m < M; m++) Y[m * N + n + r] = _mm512_reduce_add_ps(acc[r][m]);
-  }
-}
-
-void dense(const bf16 *W, int64_t N, int64_t K, const bf16 *x, int M, float *Y, int threads) {
-  const int64_t STEP = 128;
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
-  for (int64_t n = 0; n < N; n += STEP) {
-    int64_t last = std::min(N, n + STEP);
-    for (int m = 0; m < M; m += 4) {
-      const bf16 *xs = x + m * K;
-      float *y = Y + m * N;
-      switch (std::min(4, M - m)) {
-        case 1: dense_rows<1>(W, n, last, K, xs, y, N); break;
-        case 2: dense_rows<2>(W, n, last, K, xs, y, N); break;
-        case 3: dense_rows<3>(W, n, last, K, xs, y, N); break;
-        default: dense_rows<4>(W, n, last, K, xs, y, N);
-      }
-    }
   }
 }
 

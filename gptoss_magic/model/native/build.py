@@ -37,7 +37,7 @@ def units() -> list[tuple[str, list[str]]]:
     """Source files with their flags on this processor family."""
     made: list[tuple[str, list[str]]] = [("dispatch.cpp", []), ("portable.cpp", [])]
     if platform.machine() in ("x86_64", "AMD64"):
-        made += [("portable.cpp", AVX2), ("avx512.cpp", AVX512)]
+        made += [("portable.cpp", AVX2), ("avx512.cpp", AVX512), ("avx512_stream.cpp", AVX512)]
     return made
 
 
