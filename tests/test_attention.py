@@ -12,6 +12,7 @@ from transformers.models.gpt_oss.modeling_gpt_oss import eager_attention_forward
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.model.attention import NAME, Sight, SinkAttention, attend, use_block_attention
+from gptoss_magic.model.backends import native
 from gptoss_magic.model.kv_cache import KVCache
 from gptoss_magic.model.load import LoadSettings, load
 from gptoss_magic.testing import tiny_checkpoint, tiny_model
@@ -128,6 +129,27 @@ def test_bf16_is_as_near_to_fp64_as_eager_attention():
     theirs = eager(*states, whole.bfloat16())
     assert (ours - want).norm() < 1.05 * (theirs - want).norm()
     assert (ours - want).norm() < 0.01 * want.norm()
+
+
+@pytest.mark.parametrize("kernels", ["avx512-bf16", "avx2", "generic"])
+@pytest.mark.parametrize("window", [0, 128])
+@pytest.mark.parametrize("keys", [1, 127, 300])
+def test_one_query_by_the_kernels_against_fp64(kernels, window, keys):
+    library, why = native()
+    if library is None or not library.select(kernels):
+        pytest.skip(why or f"this processor has no {kernels}")
+    q, k, v, sinks = (s.detach() for s in random_states(1, keys, 3, torch.bfloat16))
+    k, v = (torch.cat([t, torch.full_like(t, 9)], 2)[:, :, :keys] for t in (k, v))  # as in a cache
+    seen = torch.ones(3, keys, dtype=torch.bool)
+    seen[1, : keys // 3], seen[2, :-1] = False, False
+    module = SimpleNamespace(sliding_window=window or None, sinks=sinks)
+    with torch.no_grad():
+        ours, _ = attend(module, q, k, v, seen, scaling=0.25)
+    library.select("")
+    sight = Sight(0.25, window, seen)
+    want = SinkAttention.apply(*(t.double() for t in (q, k, v, sinks)), sight).transpose(1, 2)
+    assert ours.dtype == torch.bfloat16
+    assert (ours - want).abs().max() < 0.005 * want.abs().max()
 
 
 def test_training_with_checkpointing_has_the_gradients_of_eager_attention(models):

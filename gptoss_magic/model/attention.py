@@ -15,6 +15,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import sdpa_mask
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.model.backends import native
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -176,8 +177,38 @@ def attend(  # noqa: PLR0917 (transformers calls it so)
             "call model.set_attn_implementation('eager')"
         )
     sight = Sight(scaling, module.sliding_window or 0, attention_mask)
+    if _can_stream(query, key, value, module.sinks, sight):
+        return _streamed(query, key, value, module.sinks, sight), None
     out = cast("Any", SinkAttention).apply(query, key, value, module.sinks, sight)
     return out.transpose(1, 2).contiguous(), None
+
+
+def _can_stream(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, sinks: torch.Tensor, sight: Sight
+) -> bool:
+    """True for one query without gradients, in bf16 on a CPU with the C++ library."""
+    given = (q, k, v, sinks)
+    return (
+        q.shape[2] == 1
+        and sight.is_causal
+        and all(t.device.type == "cpu" and t.dtype == torch.bfloat16 for t in given)
+        and k.stride() == v.stride()
+        and k.stride(3) == 1
+        and not (torch.is_grad_enabled() and any(t.requires_grad for t in given))
+        and native()[0] is not None
+    )
+
+
+def _streamed(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, sinks: torch.Tensor, sight: Sight
+) -> torch.Tensor:
+    """[B, 1, H, D] by the C++ kernel, which reads each key and value once."""
+    (block,) = sight.blocks(q, k.shape[2])
+    seen = None if sight.mask is None else sight.mask[:, block.keys]
+    keys, values = k[:, :, block.keys], v[:, :, block.keys]
+    library = cast("Any", native()[0])
+    out: torch.Tensor = library.attend(q[:, :, 0], keys, values, sinks, seen, sight.scaling)
+    return out[:, None]
 
 
 def mask_of(  # noqa: PLR0917 (transformers calls it so)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 LIBRARY = Path(__file__).parent / "native" / "libgptoss.so"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,26 @@ class Native:
         n, k = (ctypes.c_int64(size) for size in w_NK.shape)
         self._call("gm_dense", w_NK, n, k, x_MK, len(x_MK), y_MN, _threads())
         return y_MN
+
+    def attend(  # noqa: PLR0917 (attention has that many parts)
+        self,
+        q_BHD: torch.Tensor,
+        k: torch.Tensor,
+        v: torch.Tensor,
+        sinks_H: torch.Tensor,
+        seen_BK: torch.Tensor | None,
+        scaling: float,
+    ) -> torch.Tensor:
+        """[B, H, D] of one query a head, over k and v [B, N, K, D] of like strides, all bf16."""
+        import torch
+
+        q_BHD, sinks_H = q_BHD.contiguous(), sinks_H.contiguous()
+        seen = None if seen_BK is None else seen_BK.contiguous()
+        out_BHD, (_, groups, keys, size) = torch.empty_like(q_BHD), k.shape
+        sizes = (ctypes.c_int64 * 8)(*q_BHD.shape[:2], groups, keys, size, *k.stride()[:3])
+        given = (q_BHD, k, v, sinks_H, seen, sizes, float(scaling), out_BHD)
+        self._call("gm_attend", *given, _threads())
+        return out_BHD
 
     def read(self, memory: torch.Tensor) -> None:
         """Read all bytes of `memory` (a multiple of 8) once: the bandwidth that there is."""

@@ -4,6 +4,7 @@
 
 #include "avx512.h"
 #include "swiglu.inc"
+#include "attend.inc"
 
 using namespace avx512;
 
@@ -285,4 +286,4 @@ void unpack(const uint8_t *blocks, const uint8_t *scales, int64_t num_rows, int 
 }  // namespace
 
 extern const Kernels kernels_avx512;
-const Kernels kernels_avx512 = {"avx512-bf16", linear, transposed, unpack, dense, swiglu};
+const Kernels kernels_avx512 = {"avx512-bf16", linear, transposed, unpack, dense, swiglu, attend};

@@ -98,7 +98,7 @@ void few_rows(const uint8_t *B, const uint8_t *Sc, int nb, const bf16 *x, int64_
 template <int M>
 void dense_rows(const bf16 *W, int64_t first, int64_t last, int64_t K, const bf16 *x, float *Y,
                 int64_t N) {
-  constexpr int R = M <= 2 ? 4 : 2;
+  constexpr int R = 4;
   const int64_t gap = (last - first + R - 1) / R;
   for (int64_t n = first; n < first + gap; n++) {
     __m512 acc[R][M];
@@ -107,12 +107,14 @@ void dense_rows(const bf16 *W, int64_t first, int64_t last, int64_t K, const bf1
       at[r] = W + std::min(n + r * gap, last - 1) * K;
       for (int m = 0; m < M; m++) acc[r][m] = _mm512_setzero_ps();
     }
-    for (int64_t k = 0; k < K; k += 32)
-      for (int r = 0; r < R; r++) {
-        __m512bh w = pairs(_mm512_loadu_si512(at[r] + k));
-        for (int m = 0; m < M; m++)
-          acc[r][m] = _mm512_dpbf16_ps(acc[r][m], w, pairs(_mm512_loadu_si512(x + m * K + k)));
+    for (int64_t k = 0; k < K; k += 32) {
+      __m512bh w[R];
+      for (int r = 0; r < R; r++) w[r] = pairs(_mm512_loadu_si512(at[r] + k));
+      for (int m = 0; m < M; m++) {
+        __m512bh xm = pairs(_mm512_loadu_si512(x + m * K + k));
+        for (int r = 0; r < R; r++) acc[r][m] = _mm512_dpbf16_ps(acc[r][m], w[r], xm);
       }
+    }
     for (int r = 0; r < R; r++)
       for (int m = 0; m < M; m++)
         Y[m * N + std::min(n + r * gap, last - 1)] = _mm512_reduce_add_ps(acc[r][m]);

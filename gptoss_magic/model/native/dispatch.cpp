@@ -24,7 +24,7 @@ static const Kernels *chosen = choose(nullptr);
 
 extern "C" {
 
-int gm_version() { return 1; }
+int gm_version() { return 2; }
 
 // Use the kernels of that name; 0 where this processor cannot run them.
 int gm_select(const char *name) {
@@ -52,6 +52,14 @@ void gm_unpack(const uint8_t *blocks, const uint8_t *scales, int64_t num_rows, i
 
 void gm_dense(const bf16 *W, int64_t N, int64_t K, const bf16 *x, int M, float *Y, int threads) {
   chosen->dense(W, N, K, x, M, Y, threads);
+}
+
+// sizes: batch, heads, groups, keys, size, batch_step, group_step, key_step of struct Attention
+void gm_attend(const bf16 *q, const bf16 *k, const bf16 *v, const bf16 *sinks, const uint8_t *seen,
+               const int64_t *sizes, float scaling, bf16 *out, int threads) {
+  const int64_t *s = sizes;
+  chosen->attend({q, k, v, sinks, seen, s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], scaling},
+                 out, threads);
 }
 
 // out bf16 [T, H] = sum_j weights[t, j] * expert(ids[t, j])(x[t]); gate_up [E, 2I, H], down [E, H, I]

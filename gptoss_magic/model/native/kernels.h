@@ -46,6 +46,16 @@ typedef void (*DenseFn)(const bf16 *W, int64_t N, int64_t K, const bf16 *x, int 
 typedef void (*SwigluFn)(const float *G, int64_t S, int I, float alpha, float limit, bf16 *H,
                          int threads);
 
+struct Attention {
+  const bf16 *q, *k, *v, *sinks;  // q [batch, heads, size]; k and v by their steps; sinks [heads]
+  const uint8_t *seen;            // [batch, keys], 0 where a key is padding; or null
+  int64_t batch, heads, groups, keys, size, batch_step, group_step, key_step;  // steps in values
+  float scaling;
+};
+
+// out [batch, heads, size]: one query a head; heads / groups of them share keys and values
+typedef void (*AttendFn)(const Attention &a, bf16 *out, int threads);
+
 struct Kernels {
   const char *name;
   LinearFn linear;
@@ -53,6 +63,7 @@ struct Kernels {
   UnpackFn unpack;
   DenseFn dense;
   SwigluFn swiglu;
+  AttendFn attend;
 };
 
 extern const Kernels kernels_generic;

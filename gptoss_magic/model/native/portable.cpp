@@ -1,9 +1,11 @@
 // fp32 kernels in GCC/Clang vector extensions: AVX2, NEON, or whatever the target has.
 // Each weight row is unpacked once into a scratch row of floats and used for all its tokens.
+#include <algorithm>
 #include <vector>
 
 #include "kernels.h"
 #include "swiglu.inc"
+#include "attend.inc"
 
 #ifndef KERNELS
 #define KERNELS kernels_generic
@@ -134,4 +136,4 @@ void dense(const bf16 *W, int64_t N, int64_t K, const bf16 *x, int M, float *Y, 
 }  // namespace
 
 extern const Kernels KERNELS;
-const Kernels KERNELS = {NAME, linear, transposed, unpack, dense, swiglu};
+const Kernels KERNELS = {NAME, linear, transposed, unpack, dense, swiglu, attend};
