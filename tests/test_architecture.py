@@ -21,9 +21,18 @@ HEAVY = {
     "bitsandbytes",
     "pandas",
     "pyarrow",
+    "triton",
 }
-# modules of torch classes, imported inside functions only
-MADE_OF_TORCH = {"attention.py", "experts.py", "kv_cache.py", "linear.py", "rows_cache.py"}
+# modules of torch classes or Triton kernels, imported inside functions only
+MADE_OF_TORCH = {
+    "attention.py",
+    "experts.py",
+    "kv_cache.py",
+    "linear.py",
+    "rows_cache.py",
+    "triton_kernels.py",
+}
+THEIRS = {"torch", "transformers", "triton"}
 LEAVES = {"errors", "records"}
 MAY = {
     "errors": set(),
@@ -115,7 +124,7 @@ def test_nothing_heavy_is_imported_at_module_level(path):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             for _, name in imports(ast.Module([node], [])):
                 assert f"{name.split('.')[-1]}.py" not in MADE_OF_TORCH - {path.name}
-                if path.name in MADE_OF_TORCH and name.split(".")[0] in {"torch", "transformers"}:
+                if path.name in MADE_OF_TORCH and name.split(".")[0] in THEIRS:
                     continue
                 assert name.split(".")[0] not in HEAVY, f"{path.name} imports {name}"
 

@@ -13,11 +13,11 @@ from transformers.models.gpt_oss.modeling_gpt_oss import GptOssExperts
 
 from gptoss_magic.errors import CheckpointError
 from gptoss_magic.generation import SamplingSettings
-from gptoss_magic.model.backends import PLAIN, Packed, backend_for, describe, native
+from gptoss_magic.model.backends import PLAIN, backend_for, describe, native
 from gptoss_magic.model.experts import PackedExperts, Swiglu
 from gptoss_magic.model.linear import ResidentLinear
 from gptoss_magic.model.load import LoadSettings, load
-from gptoss_magic.model.mxfp4 import pack, quantize, unpack, values
+from gptoss_magic.model.mxfp4 import Packed, pack, quantize, unpack, values
 from gptoss_magic.model.quantizer import packed_config
 from gptoss_magic.session import Session
 from gptoss_magic.testing import tiny_checkpoint, tiny_tokenizer

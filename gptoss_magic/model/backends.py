@@ -1,4 +1,6 @@
-"""Who multiplies by packed weights: plain torch everywhere, the C++ library on CPUs.
+"""Who multiplies by packed weights: plain torch, the C++ library on CPUs, Triton on GPUs.
+
+A backend has `linear`, `transposed`, and `moe`: the whole layer in one call, or None.
 
 Legend: S routed rows sorted by expert, E experts, N outputs, K inputs, T tokens.
 """
@@ -6,42 +8,29 @@ Legend: S routed rows sorted by expert, E experts, N outputs, K inputs, T tokens
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.model.mxfp4 import BLOCK, unpack
+from gptoss_magic.model.gpu import gpu
 
 if TYPE_CHECKING:
     import torch
 
+    from gptoss_magic.model.gpu import Gpu
+    from gptoss_magic.model.mxfp4 import Packed
+
 LIBRARY = Path(__file__).parent / "native" / "libgptoss.so"
 VERSION = 2
-
-
-@dataclass(frozen=True)
-class Packed:
-    """One projection of all experts: blocks [E, N, K/32, 16] and scales [E, N, K/32], uint8."""
-
-    blocks: torch.Tensor
-    scales: torch.Tensor
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(E, N, K)."""
-        return self.blocks.shape[0], self.blocks.shape[1], self.blocks.shape[2] * BLOCK
-
-    def expert(self, index: int, dtype: torch.dtype) -> torch.Tensor:
-        """W [N, K] of one expert."""
-        return unpack(self.blocks[index], self.scales[index], dtype)
+NOT_RUN = "(not run on a GPU by its authors yet)"
 
 
 class Plain:
     """One routed expert at a time is unpacked; any device and dtype. The oracle of the others."""
 
     name = "torch"
+    moe = None
 
     def linear(
         self, x_SK: torch.Tensor, offsets: torch.Tensor, w: Packed, bias_EN: torch.Tensor | None
@@ -201,21 +190,39 @@ def native() -> tuple[Native | None, str]:
     return Native(library), ""
 
 
-def backend_for(x: torch.Tensor, w: Packed) -> Plain | Native:
-    """What multiplies `x` by `w`: the C++ library for bf16 on a CPU, plain torch otherwise."""
+def backend_for(x: torch.Tensor, w: Packed) -> Plain | Native | Gpu:
+    """What multiplies `x` by `w`; plain torch where nothing else does."""
+    if not (w.blocks.is_contiguous() and w.scales.is_contiguous()):
+        return PLAIN
+    if x.device.type == "cuda":
+        return _for_cuda(x)
+    return _for_cpu(x, w)
+
+
+def _for_cuda(x: torch.Tensor) -> Plain | Gpu:
     import torch
 
-    library = native()[0] if x.device.type == "cpu" and x.dtype == torch.bfloat16 else None
-    fits = w.shape[1] % 16 == 0 and w.blocks.is_contiguous() and w.scales.is_contiguous()
-    return library if library is not None and fits else PLAIN
+    found = gpu(x.device)[0] if x.dtype in {torch.bfloat16, torch.float32} else None
+    return found or PLAIN
 
 
-def describe(device: str, dtype: torch.dtype) -> str:
+def _for_cpu(x: torch.Tensor, w: Packed) -> Plain | Native:
+    import torch
+
+    takes = x.device.type == "cpu" and x.dtype == torch.bfloat16 and w.shape[1] % 16 == 0
+    return (native()[0] if takes else None) or PLAIN
+
+
+def describe(device: torch.device | str, dtype: torch.dtype) -> str:
     """Which backend runs packed experts there, and why."""
     import torch
 
-    if device != "cpu":
-        return "torch: unpacks the routed experts one at a time (not run on a GPU yet)"
+    device = torch.device(device)
+    if device.type == "cuda":
+        found, why = gpu(device)
+        return f"{found.name} {NOT_RUN}" if found is not None else f"torch: {why}"
+    if device.type != "cpu":
+        return f"torch: there are no kernels for {device.type}"
     if dtype != torch.bfloat16:
         return f"torch: the C++ kernels take bf16, the model is {dtype}"
     library, why = native()

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import nn
 
-from gptoss_magic.model.backends import PLAIN, Packed, backend_for
+from gptoss_magic.model.backends import backend_for
+from gptoss_magic.model.mxfp4 import Packed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,13 +107,13 @@ class PackedExperts(nn.Module):
         if self.observer is not None:
             self.observer(ids_Tk.detach(), weights_Tk.detach())
         up, down = self.packed("gate_up_proj"), self.packed("down_proj")
-        backend = backend_for(hidden_TH, up[0])
+        moe = backend_for(hidden_TH, up[0]).moe
         if (
-            backend is not PLAIN
+            moe is not None
             and down[0].shape[1] % 16 == 0
             and not self._records(hidden_TH, weights_Tk)
         ):
-            return backend.moe(hidden_TH, ids_Tk, weights_Tk, up, down, self.alpha, self.limit)  # type: ignore[union-attr]
+            return moe(hidden_TH, ids_Tk, weights_Tk, up, down, self.alpha, self.limit)
         return self._grouped(hidden_TH, ids_Tk, weights_Tk, up, down)
 
     def _records(self, *given: torch.Tensor) -> bool:
@@ -137,17 +138,18 @@ class PackedExperts(nn.Module):
         inner = swiglu(linear(x_SH, up[1], offsets, up[0]), self.alpha, self.limit)
         y_SH = linear(inner, down[1], offsets, down[0])
         weighted_SH = y_SH * weights_Tk.reshape(-1)[order_S, None].to(y_SH.dtype)
-        out = torch.zeros_like(hidden_TH)
-        return out.index_add(0, order_S // top_k, weighted_SH)
+        routes_SH = torch.empty_like(weighted_SH).index_copy(0, order_S, weighted_SH)
+        return routes_SH.view(*ids_Tk.shape, -1).sum(1)  # one order of adding, also on a GPU
 
 
 def grouped(ids_Tk: torch.Tensor, num_experts: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """(order [S] that sorts the routes by expert, offsets [E + 1] int32 of each expert's rows)."""
-    flat_S = ids_Tk.reshape(-1)
-    counts = torch.bincount(flat_S, minlength=num_experts)
-    offsets = torch.zeros(num_experts + 1, dtype=torch.int32, device=flat_S.device)
-    offsets[1:] = counts.cumsum(0)
-    return flat_S.argsort(stable=True), offsets
+    """(order [S] that sorts the routes by expert, offsets [E + 1] int32 of each expert's rows).
+
+    Nothing waits for the device.
+    """
+    sorted_S, order_S = ids_Tk.reshape(-1).sort(stable=True)
+    expert = torch.arange(num_experts + 1, dtype=sorted_S.dtype, device=sorted_S.device)
+    return order_S, torch.searchsorted(sorted_S, expert, out_int32=True)
 
 
 def use_packed_experts(model: nn.Module, config: Any) -> None:

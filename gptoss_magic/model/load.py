@@ -108,7 +108,7 @@ def _resident(
         raise
     about = STAND_IN if checkpoint.name == BUILT_IN else checkpoint.name
     identity, greedy = _identity(checkpoint), _is_greedy(checkpoint)
-    backend = describe(model.device.type, model.dtype) if checkpoint.is_packed else BF16
+    backend = describe(model.device, model.dtype) if checkpoint.is_packed else BF16
     return Resident(settings, model, tokenizer, plan, identity, greedy, about, backend)
 
 

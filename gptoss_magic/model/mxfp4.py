@@ -7,6 +7,7 @@ G = K / 32 blocks a row.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,6 +17,23 @@ BLOCK = 32
 BIAS = 127
 LEAST_SCALE, LARGEST_SCALE = 2, 252  # beyond, bf16 has no such number
 MAGNITUDES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """One projection of all experts: blocks [E, N, K/32, 16] and scales [E, N, K/32], uint8."""
+
+    blocks: torch.Tensor
+    scales: torch.Tensor
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(E, N, K)."""
+        return self.blocks.shape[0], self.blocks.shape[1], self.blocks.shape[2] * BLOCK
+
+    def expert(self, index: int, dtype: torch.dtype) -> torch.Tensor:
+        """W [N, K] of one expert."""
+        return unpack(self.blocks[index], self.scales[index], dtype)
 
 
 def values() -> torch.Tensor:
