@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 NATIVE := $(filter-out %.so,$(wildcard gptoss_magic/model/native/*.*))
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo lab test test-slow check bench clean setup
+.PHONY: demo lab test test-slow check bench gpu-check clean setup
 
 setup: $(STAMP)
 
@@ -38,6 +38,11 @@ check: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(ONLY)
+
+# needs an NVIDIA GPU; CHECK='--shapes 20b --layers 4' limits it
+gpu-check: $(STAMP)
+	$(BIN)/python -m benchmarks.gpu_check $(CHECK)
+	$(BIN)/python -m pytest -m gpu
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/results

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import DoesNotFit
+from gptoss_magic.model.gpu import MOST_UNPACKED
 
 if TYPE_CHECKING:
     from gptoss_magic.model.checkpoint import Checkpoint
@@ -68,16 +69,23 @@ def activation_bytes(config: dict[str, Any], context: int, device: str) -> int:
     return scores + attention + mlp + logits
 
 
+def unpacked_bytes(config: dict[str, Any]) -> int:
+    """bf16 bytes of the packed experts that a GPU unpacks at once: gate and up of a few."""
+    experts: int = min(config["num_local_experts"], MOST_UNPACKED)
+    return experts * 2 * config["intermediate_size"] * config["hidden_size"] * 2  # type: ignore[no-any-return]
+
+
 def make_plan(checkpoint: Checkpoint, device: str, context: int, free: int) -> Plan:
     """Plan a load of `checkpoint`; nothing but its headers was read."""
-    weights = checkpoint.num_bytes
+    weights, config = checkpoint.num_bytes, checkpoint.config
+    unpacked = unpacked_bytes(config) if checkpoint.is_packed and device != "cpu" else 0
     return Plan(
         checkpoint.name,
         device,
         context,
         weights,
-        kv_bytes(checkpoint.config, context),
-        activation_bytes(checkpoint.config, context, device),
+        kv_bytes(config, context),
+        activation_bytes(config, context, device) + unpacked,
         max(200_000_000, weights // 50),
         free,
     )
