@@ -1,6 +1,7 @@
 """Packed experts: every backend against fp64 autograd, and the doors into transformers."""
 
 import copy
+import warnings
 
 import pytest
 import torch
@@ -289,3 +290,34 @@ def test_resident_linears_are_linears(packed_path):
     x = torch.randn(1, 1, 64).bfloat16().requires_grad_()
     head(x).sum().backward()
     assert torch.allclose(x.grad[0, 0].float(), head.weight.float().sum(0), rtol=0.02, atol=0.02)
+
+
+def test_a_compiled_model_is_the_model(packed_path):
+    model, ids = load(LoadSettings(str(packed_path)), quiet).model, torch.randint(8, 264, (1, 40))
+    compiled = torch.compile(model, backend="eager")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*Dynamo")
+        for length in (1, 40):
+            with torch.no_grad():
+                assert torch.equal(compiled(ids[:, :length]).logits, model(ids[:, :length]).logits)
+    grads = []
+    for run in (compiled, model):
+        x = model.get_input_embeddings()(ids).detach().requires_grad_()
+        run(inputs_embeds=x).logits.float().sum().backward()
+        grads.append(x.grad.float())
+    assert (grads[0] - grads[1]).norm() < 0.02 * grads[1].norm()
+
+
+def test_gradients_under_autocast(packed_path):
+    """fp32 weights in bf16 autocast, as trainers run them, against the same in fp32."""
+    model, found = load(LoadSettings(str(packed_path)), quiet).model.float(), []
+    ids = torch.randint(8, 264, (1, 60), generator=torch.Generator().manual_seed(0))
+    for enabled in (True, False):
+        routers = [layer.mlp.router.weight.requires_grad_() for layer in model.model.layers]
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            loss = model(ids, labels=ids).loss
+        grads = torch.autograd.grad(loss, routers)
+        found.append((loss.detach(), torch.cat([g.flatten() for g in grads])))
+    (loss, grad), (want_loss, want) = found
+    assert (loss - want_loss).abs() < 0.02 * want_loss
+    assert torch.nn.functional.cosine_similarity(grad, want, dim=0) > 0.9

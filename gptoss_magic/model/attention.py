@@ -16,6 +16,7 @@ from transformers.masking_utils import sdpa_mask
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.model.backends import native
+from gptoss_magic.model.linear import has_library
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -178,7 +179,8 @@ def attend(  # noqa: PLR0917 (transformers calls it so)
         )
     sight = Sight(scaling, module.sliding_window or 0, attention_mask)
     if _can_stream(query, key, value, module.sinks, sight):
-        return _streamed(query, key, value, module.sinks, sight), None
+        streamed: torch.Tensor = _streamed(query, key, value, module.sinks, sight)
+        return streamed, None
     out = cast("Any", SinkAttention).apply(query, key, value, module.sinks, sight)
     return out.transpose(1, 2).contiguous(), None
 
@@ -195,10 +197,11 @@ def _can_stream(
         and k.stride() == v.stride()
         and k.stride(3) == 1
         and not (torch.is_grad_enabled() and any(t.requires_grad for t in given))
-        and native()[0] is not None
+        and has_library()
     )
 
 
+@torch.compiler.disable  # a kernel that Dynamo cannot look into
 def _streamed(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, sinks: torch.Tensor, sight: Sight
 ) -> torch.Tensor:

@@ -100,6 +100,7 @@ class PackedExperts(nn.Module):
         )
         return Packed(blocks, scales), bias  # type: ignore[arg-type, return-value]
 
+    @torch.compiler.disable  # kernels that Dynamo cannot look into
     def forward(
         self, hidden_TH: torch.Tensor, ids_Tk: torch.Tensor, weights_Tk: torch.Tensor
     ) -> torch.Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -18,13 +20,18 @@ class ResidentLinear(nn.Linear):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 (nn.Linear's name)
         rows = input.numel() // self.in_features
-        library = native()[0]
-        if library is None or rows > FEW or not self._plain(input):
+        if rows > FEW or not self._plain(input) or not has_library():
             return super().forward(input)
-        y = library.dense(input.reshape(rows, -1), self.weight)
+        y: torch.Tensor = self._dense(input.reshape(rows, -1))
+        return y.reshape(*input.shape[:-1], -1)
+
+    @torch.compiler.disable
+    def _dense(self, x_MK: torch.Tensor) -> torch.Tensor:
+        library: Any = native()[0]
+        y_MN: torch.Tensor = library.dense(x_MK, self.weight)
         if self.bias is not None:
-            y += self.bias
-        return y.to(input.dtype).reshape(*input.shape[:-1], -1)
+            y_MN += self.bias
+        return y_MN.to(x_MK.dtype)
 
     def _plain(self, given: torch.Tensor) -> bool:
         tensors = (given, self.weight)
@@ -34,6 +41,12 @@ class ResidentLinear(nn.Linear):
             and self.weight.is_contiguous()
             and not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
         )
+
+
+@torch.compiler.assume_constant_result
+def has_library() -> bool:
+    """True where the C++ library can be used."""
+    return native()[0] is not None
 
 
 def use_resident_linears(model: nn.Module) -> None:
