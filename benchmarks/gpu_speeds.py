@@ -170,7 +170,7 @@ def our_speeds(path: Path, device: str, sizes: Sizes) -> Iterator[Any]:
     begin = synchronized(device)
     resident = loaded(path, device, sizes.prompt + sizes.new)
     rate = resident.plan.weights / (synchronized(device) - begin) / 1e9
-    yield Speed("load", round(rate, 3), "GB/s", f"{path.name}, files just written")
+    yield Speed("load", round(rate, 3), "GB/s", f"{path.name}, just written (a CPU maps the files)")
     model = resident.model
     yield from generation_speeds(
         model, lambda: KVCache(model.config), device, sizes, resident.backend

@@ -53,7 +53,9 @@ def test_interpreted_kernels_against_fp64(interpreted):
 @needs_triton
 def test_the_trial_passes_where_triton_runs_and_names_why_it_does_not(interpreted):
     assert interpreted["trial"] == ""
-    assert gpu.trial(torch.device("cpu")).startswith("Triton does not run here (")
+    why = gpu.trial(torch.device("cpu"), torch.float32)
+    assert why.startswith("Triton does not run here (")
+    assert "\n" not in why
 
 
 def signature(kernel, dtype, constants):
@@ -154,6 +156,7 @@ def test_why_a_gpu_is_not_used():
     assert "8.0" in gpu.why_not((7, 5))
     assert "7.5" in gpu.why_not((7, 5))
     assert describe("meta", torch.bfloat16).startswith("torch: ")
+    assert "bf16 and fp32" in describe("cuda", torch.float16)
 
 
 @given(st.lists(st.integers(0, 6), min_size=2, max_size=40).map(lambda a: a[: len(a) // 2 * 2]))
@@ -165,7 +168,7 @@ def test_routes_are_sorted_by_expert_and_keep_their_order(routes):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize(("dtype", "limit"), [(torch.bfloat16, 0.006), (torch.float32, 2e-6)])
+@pytest.mark.parametrize(("dtype", "limit"), [(torch.bfloat16, 0.006), (torch.float32, 1e-5)])
 def test_kernels_on_a_gpu_against_fp64(dtype, limit):
     found = triton_cases.errors("cuda", dtype)
     assert found.pop("many rows, bf16") < 0.006

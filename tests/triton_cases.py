@@ -75,4 +75,5 @@ def errors(device, dtype):
 
 
 if __name__ == "__main__":
-    print(json.dumps({"errors": errors("cpu", torch.float32), "trial": gpu.trial("cpu")}))
+    trial = gpu.trial(torch.device("cpu"), torch.float32)
+    print(json.dumps({"errors": errors("cpu", torch.float32), "trial": trial}))

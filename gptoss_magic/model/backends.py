@@ -202,8 +202,8 @@ def backend_for(x: torch.Tensor, w: Packed) -> Plain | Native | Gpu:
 def _for_cuda(x: torch.Tensor) -> Plain | Gpu:
     import torch
 
-    found = gpu(x.device)[0] if x.dtype in {torch.bfloat16, torch.float32} else None
-    return found or PLAIN
+    takes = x.dtype in {torch.bfloat16, torch.float32}
+    return (gpu(x.device)[0] if takes else None) or PLAIN
 
 
 def _for_cpu(x: torch.Tensor, w: Packed) -> Plain | Native:
@@ -219,11 +219,19 @@ def describe(device: torch.device | str, dtype: torch.dtype) -> str:
 
     device = torch.device(device)
     if device.type == "cuda":
-        found, why = gpu(device)
-        return f"{found.name} {NOT_RUN}" if found is not None else f"torch: {why}"
+        return _describe_cuda(device, dtype)
     if device.type != "cpu":
         return f"torch: there are no kernels for {device.type}"
     if dtype != torch.bfloat16:
         return f"torch: the C++ kernels take bf16, the model is {dtype}"
     library, why = native()
     return library.name if library is not None else f"torch: {why}"
+
+
+def _describe_cuda(device: torch.device, dtype: torch.dtype) -> str:
+    import torch
+
+    if dtype not in {torch.bfloat16, torch.float32}:
+        return f"torch: the Triton kernels take bf16 and fp32, the model is {dtype}"
+    found, why = gpu(device)
+    return f"{found.name} {NOT_RUN}" if found is not None else f"torch: {why}"

@@ -210,7 +210,7 @@ def gpu(device: torch.device) -> tuple[Gpu | None, str]:
     """(the backend for that CUDA device, why there is none)."""
     import torch
 
-    why = why_not(torch.cuda.get_device_capability(device)) or trial(device)
+    why = why_not(torch.cuda.get_device_capability(device)) or trial(device, torch.bfloat16)
     return (None, why) if why else (Gpu(), "")
 
 
@@ -222,14 +222,14 @@ def why_not(capability: tuple[int, int]) -> str:
     return f"the Triton kernels take compute capability {least} or newer, this GPU has {given}"
 
 
-def trial(device: torch.device) -> str:
+def trial(device: torch.device, dtype: torch.dtype) -> str:
     """What is wrong with Triton on that device, after one small product; '' where nothing is."""
     import torch
 
     blocks = torch.arange(2 * 16 * 2 * 16, device=device).reshape(2, 16, 2, 16)
     scales = torch.arange(2 * 16 * 2, device=device).reshape(2, 16, 2) % 4 + 126
     w = Packed(blocks.to(torch.uint8), scales.to(torch.uint8))
-    x_SK = torch.arange(3 * 64, device=device, dtype=torch.float32).reshape(3, 64) % 7 - 3
+    x_SK = (torch.arange(3 * 64, device=device).reshape(3, 64) % 7 - 3).to(dtype)
     offsets = torch.tensor([0, 1, 3], dtype=torch.int32, device=device)
     w_SNK = unpack(w.blocks, w.scales)[[0, 1, 1]]
     try:
@@ -237,5 +237,5 @@ def trial(device: torch.device) -> str:
     except Exception as error:  # noqa: BLE001 (no triton, no compiler, an old driver: torch then)
         return f"Triton does not run here ({str(error).splitlines()[0]})"
     # halves and small integers: every order of summing gives the very same sum
-    right = torch.equal(y_SN, (w_SNK @ x_SK[:, :, None])[:, :, 0])
+    right = torch.equal(y_SN, (w_SNK @ x_SK.float()[:, :, None])[:, :, 0].to(dtype))
     return "" if right else "Triton gives wrong products here"
