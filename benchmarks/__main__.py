@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 
 from benchmarks.layer import LAYER, moe_layer_1_token_bandwidth_share
+from benchmarks.run import run
 from benchmarks.speed import decode_vs_transformers, first_token_vs_transformers
 from benchmarks.start import load_ext_ms
 from benchmarks.stream import stream_overhead
-from benchmarks.talk import turn10_first_token_vs_cold
+from benchmarks.talk import turn10_first_token_vs_cold, turn10_first_token_vs_generate
+from benchmarks.train import TRAIN
 from benchmarks.whole import WHOLE
 
 FIGURES = {
@@ -21,15 +23,17 @@ FIGURES = {
         decode_vs_transformers,
         first_token_vs_transformers,
         turn10_first_token_vs_cold,
+        turn10_first_token_vs_generate,
         moe_layer_1_token_bandwidth_share,
         *WHOLE,
     )
-} | LAYER
+}
+FIGURES |= LAYER | TRAIN
 RESULTS = Path(__file__).parent / "results" / "latest.jsonl"
 
 
 def main() -> int:
-    """Print and write one JSON line per figure; lines measured stay after an interrupt."""
+    """Run what is asked for; lines measured stay after an interrupt."""
     parser = argparse.ArgumentParser(prog="benchmarks")
     parser.add_argument("name", nargs="?")
     parser.add_argument("--repeats", type=int, default=5)
@@ -37,14 +41,8 @@ def main() -> int:
     if given.name and given.name not in FIGURES:
         print(f"{given.name}: no such figure; there are {', '.join(FIGURES)}", file=sys.stderr)
         return 2
-    RESULTS.parent.mkdir(exist_ok=True)
-    with RESULTS.open("w") as results:
-        for name in [given.name] if given.name else FIGURES:
-            line = FIGURES[name](given.repeats).line()
-            print(line, flush=True)
-            results.write(line + "\n")
-            results.flush()
-    return 0
+    chosen = {given.name: FIGURES[given.name]} if given.name else FIGURES
+    return run(chosen, given.repeats, RESULTS)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,11 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+
+class Unavailable(Exception):
+    """The peer of a figure cannot be had here; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -35,16 +39,33 @@ def compared(
     return Figure(name, round(ours, 4), round(peer, 4), unit, round(ratio, 4), what)
 
 
+def medians(measures: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, float]:
+    """Median of each measure over `repeats` rounds; the order turns by one, one round warms up."""
+    names = list(measures)
+    found: dict[str, list[float]] = {name: [] for name in names}
+    for measure in measures.values():
+        measure()
+    for number in range(repeats):
+        turn = number % len(names)
+        for name in names[turn:] + names[:turn]:
+            found[name].append(measures[name]())
+    return {name: median(values) for name, values in found.items()}
+
+
 def interleaved(
     ours: Callable[[], float], peer: Callable[[], float], repeats: int
 ) -> tuple[float, float]:
     """Medians of `repeats` pairs; the order within a pair alternates, one pair warms up."""
-    ours(), peer()
-    pairs = []
-    for number in range(repeats):
-        if number % 2:
-            second, first = peer(), ours()
-        else:
-            first, second = ours(), peer()
-        pairs.append((first, second))
-    return median(a for a, _ in pairs), median(b for _, b in pairs)
+    found = medians({"ours": ours, "peer": peer}, repeats)
+    return found["ours"], found["peer"]
+
+
+def against_fastest(
+    ours: Callable[[], float], peers: Mapping[str, Callable[[], float]], repeats: int
+) -> tuple[float, float, str]:
+    """(our time, the shortest time among `peers`, all of theirs in words), measured together."""
+    found = medians({"": ours, **peers}, repeats)
+    mine = found.pop("")
+    best = min(found, key=lambda name: found[name])
+    others = [f"{name} {value:.3g}" for name, value in found.items() if name != best]
+    return mine, found[best], best + (f" (best of it and {', '.join(others)})" if others else "")

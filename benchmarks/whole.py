@@ -1,4 +1,4 @@
-"""A whole model of four 20b-shaped layers: ours against transformers, each in its own process."""
+"""A whole model of a few true-shaped layers: ours against transformers, each in its own process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import Any
 from benchmarks.figure import Figure, compared
 from benchmarks.make_checkpoint import make
 
-LAYERS, NUM_NEW, PREFILL = 4, 24, 256
+LAYERS = {"20b": 4, "120b": 1}  # one of 120b's takes 6.4 GB in bf16
+NUM_NEW, PREFILL = 24, 256
 PACKED = """
 from gptoss_magic.model.load import LoadSettings, load
 model = load(LoadSettings(path), lambda *_: None).model
@@ -43,6 +44,14 @@ cache, begin = new_cache(), time.perf_counter()
 token = run(prompt, cache)
 prefill_s = time.perf_counter() - begin
 run(token, cache)
+head_s, head = 0.0, model.lm_head.forward
+def timed_head(hidden):
+    global head_s
+    begin = time.perf_counter()
+    logits = head(hidden)
+    head_s += time.perf_counter() - begin
+    return logits
+model.lm_head.forward = timed_head
 begin = time.perf_counter()
 for _ in range(num_new):
     token = run(token, cache)
@@ -50,34 +59,52 @@ decode_s = time.perf_counter() - begin
 unit = 1 if sys.platform == "darwin" else 1024
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 print(json.dumps(dict(load=load_s, peak=peak / 1e9, decode=num_new / decode_s,
-                      prefill=prefill / prefill_s)))
+                      head=1000 * head_s / num_new, prefill=prefill / prefill_s)))
 """
 
 
 @cache
-def checkpoint() -> Path:
+def checkpoint(like: str, layers: int) -> Path:
     """The random checkpoint, kept among the temporary files."""
-    return make("20b", LAYERS, Path(gettempdir()) / f"gptoss_magic-like-20b-{LAYERS}")
+    return make(like, layers, Path(gettempdir()) / f"gptoss_magic-like-{like}-{layers}")
 
 
-@cache
-def measured(set_up: str) -> dict[str, Any]:
-    """load [s], peak [GB], decode and prefill [tokens/s] of a fresh process."""
-    code = MEASURE.format(set_up=set_up)
-    arguments = [str(checkpoint()), str(NUM_NEW), str(PREFILL)]
+def apart(code: str, *arguments: object) -> dict[str, Any]:
+    """The JSON in the last line that `code` prints in a fresh interpreter."""
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True
+        [sys.executable, "-c", code, *map(str, arguments)],
+        check=False,
+        capture_output=True,
+        text=True,
     )
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        raise RuntimeError(f"the measured process ended: {said[-1]}")
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def whole_figure(name: str, key: str, unit: str, what: str, *, less: bool) -> Figure:
+@cache
+def measured(set_up: str, like: str) -> dict[str, Any]:
+    """load [s], peak [GB], decode and prefill [tokens/s], head [ms] of a fresh process."""
+    path = checkpoint(like, LAYERS[like])
+    return apart(MEASURE.format(set_up=set_up), path, NUM_NEW, PREFILL)
+
+
+def about(like: str) -> str:
+    """The checkpoint in words."""
+    layers = LAYERS[like]
+    size = sum(file.stat().st_size for file in checkpoint(like, layers).glob("*.safetensors")) / 1e9
+    return f"{layers} layer{'s' * (layers > 1)} of {like} shapes, {size:.2f} GB packed"
+
+
+def whole_figure(
+    name: str, key: str, unit: str, what: str, *, less: bool, like: str = "20b"
+) -> Figure:
     """One measure of both; the packed process runs first, so that the file is cached for both."""
-    ours, peer = measured(PACKED)[key], measured(TRANSFORMERS)[key]
-    size = sum(file.stat().st_size for file in checkpoint().glob("*.safetensors")) / 1e9
-    about = f"{what}; {LAYERS} layers of 20b shapes, {size:.2f} GB packed, against transformers"
-    return compared(name, unit, ours, peer, about, less_is_better=less)
+    ours, peer = measured(PACKED, like)[key], measured(TRANSFORMERS, like)[key]
+    words = f"{what}; {about(like)}, against transformers"
+    return compared(name, unit, ours, peer, words, less_is_better=less)
 
 
 def load_peak_memory_vs_transformers(_repeats: int) -> Figure:
@@ -103,9 +130,34 @@ def prefill_packed_vs_transformers(_repeats: int) -> Figure:
     return whole_figure("prefill_packed_vs_transformers", "prefill", "tokens/s", what, less=False)
 
 
+def decode_head_share(_repeats: int) -> Figure:
+    """Milliseconds of the head in a decode step; its share of the step in words."""
+    shares = [
+        f"{found['head'] * found['decode'] / 10:.0f} %"
+        for found in (measured(PACKED, "20b"), measured(TRANSFORMERS, "20b"))
+    ]
+    what = f"the head (a part of the vocabulary) takes {shares[0]} of our decode step, {shares[1]}"
+    return whole_figure("decode_head_share", "head", "ms", f"{what} of theirs", less=True)
+
+
+def load_peak_memory_120b_vs_transformers(_repeats: int) -> Figure:
+    """Peak resident memory of load, prefill and decode, 128 experts."""
+    what, name = "peak memory of load, prefill and decode", "load_peak_memory_120b_vs_transformers"
+    return whole_figure(name, "peak", "GB", what, less=True, like="120b")
+
+
+def decode_packed_120b_vs_transformers(_repeats: int) -> Figure:
+    """Greedy tokens a second, 128 experts."""
+    what, name = f"{NUM_NEW} greedy tokens behind {PREFILL}", "decode_packed_120b_vs_transformers"
+    return whole_figure(name, "decode", "tokens/s", what, less=False, like="120b")
+
+
 WHOLE = (
     load_time_vs_transformers,
     load_peak_memory_vs_transformers,
     decode_packed_vs_transformers,
     prefill_packed_vs_transformers,
+    decode_head_share,
+    load_peak_memory_120b_vs_transformers,
+    decode_packed_120b_vs_transformers,
 )
