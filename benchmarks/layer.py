@@ -213,6 +213,8 @@ def moe_layer_1_token_bandwidth_share(repeats: int) -> Figure:
 
 
 LAYER: dict[str, Callable[[int], Figure]] = {
+    "moe_layer_1_token_bandwidth_share": moe_layer_1_token_bandwidth_share
+} | {
     name_of(tokens, rest): partial(function, tokens)
     for rest, function in (
         ("vs_transformers", partial(vs_transformers, like="20b")),
