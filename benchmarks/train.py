@@ -9,9 +9,10 @@ from functools import cache, partial
 from typing import Any
 
 from benchmarks.figure import Figure, compared
-from benchmarks.whole import PACKED, TRANSFORMERS, apart, checkpoint
+from benchmarks.whole import NEEDED_GB, PACKED, TRANSFORMERS, apart, checkpoint, require_free
 
-LAYERS = 2  # the logits of 2,048 tokens, eager attention and bf16 experts stay below 12 GB
+# by tokens; eager attention of 2,048 tokens beside bf16 experts stays below 12 GB
+LAYERS, STEPS = {512: 4, 2048: 2}, {512: 3, 2048: 1}
 LARGEST_DIFFERENCE = 0.02  # of the losses
 STEP = """
 import gc, json, resource, sys, time
@@ -45,10 +46,10 @@ def step():
     loss.backward()
     optimizer.step()
     return time.perf_counter() - begin, float(loss.detach())
+_, loss = step()
 gc.collect()
 before = status("VmRSS")
 reset_peak()
-_, loss = step()
 seconds = sorted(step()[0] for _ in range(repeats))
 moved = sum(float(p.grad.abs().sum()) > 0 for p in weights)
 print(json.dumps(dict(time=seconds[repeats // 2], memory=status("VmHWM"), before=before,
@@ -58,18 +59,21 @@ print(json.dumps(dict(time=seconds[repeats // 2], memory=status("VmHWM"), before
 
 @cache
 def measured(set_up: str, tokens: int, repeats: int) -> dict[str, Any]:
-    """time [s] of a step, memory [GB] at its peak and before it, and what it did."""
+    """time [s] of a warm step, memory [GB] at its peak and before it, and what the first did."""
+    require_free(NEEDED_GB["20b"])
     code = STEP.format(set_up=set_up)
-    return apart(code, checkpoint("20b", LAYERS), tokens, repeats)
+    return apart(code, checkpoint("20b", LAYERS[tokens]), tokens, repeats)
 
 
 def step_figure(key: str, tokens: int, repeats: int) -> Figure:
     """'time' or 'memory' of a step; the first step of each process warms it up."""
-    repeats = min(repeats, 3)
+    repeats = min(repeats, STEPS[tokens])
     ours, peer = (measured(set_up, tokens, repeats) for set_up in (PACKED, TRANSFORMERS))
     if abs(ours["loss"] / peer["loss"] - 1) > LARGEST_DIFFERENCE or ours["moved"] != peer["moved"]:
         raise RuntimeError(f"the two steps differ: {ours} against {peer}")
-    what = f"a LoRA step (r=8 on q, k, v, o), {tokens} tokens, {LAYERS} layers of 20b shapes"
+    what = (
+        f"a LoRA step (r=8 on q, k, v, o), {tokens} tokens, {LAYERS[tokens]} layers of 20b shapes"
+    )
     if key == "memory":
         added = [f"{found['memory'] - found['before']:.2f} GB" for found in (ours, peer)]
         what = f"peak memory of {what}; the step adds {added[0]}, peft's {added[1]}"

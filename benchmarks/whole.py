@@ -10,10 +10,12 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
 
-from benchmarks.figure import Figure, compared
+from benchmarks.figure import Figure, Unavailable, compared
 from benchmarks.make_checkpoint import make
+from gptoss_magic.model.plan import free_bytes
 
-LAYERS = {"20b": 4, "120b": 1}  # one of 120b's takes 6.4 GB in bf16
+LAYERS = {"20b": 4, "120b": 1}
+NEEDED_GB = {"20b": 13, "120b": 17}  # what transformers takes at most while it dequantises
 NUM_NEW, PREFILL = 24, 256
 PACKED = """
 from gptoss_magic.model.load import LoadSettings, load
@@ -84,9 +86,17 @@ def apart(code: str, *arguments: object) -> dict[str, Any]:
     return found
 
 
+def require_free(needed_gb: float) -> None:
+    """Raises Unavailable where less memory is free."""
+    free_gb = free_bytes("cpu") / 1e9
+    if free_gb < needed_gb:
+        raise Unavailable(f"transformers needs {needed_gb} GB of memory, {free_gb:.1f} GB are free")
+
+
 @cache
 def measured(set_up: str, like: str) -> dict[str, Any]:
     """load [s], peak [GB], decode and prefill [tokens/s], head [ms] of a fresh process."""
+    require_free(NEEDED_GB[like])
     path = checkpoint(like, LAYERS[like])
     return apart(MEASURE.format(set_up=set_up), path, NUM_NEW, PREFILL)
 

@@ -11,6 +11,7 @@ import pytest
 from benchmarks import ggml
 from benchmarks.figure import Unavailable, against_fastest, compared, medians
 from benchmarks.run import run
+from benchmarks.whole import apart, require_free
 
 ROOT = Path(__file__).parents[1]
 
@@ -118,3 +119,16 @@ def test_ggml_blocks_hold_the_same_values():
     assert torch.equal(made[..., 0], scales)
     codes = torch.cat((made[..., 1:] & 15, made[..., 1:] >> 4), -1)
     assert torch.equal(codes[..., ::2] | codes[..., 1::2] << 4, blocks)
+
+
+def test_a_measured_process_gives_its_last_line_or_says_how_it_ended():
+    code = "import json, sys; print('noise'); print(json.dumps(dict(given=sys.argv[1:])))"
+    assert apart(code, 1, Path("p")) == {"given": ["1", "p"]}
+    with pytest.raises(RuntimeError, match="the measured process ended: ValueError: no memory"):
+        apart("raise ValueError('no memory')")
+
+
+def test_too_little_memory_is_said_before_anything_runs():
+    with pytest.raises(Unavailable, match="transformers needs 1000000 GB of memory"):
+        require_free(1_000_000)
+    require_free(0)
