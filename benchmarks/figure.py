@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import TYPE_CHECKING
@@ -39,6 +40,15 @@ def compared(
     return Figure(name, round(ours, 4), round(peer, 4), unit, round(ratio, 4), what)
 
 
+REST_S = 0.1  # threads of the measure before spin for a while, waiting for more work
+
+
+def rested(measure: Callable[[], float]) -> float:
+    """The measure, taken once the processors are idle again."""
+    time.sleep(REST_S)
+    return measure()
+
+
 def medians(measures: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, float]:
     """Median of each measure over `repeats` rounds; the order turns by one, one round warms up."""
     names = list(measures)
@@ -48,7 +58,7 @@ def medians(measures: Mapping[str, Callable[[], float]], repeats: int) -> dict[s
     for number in range(repeats):
         turn = number % len(names)
         for name in names[turn:] + names[:turn]:
-            found[name].append(measures[name]())
+            found[name].append(rested(measures[name]))
     return {name: median(values) for name, values in found.items()}
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tarfile
 from contextlib import ExitStack, closing, contextmanager
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ HERE = Path(__file__).parent
 KINDS = ("repacked", "plain")  # buffers
 
 
-def cache() -> Path:
+def kept() -> Path:
     """Where source and build are kept."""
     from platformdirs import user_cache_dir
 
@@ -55,6 +56,7 @@ def source(folder: Path) -> Path:
     return tree
 
 
+@cache
 def program() -> Path:
     """The compiled bench; built where it is missing or older than its source."""
     from filelock import FileLock
@@ -62,7 +64,7 @@ def program() -> Path:
     for tool in ("cmake", "make"):
         if shutil.which(tool) is None:
             raise Unavailable(f"ggml is not built: {tool} is missing; install it")
-    folder = cache()
+    folder = kept()
     folder.mkdir(parents=True, exist_ok=True)
     build = folder / "build"
     with FileLock(folder / "lock"):
@@ -142,7 +144,6 @@ def layers(
     """The layer `packed` in ggml's repacked and in its plain buffers, on those inputs."""
     import torch
 
-    program()
     with TemporaryDirectory() as name, ExitStack() as stack:
         write_weights(Path(name) / "weights", packed)
         tensors = [x.float(), weights.float(), torch.stack(ids).int()]

@@ -169,6 +169,7 @@ def vs_ggml(tokens: int, repeats: int) -> Figure:
     """Milliseconds of one layer's forward against ggml on as many threads."""
     import torch
 
+    ggml.program()  # raises where there is none, before the experts are made
     packed, _ = experts("20b")
     x, weights, ids = routings(tokens, 32)
     threads, calls = torch.get_num_threads(), num_calls(tokens)
