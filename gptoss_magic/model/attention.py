@@ -102,12 +102,14 @@ class Block:
     def _without_future(self, scores: torch.Tensor) -> torch.Tensor:
         if self.place + 1 == self.keys.stop:
             return scores  # one query, and nothing behind it
+        first = self.keys.start if self.sight.window else self.place + 1
         queries = torch.arange(scores.shape[-2], device=scores.device)[:, None] + self.place
-        keys = torch.arange(self.keys.start, self.keys.stop, device=scores.device)
+        keys = torch.arange(first, self.keys.stop, device=scores.device)
         hidden = keys > queries
         if self.sight.window:
             hidden |= keys <= queries - self.sight.window
-        return scores.masked_fill_(hidden, -torch.inf)
+        scores[..., first - self.keys.start :].masked_fill_(hidden, -torch.inf)
+        return scores
 
 
 class SinkAttention(torch.autograd.Function):
