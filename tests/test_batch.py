@@ -87,6 +87,20 @@ def test_rows_are_bounded_by_the_bytes_of_their_caches(engine):
     assert max(widths) == 2
 
 
+def test_the_oldest_conversations_make_room(engine):
+    ask = SamplingSettings(temperature=0, max_tokens=10)
+    roomy = Engine(engine.model, engine.codec, 2048, cache_bytes=650_000)
+    for number in range(3):
+        list(roomy.stream(random_ids(200, number), ask, conversation=str(number)))
+    assert len(roomy.prefixes.held) == 3
+    batch = stream_batch(roomy, [Request(random_ids(300, n), ask) for n in range(2)])
+    next(batch)
+    assert "0" not in roomy.prefixes.held
+    assert "2" in roomy.prefixes.held
+    rows = 2 * 310 * 2 * 2 * 2 * 16 * 4
+    assert roomy.prefixes.num_bytes + rows <= 650_000
+
+
 def test_what_cannot_be_answered_is_refused_before_the_start(engine):
     ask = SamplingSettings(temperature=0, max_tokens=10)
     with pytest.raises(ContextOverflow, match="2048"):

@@ -39,7 +39,8 @@ def stream_batch(
 ) -> Iterator[tuple[int, TokenDelta]]:
     """Yield (index of the request, token) as they come, at most `num_rows` requests at a time.
 
-    Fewer where their KV caches would exceed the engine's bound. Raises InputError or
+    Fewer where their KV caches would exceed the engine's bound; the oldest conversations make room
+    for them. Raises InputError or
     ContextOverflow, before anything is computed, where one of them cannot be answered.
     """
     for request in requests:
@@ -60,7 +61,10 @@ class _Batch:
         self.rows: list[Row] = []
         self.num_shared = num_shared([r.prompt for r in requests])
         capacity = max(len(r.prompt) + r.settings.max_tokens for r in requests)
-        self.num_rows = min(num_rows, len(requests), rows_that_fit(engine, capacity))
+        row_bytes = bytes_of_row(engine, capacity)
+        fitting = max(1, engine.prefixes.limit // row_bytes)
+        self.num_rows = min(num_rows, len(requests), fitting)
+        self.num_bytes = self.num_rows * row_bytes
         self.cache = RowsCache(engine.model.config, self.num_rows, capacity)
 
     def run(self) -> Iterator[tuple[int, TokenDelta]]:
@@ -68,6 +72,7 @@ class _Batch:
         self.shared = self.engine.prefixes.take(PREFIX, [*prefix_T, -1])
         if len(self.shared.tokens) < len(prefix_T):
             self.engine.prefill(prefix_T[len(self.shared.tokens) :], self.shared)
+        self.engine.prefixes.trim(self.num_bytes)
         while self.waiting or self.rows:
             fed = self._admit() if self._has_room() else self.rows
             yield from self._take(fed, self._logits(fed))
@@ -151,7 +156,7 @@ def num_shared(prompts: Sequence[Sequence[int]]) -> int:
     return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
 
 
-def rows_that_fit(engine: Engine, capacity: int) -> int:
-    """How many rows of `capacity` tokens the engine's bound on KV caches holds, at least one."""
+def bytes_of_row(engine: Engine, capacity: int) -> int:
+    """Bytes of the keys and values of one row of `capacity` tokens."""
     config, size = engine.model.config.to_dict(), int(engine.model.dtype.itemsize)
-    return max(1, engine.prefixes.limit // (kv_bytes(config, capacity) * size // 2))
+    return kv_bytes(config, capacity) * size // 2

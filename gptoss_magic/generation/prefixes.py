@@ -61,9 +61,9 @@ class Prefixes:
         self.held[name] = mine
         return mine
 
-    def trim(self) -> None:
-        """Drop the oldest conversations until the rest fits the limit."""
-        while len(self.held) > 1 and self.num_bytes > self.limit:
+    def trim(self, reserve: int = 0) -> None:
+        """Drop the oldest conversations until the rest fits the limit, less `reserve` bytes."""
+        while len(self.held) > 1 and self.num_bytes > self.limit - reserve:
             self.held.pop(next(iter(self.held)))
 
     @property
