@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 PACKAGE, VERSION = "llama-cpp-python", "0.3.36"
 INSIDE = "vendor/llama.cpp/ggml/"
 HERE = Path(__file__).parent
+SOURCES = ("CMakeLists.txt", "ggml_layer.cpp")
 KINDS = ("repacked", "plain")  # buffers
 
 
@@ -56,6 +58,16 @@ def source(folder: Path) -> Path:
     return tree
 
 
+def copied(folder: Path) -> Path:
+    """A folder with our sources; cmake ties a build to one, whatever checkout runs."""
+    ours = folder / "source"
+    ours.mkdir(exist_ok=True)
+    _, changed, missing = filecmp.cmpfiles(HERE, ours, SOURCES, shallow=False)
+    for name in changed + missing:
+        shutil.copyfile(HERE / name, ours / name)
+    return ours
+
+
 @cache
 def program() -> Path:
     """The compiled bench; built where it is missing or older than its source."""
@@ -66,9 +78,9 @@ def program() -> Path:
             raise Unavailable(f"ggml is not built: {tool} is missing; install it")
     folder = kept()
     folder.mkdir(parents=True, exist_ok=True)
-    build = folder / "build"
+    build = folder / "layer"
     with FileLock(folder / "lock"):
-        make = ["cmake", "-S", str(HERE), "-B", str(build), "-G", "Unix Makefiles"]
+        make = ["cmake", "-S", str(copied(folder)), "-B", str(build), "-G", "Unix Makefiles"]
         ran("cmake", [*make, f"-DGGML={source(folder)}"], folder / "configure.log")
         command = ["cmake", "--build", str(build), "--target", "ggml_layer", "--parallel"]
         ran("building ggml", command, folder / "build.log")
