@@ -124,3 +124,54 @@ class Mapped:
     total_s: float
     journal: str
     provenance: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RoutingTrace:
+    """Which experts each token went to: T tokens, L layers, k experts a token.
+
+    `ids` [T, L, k] (uint8, or uint16 beyond 256 experts) and `weights` [T, L, k] (float16) are
+    numpy arrays. `channels` [T] names each token's place: 'system', 'developer', 'user', 'tool',
+    'analysis', 'commentary', 'final', or 'header' for what stands between messages' texts.
+    """
+
+    ids: Any
+    weights: Any
+    channels: tuple[str, ...]
+    num_experts: int
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Routing on a fixed probe text against the base model's; means over layers.
+
+    `entropy` of the load in nats (log E is even), `share` of routes that go to the trained experts
+    (None where no expert is), `distance`: Jensen-Shannon, in [0, 1], from the base model.
+    """
+
+    entropy: float
+    share: float | None
+    distance: float
+
+
+@dataclass(frozen=True)
+class StepMetrics:
+    """One optimizer step. `loss` per trained token in nats, `memory` in bytes (the peak so far)."""
+
+    step: int
+    num_steps: int
+    loss: float
+    learning_rate: float
+    grad_norm: float
+    tokens_per_s: float
+    memory: int
+    eval_loss: float | None = None
+    drift: Drift | None = None
+
+
+@dataclass(frozen=True)
+class Example:
+    """One training text: token ids, and which of them are trained (the loss mask)."""
+
+    ids: tuple[int, ...]
+    trained: tuple[bool, ...]
