@@ -1,0 +1,1 @@
+"""Tuning the resident model: data, methods, one trainer that yields metrics, checkpoints."""
