@@ -26,9 +26,11 @@ HEAVY = {
 # modules of torch classes or Triton kernels: others import them inside functions only
 MADE_OF_TORCH = {
     "attention.py",
+    "branches.py",
     "experts.py",
     "kv_cache.py",
     "linear.py",
+    "router.py",
     "rows_cache.py",
     "triton_kernels.py",
 }

@@ -192,16 +192,6 @@ def test_swiglu_gradient():
     assert torch.autograd.gradcheck(lambda t: Swiglu.apply(t, 1.702, 7.0), (x,))
 
 
-def test_the_observer_sees_the_routing():
-    packed, _ = both_experts(torch.bfloat16)
-    seen = []
-    packed.observer = lambda ids, weights: seen.append((ids, weights))
-    ids, weights = torch.randint(0, 6, (3, 2)), torch.rand(3, 2)
-    packed(torch.randn(3, 64).bfloat16(), ids, weights)
-    assert torch.equal(seen[0][0], ids)
-    assert torch.equal(seen[0][1], weights)
-
-
 @pytest.fixture
 def packed_path(tmp_path):
     return tiny_checkpoint(tmp_path / "packed", packed=True)

@@ -1,4 +1,6 @@
-"""gpt-oss experts that stay packed in MXFP4: forward and backward from the checkpoint's bytes.
+"""gpt-oss experts: packed in MXFP4, forward and backward from the checkpoint's bytes; or in bf16.
+
+Both take `Taps`: branches beside their projections (LoRA), and a watcher of their outputs.
 
 Legend: T tokens, k experts a token, S = T·k routed rows sorted by expert, E experts, H hidden
 size, I intermediate size.
@@ -6,10 +8,11 @@ size, I intermediate size.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 from torch import nn
+from transformers.models.gpt_oss.modeling_gpt_oss import GptOssExperts
 
 from gptoss_magic.model.backends import backend_for
 from gptoss_magic.model.mxfp4 import Packed
@@ -65,11 +68,64 @@ class Swiglu(torch.autograd.Function):
         return grad, None, None
 
 
-class PackedExperts(nn.Module):
-    """In place of transformers' GptOssExperts; parameters are named as in the checkpoint.
+class ExpertBranch(Protocol):
+    """Stands beside a projection of one layer: takes the rows and what the experts made of them."""
 
-    `observer(ids [T, k], weights [T, k])`, where set, sees each forward's routing.
+    def beside(
+        self, name: str, x_SK: torch.Tensor, y_SN: torch.Tensor, offsets: torch.Tensor
+    ) -> torch.Tensor:
+        """[S, N]: what projection `name` gave, with the branch's share; y may be changed."""
+
+
+class Taps:
+    """What is attached to the experts of one layer; nothing costs nothing.
+
+    `watch(y [S, H], order [S], offsets [E + 1])`, where set, sees the unweighted outputs.
     """
+
+    def __init__(self) -> None:
+        self.branches: list[ExpertBranch] = []
+        self.watch: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], None] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.branches) or self.watch is not None
+
+    def run(
+        self,
+        routing: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+        num_experts: int,
+        linear: Callable[[str, torch.Tensor, torch.Tensor], torch.Tensor],
+        limits: tuple[float, float],
+    ) -> torch.Tensor:
+        """[T, H] of `routing` (hidden [T, H], ids and weights [T, k]), grouped by expert.
+
+        `linear(name, x [S, K], offsets)` is the projection `name` by expert; `limits` are the
+        activation's alpha and limit.
+        """
+        hidden_TH, ids_Tk, weights_Tk = routing
+        order_S, offsets = grouped(ids_Tk, num_experts)
+        x_SH = hidden_TH[order_S // ids_Tk.shape[1]]
+        inner_SI = cast("Any", Swiglu).apply(
+            self._beside(linear, "gate_up_proj", x_SH, offsets), *limits
+        )
+        y_SH = self._beside(linear, "down_proj", inner_SI, offsets)
+        if self.watch is not None:
+            self.watch(y_SH.detach(), order_S, offsets)
+        weighted_SH = y_SH * weights_Tk.reshape(-1)[order_S, None].to(y_SH.dtype)
+        routes_SH = torch.empty_like(weighted_SH).index_copy(0, order_S, weighted_SH)
+        return routes_SH.view(*ids_Tk.shape, -1).sum(1)  # one order of adding, also on a GPU
+
+    def _beside(
+        self, linear: Callable[..., torch.Tensor], name: str, x: torch.Tensor, offsets: torch.Tensor
+    ) -> torch.Tensor:
+        y = linear(name, x, offsets)
+        for branch in self.branches:
+            y = branch.beside(name, x, y, offsets)
+        return y
+
+
+class PackedExperts(nn.Module):
+    """In place of transformers' GptOssExperts; parameters are named as in the checkpoint."""
 
     def __init__(self, config: Any, device: Any = "meta") -> None:
         super().__init__()
@@ -79,7 +135,7 @@ class PackedExperts(nn.Module):
             config.intermediate_size,
         )
         self.alpha, self.limit = config.swiglu_alpha, config.swiglu_limit
-        self.observer: Callable[[torch.Tensor, torch.Tensor], None] | None = None
+        self.taps = Taps()
         for name, rows, columns in (
             ("gate_up_proj", 2 * inner, hidden),
             ("down_proj", hidden, inner),
@@ -105,17 +161,22 @@ class PackedExperts(nn.Module):
         self, hidden_TH: torch.Tensor, ids_Tk: torch.Tensor, weights_Tk: torch.Tensor
     ) -> torch.Tensor:
         """[T, H]: the routed experts' outputs, weighted and summed."""
-        if self.observer is not None:
-            self.observer(ids_Tk.detach(), weights_Tk.detach())
         up, down = self.packed("gate_up_proj"), self.packed("down_proj")
         moe = backend_for(hidden_TH, up[0]).moe
         if (
             moe is not None
             and down[0].shape[1] % 16 == 0
+            and not self.taps
             and not self._records(hidden_TH, weights_Tk)
         ):
             return moe(hidden_TH, ids_Tk, weights_Tk, up, down, self.alpha, self.limit)
-        return self._grouped(hidden_TH, ids_Tk, weights_Tk, up, down)
+        routing = (hidden_TH, ids_Tk, weights_Tk)
+        return self.taps.run(routing, up[0].shape[0], self._linear, (self.alpha, self.limit))
+
+    def _linear(self, name: str, x_SK: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
+        w, bias = self.packed(name)
+        y_SN: torch.Tensor = cast("Any", PackedLinear).apply(x_SK, bias, offsets, w)
+        return y_SN
 
     def _records(self, *given: torch.Tensor) -> bool:
         """True where autograd must see each step, or a bias is not bf16."""
@@ -124,23 +185,26 @@ class PackedExperts(nn.Module):
             return True
         return torch.is_grad_enabled() and any(t.requires_grad for t in (*given, *biases))
 
-    def _grouped(
-        self,
-        hidden_TH: torch.Tensor,
-        ids_Tk: torch.Tensor,
-        weights_Tk: torch.Tensor,
-        up: tuple[Packed, torch.Tensor],
-        down: tuple[Packed, torch.Tensor],
+
+class ResidentExperts(GptOssExperts):  # type: ignore[misc, no-any-unimported]
+    """transformers' bf16 experts with `taps`; without any, transformers' own forward."""
+
+    taps: Taps
+
+    def forward(  # type: ignore[override]
+        self, hidden_TH: torch.Tensor, ids_Tk: torch.Tensor, weights_Tk: torch.Tensor
     ) -> torch.Tensor:
-        top_k = ids_Tk.shape[1]
-        order_S, offsets = grouped(ids_Tk, up[0].shape[0])
-        x_SH = hidden_TH[order_S // top_k]
-        linear, swiglu = cast("Any", PackedLinear).apply, cast("Any", Swiglu).apply
-        inner = swiglu(linear(x_SH, up[1], offsets, up[0]), self.alpha, self.limit)
-        y_SH = linear(inner, down[1], offsets, down[0])
-        weighted_SH = y_SH * weights_Tk.reshape(-1)[order_S, None].to(y_SH.dtype)
-        routes_SH = torch.empty_like(weighted_SH).index_copy(0, order_S, weighted_SH)
-        return routes_SH.view(*ids_Tk.shape, -1).sum(1)  # one order of adding, also on a GPU
+        """[T, H], as `PackedExperts`."""
+        if not self.taps:
+            return super().forward(hidden_TH, ids_Tk, weights_Tk)  # type: ignore[no-any-return]
+        routing = (hidden_TH, ids_Tk, weights_Tk)
+        return self.taps.run(routing, self.num_experts, self._linear, (self.alpha, self.limit))
+
+    def _linear(self, name: str, x_SK: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
+        w_EKN, bias_EN = getattr(self, name), getattr(self, f"{name}_bias")
+        rows = torch.split(x_SK, offsets.diff().tolist())
+        parts = zip(rows, w_EKN, bias_EN, strict=True)
+        return torch.cat([torch.addmm(bias, x, w) for x, w, bias in parts if len(x)])
 
 
 def grouped(ids_Tk: torch.Tensor, num_experts: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -155,8 +219,14 @@ def grouped(ids_Tk: torch.Tensor, num_experts: int) -> tuple[torch.Tensor, torch
 
 def use_packed_experts(model: nn.Module, config: Any) -> None:
     """Put empty `PackedExperts` where the model has transformers' experts."""
-    from transformers.models.gpt_oss.modeling_gpt_oss import GptOssExperts
-
     for name, module in list(model.named_modules()):
         if isinstance(module, GptOssExperts):
             model.set_submodule(name, PackedExperts(config))
+
+
+def use_resident_experts(model: nn.Module) -> None:
+    """Let every bf16 experts module of `model` be a `ResidentExperts`; weights stay in place."""
+    for module in model.modules():
+        if type(module) is GptOssExperts:
+            module.__class__ = ResidentExperts
+            cast("Any", module).taps = Taps()

@@ -164,7 +164,7 @@ def _read(
 ) -> tuple[Any, Any]:
     from transformers import AutoTokenizer
 
-    from gptoss_magic.model.attention import use_block_attention
+    from gptoss_magic.model.resident import make_resident
 
     if not (_folder(checkpoint) / "tokenizer.json").exists():
         raise CheckpointError(
@@ -176,7 +176,7 @@ def _read(
         model = _read_by_transformers(checkpoint, device)
     else:
         model = _read_by_bytes(checkpoint, device, progress)
-    use_block_attention(model)
+    make_resident(model)
     return model.eval(), tokenizer
 
 
@@ -237,7 +237,6 @@ def _read_by_bytes(
 def _assembled(
     model: Any, state: dict[str, Any], config: Any, device: str, checkpoint: Checkpoint
 ) -> Any:
-    from gptoss_magic.model.linear import use_resident_linears
     from gptoss_magic.model.quantizer import mark_packed
 
     tied = {"lm_head.weight"} if config.tie_word_embeddings else set()
@@ -251,7 +250,6 @@ def _assembled(
         names = ", ".join([*missing, *found.unexpected_keys][:3])
         raise CheckpointError(f"{checkpoint.path}: tensors missing or unknown: {names}")
     model.tie_weights()
-    use_resident_linears(model)
     model.model.rotary_emb = type(model.model.rotary_emb)(config).to(device)
     model.requires_grad_(False)
     if checkpoint.is_packed:
