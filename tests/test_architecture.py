@@ -32,6 +32,7 @@ MADE_OF_TORCH = {
     "linear.py",
     "router.py",
     "rows_cache.py",
+    "svd.py",
     "triton_kernels.py",
 }
 THEIRS = {"torch", "transformers", "triton"}
