@@ -183,10 +183,9 @@ def attend(  # noqa: PLR0917 (transformers calls it so)
             "call model.set_attn_implementation('eager')"
         )
     if attention_mask is not None and attention_mask.dim() == 1:
-        texts = zip(
-            *(x.split(attention_mask.tolist(), 2) for x in (query, key, value)), strict=True
-        )
-        parts = [attend(module, *qkv, None, scaling)[0] for qkv in texts]
+        lengths = attention_mask.tolist()
+        texts = zip(*(torch.split(x, lengths, 2) for x in (query, key, value)), strict=True)
+        parts = [attend(module, q, k, v, None, scaling)[0] for q, k, v in texts]
         return torch.cat(parts, 1), None
     sight = Sight(scaling, module.sliding_window or 0, attention_mask)
     if _can_stream(query, key, value, module.sinks, sight):
