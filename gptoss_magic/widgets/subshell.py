@@ -21,7 +21,7 @@ def hear_while_busy(widget: Any) -> bool:
     from IPython.core.getipython import get_ipython
 
     kernel = getattr(get_ipython(), "kernel", None)
-    comm = getattr(widget, "comm", None)
+    comm: Any = getattr(widget, "comm", None)
     if not hasattr(comm, "_reply_subshell_for"):
         return False
     name = _subshell(kernel)
