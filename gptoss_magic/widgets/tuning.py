@@ -1,24 +1,15 @@
-"""A tuning run while it goes on: curves, numbers and controls; static remains when it is over.
-
-The live widget gets each step's numbers as binary rows in custom messages, at most ten a second.
-These are not replayed to a view that comes late, so every message names its first row, a view with
-a gap asks for everything (`ready`), and where no view is heard everything is sent now and then.
-"""
+"""A tuning run while it goes on: curves, numbers and controls; static remains when it is over."""
 
 from __future__ import annotations
 
 import math
-import sys
 from array import array
-from functools import cache
 from importlib.util import find_spec
-from pathlib import Path
-from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gptoss_magic.widgets.subshell import hear_while_busy
 from gptoss_magic.widgets.transcript import in_kernel
+from gptoss_magic.widgets.tuning_screens import Lines, Live
 from gptoss_magic.widgets.tuning_static import (
     Ending,
     duration_text,
@@ -34,10 +25,6 @@ if TYPE_CHECKING:
 
     from gptoss_magic.records import StepMetrics
 
-STATIC = Path(__file__).parent / "static"
-PERIOD_S = 0.1
-FIRST_WHOLE_S, MAX_WHOLE_GAP_S = 0.5, 5.0
-LINE_S = 5.0
 REACH = 10.0  # the slider goes from a tenth of the run's rate to ten times it
 NONE = math.nan
 
@@ -211,75 +198,6 @@ class TuningPanel:
             screen.leave(data, metadata)
 
 
-class Live:
-    """The panel as a widget in the cell's output."""
-
-    def __init__(self, panel: TuningPanel) -> None:
-        from IPython.display import display
-
-        self._panel, self._lock = panel, Lock()
-        self._sent = 0
-        self._sent_at = self._began = monotonic()
-        self._whole_after, self._heard = FIRST_WHOLE_S, False
-        self._widget = _live_widget_class()(setup=panel.setup())
-        self._widget.on_msg(self._hear)
-        hear_while_busy(self._widget)
-        self._handle: Any = display(self._widget, display_id=True)  # type: ignore[no-untyped-call]
-
-    def step(self) -> None:
-        now = monotonic()
-        if not self._heard and now - self._began >= self._whole_after:
-            self._whole_after += min(now - self._began, MAX_WHOLE_GAP_S)
-            self._send(whole=True)
-        elif now - self._sent_at >= PERIOD_S or self._panel.state()["state"] != "running":
-            self._send()
-
-    def note(self) -> None:
-        self._send()
-
-    def leave(self, data: dict[str, str], metadata: dict[str, Any]) -> None:
-        try:
-            self._handle.update(data, raw=True, metadata=metadata)
-        finally:
-            self._widget.close()
-
-    def _send(self, *, whole: bool = False) -> None:
-        """Rows not sent yet, or all. From the loop's thread and from the one that hears."""
-        with self._lock:
-            first = 0 if whole else self._sent
-            rows = self._panel.rows(first)
-            self._sent = first + len(rows) // ROW_BYTES
-            self._sent_at = monotonic()
-            self._widget.send(self._panel.state() | {"first": first}, buffers=[rows])
-
-    def _hear(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        """A view's message; runs in the subshell's thread where there is one."""
-        self._heard = True
-        self._panel.hear(content)
-        self._send(whole=isinstance(content, dict) and content.get("op") == "ready")
-
-
-class Lines:
-    """The panel as lines of text, now and then."""
-
-    def __init__(self, panel: TuningPanel) -> None:
-        self._panel = panel
-        self._shown_at = -math.inf
-
-    def step(self) -> None:
-        if monotonic() - self._shown_at >= LINE_S:
-            self.note()
-
-    def note(self) -> None:
-        self._shown_at = monotonic()
-        sys.stdout.write(self._panel.line() + "\n")
-        sys.stdout.flush()
-
-    def leave(self, data: dict[str, str], metadata: dict[str, Any]) -> None:  # noqa: ARG002
-        if data["text/plain"]:
-            sys.stdout.write("\n" + data["text/plain"] + "\n")
-
-
 class Pace:
     """Seconds a step, over the last ones; time spent in a pause does not count."""
 
@@ -313,19 +231,3 @@ def numbers(step: StepMetrics) -> tuple[float, ...]:
     held = NONE if step.eval_loss is None else step.eval_loss
     figures = (step.grad_norm, step.tokens_per_s, step.memory)
     return (step.step, step.loss, held, step.learning_rate, *figures, *away)
-
-
-ROW_BYTES = 10 * 8
-
-
-@cache
-def _live_widget_class() -> type[Any]:
-    import anywidget
-    import traitlets
-
-    class LiveTuning(anywidget.AnyWidget):
-        _esm = (STATIC / "uplot.min.js").read_text() + (STATIC / "tuning.js").read_text()
-        _css = (STATIC / "uplot.min.css").read_text() + (STATIC / "tuning.css").read_text()
-        setup = traitlets.Dict().tag(sync=True)
-
-    return LiveTuning
