@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, GREEN, VIOLET = "#3b7dd8", "#d0702a", "#2e8b57", "#a259d9"
 GREY = "#7b7b7b"
-WIDTH, HEIGHT = 340, 200
-LEFT, RIGHT, TOP, BOTTOM = 48, 10, 44, 36
+WIDTH, HEIGHT = 324, 200
+LEFT, RIGHT, TOP, BOTTOM = 48, 18, 44, 36
 MAX_POINTS = 400
 BARS = "▁▂▃▄▅▆▇█"
 
@@ -94,10 +94,13 @@ def smooth(values: Sequence[float], keep: float = 0.9) -> list[float]:
 
 
 def number_text(value: float) -> str:
-    """Four significant digits, as people write them."""
+    """Four significant digits, small ones as `2.5e-4`."""
     if not math.isfinite(value):
         return "not a number" if math.isnan(value) else "infinite"
-    return f"{value:.4g}".replace("e-0", "e-").replace("e+0", "e+")
+    if value == 0 or abs(value) >= 0.001:
+        return f"{value:.4g}"
+    digits, power = f"{value:.3e}".split("e")
+    return f"{float(digits):g}e{int(power)}"
 
 
 @dataclass(frozen=True)
@@ -155,13 +158,15 @@ def _axes(frame: _Frame, xs: Sequence[float], ys: Sequence[float]) -> Iterator[s
 def _legend(curves: Sequence[Curve]) -> Iterator[str]:
     x = 4.0
     for curve in curves:
+        if not curve.label:
+            continue
         yield f'<path d="M{x:.0f} 28h16" {_stroke(curve)}/>'
         yield f'<text x="{x + 21:.0f}" y="32">{escape(curve.label)}</text>'
         x += 37 + 6.6 * len(curve.label)
 
 
 def _stroke(curve: Curve) -> str:
-    look = {"faint": ' stroke-opacity="0.45"', "dashed": ' stroke-dasharray="6 3"'}
+    look = {"faint": ' stroke-opacity="0.65"', "dashed": ' stroke-dasharray="6 3"'}
     width = 1 if curve.style == "faint" else 2
     return (
         f'stroke="{curve.colour}" stroke-width="{width}" fill="none" '

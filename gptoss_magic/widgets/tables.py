@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     Cell = str | int | float | None
 
-NUMBER = re.compile(r"[+−-]?[\d,]*\.?\d+(e[+-]?\d+)?([ ]?(%|[a-zA-Zµ/]{1,10}))?", re.ASCII)
+NUMBER = re.compile(
+    r"[+−-]?[\d,]*\.?\d+(e[+-]?\d+)?([ ]?(%|[a-zA-Zµ/]{1,10})|[ ]of[ ][\d,]+)?", re.ASCII
+)
 EDGE = "1px solid var(--jp-border-color2, rgba(128, 128, 128, 0.4))"
 SCROLL = "overflow-x: auto; max-width: 100%"
 TRAINED = (
@@ -125,7 +127,8 @@ def _sides(headers: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[str]:
 def _cells(tag: str, texts: Iterator[str] | Sequence[str], sides: Sequence[str]) -> str:
     scope = ' scope="col"' if tag == "th" else ""
     return "".join(
-        f'<{tag}{scope} style="text-align: {side}; padding: 3px 10px; border-bottom: {EDGE}">'
+        f'<{tag}{scope} style="text-align: {side}; padding: 3px 10px; border-bottom: {EDGE}; '
+        f'white-space: {"nowrap" if side == "right" else "normal"}">'
         f"{escape(text)}</{tag}>"
         for text, side in zip(texts, sides, strict=True)
     )

@@ -92,7 +92,7 @@ def key_numbers(steps: Sequence[StepMetrics]) -> list[Row]:
     rows = [
         _key("loss", [(step.step, step.loss) for step in steps], min),
         _key("held-out loss", held, min),
-        _key("learning rate", [(step.step, step.learning_rate) for step in steps]),
+        _key("learning rate", [(step.step, step.learning_rate) for step in steps], max),
         _key("gradient norm", [(step.step, step.grad_norm) for step in steps]),
         _key("routing: distance from base", [(n, drift.distance) for n, drift in drifts]),
         _key("routing: entropy (nats)", [(n, drift.entropy) for n, drift in drifts]),
@@ -113,7 +113,8 @@ def _key(
     if best is None or not finite:
         return label, first, last, ""
     number, value = best(finite, key=lambda pair: pair[1])
-    return label, first, last, f"{number_text(value)} at step {number:,}"
+    which = " (highest)" if best is max else ""
+    return label, first, last, f"{number_text(value)} at step {number:,}{which}"
 
 
 def curves_of(steps: Sequence[StepMetrics]) -> list[tuple[str, list[Curve]]]:

@@ -11,7 +11,7 @@ const CHARTS = [
   {
     title: "Loss (nats per token)",
     lines: [
-      { label: "train", of: "loss", stroke: BLUE + "70", width: 1 },
+      { label: "train", of: "loss", stroke: BLUE + "99", width: 1 },
       { label: "smoothed", of: "smoothed", stroke: BLUE, width: 2 },
       { label: "held out", of: "held", stroke: ORANGE, width: 2, dash: [6, 3] },
     ],
@@ -135,7 +135,7 @@ class Chart {
       width,
       dash,
       spanGaps: true,
-      value: (_, value) => short(value),
+      value: (_, value) => (value === null || value === undefined ? "" : short(value)),
       points: { show: dash ? undefined : false },
     }));
     return {
@@ -146,7 +146,7 @@ class Chart {
         { ...axis, size: 28, space: 45, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 1e5] },
         { ...axis, size: 52, space: 28, values: numbers },
       ],
-      series: [{ label: "step" }, ...series],
+      series: [{ label: "step", value: (_, step) => step ?? "" }, ...series],
     };
   }
   size() {
