@@ -163,7 +163,9 @@ def test_controls_act_while_the_cell_runs_and_curves_stay(folder):
             check_remains(page)
             saved = save(page, folder / "loop.ipynb")
         assert "widget-view" not in saved
-        assert json.loads(saved)["cells"][0]["outputs"][0]["metadata"]["gptoss"]["steps"] == len(log)
+        assert json.loads(saved)["cells"][0]["outputs"][0]["metadata"]["gptoss"]["steps"] == len(
+            log
+        )
         with tool.lab(folder) as url:  # another server: not trusted there, and no kernel
             tool.open_notebook(page, url, "loop.ipynb", kernel=False)
             check_remains(page)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, GREEN, VIOLET = "#3b7dd8", "#d0702a", "#2e8b57", "#a259d9"
 GREY = "#7b7b7b"
-WIDTH, HEIGHT = 324, 200
+WIDTH, HEIGHT = 316, 200
 LEFT, RIGHT, TOP, BOTTOM = 48, 18, 44, 36
 MAX_POINTS = 400
 BARS = "▁▂▃▄▅▆▇█"
@@ -161,12 +161,12 @@ def _legend(curves: Sequence[Curve]) -> Iterator[str]:
         if not curve.label:
             continue
         yield f'<path d="M{x:.0f} 28h16" {_stroke(curve)}/>'
-        yield f'<text x="{x + 21:.0f}" y="32">{escape(curve.label)}</text>'
-        x += 37 + 6.6 * len(curve.label)
+        yield f'<text x="{x + 21:.0f}" y="32" font-size="11">{escape(curve.label)}</text>'
+        x += 32 + 6 * len(curve.label)
 
 
 def _stroke(curve: Curve) -> str:
-    look = {"faint": ' stroke-opacity="0.65"', "dashed": ' stroke-dasharray="6 3"'}
+    look = {"faint": ' stroke-opacity="0.75"', "dashed": ' stroke-dasharray="6 3"'}
     width = 1 if curve.style == "faint" else 2
     return (
         f'stroke="{curve.colour}" stroke-width="{width}" fill="none" '
