@@ -22,7 +22,7 @@ BLUE, ORANGE, GREEN, VIOLET = "#3b7dd8", "#d0702a", "#2e8b57", "#a259d9"
 GREY = "#7b7b7b"
 WIDTH, HEIGHT = 316, 200
 LEFT, RIGHT, TOP, BOTTOM = 48, 18, 44, 36
-MAX_POINTS = 400
+MAX_POINTS, MAX_DOTS = 400, 60
 BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -33,7 +33,7 @@ class Curve:
     label: str
     points: Sequence[Point]
     colour: str = BLUE
-    style: str = "line"  # or 'faint', or 'dashed' with a dot at each point
+    style: str = "line"  # or 'faint', or 'dashed' with dots at few points
 
 
 def chart_html(title: str, curves: Sequence[Curve]) -> str:
@@ -182,7 +182,7 @@ def _line(frame: _Frame, curve: Curve) -> str:
         places = [frame.place(point) for point in _thinned(list(run))]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
         drawn.append(f'<polyline points="{path}" {_stroke(curve)}/>')
-        if curve.style == "dashed" or len(places) == 1:
+        if len(places) == 1 or (curve.style == "dashed" and len(places) <= MAX_DOTS):
             dots = (f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5"/>' for x, y in places)
             drawn.append(f'<g fill="{curve.colour}">{"".join(dots)}</g>')
     return "".join(drawn)

@@ -112,10 +112,9 @@ class TuningPanel:
 
     def state(self) -> dict[str, Any]:
         """All but the steps' numbers, as the widget's page reads it."""
-        going = "paused" if self._control.paused else "running"
-        left = self._pace.left(self._num_steps - len(self._steps))
+        left = self._pace.left(self._num_steps - self._last_step)
         return {
-            "state": "stopping" if self._control.stopped else going,
+            "state": self._state(),
             "note": self._note,
             "rate": self._control.rate or self._rate,
             "seconds": monotonic() - self._began,
@@ -146,7 +145,7 @@ class TuningPanel:
             return f"{self._title}: {self._note}" if self._note else self._title
         last = self._steps[-1]
         held = next((s.eval_loss for s in reversed(self._steps) if s.eval_loss is not None), None)
-        left = self._pace.left(self._num_steps - len(self._steps))
+        left = self._pace.left(self._num_steps - self._last_step)
         words = [
             f"step {last.step:,} of {self._num_steps:,}",
             f"loss {last.loss:.4g}",
@@ -173,6 +172,17 @@ class TuningPanel:
             "reach": REACH,
         }
 
+    @property
+    def _last_step(self) -> int:
+        return self._steps[-1].step if self._steps else 0
+
+    def _state(self) -> str:
+        if self._last_step >= self._num_steps:
+            return "done"
+        if self._control.stopped:
+            return "stopping"
+        return "paused" if self._control.paused else "running"
+
     def _set_rate(self, rate: Any) -> None:
         if isinstance(rate, int | float) and math.isfinite(rate) and rate > 0:
             self._control.set_rate(min(max(rate, self._rate / REACH), self._rate * REACH))
@@ -183,7 +193,8 @@ class TuningPanel:
             return f"interrupted{at}"
         if error is not None:
             return f"ended by {type(error).__name__}{at}: {error}"
-        return f"stopped{at}" if self._control.stopped else "finished"
+        early = self._control.stopped and self._last_step < self._num_steps
+        return f"stopped{at}" if early else "finished"
 
     def _bundle(self, how: str, html: str, text: str) -> dict[str, str]:
         seconds = monotonic() - self._began

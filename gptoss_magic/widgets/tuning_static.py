@@ -74,7 +74,7 @@ def summary(run: Ending) -> str:
     """`Finished · 40 of 40 steps · 12 s · 3,120 tokens/s · 1.2 GB at most`."""
     words = [
         run.how[:1].upper() + run.how[1:],
-        f"{len(run.steps):,} of {run.num_steps:,} steps",
+        _steps_text(run),
         duration_text(run.seconds),
     ]
     if run.steps:
@@ -82,6 +82,13 @@ def summary(run: Ending) -> str:
         memory = max(step.memory for step in run.steps)
         words += [f"{speed:,.0f} tokens/s", f"{memory_text(memory)} at most"]
     return " · ".join(words)
+
+
+def _steps_text(run: Ending) -> str:
+    """How many; from where to where for a run that was taken up again."""
+    if run.steps and run.steps[0].step > 1:
+        return f"steps {run.steps[0].step:,} to {run.steps[-1].step:,} of {run.num_steps:,}"
+    return f"{len(run.steps):,} of {run.num_steps:,} steps"
 
 
 def key_numbers(steps: Sequence[StepMetrics]) -> list[Row]:

@@ -34,6 +34,7 @@ const STATES = {
   running: "Running",
   paused: "Paused",
   stopping: "Stopping after this step",
+  done: "Last step done",
 };
 
 function make(tag, className, text) {
@@ -167,7 +168,7 @@ class Controls {
     this.pause = make("button", "gptoss-pause", "Pause");
     this.stop = make("button", "gptoss-stop", "Stop");
     this.slider = make("input", "gptoss-rate");
-    this.shown = make("output", "", "");
+    this.shown = make("span", "gptoss-rate-shown", "");
     this.pause.type = this.stop.type = "button";
     this.pause.title = "Hold after this step, or go on";
     this.stop.title = "End after this step; what was learned is kept";
@@ -203,7 +204,7 @@ class Controls {
   show({ state, rate }) {
     this.paused = state === "paused";
     this.pause.textContent = this.paused ? "Resume" : "Pause";
-    const over = state === "stopping";
+    const over = state === "stopping" || state === "done";
     for (const control of [this.pause, this.stop, this.slider]) control.disabled = over;
     if (rate && this.pending === undefined && document.activeElement !== this.slider) {
       this.slider.value = Math.log10(rate / this.base);
@@ -275,6 +276,7 @@ function render({ model, el }) {
   const setup = model.get("setup");
   const root = make("section", "gptoss-tuning");
   root.setAttribute("aria-label", setup.title);
+  root.dataset.lmSuppressShortcuts = "true"; // arrows and Space are for the controls here
   const status = heading(root, setup);
   const numbers = new Numbers(root, setup.num_steps);
   let waiting;
@@ -312,7 +314,8 @@ function render({ model, el }) {
     latest = message;
     if (!history.take(message.first, buffers[0])) ask();
     controls.show(message);
-    const words = [STATES[message.state], duration(message.seconds), message.note];
+    const state = message.state === "stopping" && message.note ? "Stopped" : STATES[message.state];
+    const words = [state, duration(message.seconds), message.note];
     status.textContent = words.filter(Boolean).join(" · ");
     drawing ||= requestAnimationFrame(draw);
   };
