@@ -156,7 +156,10 @@ class Drift:
 
 @dataclass(frozen=True)
 class StepMetrics:
-    """One optimizer step. `loss` per trained token in nats, `memory` in bytes (the peak so far)."""
+    """One optimizer step, counted from 1. Losses are nats per trained token, before the step.
+
+    `memory`: bytes at the peak so far.
+    """
 
     step: int
     num_steps: int

@@ -102,14 +102,20 @@ class Trainer:
                 metrics = self._step()
                 yield metrics
 
-    def evaluate(self) -> float | None:
-        """Held-out loss per trained token in nats; None where nothing was held out."""
+    def evaluate(self, sequences: Sequence[Sequence[Example]] | None = None) -> float | None:
+        """Loss per trained token in nats on `sequences`, or what was held out; None without any."""
         import torch
 
-        if not self.work.held_out:
+        chosen = self.work.held_out if sequences is None else sequences
+        if not chosen:
             return None
         with torch.no_grad(), self._attached():
-            return self._mean_loss(self.work.held_out, backward=False)
+            return self._mean_loss(chosen, backward=False)
+
+    def rehearse(self, sequence: Sequence[Example]) -> None:
+        """One sequence forward and backward, to see how long it takes; nothing is changed."""
+        with self._training():
+            self._mean_loss([sequence], backward=True)
 
     def learning_rate(self, step: int) -> float:
         """The rate of step `step`, counted from 0."""
@@ -138,7 +144,14 @@ class Trainer:
             self.progress.step += 1
             tokens = sum(len(e.ids) for sequence in sequences for e in sequence)
             metrics = StepMetrics(
-                step, self.num_steps, loss, rate, norm, tokens / seconds, peak_memory(), *measured
+                step + 1,
+                self.num_steps,
+                loss,
+                rate,
+                norm,
+                tokens / seconds,
+                peak_memory(),
+                *measured,
             )
             self.progress.history.append(metrics)
         return metrics
