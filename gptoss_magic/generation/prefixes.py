@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What stands beside the model while a cache is computed: adapters, named by `key`.
+
+    `fill(cache)` puts `num_virtual` positions (a soft prompt, a prefix) into an empty cache.
+    """
+
+    key: str = ""
+    num_virtual: int = 0
+    fill: Callable[[Any], None] = lambda cache: None
 
 
 @dataclass
 class Held:
-    """The tokens whose keys and values are in `cache`."""
+    """The tokens whose keys and values are in `cache`, behind the virtual ones of `beside`."""
 
     cache: Any
     tokens: list[int] = field(default_factory=list)
+    beside: Beside = field(default_factory=Beside)
 
     def common(self, prompt_T: Sequence[int]) -> int:
         """Length of the common prefix, short of the prompt's last token."""
@@ -27,18 +41,29 @@ class Held:
     def cut(self, length: int) -> None:
         """Keep the first `length` tokens."""
         del self.tokens[length:]
-        self.cache.cut(length)
+        self.cache.cut(self.beside.num_virtual + length)
 
 
 class Prefixes:
     """KV caches by conversation, least recently used first; at most `limit` bytes in all.
 
-    The conversation in use stays, whatever its size.
+    The conversation in use stays, whatever its size. What was computed beside some adapters
+    (`under`) is reused beside the same ones only.
     """
 
     def __init__(self, config: Any, limit: int) -> None:
         self.config, self.limit = config, limit
         self.held: dict[str, Held] = {}
+        self.beside = Beside()
+
+    @contextmanager
+    def under(self, beside: Beside) -> Iterator[None]:
+        """Within, caches are those of `beside`."""
+        before, self.beside = self.beside, beside
+        try:
+            yield
+        finally:
+            self.beside = before
 
     def take(self, name: str, prompt_T: Sequence[int], *, cold: bool = False) -> Held:
         """The cache of conversation `name`, cut back to what it shares with the prompt.
@@ -46,20 +71,29 @@ class Prefixes:
         Where another conversation shares more (a persona's system text), that prefix is copied.
         `cold`: nothing is reused.
         """
-        from gptoss_magic.model.kv_cache import KVCache
-
-        mine = self.held.pop(name, None)
+        slot = f"{name} ({self.beside.key})" if self.beside.key else name
+        mine = self.held.pop(slot, None)
+        usable = [] if cold else [h for h in self.held.values() if h.beside.key == self.beside.key]
         shared = 0 if cold or mine is None else mine.common(prompt_T)
-        others = [] if cold else [(held.common(prompt_T), held) for held in self.held.values()]
+        others = [(held.common(prompt_T), held) for held in usable]
         length, best = max(others, key=lambda pair: pair[0], default=(0, None))
         if mine is None or length > shared or not shared:
-            mine, shared = Held(KVCache(self.config)), length
-            if best is not None and length:
-                mine.cache.copy_of(best.cache, length)
-                mine.tokens = best.tokens[:length]
+            mine, shared = self._fresh(best if length else None, length), length
         mine.cut(shared)
-        self.held[name] = mine
+        self.held[slot] = mine
         return mine
+
+    def _fresh(self, best: Held | None, length: int) -> Held:
+        """A cache that begins with the first `length` tokens of `best`, or with nothing."""
+        from gptoss_magic.model.kv_cache import KVCache
+
+        made = Held(KVCache(self.config), beside=self.beside)
+        if best is None:
+            self.beside.fill(made.cache)
+        else:
+            made.cache.copy_of(best.cache, self.beside.num_virtual + length)
+            made.tokens = best.tokens[:length]
+        return made
 
     def trim(self, reserve: int = 0) -> None:
         """Drop the oldest conversations until the rest fits the limit, less `reserve` bytes."""
