@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.generation.routes import Routes
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
 @dataclass
 class Held:
-    """The tokens whose keys and values are in `cache`."""
+    """The tokens whose keys and values are in `cache`; `routes`, where asked for, of all of them."""
 
     cache: Any
     tokens: list[int] = field(default_factory=list)
+    routes: Routes | None = None
 
     def common(self, prompt_T: Sequence[int]) -> int:
         """Length of the common prefix, short of the prompt's last token."""
@@ -28,6 +31,8 @@ class Held:
         """Keep the first `length` tokens."""
         del self.tokens[length:]
         self.cache.cut(length)
+        if self.routes is not None:
+            self.routes.cut(length)
 
 
 class Prefixes:
@@ -40,24 +45,31 @@ class Prefixes:
         self.config, self.limit = config, limit
         self.held: dict[str, Held] = {}
 
-    def take(self, name: str, prompt_T: Sequence[int], *, cold: bool = False) -> Held:
+    def take(
+        self, name: str, prompt_T: Sequence[int], *, cold: bool = False, routing: bool = False
+    ) -> Held:
         """The cache of conversation `name`, cut back to what it shares with the prompt.
 
         Where another conversation shares more (a persona's system text), that prefix is copied.
-        `cold`: nothing is reused.
+        `cold`: nothing is reused. `routing`: only caches that know their routes are.
         """
         from gptoss_magic.model.kv_cache import KVCache
 
         mine = self.held.pop(name, None)
+        usable = [] if cold else [h for h in self.held.values() if h.routes or not routing]
+        if mine is not None and routing and mine.routes is None:
+            mine = None
         shared = 0 if cold or mine is None else mine.common(prompt_T)
-        others = [] if cold else [(held.common(prompt_T), held) for held in self.held.values()]
+        others = [(held.common(prompt_T), held) for held in usable]
         length, best = max(others, key=lambda pair: pair[0], default=(0, None))
         if mine is None or length > shared or not shared:
             mine, shared = Held(KVCache(self.config)), length
             if best is not None and length:
                 mine.cache.copy_of(best.cache, length)
                 mine.tokens = best.tokens[:length]
+                mine.routes = best.routes and best.routes.copy(length)
         mine.cut(shared)
+        mine.routes = (mine.routes or Routes()) if routing else None
         self.held[name] = mine
         return mine
 
