@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,6 +35,7 @@ class Session:
     conversations: dict[str, list[Message]] = field(default_factory=dict)
     last: Answer | None = None
     last_error: BaseException | None = None
+    busy: tuple[str, Any, int] | None = None
 
     @property
     def resident(self) -> Resident | None:
@@ -72,6 +74,7 @@ class Session:
 
     def unload(self) -> None:
         """Drop the model and the conversations; the memory is free afterwards."""
+        self.check_idle()
         self.loaded = self.held_adapters = self.last_error = None
         self.conversations.clear()
         gc.collect()
@@ -82,6 +85,23 @@ class Session:
         if self.loaded is None:
             raise NotLoaded("no model is loaded: run %gptoss load")
         return self.loaded
+
+    def check_idle(self) -> None:
+        """Raise InputError while a run trains the model in the background."""
+        if self.busy is not None and self.busy[2] != threading.get_ident():
+            raise InputError(
+                f"the run {self.busy[0]} trains the model: wait for it, or %gptoss runs stop"
+            )
+
+    @contextmanager
+    def busy_with(self, run: str, control: Any) -> Iterator[None]:
+        """Within, no other thread uses the model; `control` can stop the run."""
+        self.check_idle()
+        self.busy = run, control, threading.get_ident()
+        try:
+            yield
+        finally:
+            self.busy = None
 
     @property
     def shelf(self) -> Shelf:
@@ -99,6 +119,7 @@ class Session:
         from gptoss_magic.generation import Beside
 
         resident, engine = self.require()
+        self.check_idle()
         with self.shelf.active(names) as active:
             beside = Beside(active.key, active.num_virtual, partial(active.fill, resident.model))
             with engine.prefixes.under(beside):
