@@ -122,4 +122,4 @@ def conversation_of(ids: Sequence[int], codec: Any) -> list[Message]:
     """The messages of token ids, for showing."""
     from gptoss_magic.harmony import parse
 
-    return list(parse(list(ids), codec).messages)
+    return list(parse(list(ids), codec))
