@@ -80,7 +80,7 @@ def example_html(pieces: Sequence[tuple[str, bool]]) -> str:
         for text, trained in _runs(pieces)
     )
     legend = f'<div style="{MUTED}">{escape(_legend(pieces))}</div>'
-    return f'<div class="gptoss-example">{legend}<div style="{EXAMPLE}">{body}</div></div>'
+    return f'<div class="gptoss-example" style="margin-top: 8px">{legend}<div style="{EXAMPLE}">{body}</div></div>'
 
 
 def example_text(pieces: Sequence[tuple[str, bool]]) -> str:
@@ -99,7 +99,7 @@ def side_by_side_html(
         for name, answer in answers.items()
     )
     return (
-        '<div class="gptoss-answers"><div style="white-space: pre-wrap; overflow-wrap: anywhere">'
+        '<div class="gptoss-answers" style="margin-top: 8px"><div style="white-space: pre-wrap; overflow-wrap: anywhere">'
         f'<span style="{MUTED}">Prompt</span> {escape(prompt)}</div>'
         f'<div style="display: flex; flex-wrap: wrap; gap: 8px 20px">{columns}</div></div>'
     )
