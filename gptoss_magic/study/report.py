@@ -111,13 +111,9 @@ def _answers(tuning: Tuning, engine: Any) -> list[Answer]:
 
 def _texts(tuning: Tuning, engine: Any) -> list[str]:
     """The last user message of each prompt."""
-    from gptoss_magic.study.work import conversation_of
+    from gptoss_magic.study.work import asked
 
-    talks = [conversation_of(ids, engine.codec) for ids in tuning.prompts]
-    return [
-        next((message.content for message in reversed(talk) if message.role == "user"), "")
-        for talk in talks
-    ]
+    return [asked(ids, engine.codec) for ids in tuning.prompts]
 
 
 def _told(progress: Progress, note: str) -> Any:

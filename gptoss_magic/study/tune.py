@@ -7,6 +7,7 @@ Tuning.finish()                             writes the adapter, attaches it, rep
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic, perf_counter
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 FOLDER = "gptoss_runs"
 SAVE_EVERY_S = 20.0
-SHOWN = 3  # prompts answered before and after
+BY_ROUTING = ("experts", "experts-full", "router+experts")
 
 
 def silent(done: int, total: int, note: str) -> None:
@@ -104,7 +105,7 @@ def prepare(wanted: Wanted, progress: Progress = silent) -> Tuning:
     method, parts = _parts(wanted, engine, texts.steps, progress)
     work = work_of(engine.model, method, parts, (texts.steps, texts.held_out))
     trainer = trainer_of(engine.model, parts, work, train)
-    plan = plan_of(resident, trainer, method, texts.about)
+    plan = plan_of(resident, trainer, method, train)
     from gptoss_magic.tuning.layout import layout
 
     run = Run(
@@ -177,30 +178,54 @@ def work_of(
 def trainer_of(model: Any, parts: Sequence[Any], work: Work, train: TrainSettings) -> Trainer:
     """The trainer; activations are recomputed where they would fill a quarter of what is free."""
     from gptoss_magic.model.plan import free_bytes
+    from gptoss_magic.tuning.plan import activation_bytes_per_token
     from gptoss_magic.tuning.trainer import Trainer
 
-    longest = max(
-        (sum(len(e.ids) for e in sequence) for step in work.steps for sequence in step), default=0
-    )
-    kept = longest * activation_bytes_per_token(model.config)
+    kept = _longest(work.steps) * activation_bytes_per_token(model.config.to_dict())
     is_prefix = any(hasattr(part, "states") for part in parts)  # its cache forbids recomputing
     recompute = kept > free_bytes(str(model.device)) // 4 and not is_prefix
     return Trainer(model, parts, work, train, checkpointing=recompute)
 
 
-def activation_bytes_per_token(config: Any) -> int:
-    """What autograd keeps of a token through all layers, in bf16: rows of attention and experts."""
-    hidden, inner = config.hidden_size, config.intermediate_size
-    attention = 4 * hidden + 4 * config.num_attention_heads * config.head_dim
-    routed = config.num_experts_per_tok * (2 * hidden + 3 * inner)
-    return 2 * int(config.num_hidden_layers) * (attention + routed)
-
-
 def plan_of(
-    resident: Any, trainer: Trainer, method: MethodSettings, about: dict[str, Any]
+    resident: Any, trainer: Trainer, method: MethodSettings, train: TrainSettings
 ) -> TunePlan:
     """Memory and time of the run; the time from one sequence forward and backward."""
-    raise NotImplementedError
+    from gptoss_magic.adapters import Adapter
+    from gptoss_magic.model.plan import free_bytes
+    from gptoss_magic.tuning.plan import make_tune_plan
+
+    device, steps = str(resident.model.device), trainer.work.steps
+    parts = tuple(part for part in trainer.parts if any(p.requires_grad for p in part.parameters()))
+    return make_tune_plan(
+        resident.model.config.to_dict(),
+        model=resident.identity["model"],
+        weights=resident.plan.weights,
+        method=method,
+        num_params=sum(p.numel() for p in trainer.weights),
+        what=Adapter("new", parts).describe(),  # type: ignore[arg-type]
+        sequence_tokens=_longest(steps),
+        num_steps=len(steps),
+        step_tokens=round(_mean([_tokens(step) for step in steps])),
+        device=device,
+        free=free_bytes(device),
+        packed=hasattr(resident.model.get_decoder().layers[0].mlp.experts, "packed"),
+        recompute=trainer.checkpointing,
+        tokens_per_s=speed_of(trainer),
+        resident=True,
+    )
+
+
+def _tokens(step: Sequence[Sequence[Example]]) -> int:
+    return sum(len(example.ids) for sequence in step for example in sequence)
+
+
+def _longest(steps: Sequence[Sequence[Sequence[Example]]]) -> int:
+    return max((_tokens([sequence]) for step in steps for sequence in step), default=0)
+
+
+def _mean(values: Sequence[int]) -> float:
+    return sum(values) / max(1, len(values))
 
 
 def speed_of(trainer: Trainer) -> float:
@@ -209,6 +234,25 @@ def speed_of(trainer: Trainer) -> float:
     began = perf_counter()
     trainer.rehearse(sequence)
     return sum(len(example.ids) for example in sequence) / (perf_counter() - began)
+
+
+def stages(wanted: Wanted) -> list[Wanted]:
+    """The runs that a method needs: 'router+experts' trains the routers first, half of the steps.
+
+    A first stage that lies finished in the folder is not run again.
+    """
+    if wanted.method.name != "router+experts":
+        return [wanted]
+    train = wanted.train
+    half = {"num_steps": -(-train.num_steps // 2), "epochs": train.epochs / 2}
+    method = replace(wanted.method, name="router")
+    first = replace(wanted, name=f"{wanted.name}.router", method=method)
+    halves = [replace(one, train=replace(train, **half)) for one in (first, wanted)]
+    if (first.folder / first.name).exists() and read_run(
+        first.folder / first.name
+    ).finish == "return":
+        return halves[1:]
+    return halves
 
 
 def _parts(
@@ -221,18 +265,33 @@ def _parts(
     if wanted.after:
         before = resume(wanted.after, wanted.folder)
         return before.run.method, list(before.trainer.parts)
-    method, hot = wanted.method, []
-    if method.name in ("experts", "experts-full", "router+experts") and method.choice != "all":
-        hot = hot_experts(engine, method, steps, progress)
+    method, below = wanted.method, _below(wanted)
+    hot: list[list[int]] = []
+    if method.name in BY_ROUTING and method.choice != "all":
+        with ExitStack() as stack:
+            for part in below:
+                stack.callback(part.attach(engine.model))
+            hot = hot_experts(engine, method, steps, progress)
     sequences = [sequence for step in steps for sequence in step]
     context = Context(method, wanted.train.seed, hot, sequences)
-    return method, make_parts(engine.model, context)
+    return method, [*below, *make_parts(engine.model, context)]
+
+
+def _below(wanted: Wanted) -> list[Any]:
+    """The routers of a first stage, frozen; none for other methods."""
+    if wanted.method.name != "router+experts":
+        return []
+    first = resume(f"{wanted.name}.router", wanted.folder)
+    return [part.requires_grad_(False) for part in first.trainer.parts]
 
 
 def hot_experts(
     engine: Any, method: MethodSettings, steps: Sequence[Any], progress: Progress
 ) -> list[list[int]]:
-    """By layer, hottest first: what the training texts use, answers and reasoning included."""
+    """By layer: what the training texts use, answers and reasoning included.
+
+    For 'experts-full' of one layer only: that whose hottest experts take the largest share.
+    """
     from gptoss_magic.harmony.channels import channels_of
     from gptoss_magic.routing.score import score
 
@@ -240,6 +299,11 @@ def hot_experts(
     places = [channels_of(ids, engine.codec) for ids in texts]
     told: Callable[[int, int], None] = lambda done, total: progress(done, total, "routing")  # noqa: E731
     scores = score(engine.model, texts, places, told, reap=False)
+    if method.name == "experts-full":
+        number = method.num_experts or 1
+        layer = int(scores.coverage(number).argmax())
+        hot = scores.hot(num_experts=number)
+        return [experts if i == layer else [] for i, experts in enumerate(hot)]
     if method.num_experts:
         return scores.hot(num_experts=method.num_experts)
     return scores.hot(coverage=method.coverage)
