@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Held:
-    """The tokens whose keys and values are in `cache`; `routes`, where asked for, of all of them."""
+    """The tokens whose keys and values are in `cache`; where asked for, the routes of them all."""
 
     cache: Any
     tokens: list[int] = field(default_factory=list)

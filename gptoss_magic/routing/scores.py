@@ -168,7 +168,9 @@ class Scores:
             )
             made.shape  # noqa: B018 (has 'all')
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(f"not the scores of a routing: {type(error).__name__}: {error}") from error
+            raise InputError(
+                f"not the scores of a routing: {type(error).__name__}: {error}"
+            ) from error
         return made
 
 
