@@ -107,7 +107,7 @@ class GptOssMagics(Magics):
 
         if current().resident is None:
             self._load("")
-        routing(line, self.shell.user_ns)
+        routing(line, self.shell.user_ns, self)
 
     def _traceback(self, _line: str) -> None:
         error = current().last_error

@@ -43,11 +43,14 @@ ROUTING: list[Option] = [
     (("data",), {"nargs": "+", "help": "names of the notebook, .jsonl or .txt files, or texts"}),
     (("-P", "--prompts-only"), {"action": "store_true", "help": "score prompts without answers"}),
     (("-m", "--max-tokens"), {"type": int, "default": 256, "help": "of each answer, at most"}),
-    (("-e", "--effort"), {"choices": ["low", "medium", "high"], "default": "medium"}),
+    (("-e", "--effort"), {"choices": ["low", "medium", "high"], "help": "reasoning effort"}),
     (("-y", "--system"), {"help": "instructions (the developer message)"}),
     (("-d", "--date"), {"help": "pin the prompts' current date, YYYY-MM-DD"}),
     (("-o", "--output"), {"help": "put the Scores, or the Comparison, into this variable"}),
-    (("-b", "--by"), {"choices": ["share", "gate", "reap"], "default": "share"}),
+    (
+        ("-b", "--by"),
+        {"choices": ["share", "gate", "reap"], "default": "share", "help": "compare this score"},
+    ),
 ]
 LOAD: list[Option] = [
     (("model",), {"nargs": "?", "help": "built-in, a directory, or a hub name"}),

@@ -20,12 +20,17 @@ MANY = 64
 ROUTING = opt.parser("%gptoss routing", opt.ROUTING, "Which experts a text or data set uses.")
 
 
-def routing(line: str, names: dict[str, Any]) -> None:
-    """Run the command: show Scores, or with `compare` a Comparison, and put it into -o."""
+def routing(line: str, names: dict[str, Any], defaults: Any) -> None:
+    """Run the command: show Scores, or with `compare` a Comparison, and put it into -o.
+
+    `names` is the notebook's namespace; `defaults` the magics' traits.
+    """
     from IPython.display import display
 
     options = opt.parse(ROUTING, line)
     check_output(options.output)
+    for name in ("effort", "system", "date"):
+        setattr(options, name, getattr(options, name) or getattr(defaults, name))
     compares = options.data[0] == "compare"
     result = _compared(options, names) if compares else _scored(options, options.data, names)
     if options.output:
