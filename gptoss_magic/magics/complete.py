@@ -10,7 +10,11 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, context_
 from gptoss_magic.magics import options as opt
 
 CHOICES = {"-e": ["low", "medium", "high"], "--effort": ["low", "medium", "high"]}
-COMMANDS = ["load", "status", "bench", "unload", "traceback"]
+COMMANDS = ["load", "status", "bench", "routing", "unload", "traceback"]
+ARGUMENTS = {
+    "load": [*opt.flags(opt.LOAD), "built-in"],
+    "routing": [*opt.flags(opt.ROUTING), "compare"],
+}
 
 
 def candidates(line: str) -> list[str]:
@@ -25,7 +29,7 @@ def candidates(line: str) -> list[str]:
     elif len(words) == 1:
         pool = COMMANDS
     else:
-        pool = [*opt.flags(opt.LOAD), "built-in"] if words[0] == "load" else []
+        pool = ARGUMENTS.get(words[0], [])
     return [name for name in pool if name.startswith(words[-1])]
 
 

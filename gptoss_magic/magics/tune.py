@@ -87,7 +87,9 @@ def wanted_of(options: Namespace, rows: list[Any]) -> Any:
     from gptoss_magic.study.tune import Wanted
     from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
 
-    method = {"name": options.method or "experts"} | _given(options, tune_options.METHOD_FIELDS)
+    method: dict[str, Any] = {"name": options.method or "experts"} | _given(
+        options, tune_options.METHOD_FIELDS
+    )
     train = _given(options, tune_options.TRAIN_FIELDS)
     more = _given(options, ("after", "replay", "own"))
     return Wanted(

@@ -20,7 +20,7 @@ from gptoss_magic.tuning.runs import Run, checked_name, new_run, read_data, read
 from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from gptoss_magic.records import Example, StepMetrics
     from gptoss_magic.tuning.data import Row
@@ -71,7 +71,7 @@ class Tuning:
         """Make the run's folder. Raises InputError where the name is taken."""
         self.run = new_run(self.run, self.data)
 
-    def steps(self, control: Controls) -> Iterator[StepMetrics]:
+    def steps(self, control: Controls) -> Generator[StepMetrics]:
         """Train, yielding metrics; state is on the disk every 20 s and however it ends."""
         from gptoss_magic.tuning.checkpoints import save_checkpoint
 
@@ -105,7 +105,7 @@ def prepare(wanted: Wanted, progress: Progress = silent) -> Tuning:
     method, parts = _parts(wanted, engine, texts.steps, progress)
     work = work_of(engine.model, method, parts, (texts.steps, texts.held_out))
     trainer = trainer_of(engine.model, parts, work, train)
-    plan = plan_of(resident, trainer, method, train)
+    plan = plan_of(resident, trainer, method)
     from gptoss_magic.tuning.layout import layout
 
     run = Run(
@@ -187,9 +187,7 @@ def trainer_of(model: Any, parts: Sequence[Any], work: Work, train: TrainSetting
     return Trainer(model, parts, work, train, checkpointing=recompute)
 
 
-def plan_of(
-    resident: Any, trainer: Trainer, method: MethodSettings, train: TrainSettings
-) -> TunePlan:
+def plan_of(resident: Any, trainer: Trainer, method: MethodSettings) -> TunePlan:
     """Memory and time of the run; the time from one sequence forward and backward."""
     from gptoss_magic.adapters import Adapter
     from gptoss_magic.model.plan import free_bytes
@@ -244,10 +242,10 @@ def stages(wanted: Wanted) -> list[Wanted]:
     if wanted.method.name != "router+experts":
         return [wanted]
     train = wanted.train
-    half = {"num_steps": -(-train.num_steps // 2), "epochs": train.epochs / 2}
+    half = replace(train, num_steps=-(-train.num_steps // 2), epochs=train.epochs / 2)
     method = replace(wanted.method, name="router")
     first = replace(wanted, name=f"{wanted.name}.router", method=method)
-    halves = [replace(one, train=replace(train, **half)) for one in (first, wanted)]
+    halves = [replace(first, train=half), replace(wanted, train=half)]
     if (first.folder / first.name).exists() and read_run(
         first.folder / first.name
     ).finish == "return":

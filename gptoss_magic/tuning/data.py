@@ -167,7 +167,9 @@ def _example(before: Sequence[Message], turn: Sequence[Message], codec: HarmonyC
 
 def _steps(order: Sequence[Example], train: TrainSettings) -> list[list[list[Example]]]:
     """Fill sequences, longest example first within a step's worth of examples."""
-    steps, step, size = [], [], 0
+    steps: list[list[list[Example]]] = []
+    step: list[Example] = []
+    size = 0
     for example in order:
         if step and size + len(example.ids) > train.step_tokens:
             steps.append(_packed(step, train.max_tokens))

@@ -132,7 +132,7 @@ def _messages(given: Any) -> list[Message]:
 
 
 def _message(one: Any, before: Sequence[Message]) -> list[Message]:
-    """OpenAI's and TRL's message as harmony's: thinking and tool calls are messages of their own."""
+    """OpenAI's and TRL's message as harmony's: thoughts and tool calls are messages too."""
     if not isinstance(one, dict) or not isinstance(one.get("role"), str):
         raise InputError("a message without a role")
     role, content = one["role"], one.get("content")
