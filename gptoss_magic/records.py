@@ -90,11 +90,27 @@ class Transcript:
 
 
 @dataclass(frozen=True)
+class RoutingTrace:
+    """Which experts each token went to: T tokens, L layers, k experts a token.
+
+    `ids` [T, L, k] (uint8, or uint16 beyond 256 experts) and `weights` [T, L, k] (float16) are
+    numpy arrays. `channels` [T] names each token's place: 'system', 'developer', 'user', 'tool',
+    'analysis', 'commentary', 'final', or 'header' for what stands between messages' texts.
+    """
+
+    ids: Any
+    weights: Any
+    channels: tuple[str, ...]
+    num_experts: int
+
+
+@dataclass(frozen=True)
 class Answer:
     """What a prompt cell gives back.
 
     `finish` is 'return', 'call', 'stop' (a stop string), 'length' or 'interrupt'.
-    `raw_tokens` are the generated ids as sampled; nothing of the stream is lost.
+    `raw_tokens` are the generated ids as sampled; nothing of the stream is lost. `routing`, where
+    asked for, covers prompt and answer but for the last token, which no forward saw.
     """
 
     final: str
@@ -106,6 +122,7 @@ class Answer:
     finish: str
     raw_tokens: tuple[int, ...]
     provenance: dict[str, Any]
+    routing: RoutingTrace | None = None
 
 
 @dataclass(frozen=True)
@@ -127,21 +144,6 @@ class Mapped:
 
 
 @dataclass(frozen=True)
-class RoutingTrace:
-    """Which experts each token went to: T tokens, L layers, k experts a token.
-
-    `ids` [T, L, k] (uint8, or uint16 beyond 256 experts) and `weights` [T, L, k] (float16) are
-    numpy arrays. `channels` [T] names each token's place: 'system', 'developer', 'user', 'tool',
-    'analysis', 'commentary', 'final', or 'header' for what stands between messages' texts.
-    """
-
-    ids: Any
-    weights: Any
-    channels: tuple[str, ...]
-    num_experts: int
-
-
-@dataclass(frozen=True)
 class Drift:
     """Routing on a fixed probe text against the base model's; means over layers.
 
@@ -156,7 +158,10 @@ class Drift:
 
 @dataclass(frozen=True)
 class StepMetrics:
-    """One optimizer step. `loss` per trained token in nats, `memory` in bytes (the peak so far)."""
+    """One optimizer step, counted from 1. Losses are nats per trained token, before the step.
+
+    `memory`: bytes at the peak so far.
+    """
 
     step: int
     num_steps: int

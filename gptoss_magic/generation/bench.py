@@ -22,7 +22,7 @@ def measure(engine: Engine, prompt_tokens: int = 256, new_tokens: int = 32) -> d
     new_tokens = min(new_tokens, engine.context // 4)
     text_T = list(engine.codec.encode(TEXT * (1 + prompt_tokens // 8)))[:prompt_tokens]
     settings = SamplingSettings(temperature=0, max_tokens=new_tokens)
-    apart = type(engine)(engine.model, engine.codec, engine.context)
+    apart = engine.apart()
     for _ in range(2):
         times = [time.perf_counter()]
         times.extend(time.perf_counter() for _ in apart.stream(text_T, settings, cold=True))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import ContextOverflow, InputError
@@ -17,8 +19,10 @@ if TYPE_CHECKING:
     import torch
 
     from gptoss_magic.generation.prefixes import Held
+    from gptoss_magic.generation.routes import Routes
     from gptoss_magic.harmony import HarmonyCodec
-    from gptoss_magic.records import TokenDelta
+    from gptoss_magic.model.router import Capture
+    from gptoss_magic.records import RoutingTrace, TokenDelta
 
 CPU_PREFILL_TOKENS = 512  # a chunk of some seconds, so that the progress moves
 
@@ -26,13 +30,15 @@ CPU_PREFILL_TOKENS = 512  # a chunk of some seconds, so that the progress moves
 class Engine:
     """Generates from one model; keeps the KV caches of its conversations (`prefixes`).
 
-    `num_cached`: how many tokens of the latest prompt were not computed again.
+    `num_cached`: how many tokens of the latest prompt were not computed again. `routes`: where
+    the tokens of the latest stream went, if it was asked.
     """
 
     def __init__(self, model: Any, codec: HarmonyCodec, context: int, cache_bytes: int = 0) -> None:
         self.model, self.codec, self.context = model, codec, context
         self.prefixes = Prefixes(model.config, cache_bytes)
         self.num_cached = 0
+        self.routes: Routes | None = None
         on_cpu = model.device.type == "cpu"
         self.chunk = CPU_PREFILL_TOKENS if on_cpu else PREFILL_TOKENS
 
@@ -43,18 +49,39 @@ class Engine:
         *,
         conversation: str = "",
         cold: bool = False,
+        routing: bool = False,
         on_prefill: Callable[[int, int], None] = lambda done, total: None,
     ) -> Iterator[TokenDelta]:
         """Yield the tokens that follow `prompt_T`; the last has `finish` set.
 
         What `conversation`'s cache shares with the prompt is not computed again, unless `cold`.
+        `routing`: `routes` has the prompt and what is generated, all but the last token, which no
+        forward sees; what was computed without is computed again.
         `on_prefill` is told prompt tokens done and in total, where there is more than one chunk.
         Raises ContextOverflow, before anything is computed, where prompt and answer do not fit.
         """
         self.check(prompt_T, settings.max_tokens)
-        held = self.prefixes.take(conversation, prompt_T, cold=cold)
-        self.num_cached = len(held.tokens)
+        held = self.prefixes.take(conversation, prompt_T, cold=cold, routing=routing)
+        self.num_cached, self.routes = len(held.tokens), held.routes
         return self._decode(prompt_T, settings, held, on_prefill)
+
+    @cached_property
+    def capture(self) -> Capture:
+        """Sees the routers, within a step that asks for routes."""
+        from gptoss_magic.model.router import Capture
+
+        return Capture(self.model)
+
+    def trace(self, ids_T: Sequence[int]) -> RoutingTrace | None:
+        """Where the latest stream's tokens `ids_T` went, all but the last; None if not asked."""
+        if self.routes is None:
+            return None
+        experts = self.model.config.num_local_experts
+        return self.routes.trace(ids_T[:-1], self.codec, experts)
+
+    def apart(self) -> Engine:
+        """An engine of the same model with caches of its own, for what nobody may reuse."""
+        return type(self)(self.model, self.codec, self.context)
 
     def check(self, prompt_T: Sequence[int], max_tokens: int) -> None:
         """Raise InputError or ContextOverflow where such a prompt cannot be answered."""
@@ -87,20 +114,22 @@ class Engine:
         for chunk in chunks:
             if len(chunks) > 1:
                 on_prefill(done, ids_1T.shape[1])
-            logits_TV = self._step(chunk, held.cache, num_logits)
+            logits_TV = self._step(chunk, held, num_logits)
             held.tokens += chunk[0].tolist()
             done += chunk.shape[1]
         self.prefixes.trim()
         return logits_TV
 
-    def _step(self, ids_1T: torch.Tensor, cache: Any, num_logits: int) -> torch.Tensor:
-        """Logits [num_logits, V] behind the last of `ids_1T` [1, T]; the cache grows by T."""
+    def _step(self, ids_1T: torch.Tensor, held: Held, num_logits: int) -> torch.Tensor:
+        """Logits [num_logits, V] behind the last of `ids_1T` [1, T]; cache and routes grow by T."""
         import torch
 
-        with torch.no_grad():
+        with torch.no_grad(), self.capture if held.routes is not None else nullcontext():
             out = self.model(
-                ids_1T, past_key_values=cache, use_cache=True, logits_to_keep=num_logits
+                ids_1T, past_key_values=held.cache, use_cache=True, logits_to_keep=num_logits
             )
+        if held.routes is not None:
+            held.routes.add([seen for (seen,) in self.capture.layers()])
         return out.logits[0]  # type: ignore[no-any-return]
 
     def _decode(

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.generation.routes import Routes
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -24,11 +26,15 @@ class Beside:
 
 @dataclass
 class Held:
-    """The tokens whose keys and values are in `cache`, behind the virtual ones of `beside`."""
+    """The tokens whose keys and values are in `cache`, behind the virtual ones of `beside`.
+
+    `routes`, where asked for, of all of them.
+    """
 
     cache: Any
     tokens: list[int] = field(default_factory=list)
     beside: Beside = field(default_factory=Beside)
+    routes: Routes | None = None
 
     def common(self, prompt_T: Sequence[int]) -> int:
         """Length of the common prefix, short of the prompt's last token."""
@@ -42,6 +48,8 @@ class Held:
         """Keep the first `length` tokens."""
         del self.tokens[length:]
         self.cache.cut(self.beside.num_virtual + length)
+        if self.routes is not None:
+            self.routes.cut(length)
 
 
 class Prefixes:
@@ -65,21 +73,26 @@ class Prefixes:
         finally:
             self.beside = before
 
-    def take(self, name: str, prompt_T: Sequence[int], *, cold: bool = False) -> Held:
+    def take(
+        self, name: str, prompt_T: Sequence[int], *, cold: bool = False, routing: bool = False
+    ) -> Held:
         """The cache of conversation `name`, cut back to what it shares with the prompt.
 
         Where another conversation shares more (a persona's system text), that prefix is copied.
-        `cold`: nothing is reused.
+        `cold`: nothing is reused. `routing`: only caches that know their routes are.
         """
         slot = f"{name} ({self.beside.key})" if self.beside.key else name
         mine = self.held.pop(slot, None)
-        usable = [] if cold else [h for h in self.held.values() if h.beside.key == self.beside.key]
+        usable = [] if cold else [held for held in self.held.values() if self._fits(held, routing)]
+        if mine is not None and not self._fits(mine, routing):
+            mine = None
         shared = 0 if cold or mine is None else mine.common(prompt_T)
         others = [(held.common(prompt_T), held) for held in usable]
         length, best = max(others, key=lambda pair: pair[0], default=(0, None))
         if mine is None or length > shared or not shared:
             mine, shared = self._fresh(best if length else None, length), length
         mine.cut(shared)
+        mine.routes = (mine.routes or Routes()) if routing else None
         self.held[slot] = mine
         return mine
 
@@ -93,7 +106,11 @@ class Prefixes:
         else:
             made.cache.copy_of(best.cache, self.beside.num_virtual + length)
             made.tokens = best.tokens[:length]
+            made.routes = best.routes and best.routes.copy(length)
         return made
+
+    def _fits(self, held: Held, routing: bool) -> bool:
+        return held.beside.key == self.beside.key and bool(held.routes or not routing)
 
     def trim(self, reserve: int = 0) -> None:
         """Drop the oldest conversations until the rest fits the limit, less `reserve` bytes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import ContextOverflow
@@ -24,13 +25,14 @@ def run_turn(
     *,
     conversation: str = "",
     cold: bool = False,
+    routing: bool = False,
     on_delta: Callable[[ChannelDelta], None] = lambda delta: None,
     on_prefill: Callable[[int, int], None] = lambda done, total: None,
     provenance: dict[str, Any] | None = None,
 ) -> Answer:
     """Render `messages`, generate, parse. KeyboardInterrupt ends the answer as 'interrupt'.
 
-    `conversation`, `cold`, `on_prefill`: see `Engine.stream`. `provenance` is completed by the
+    `conversation`, `cold`, `routing`, `on_prefill`: see `Engine.stream`. `provenance` is completed by the
     prompt's token ids and the sampler's settings.
     Raises ContextOverflow before the start.
     """
@@ -38,7 +40,12 @@ def run_turn(
     turn = Turn(HarmonyParser(engine.codec), on_delta)
     with _said(messages, engine):
         tokens = engine.stream(
-            prompt_T, settings, conversation=conversation, cold=cold, on_prefill=on_prefill
+            prompt_T,
+            settings,
+            conversation=conversation,
+            cold=cold,
+            routing=routing,
+            on_prefill=on_prefill,
         )
     with suppress(KeyboardInterrupt):
         for token in tokens:
@@ -49,7 +56,8 @@ def run_turn(
         turn.close(settings.stop if turn.finish == "stop" else ())
     record = {**(provenance or {}), "prompt_tokens": prompt_T, "sampling": settings.record()}
     record["cached_tokens"] = engine.num_cached
-    return turn.answer(len(prompt_T), engine.num_cached, record)
+    answer = turn.answer(len(prompt_T), engine.num_cached, record)
+    return replace(answer, routing=engine.trace([*prompt_T, *answer.raw_tokens]))
 
 
 @contextmanager

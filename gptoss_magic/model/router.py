@@ -59,7 +59,10 @@ def routers(model: Any) -> list[ResidentRouter]:
 
 
 class Capture:
-    """While entered, collects where each token of each forward goes; `take` hands it out."""
+    """While entered, collects where each token of each forward goes; `take` hands it out.
+
+    Entering forgets what was seen before.
+    """
 
     def __init__(self, model: Any) -> None:
         self.routers = routers(model)
@@ -67,6 +70,7 @@ class Capture:
         self._watchers: list[Any] = [partial(self._see, layer) for layer in range(len(self._seen))]
 
     def __enter__(self) -> Self:
+        self.layers()
         for router, watcher in zip(self.routers, self._watchers, strict=True):
             router.watchers.append(watcher)
         return self
@@ -78,11 +82,15 @@ class Capture:
     def _see(self, layer: int, ids_Tk: torch.Tensor, weights_Tk: torch.Tensor) -> None:
         self._seen[layer].append((ids_Tk, weights_Tk))
 
+    def layers(self) -> list[list[tuple[torch.Tensor, torch.Tensor]]]:
+        """By layer, then forward: (ids [T, k], weights [T, k]) since the last call, as chosen."""
+        seen, self._seen = self._seen, [[] for _ in self.routers]
+        return seen
+
     def take(self) -> tuple[torch.Tensor, torch.Tensor]:
         """(ids [T, L, k], weights [T, L, k]) of the tokens since the last call, on the device."""
-        layers = [[torch.cat(parts) for parts in zip(*seen, strict=True)] for seen in self._seen]
-        for seen in self._seen:
-            seen.clear()
+        seen = self.layers()
+        layers = [[torch.cat(parts) for parts in zip(*layer, strict=True)] for layer in seen]
         device = self.routers[0].weight.device
         ids, weights = zip(*layers, strict=True)
         return (

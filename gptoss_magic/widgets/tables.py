@@ -29,7 +29,8 @@ TRAINED = (
 )
 EXAMPLE = (
     f"border: {EDGE}; border-radius: 4px; padding: 8px 12px; margin: 6px 0; white-space: pre-wrap; "
-    "overflow-wrap: anywhere; font-family: var(--jp-code-font-family, monospace); "
+    "overflow-x: auto; overflow-wrap: anywhere; "
+    "font-family: var(--jp-code-font-family, monospace); "
     "font-size: var(--jp-code-font-size, 13px)"
 )
 COLUMN = f"flex: 1 1 240px; min-width: 0; border-top: {EDGE}; padding-top: 6px"

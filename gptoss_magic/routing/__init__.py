@@ -1,0 +1,1 @@
+"""Routing: which experts a text uses; scores, a baseline, comparisons, probes."""

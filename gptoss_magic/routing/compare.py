@@ -1,0 +1,98 @@
+"""How two routings differ. Legend: L layers, E experts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import InputError
+from gptoss_magic.routing.scores import ALL, MEASURES
+
+if TYPE_CHECKING:
+    from gptoss_magic.routing.scores import Scores
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`a` against `b`, by the measure `by` ('share', 'gate' or 'reap')."""
+
+    a: Scores
+    b: Scores
+    by: str = "share"
+
+    @property
+    def channels(self) -> list[str]:
+        """Those that both have."""
+        return [name for name in getattr(self.a, self.by) if name in getattr(self.b, self.by)]
+
+    def difference(self, channel: str = ALL) -> Any:
+        """[L, E]: b − a; each row sums up to 0."""
+        return self.b.measure(self.by, channel) - self.a.measure(self.by, channel)
+
+    def distance(self, channel: str = ALL) -> Any:
+        """[L]: Jensen-Shannon distance per layer; see `js_distance`."""
+        return js_distance(self.a.measure(self.by, channel), self.b.measure(self.by, channel))
+
+    def top(self, number: int = 10, channel: str = ALL) -> list[tuple[int, int, float, float]]:
+        """The (layer, expert, score in a, score in b) that differ most, largest first."""
+        import numpy as np
+
+        a, b = self.a.measure(self.by, channel), self.b.measure(self.by, channel)
+        order = np.argsort(-np.abs(b - a), axis=None, kind="stable")[:number]
+        places = zip(*np.unravel_index(order, a.shape), strict=True)
+        return [(int(i), int(e), float(a[i, e]), float(b[i, e])) for i, e in places]
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame: channel, layer, expert, a, b, difference, the layer's distance."""
+        import numpy as np
+        import pandas as pd
+
+        num_layers, num_experts = self.a.shape
+        layers, experts = np.divmod(np.arange(num_layers * num_experts), num_experts)
+        frames = [
+            pd.DataFrame(
+                {
+                    "channel": channel,
+                    "layer": layers,
+                    "expert": experts,
+                    "a": self.a.measure(self.by, channel).ravel(),
+                    "b": self.b.measure(self.by, channel).ravel(),
+                    "difference": self.difference(channel).ravel(),
+                    "distance": self.distance(channel).repeat(num_experts),
+                }
+            )
+            for channel in self.channels
+        ]
+        return pd.concat(frames, ignore_index=True)
+
+
+def compare(a: Scores, b: Scores, by: str = "share") -> Comparison:
+    """Compare two routings of models of one shape. Raises InputError where they differ in it."""
+    if a.shape != b.shape:
+        raise InputError(
+            f"compare: {a.shape[0]} layers of {a.shape[1]} experts against {b.shape[0]} of "
+            f"{b.shape[1]}: score both on models of one shape"
+        )
+    if by not in MEASURES:
+        raise InputError(f"compare by {by!r}: there are {', '.join(MEASURES)}")
+    for scores in (a, b):
+        scores.measure(by)
+    return Comparison(a, b, by)
+
+
+def js_distance(p: Any, q: Any) -> Any:
+    """Jensen-Shannon distance of distributions along the last axis, from 0 to 1.
+
+    The root of the divergence in bits: √(½ KL(p‖m) + ½ KL(q‖m)), m = ½(p + q), log base 2.
+    Source: Endres and Schindelin (2003), A new metric for probability distributions.
+    """
+    import numpy as np
+
+    p, q = np.asarray(p, dtype=np.float64), np.asarray(q, dtype=np.float64)
+    middle = (p + q) / 2
+
+    def divergence(x: Any) -> Any:
+        ratio = np.divide(x, middle, out=np.ones_like(middle), where=(x > 0) & (middle > 0))
+        return (x * np.log2(ratio)).sum(-1)
+
+    return np.sqrt(np.clip((divergence(p) + divergence(q)) / 2, 0, 1))
