@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import InputError, NotLoaded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable
 
     from gptoss_magic.adapters import Active, Shelf
     from gptoss_magic.generation import Engine
@@ -66,7 +65,8 @@ class Session:
         resident = load(settings, progress, on_plan)
         plan, codec = resident.plan, HarmonyCodec(resident.tokenizer)
         engine = Engine(resident.model, codec, plan.context, plan.kv_cache)
-        self.held_adapters = Shelf(resident.model, codec.encode(PROBE))
+        beside = partial(_put_beside, engine)
+        self.held_adapters = Shelf(resident.model, codec.encode(PROBE), beside)
         self.loaded = resident, engine
         return True
 
@@ -89,20 +89,6 @@ class Session:
         self.require()
         assert self.held_adapters is not None
         return self.held_adapters
-
-    @contextmanager
-    def using(self, names: Sequence[str] | None = None) -> Iterator[Active]:
-        """Within, the engine generates beside these adapters (None: those in use), as `names`.
-
-        Nothing that was computed beside others is reused. Raises NotLoaded, InputError.
-        """
-        from gptoss_magic.generation import Beside
-
-        resident, engine = self.require()
-        with self.shelf.active(names) as active:
-            beside = Beside(active.key, active.num_virtual, partial(active.fill, resident.model))
-            with engine.prefixes.under(beside):
-                yield active
 
     def status(self) -> dict[str, Any]:
         """What `%gptoss status` shows, as plain values."""
@@ -128,6 +114,14 @@ class Session:
         prefixes = self.require()[1].prefixes
         held, limit = prefixes.num_bytes / 1e6, prefixes.limit / 1e6
         return f"{held:.0f} MB of {limit:.0f} MB, {len(prefixes.held)} prefixes"
+
+
+def _put_beside(engine: Engine, active: Active) -> None:
+    """Let the engine reuse only what was computed beside these adapters."""
+    from gptoss_magic.generation import Beside
+
+    fill = partial(active.fill, engine.model)
+    engine.prefixes.beside = Beside(active.key, active.num_virtual, fill)
 
 
 def _same(held: LoadSettings, asked: LoadSettings) -> bool:

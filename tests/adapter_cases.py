@@ -52,12 +52,20 @@ def made_by_peft(plain, folder, config, seed=0):
             if parameter.requires_grad:
                 parameter.add_(torch.randn(parameter.shape, generator=draw) * 0.1)
         model.save_pretrained(folder)
-        return PeftModel.from_pretrained(copy.deepcopy(plain), folder).eval()(IDS).logits[:, -IDS.shape[1] :]
+        return (
+            PeftModel.from_pretrained(copy.deepcopy(plain), folder)
+            .eval()(IDS)
+            .logits[:, -IDS.shape[1] :]
+        )
 
 
 def in_peft(plain, folder):
     with torch.no_grad():
-        return PeftModel.from_pretrained(copy.deepcopy(plain), folder).eval()(IDS).logits[:, -IDS.shape[1] :]
+        return (
+            PeftModel.from_pretrained(copy.deepcopy(plain), folder)
+            .eval()(IDS)
+            .logits[:, -IDS.shape[1] :]
+        )
 
 
 def logits(shelf, *names):

@@ -21,6 +21,7 @@ HELP = """\
 %gptoss load [MODEL]   load once: built-in, a directory, a hub name; no MODEL: chosen here
 %gptoss status         model, device, memory, context, conversations, last speed
 %gptoss bench          speed of the loaded model on this machine, as a Markdown table
+%gptoss lora …         adapters: attach, detach, use, scale, list, compare, export
 %gptoss unload         free the memory
 %gptoss traceback      the whole traceback of the last error
 %%gptoss [OPTIONS]     prompt it: the cell's body is the prompt; %%gptoss? lists the options
@@ -54,6 +55,7 @@ class GptOssMagics(Magics):
             "unload": self._unload,
             "traceback": self._traceback,
             "bench": self._bench,
+            "lora": self._lora,
         }
         if command not in commands:
             known = ", ".join(filter(None, commands))
@@ -98,6 +100,13 @@ class GptOssMagics(Magics):
         from gptoss_magic.api import bench
 
         print(bench())
+
+    def _lora(self, line: str) -> None:
+        from gptoss_magic.magics.lora import run
+
+        if current().resident is None:
+            self._load("")
+        run(line, self)
 
     def _traceback(self, _line: str) -> None:
         error = current().last_error

@@ -37,6 +37,7 @@ def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> 
             conversation=options.conversation,
             new=options.new,
             cold=options.cold,
+            adapters=options.adapter,
             stop=tuple(options.stop or ()),
             seed=options.seed,
             lookup=options.lookup,
