@@ -87,7 +87,7 @@ def generate(
     kept = [] if new or conversation is None else session.conversations.get(conversation, [])
     asked = [*kept, _user(prompt)]
     messages = [*_opening(system, tools, effort, date or _today()), *asked]
-    with session.shelf.active(adapters) as active:
+    with session.using(adapters) as active:
         answer = run_turn(
             engine,
             messages,
@@ -158,7 +158,7 @@ def map(  # noqa: A001 (what it does)
     )
     made = RowTemplate(template, getattr(frame, "columns", ()), names or {})
     provenance = _provenance(resident, records, effort)
-    with session.shelf.active(adapters):
+    with session.using(adapters):
         return run_map(engine, frame, made, settings, provenance, on_row)
 
 
@@ -189,7 +189,7 @@ def compare(
                 raise KeyboardInterrupt
         figures: dict[str, dict[str, float]] = {name: {} for name in answers}
         for under in answers:
-            with session.shelf.active([under]):
+            with session.using([under]):
                 for name in answers if under == BASE else (BASE, under):
                     prompt_T = answers[name].provenance["prompt_tokens"]
                     said_T = answers[name].raw_tokens

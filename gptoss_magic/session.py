@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import InputError, NotLoaded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from gptoss_magic.adapters import Active, Shelf
     from gptoss_magic.generation import Engine
@@ -33,6 +35,7 @@ class Session:
     conversations: dict[str, list[Message]] = field(default_factory=dict)
     last: Answer | None = None
     last_error: BaseException | None = None
+    busy: tuple[str, Any, int] | None = None
 
     @property
     def resident(self) -> Resident | None:
@@ -72,6 +75,7 @@ class Session:
 
     def unload(self) -> None:
         """Drop the model and the conversations; the memory is free afterwards."""
+        self.check_idle()
         self.loaded = self.held_adapters = self.last_error = None
         self.conversations.clear()
         gc.collect()
@@ -83,12 +87,39 @@ class Session:
             raise NotLoaded("no model is loaded: run %gptoss load")
         return self.loaded
 
+    def check_idle(self) -> None:
+        """Raise InputError while a run trains the model in the background."""
+        if self.busy is not None and self.busy[2] != threading.get_ident():
+            raise InputError(
+                f"the run {self.busy[0]} trains the model: wait for it, or %gptoss runs stop"
+            )
+
+    @contextmanager
+    def busy_with(self, run: str, control: Any) -> Iterator[None]:
+        """Within, no other thread uses the model; `control` can stop the run."""
+        self.check_idle()
+        self.busy = run, control, threading.get_ident()
+        try:
+            yield
+        finally:
+            self.busy = None
+
     @property
     def shelf(self) -> Shelf:
         """The adapters beside the resident model. Raises NotLoaded."""
         self.require()
         assert self.held_adapters is not None
         return self.held_adapters
+
+    @contextmanager
+    def using(self, names: Sequence[str] | None = None) -> Iterator[Active]:
+        """Within, the engine generates beside these adapters (None: those in use), as `names`.
+
+        Nothing that was computed beside others is reused. Raises NotLoaded, InputError.
+        """
+        self.check_idle()
+        with self.shelf.active(names) as active:
+            yield active
 
     def status(self) -> dict[str, Any]:
         """What `%gptoss status` shows, as plain values."""

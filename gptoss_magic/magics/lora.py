@@ -51,6 +51,7 @@ def run(line: str, defaults: Any) -> None:
         "compare": compare,
         "export": export,
     }
+    current().check_idle()
     commands[command](options, defaults)
 
 

@@ -10,6 +10,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
+from gptoss_magic.magics import tune_options
 from gptoss_magic.session import current
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from gptoss_magic.study.tune import Tuning
 
 TUNE = opt.parser(
-    "%%gptoss_tune", opt.TUNE, "Tune the resident model on the cell's rows, or on DATA."
+    "%%gptoss_tune", tune_options.TUNE, "Tune the resident model on the cell's rows, or on DATA."
 )
 KEY = "gptoss_magic"
 
@@ -88,8 +89,8 @@ def wanted_of(options: Namespace, rows: list[Any]) -> Any:
     from gptoss_magic.study.tune import Wanted
     from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
 
-    method = {"name": options.method} | _given(options, opt.METHOD_FIELDS)
-    train = _given(options, opt.TRAIN_FIELDS)
+    method = {"name": options.method} | _given(options, tune_options.METHOD_FIELDS)
+    train = _given(options, tune_options.TRAIN_FIELDS)
     more = _given(options, ("after", "replay", "own"))
     return Wanted(
         rows,
@@ -134,16 +135,14 @@ def _run(tuning: Tuning, options: Namespace, names: dict[str, Any], *, fresh: bo
     from gptoss_magic.widgets.tuning import TuningPanel
 
     control, train = Control(), tuning.run.train
-    current().require()[1].check_idle()
     facts = [("method", tuning.run.method.name), ("rows", str(tuning.run.about.get("rows", "-")))]
     how = tuning.run.name if fresh else f"{tuning.run.name} (resumed)"
     panel = TuningPanel(
         control, how, tuning.trainer.num_steps, train.learning_rate, facts, quiet=options.quiet
     )
     if options.background:
-        work = threading.Thread(target=_train, args=(tuning, control, panel, names, options.output))
-        current().background = (tuning.run.name, control, work)
-        return work.start()
+        given = (tuning, control, panel, names, options.output)
+        return threading.Thread(target=_train, args=given, daemon=True).start()
     _train(tuning, control, panel, names, options.output)
 
 
@@ -153,8 +152,7 @@ def _train(
     """The run under its panel. ■ keeps what was done and says how to go on."""
     from gptoss_magic.study.report import finish
 
-    engine = current().require()[1]
-    with engine.used_by(tuning.run.name), panel:
+    with current().busy_with(tuning.run.name, control), panel:
         for metrics in tuning.trainer.progress.history:
             panel.step(metrics)
         steps = tuning.steps(control)
