@@ -50,8 +50,9 @@ MAY = {
     "session": {"model", "harmony", "generation", "adapters"} | LEAVES,
     "mapping": {"harmony", "generation"} | LEAVES,
     "api": {"session", "mapping", "model", "harmony", "generation", "routing"} | LEAVES,
-    "study": {"api", "session", "harmony", "generation", "routing"} | LEAVES,
-    "magics": {"api", "study", "session", "routing", "widgets"} | LEAVES,
+    "study": {"api", "session", "model", "harmony", "generation", "routing", "adapters", "tuning"}
+    | LEAVES,
+    "magics": {"api", "study", "session", "routing", "tuning", "widgets"} | LEAVES,
     "extension": {"magics"} | LEAVES,
     "testing": {"model", "harmony"} | LEAVES,
 }

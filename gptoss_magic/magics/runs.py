@@ -1,4 +1,4 @@
-"""`%gptoss runs`: the tuning runs of a folder, listed, shown, compared; a background run stopped."""
+"""`%gptoss runs`: tuning runs listed, shown and compared; one in the background stopped."""
 
 from __future__ import annotations
 

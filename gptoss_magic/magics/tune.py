@@ -62,6 +62,7 @@ def _stage(wanted: Any, options: Namespace, names: dict[str, Any]) -> None:
     if options.show is not None:
         show_example(tuning, options.show)
     if options.go:
+        assert tuning.plan is not None  # only a resumed run has none
         require_fit(tuning.plan)
         tuning.begin()
         _run(tuning, options, names)
@@ -84,22 +85,15 @@ def rows_of(options: Namespace, body: str, names: dict[str, Any]) -> list[Any]:
 
 def wanted_of(options: Namespace, rows: list[Any]) -> Any:
     """The line's options as `Wanted`."""
-    from gptoss_magic.study.tune import Wanted
-    from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
+    from gptoss_magic.study.tune import Wanted, settings_for
+    from gptoss_magic.tuning.settings import MethodSettings
 
-    method: dict[str, Any] = {"name": options.method or "experts"} | _given(
-        options, tune_options.METHOD_FIELDS
-    )
-    train = _given(options, tune_options.TRAIN_FIELDS)
+    fields = _given(options, tune_options.METHOD_FIELDS)
+    method = MethodSettings(**{"name": options.method or "experts", **fields})
+    train = settings_for(method, len(rows), **_given(options, tune_options.TRAIN_FIELDS))
     more = _given(options, ("after", "replay", "own"))
     return Wanted(
-        rows,
-        options.name,
-        MethodSettings(**method),
-        TrainSettings(**train),
-        Path(options.runs),
-        truncate=options.truncate,
-        **more,
+        rows, options.name, method, train, Path(options.runs), truncate=options.truncate, **more
     )
 
 

@@ -59,7 +59,7 @@ def finish(tuning: Tuning, progress: Progress = silent) -> Report:
     if run.name in session.shelf.held:
         session.shelf.detach(run.name)
     attached = session.shelf.attach(run.adapter, run.name)
-    report = measured(tuning, attached.describe(), progress)
+    report = measured(tuning, str(attached), progress)
     tuning.run = replace(run, report=report.record())
     save_run(tuning.run)
     session.shelf.use([run.name])

@@ -97,26 +97,19 @@ def prepare(wanted: Wanted, progress: Progress = silent) -> Tuning:
     Raises InputError where something does not fit together; nothing is written.
     """
     from gptoss_magic.study.work import texts_of
+    from gptoss_magic.tuning.layout import layout
 
     resident, engine = _resident()
     folder = wanted.folder / checked_name(wanted.name)
-    train = chosen_train(wanted, engine)
+    rate = wanted.train.learning_rate or settings_for(wanted.method, 1).learning_rate
+    train = replace(wanted.train, learning_rate=rate)
     texts = texts_of(replace(wanted, train=train), engine, progress)
     method, parts = _parts(wanted, engine, texts.steps, progress)
     work = work_of(engine.model, method, parts, (texts.steps, texts.held_out))
     trainer = trainer_of(engine.model, parts, work, train)
     plan = plan_of(resident, trainer, method)
-    from gptoss_magic.tuning.layout import layout
-
-    run = Run(
-        folder,
-        method,
-        train,
-        resident.identity,
-        layout(parts),
-        about=texts.about,
-        base=texts.base,
-    )
+    described, about = layout(parts), texts.about
+    run = Run(folder, method, train, resident.identity, described, about, texts.base)
     return Tuning(run, trainer, plan, (texts.steps, texts.held_out), texts.prompts)
 
 
@@ -149,14 +142,13 @@ def resume(name: str, folder: Path = Path(FOLDER)) -> Tuning:
     return Tuning(run, trainer, None, (steps, held_out), prompts)
 
 
-def chosen_train(wanted: Wanted, engine: Any) -> TrainSettings:
-    """The settings with what was left open chosen by the method and the size of the data."""
+def settings_for(method: MethodSettings, num_rows: int, **given: Any) -> TrainSettings:
+    """What is chosen for the resident model, but for what is `given`."""
     from gptoss_magic.tuning.plan import defaults
 
-    chosen = defaults(wanted.method, engine.model.config.to_dict(), len(wanted.rows))
-    given = wanted.train
-    rate = given.learning_rate or chosen.learning_rate
-    return replace(given, learning_rate=rate, max_tokens=min(given.max_tokens, engine.context))
+    _, engine = _resident()
+    chosen = defaults(method, engine.model.config.to_dict(), num_rows)
+    return replace(chosen, **given)
 
 
 def work_of(
@@ -194,23 +186,23 @@ def plan_of(resident: Any, trainer: Trainer, method: MethodSettings) -> TunePlan
     from gptoss_magic.tuning.plan import make_tune_plan
 
     device, steps = str(resident.model.device), trainer.work.steps
-    parts = tuple(part for part in trainer.parts if any(p.requires_grad for p in part.parameters()))
+    parts: list[Any] = [p for p in trainer.parts if any(w.requires_grad for w in p.parameters())]
+    tokens = sum(map(_tokens, steps))
     return make_tune_plan(
         resident.model.config.to_dict(),
-        model=resident.identity["model"],
-        weights=resident.plan.weights,
-        method=method,
+        method,
+        replace(trainer.settings, max_tokens=_longest(steps)),
+        what=Adapter("new", tuple(parts)).describe(),
         num_params=sum(p.numel() for p in trainer.weights),
-        what=Adapter("new", parts).describe(),  # type: ignore[arg-type]
-        sequence_tokens=_longest(steps),
-        num_steps=len(steps),
-        step_tokens=round(_mean([_tokens(step) for step in steps])),
         device=device,
+        weights=resident.plan.weights,
         free=free_bytes(device),
         packed=hasattr(resident.model.get_decoder().layers[0].mlp.experts, "packed"),
         recompute=trainer.checkpointing,
-        tokens_per_s=speed_of(trainer),
+        model=resident.identity["model"],
+        num_steps=len(steps),
         resident=True,
+        seconds=tokens / speed_of(trainer),
     )
 
 
@@ -220,10 +212,6 @@ def _tokens(step: Sequence[Sequence[Example]]) -> int:
 
 def _longest(steps: Sequence[Sequence[Sequence[Example]]]) -> int:
     return max((_tokens([sequence]) for step in steps for sequence in step), default=0)
-
-
-def _mean(values: Sequence[int]) -> float:
-    return sum(values) / max(1, len(values))
 
 
 def speed_of(trainer: Trainer) -> float:
