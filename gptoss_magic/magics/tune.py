@@ -40,7 +40,8 @@ class TuneMagics(Magics):
 
 def tune(options: Namespace, body: str, names: dict[str, Any]) -> None:
     """One tune cell: plan alone, or with --go the run itself."""
-    from gptoss_magic.study.tune import resume, stages
+    from gptoss_magic.study.parts import stages
+    from gptoss_magic.study.tune import resume
 
     if options.resume:
         return _run(resume(options.resume, Path(options.runs)), options, names)
@@ -134,8 +135,12 @@ def _run(tuning: Tuning, options: Namespace, names: dict[str, Any]) -> None:
     )
     if options.background:
         given = (tuning, control, panel, names, options.output)
-        return threading.Thread(target=_train, args=given, daemon=True).start()
-    _train(tuning, control, panel, names, options.output)
+        name = tuning.run.name
+        return threading.Thread(target=_train, args=given, name=name, daemon=True).start()
+    try:
+        _train(tuning, control, panel, names, options.output)
+    except KeyboardInterrupt:
+        print(f"interrupted: %gptoss_tune --resume {tuning.run.name} goes on from the last step")
 
 
 def _train(

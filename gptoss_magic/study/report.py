@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.session import current
+from gptoss_magic.study.answers import answered_tokens
 from gptoss_magic.study.canary import Canary, canary, faults, general_texts
 from gptoss_magic.study.tune import Tuning, silent
 
@@ -69,13 +70,14 @@ def finish(tuning: Tuning, progress: Progress = silent) -> Report:
 def measured(tuning: Tuning, attached: str, progress: Progress) -> Report:
     """The report of a run whose adapter is on the shelf."""
     session, run = current(), tuning.run
-    _, engine = session.require()
+    resident, engine = session.require()
     general = general_texts(engine)
     sides, answers = [], []
     for names, words in (((), "base"), ((run.name,), "tuned")):
-        with session.using(names):
+        with session.using(names) as active:
             sides.append(canary(engine, general, _told(progress, f"canary, {words}")))
-            answers.append(_answers(tuning, engine))
+            about = {**resident.identity, "adapters": list(active.records)}
+            answers.append(answered_tokens(engine, tuning.prompts, provenance=about))
     base, tuned = sides
     first = next((m.eval_loss for m in tuning.trainer.progress.history if m.eval_loss), None)
     return Report(
@@ -101,12 +103,6 @@ def forgotten(tuning: Tuning) -> dict[str, tuple[float, float]]:
         if held_out and ended is not None:
             found[name] = (ended, tuning.trainer.evaluate(held_out))
     return found  # type: ignore[return-value]
-
-
-def _answers(tuning: Tuning, engine: Any) -> list[Answer]:
-    from gptoss_magic.study.answers import answered_tokens
-
-    return answered_tokens(engine, tuning.prompts, max_tokens=256)
 
 
 def _texts(tuning: Tuning, engine: Any) -> list[str]:

@@ -7,7 +7,6 @@ Tuning.finish()                             writes the adapter, attaches it, rep
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic, perf_counter
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 FOLDER = "gptoss_runs"
 SAVE_EVERY_S = 20.0
-BY_ROUTING = ("experts", "experts-full", "router+experts")
 
 
 def silent(done: int, total: int, note: str) -> None:
@@ -96,6 +94,7 @@ def prepare(wanted: Wanted, progress: Progress = silent) -> Tuning:
 
     Raises InputError where something does not fit together; nothing is written.
     """
+    from gptoss_magic.study.parts import parts_of
     from gptoss_magic.study.work import texts_of
     from gptoss_magic.tuning.layout import layout
 
@@ -104,7 +103,7 @@ def prepare(wanted: Wanted, progress: Progress = silent) -> Tuning:
     rate = wanted.train.learning_rate or settings_for(wanted.method, 1).learning_rate
     train = replace(wanted.train, learning_rate=rate)
     texts = texts_of(replace(wanted, train=train), engine, progress)
-    method, parts = _parts(wanted, engine, texts.steps, progress)
+    method, parts = parts_of(wanted, engine, texts.steps, progress, resume)
     work = work_of(engine.model, method, parts, (texts.steps, texts.held_out))
     trainer = trainer_of(engine.model, parts, work, train)
     plan = plan_of(resident, trainer, method)
@@ -155,12 +154,15 @@ def work_of(
     model: Any, method: MethodSettings, parts: Sequence[Any], data: tuple[Any, Any]
 ) -> Work:
     """What the trainer needs beside the parts; the drift's base is measured here."""
+    from gptoss_magic.study.parts import trained_experts
     from gptoss_magic.tuning.drift import Drifting
     from gptoss_magic.tuning.methods import adalora
     from gptoss_magic.tuning.trainer import Work
 
     steps, held_out = data
-    drift = Drifting(model, _probe(held_out or steps[0]), _trained_experts(model, parts))
+    drift = Drifting(
+        model, _probe(held_out or steps[0]), trained_experts(parts, model.config.num_hidden_layers)
+    )
     if method.name != "adalora":
         return Work(steps, held_out, drift)
     allocate, penalty = adalora.after_backward(parts, method.rank), adalora.penalty(parts)
@@ -220,90 +222,6 @@ def speed_of(trainer: Trainer) -> float:
     began = perf_counter()
     trainer.rehearse(sequence)
     return sum(len(example.ids) for example in sequence) / (perf_counter() - began)
-
-
-def stages(wanted: Wanted) -> list[Wanted]:
-    """The runs that a method needs: 'router+experts' trains the routers first, half of the steps.
-
-    A first stage that lies finished in the folder is not run again.
-    """
-    if wanted.method.name != "router+experts":
-        return [wanted]
-    train = wanted.train
-    half = replace(train, num_steps=-(-train.num_steps // 2), epochs=train.epochs / 2)
-    method = replace(wanted.method, name="router")
-    first = replace(wanted, name=f"{wanted.name}.router", method=method)
-    halves = [replace(first, train=half), replace(wanted, train=half)]
-    if (first.folder / first.name).exists() and read_run(
-        first.folder / first.name
-    ).finish == "return":
-        return halves[1:]
-    return halves
-
-
-def _parts(
-    wanted: Wanted, engine: Any, steps: Sequence[Any], progress: Progress
-) -> tuple[MethodSettings, list[Any]]:
-    """The method and its new parts; or, with `after`, that run's parts as it left them."""
-    from gptoss_magic.tuning.methods import make_parts
-    from gptoss_magic.tuning.methods.context import Context
-
-    if wanted.after:
-        before = resume(wanted.after, wanted.folder)
-        return before.run.method, list(before.trainer.parts)
-    method, below = wanted.method, _below(wanted)
-    hot: list[list[int]] = []
-    if method.name in BY_ROUTING and method.choice != "all":
-        with ExitStack() as stack:
-            for part in below:
-                stack.callback(part.attach(engine.model))
-            hot = hot_experts(engine, method, steps, progress)
-    sequences = [sequence for step in steps for sequence in step]
-    context = Context(method, wanted.train.seed, hot, sequences)
-    return method, [*below, *make_parts(engine.model, context)]
-
-
-def _below(wanted: Wanted) -> list[Any]:
-    """The routers of a first stage, frozen; none for other methods."""
-    if wanted.method.name != "router+experts":
-        return []
-    first = resume(f"{wanted.name}.router", wanted.folder)
-    return [part.requires_grad_(False) for part in first.trainer.parts]
-
-
-def hot_experts(
-    engine: Any, method: MethodSettings, steps: Sequence[Any], progress: Progress
-) -> list[list[int]]:
-    """By layer: what the training texts use, answers and reasoning included.
-
-    For 'experts-full' of one layer only: that whose hottest experts take the largest share.
-    """
-    from gptoss_magic.harmony.channels import channels_of
-    from gptoss_magic.routing.score import score
-
-    texts = list({e.ids: None for step in steps for sequence in step for e in sequence})
-    places = [channels_of(ids, engine.codec) for ids in texts]
-    told: Callable[[int, int], None] = lambda done, total: progress(done, total, "routing")  # noqa: E731
-    scores = score(engine.model, texts, places, told, reap=False)
-    if method.name == "experts-full":
-        number = method.num_experts or 1
-        layer = int(scores.coverage(number).argmax())
-        hot = scores.hot(num_experts=number)
-        return [experts if i == layer else [] for i, experts in enumerate(hot)]
-    if method.num_experts:
-        return scores.hot(num_experts=method.num_experts)
-    return scores.hot(coverage=method.coverage)
-
-
-def _trained_experts(model: Any, parts: Sequence[Any]) -> list[list[int]]:
-    found: list[set[int]] = [set() for _ in range(model.config.num_hidden_layers)]
-    for part in parts:
-        experts = getattr(part, "experts", None) or (
-            [part.expert] if hasattr(part, "expert") else []
-        )
-        if experts:
-            found[int(part.target.split(".")[2])].update(experts)
-    return [sorted(experts) for experts in found]
 
 
 def _probe(sequences: Sequence[Sequence[Example]]) -> list[int]:
