@@ -88,9 +88,9 @@ def scores_html(scores: Scores) -> str:
     rest = "".join(maps[1:])
     parts = [
         f"<div>{_head(scores)}</div>",
+        folded("By channel in numbers", table_html(*_summary(scores)), is_open=True),
         maps[0],
-        folded("By channel", rest) if rest else "",
-        folded("Numbers by channel", table_html(*_summary(scores))),
+        folded("A map of each channel", rest) if rest else "",
     ]
     return f'<div class="gptoss-routing">{"".join(parts)}</div>'
 
@@ -202,7 +202,7 @@ def comparison_html(comparison: Comparison) -> str:
             floor=_floor(values.shape[1], channel, least=1),
         )
         maps.append(heat_map_html(panel))
-    rest = folded("By channel", "".join(maps[1:])) if maps[1:] else ""
+    rest = folded("A map of each channel", "".join(maps[1:])) if maps[1:] else ""
     table = folded("What differs most", table_html(*_most(comparison)))
     return (
         f'<div class="gptoss-routing"><div>{_sides(comparison)}</div>{maps[0]}{rest}{table}</div>'
