@@ -112,11 +112,11 @@ def _panel(scores: Scores, channel: str) -> Any:
 def _floor(num_experts: int, channel: str, least: int) -> float:
     """What a cell must have to be drawn where experts are many, so that a page stays small.
 
-    In even shares: `least` of all tokens, two of one channel.
+    In even shares: `least` of all tokens, three of one channel.
     """
     if num_experts < MANY:
         return 0.0
-    return (least if channel == "all" else 2) / num_experts
+    return (least if channel == "all" else 3) / num_experts
 
 
 def _hovers(scores: Scores, channel: str) -> list[list[str]]:
@@ -162,7 +162,7 @@ def _summary(scores: Scores) -> tuple[list[str], list[list[str]]]:
             f"{scores.entropy(channel).mean():.2f} of {math.log(scores.shape[1]):.2f}",
             str(sum(map(len, scores.dead(channel)))),
             f"{100 * scores.coverage(top, channel).mean():.1f} %",
-            str(sum(map(len, scores.hot(0.5, channel=channel)))),
+            f"{sum(map(len, scores.hot(0.5, channel=channel)))} of {scores.share[channel].size}",
         ]
         for channel in scores.share
     ]

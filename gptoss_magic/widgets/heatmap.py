@@ -137,10 +137,10 @@ def _scale(panel: Panel) -> str:
     signed = any(value < 0 for row in panel.values for value in row)
     steps = range(-4, 5) if signed else range(9)
     values = [panel.top * (s / steps[-1]) ** 2 * (-1 if s < 0 else 1) for s in steps]
-    words = "".join(
-        f"{100 * v:+.1f} % " * (i % 4 == 0) + _shade(v, panel.top) for i, v in enumerate(values)
-    )
-    words += f" {panel.unit}"
+    shades = [_shade(value, panel.top) for value in values]
+    least, middle, most = (f"{100 * values[i]:.1f} %" for i in (0, 4, 8))
+    bars = "".join(shades[:5]), "".join(shades[5:])
+    words = f"{least} {bars[0]} {middle} {bars[1]} {most} {panel.unit}"
     if panel.floor:
         words += f"; empty below {100 * panel.floor:.1f} %"
     return f'<span style="{MUTED}">{words}</span>'
