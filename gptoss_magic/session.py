@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import gc
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError, NotLoaded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
+    from gptoss_magic.adapters import Active, Shelf
     from gptoss_magic.generation import Engine
     from gptoss_magic.model.load import LoadSettings, Resident
     from gptoss_magic.model.plan import Plan
     from gptoss_magic.records import Answer, Message
+
+PROBE = (
+    "A short text on which a change would show: the capital of France is Paris; 12 * 7 = 84; "
+    "def add(a, b): return a + b"
+)
 
 
 @dataclass
@@ -22,9 +31,11 @@ class Session:
     """One per kernel; survives `%reload_ext`."""
 
     loaded: tuple[Resident, Engine] | None = None
+    held_adapters: Shelf | None = None
     conversations: dict[str, list[Message]] = field(default_factory=dict)
     last: Answer | None = None
     last_error: BaseException | None = None
+    busy: tuple[str, Any, int] | None = None
 
     @property
     def resident(self) -> Resident | None:
@@ -49,6 +60,7 @@ class Session:
                 held = self.resident.identity["model"]
                 raise InputError(f"{held} is loaded; add --replace to load {settings.model}")
             self.unload()
+        from gptoss_magic.adapters import Shelf
         from gptoss_magic.generation import Engine
         from gptoss_magic.harmony import HarmonyCodec
         from gptoss_magic.model.load import load
@@ -56,12 +68,15 @@ class Session:
         resident = load(settings, progress, on_plan)
         plan, codec = resident.plan, HarmonyCodec(resident.tokenizer)
         engine = Engine(resident.model, codec, plan.context, plan.kv_cache)
+        beside = partial(_put_beside, engine)
+        self.held_adapters = Shelf(resident.model, codec.encode(PROBE), beside)
         self.loaded = resident, engine
         return True
 
     def unload(self) -> None:
         """Drop the model and the conversations; the memory is free afterwards."""
-        self.loaded = self.last_error = None
+        self.check_idle()
+        self.loaded = self.held_adapters = self.last_error = None
         self.conversations.clear()
         gc.collect()
         _return_memory()
@@ -71,6 +86,40 @@ class Session:
         if self.loaded is None:
             raise NotLoaded("no model is loaded: run %gptoss load")
         return self.loaded
+
+    def check_idle(self) -> None:
+        """Raise InputError while a run trains the model in the background."""
+        if self.busy is not None and self.busy[2] != threading.get_ident():
+            raise InputError(
+                f"the run {self.busy[0]} trains the model: wait for it, or %gptoss runs stop"
+            )
+
+    @contextmanager
+    def busy_with(self, run: str, control: Any) -> Iterator[None]:
+        """Within, no other thread uses the model; `control` can stop the run."""
+        self.check_idle()
+        self.busy = run, control, threading.get_ident()
+        try:
+            yield
+        finally:
+            self.busy = None
+
+    @property
+    def shelf(self) -> Shelf:
+        """The adapters beside the resident model. Raises NotLoaded."""
+        self.require()
+        assert self.held_adapters is not None
+        return self.held_adapters
+
+    @contextmanager
+    def using(self, names: Sequence[str] | None = None) -> Iterator[Active]:
+        """Within, the engine generates beside these adapters (None: those in use), as `names`.
+
+        Nothing that was computed beside others is reused. Raises NotLoaded, InputError.
+        """
+        self.check_idle()
+        with self.shelf.active(names) as active:
+            yield active
 
     def status(self) -> dict[str, Any]:
         """What `%gptoss status` shows, as plain values."""
@@ -87,7 +136,7 @@ class Session:
             "memory": f"{plan.weights / 1e9:.2f} GB of weights",
             "context": f"{plan.context} tokens",
             "KV cache": self._cache_line(),
-            "adapters": "none",
+            "adapters": self.shelf.status(),
             "conversations": ", ".join(sorted(self.conversations)) or "none",
             "last speed": f"{last.usage.tokens_per_s:.1f} tokens/s" if last else "-",
         }
@@ -96,6 +145,14 @@ class Session:
         prefixes = self.require()[1].prefixes
         held, limit = prefixes.num_bytes / 1e6, prefixes.limit / 1e6
         return f"{held:.0f} MB of {limit:.0f} MB, {len(prefixes.held)} prefixes"
+
+
+def _put_beside(engine: Engine, active: Active) -> None:
+    """Let the engine reuse only what was computed beside these adapters."""
+    from gptoss_magic.generation import Beside
+
+    fill = partial(active.fill, engine.model)
+    engine.prefixes.beside = Beside(active.key, active.num_virtual, fill)
 
 
 def _same(held: LoadSettings, asked: LoadSettings) -> bool:

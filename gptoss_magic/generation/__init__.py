@@ -2,7 +2,8 @@
 
 from gptoss_magic.generation.batch import Request, stream_batch
 from gptoss_magic.generation.engine import Engine
+from gptoss_magic.generation.prefixes import Beside
 from gptoss_magic.generation.sampling import SamplingSettings
 from gptoss_magic.generation.turn import Turn, run_turn
 
-__all__ = ["Engine", "Request", "SamplingSettings", "Turn", "run_turn", "stream_batch"]
+__all__ = ["Beside", "Engine", "Request", "SamplingSettings", "Turn", "run_turn", "stream_batch"]

@@ -60,7 +60,9 @@ class _Batch:
         )
         self.rows: list[Row] = []
         self.num_shared = num_shared([r.prompt for r in requests])
-        capacity = max(len(r.prompt) + r.settings.max_tokens for r in requests)
+        self.num_virtual = engine.prefixes.beside.num_virtual
+        longest = max(len(r.prompt) + r.settings.max_tokens for r in requests)
+        capacity = self.num_virtual + longest
         row_bytes = bytes_of_row(engine, capacity)
         fitting = max(1, engine.prefixes.limit // row_bytes)
         self.num_rows = min(num_rows, len(requests), fitting)
@@ -91,7 +93,7 @@ class _Batch:
             if fresh and longest * (len(fresh) + 1) > self.engine.chunk:
                 break
             fresh.append(self.waiting.popleft())
-        self.cache.join(len(fresh), self.shared.cache, self.num_shared)
+        self.cache.join(len(fresh), self.shared.cache, self.num_virtual + self.num_shared)
         self.rows += fresh
         return fresh
 

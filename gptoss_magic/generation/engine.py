@@ -81,17 +81,21 @@ class Engine:
 
     def apart(self) -> Engine:
         """An engine of the same model with caches of its own, for what nobody may reuse."""
-        return type(self)(self.model, self.codec, self.context)
+        made = type(self)(self.model, self.codec, self.context)
+        made.prefixes.beside = self.prefixes.beside
+        return made
 
     def check(self, prompt_T: Sequence[int], max_tokens: int) -> None:
         """Raise InputError or ContextOverflow where such a prompt cannot be answered."""
         if not prompt_T:
             raise InputError("the prompt has no tokens: give some text")
-        if len(prompt_T) + max_tokens > self.context:
+        num_virtual = self.prefixes.beside.num_virtual
+        if num_virtual + len(prompt_T) + max_tokens > self.context:
+            virtual = f"{num_virtual} virtual and " if num_virtual else ""
             raise ContextOverflow(
-                f"{len(prompt_T)} prompt tokens + up to {max_tokens} new ones exceed the context "
-                f"of {self.context}: lower --max-tokens, shorten the prompt, or load with a larger "
-                "--context"
+                f"{virtual}{len(prompt_T)} prompt tokens + up to {max_tokens} new ones exceed the "
+                f"context of {self.context}: lower --max-tokens, shorten the prompt, or load with "
+                "a larger --context"
             )
 
     def prefill(

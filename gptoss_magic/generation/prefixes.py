@@ -8,15 +8,31 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.generation.routes import Routes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What stands beside the model while a cache is computed: adapters, named by `key`.
+
+    `fill(cache)` puts `num_virtual` positions (a soft prompt, a prefix) into an empty cache.
+    """
+
+    key: str = ""
+    num_virtual: int = 0
+    fill: Callable[[Any], None] = lambda cache: None
 
 
 @dataclass
 class Held:
-    """The tokens whose keys and values are in `cache`; where asked for, the routes of them all."""
+    """The tokens whose keys and values are in `cache`, behind the virtual ones of `beside`.
+
+    `routes`, where asked for, of all of them.
+    """
 
     cache: Any
     tokens: list[int] = field(default_factory=list)
+    beside: Beside = field(default_factory=Beside)
     routes: Routes | None = None
 
     def common(self, prompt_T: Sequence[int]) -> int:
@@ -30,7 +46,7 @@ class Held:
     def cut(self, length: int) -> None:
         """Keep the first `length` tokens."""
         del self.tokens[length:]
-        self.cache.cut(length)
+        self.cache.cut(self.beside.num_virtual + length)
         if self.routes is not None:
             self.routes.cut(length)
 
@@ -38,12 +54,14 @@ class Held:
 class Prefixes:
     """KV caches by conversation, least recently used first; at most `limit` bytes in all.
 
-    The conversation in use stays, whatever its size.
+    The conversation in use stays, whatever its size. What was computed while some adapters
+    stood `beside` the model is reused beside the same ones only.
     """
 
     def __init__(self, config: Any, limit: int) -> None:
         self.config, self.limit = config, limit
         self.held: dict[str, Held] = {}
+        self.beside = Beside()
 
     def take(
         self, name: str, prompt_T: Sequence[int], *, cold: bool = False, routing: bool = False
@@ -53,25 +71,36 @@ class Prefixes:
         Where another conversation shares more (a persona's system text), that prefix is copied.
         `cold`: nothing is reused. `routing`: only caches that know their routes are.
         """
-        from gptoss_magic.model.kv_cache import KVCache
-
-        mine = self.held.pop(name, None)
-        usable = [] if cold else [h for h in self.held.values() if h.routes or not routing]
-        if mine is not None and routing and mine.routes is None:
+        slot = f"{name} ({self.beside.key})" if self.beside.key else name
+        mine = self.held.pop(slot, None)
+        usable = [] if cold else [held for held in self.held.values() if self._fits(held, routing)]
+        if mine is not None and not self._fits(mine, routing):
             mine = None
         shared = 0 if cold or mine is None else mine.common(prompt_T)
         others = [(held.common(prompt_T), held) for held in usable]
         length, best = max(others, key=lambda pair: pair[0], default=(0, None))
         if mine is None or length > shared or not shared:
-            mine, shared = Held(KVCache(self.config)), length
-            if best is not None and length:
-                mine.cache.copy_of(best.cache, length)
-                mine.tokens = best.tokens[:length]
-                mine.routes = best.routes and best.routes.copy(length)
+            mine, shared = self._fresh(best if length else None, length), length
         mine.cut(shared)
         mine.routes = (mine.routes or Routes()) if routing else None
-        self.held[name] = mine
+        self.held[slot] = mine
         return mine
+
+    def _fresh(self, best: Held | None, length: int) -> Held:
+        """A cache that begins with the first `length` tokens of `best`, or with nothing."""
+        from gptoss_magic.model.kv_cache import KVCache
+
+        made = Held(KVCache(self.config), beside=self.beside)
+        if best is None:
+            self.beside.fill(made.cache)
+        else:
+            made.cache.copy_of(best.cache, self.beside.num_virtual + length)
+            made.tokens = best.tokens[:length]
+            made.routes = best.routes and best.routes.copy(length)
+        return made
+
+    def _fits(self, held: Held, routing: bool) -> bool:
+        return held.beside.key == self.beside.key and bool(held.routes or not routing)
 
     def trim(self, reserve: int = 0) -> None:
         """Drop the oldest conversations until the rest fits the limit, less `reserve` bytes."""

@@ -23,9 +23,12 @@ HELP = """\
 %gptoss status         model, device, memory, context, conversations, last speed
 %gptoss bench          speed of the loaded model on this machine, as a Markdown table
 %gptoss routing DATA   which experts a text or data set uses; routing compare A B: differences
+%gptoss lora …         adapters: attach, detach, use, scale, list, compare, export
+%gptoss runs           tuning runs: list, show, compare; stop the one in the background
 %gptoss unload         free the memory
 %gptoss traceback      the whole traceback of the last error
 %%gptoss [OPTIONS]     prompt it: the cell's body is the prompt; %%gptoss? lists the options
+%%gptoss_tune          tune on the cell's rows: a plan, then with --go a run with a live panel
 %%gptoss --map FRAME   the body is a Jinja template, answered for each row of a DataFrame
 """
 
@@ -58,6 +61,8 @@ class GptOssMagics(Magics):
             "traceback": self._traceback,
             "bench": self._bench,
             "routing": self._routing,
+            "lora": self._lora,
+            "runs": self._runs,
         }
         if command not in commands:
             known = ", ".join(filter(None, commands))
@@ -107,6 +112,18 @@ class GptOssMagics(Magics):
         if current().resident is None:
             self._load("")
         routing(line, self.shell.user_ns, self)
+
+    def _lora(self, line: str) -> None:
+        from gptoss_magic.magics.lora import run
+
+        if current().resident is None:
+            self._load("")
+        run(line, self)
+
+    def _runs(self, line: str) -> None:
+        from gptoss_magic.magics.runs import runs
+
+        runs(line)
 
     def _traceback(self, _line: str) -> None:
         error = current().last_error

@@ -39,6 +39,7 @@ def map_frame(options: Namespace, body: str, names: dict[str, Any], defaults: An
             batch=options.batch,
             journal=options.journal,
             new=options.new,
+            adapters=options.adapter,
             stop=tuple(options.stop or ()),
             seed=options.seed,
             on_row=_speed(bar),

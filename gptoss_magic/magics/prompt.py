@@ -40,6 +40,7 @@ def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> 
             routing=options.routing or defaults.routing,
             mask_experts=options.mask_experts or "",
             force_experts=options.force_experts or "",
+            adapters=options.adapter,
             stop=tuple(options.stop or ()),
             seed=options.seed,
             lookup=options.lookup,

@@ -173,12 +173,20 @@ def attend(  # noqa: PLR0917 (transformers calls it so)
     dropout: float = 0.0,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """([B, T, H, D], None): transformers' attention function. Raises InputError for dropout."""
+    """([B, T, H, D], None): transformers' attention function. Raises InputError for dropout.
+
+    A mask of one dimension has the lengths of texts that share the sequence, unseen by each other.
+    """
     if dropout:
         raise InputError(
             f"attention dropout {dropout}: not computed in blocks; set attention_dropout to 0, or "
             "call model.set_attn_implementation('eager')"
         )
+    if attention_mask is not None and attention_mask.dim() == 1:
+        lengths = attention_mask.tolist()
+        texts = zip(*(torch.split(x, lengths, 2) for x in (query, key, value)), strict=True)
+        parts = [attend(module, q, k, v, None, scaling)[0] for q, k, v in texts]
+        return torch.cat(parts, 1), None
     sight = Sight(scaling, module.sliding_window or 0, attention_mask)
     if _can_stream(query, key, value, module.sinks, sight):
         streamed: torch.Tensor = _streamed(query, key, value, module.sinks, sight)
@@ -235,6 +243,15 @@ def mask_of(  # noqa: PLR0917 (transformers calls it so)
         return None
     seen = attention_mask[:, kv_offset : kv_offset + kv_length]
     return None if bool(seen.all()) else seen
+
+
+def apart(lengths: list[int]) -> dict[str, torch.Tensor]:
+    """What to give a gpt-oss as attention_mask where texts of `lengths` share a sequence [1, T].
+
+    transformers' own way, position ids that restart, does not reach the masks of its gpt-oss.
+    """
+    mask = torch.tensor(lengths)
+    return {"full_attention": mask, "sliding_attention": mask}
 
 
 def use_block_attention(model: Any) -> None:

@@ -1,0 +1,204 @@
+"""peft's adapter directory to an `Adapter`. Everything is checked before anything changes.
+
+Legend: E experts, H hidden size, I intermediate size, K in, N out, r rank.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.adapters.adapter import Adapter
+from gptoss_magic.adapters.layout import (
+    BASE,
+    CONFIG,
+    OWN_CONFIG,
+    OWN_WEIGHTS,
+    WEIGHTS,
+    prefix_from_peft,
+)
+from gptoss_magic.adapters.lora_parts import LoraReader
+from gptoss_magic.errors import CheckpointError
+from gptoss_magic.model.checkpoint import read_header
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import torch
+
+    from gptoss_magic.model.branches import Part
+
+LORA, PROMPT, PREFIX = ("LORA", "ADALORA"), ("PROMPT_TUNING", "P_TUNING"), ("PREFIX_TUNING",)
+OTHER = {
+    "use_dora": "DoRA",
+    "lora_bias": "biases beside LoRA (lora_bias)",
+    "trainable_token_indices": "trained token embeddings",
+    "alora_invocation_tokens": "activated LoRA (alora)",
+    "layer_replication": "replicated layers",
+    "arrow_config": "Arrow routing",
+    "kasa_config": "KaSA, which changes the base weights,",
+    "use_bdlora": "block-diagonal LoRA",
+}
+QLORA = {"use_qalora": "QALoRA", "loftq_config": "LoftQ"}
+CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
+NO_QLORA = (
+    "it belongs to a 4-bit copy of the weights in another format; from MXFP4 that would add about "
+    "7 % error to the experts: train LoRA beside the packed experts instead"
+)
+
+
+def read_adapter(path: str | Path, model: Any, name: str = "") -> Adapter:
+    """Read a directory of peft's (or `write_adapter`'s) for `model`; its parts are not trainable.
+
+    Raises CheckpointError, in one line, for what is missing, damaged, not for this model, or
+    cannot be attached.
+    """
+    folder = Path(path).expanduser()
+    own, config = _configs(folder)
+    _check_config(config, folder)
+    extra = _tensors(folder / OWN_WEIGHTS) if (folder / OWN_WEIGHTS).exists() else {}
+    ours_alone = "config" in own and not (folder / WEIGHTS).exists()
+    tensors = {} if ours_alone else _tensors(_weights(folder))
+    try:
+        parts = _parts(tensors, extra, config, own, model)
+    except CheckpointError as error:
+        raise CheckpointError(f"{folder}: {error}") from error
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{folder}: damaged ({error}); get the adapter again") from error
+    for part in parts:
+        part.requires_grad_(requires_grad=False)
+    return Adapter(name or folder.resolve().name, tuple(parts), config, str(folder.resolve()))
+
+
+def _configs(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(ours, peft's): what the directory says about itself."""
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: no such directory; give an adapter's directory")
+    own = _json(folder / OWN_CONFIG) if (folder / OWN_CONFIG).exists() else {}
+    if own and own.get("format") != 1:
+        raise CheckpointError(f"{folder / OWN_CONFIG}: another format; upgrade gptoss_magic")
+    if (folder / CONFIG).exists():
+        return own, _json(folder / CONFIG)
+    if "config" not in own:
+        raise CheckpointError(f"{folder}: no {CONFIG} here; give a directory that peft wrote")
+    return own, own["config"]
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(file.read_text())
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise CheckpointError(f"{file}: damaged JSON ({error}); get the adapter again") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{file}: holds no JSON object; get the adapter again")
+    return value
+
+
+def _check_config(config: Mapping[str, Any], folder: Path) -> None:
+    """Refuse, by name, what cannot stand beside a gpt-oss model."""
+    kind = config.get("peft_type")
+    if kind not in (*LORA, *PROMPT, *PREFIX):
+        known = ", ".join((*LORA, *PROMPT, *PREFIX))
+        raise CheckpointError(f"{folder}: {kind} cannot be attached; there are {known}")
+    mapping = config.get("auto_mapping")
+    base = mapping.get("base_model_class") if isinstance(mapping, dict) else None
+    if base not in (None, "GptOssForCausalLM"):
+        raise CheckpointError(f"{folder}: made for {base}, not for GptOssForCausalLM")
+    for option, about in QLORA.items():
+        if config.get(option):
+            raise CheckpointError(f"{folder}: {about} cannot be attached: {NO_QLORA}")
+    for option, about in OTHER.items():
+        if config.get(option):
+            raise CheckpointError(f"{folder}: {about} cannot be attached; train plain LoRA")
+    if config.get("bias") not in (None, "none"):
+        raise CheckpointError(f"{folder}: trained biases cannot be attached; use bias='none'")
+    init = config.get("init_lora_weights")
+    if isinstance(init, str) and init.startswith(CHANGES_BASE):
+        raise CheckpointError(
+            f"{folder}: {init} changes the base weights; save it in peft with "
+            "path_initial_model_for_weight_conversion"
+        )
+
+
+def _parts(
+    tensors: dict[str, torch.Tensor],
+    extra: dict[str, torch.Tensor],
+    config: dict[str, Any],
+    own: dict[str, Any],
+    model: Any,
+) -> list[Part]:
+    kind = config["peft_type"]
+    if kind in PROMPT:
+        return [_prompt(tensors, model)]
+    if kind in PREFIX:
+        return [_prefix(tensors, model)]
+    named = {key.removeprefix(BASE): value for key, value in tensors.items()}
+    made = LoraReader(model, config, own, extra).parts(named)
+    if not made:
+        raise CheckpointError("it has nothing to attach")
+    return made
+
+
+def _weights(folder: Path) -> Path:
+    """The safetensors file. Raises CheckpointError where there is only a pickle, or nothing."""
+    file = folder / WEIGHTS
+    if file.is_file():
+        return file
+    pickle = next(folder.glob("*.bin"), None)
+    if pickle is not None:
+        raise CheckpointError(
+            f"{pickle}: a pickle, which can run code when it is opened; save the adapter in peft "
+            "with safe_serialization=True"
+        )
+    raise CheckpointError(f"{folder}: no {WEIGHTS} here; get the adapter again")
+
+
+def _tensors(file: Path) -> dict[str, torch.Tensor]:
+    """All tensors of a safetensors file, fp32, on the CPU."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        read_header(file)
+        tensors = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{file}: damaged ({error}); get the adapter again") from error
+    wrong = [k for k, t in tensors.items() if not t.is_floating_point() or not t.isfinite().all()]
+    if wrong:
+        raise CheckpointError(f"{file}: {wrong[0]} holds what is no finite number")
+    return {key: tensor.float() for key, tensor in tensors.items()}
+
+
+def _prompt(tensors: Mapping[str, torch.Tensor], model: Any) -> Part:
+    from gptoss_magic.model.branches import SoftPrompt
+
+    weight = model.get_input_embeddings().weight
+    return _soft(tensors, weight.shape[1], lambda flat: SoftPrompt(flat.to(weight.device)))
+
+
+def _prefix(tensors: Mapping[str, torch.Tensor], model: Any) -> Part:
+    from gptoss_magic.model.branches import Prefix
+
+    config = model.config
+    layers, size = config.num_hidden_layers, config.head_dim
+    width = layers * 2 * config.num_key_value_heads * size
+    return _soft(
+        tensors, width, lambda flat: Prefix(prefix_from_peft(flat, layers, size).to(model.device))
+    )
+
+
+def _soft(
+    tensors: Mapping[str, torch.Tensor], width: int, make: Callable[[torch.Tensor], Part]
+) -> Part:
+    """The part of `prompt_embeddings` [n, width]."""
+    strays = sorted(set(tensors) - {"prompt_embeddings"})
+    if strays:
+        raise CheckpointError(f"{strays[0]}: only prompt_embeddings can be attached here")
+    flat = tensors["prompt_embeddings"]
+    if flat.dim() != 2 or flat.shape[1] != width or not len(flat):
+        raise CheckpointError(
+            f"prompt_embeddings {list(flat.shape)}: this model takes [n, {width}]; it was trained "
+            "for another one"
+        )
+    return make(flat)

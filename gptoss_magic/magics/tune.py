@@ -1,0 +1,182 @@
+"""`%%gptoss_tune`: a plan first, then a run with a live panel, a report, and an adapter in use."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+
+from gptoss_magic.errors import InputError
+from gptoss_magic.magics import options as opt
+from gptoss_magic.magics import tune_options
+from gptoss_magic.session import current
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from gptoss_magic.study.tune import Tuning
+
+TUNE = opt.parser(
+    "%%gptoss_tune", tune_options.TUNE, "Tune the resident model on the cell's rows, or on DATA."
+)
+KEY = "gptoss_magic"
+
+
+@magics_class
+class TuneMagics(Magics):
+    """`%%gptoss_tune`, with a body of rows; `%gptoss_tune DATA` or `--resume NAME` without."""
+
+    @no_var_expand
+    @line_cell_magic("gptoss_tune")
+    def tune(self, line: str, cell: str | None = None) -> None:
+        try:
+            tune(opt.parse(TUNE, line), cell or "", self.shell.user_ns)
+        except Exception as error:
+            current().last_error = error
+            raise
+
+
+def tune(options: Namespace, body: str, names: dict[str, Any]) -> None:
+    """One tune cell: plan alone, or with --go the run itself."""
+    from gptoss_magic.study.parts import stages
+    from gptoss_magic.study.tune import resume
+
+    if options.resume:
+        return _run(resume(options.resume, Path(options.runs)), options, names)
+    wanted = wanted_of(options, rows_of(options, body, names))
+    for stage in stages(wanted):
+        _stage(stage, options, names)
+    if not options.go:
+        print("dry run: nothing is trained; add --go to train")
+
+
+def _stage(wanted: Any, options: Namespace, names: dict[str, Any]) -> None:
+    from gptoss_magic.study.tune import prepare
+    from gptoss_magic.tuning.plan import require_fit
+    from gptoss_magic.widgets.progress import ProgressView
+
+    with ProgressView(wanted.name, lambda done, total: f"{done} of {total}") as bar:
+        tuning = prepare(wanted, bar.update)
+        bar.finish(plan_text(tuning))
+    if options.show is not None:
+        show_example(tuning, options.show)
+    if options.go:
+        assert tuning.plan is not None  # only a resumed run has none
+        require_fit(tuning.plan)
+        tuning.begin()
+        _run(tuning, options, names)
+
+
+def rows_of(options: Namespace, body: str, names: dict[str, Any]) -> list[Any]:
+    """The rows that the cell means: its body, DATA, or the conversation so far."""
+    from gptoss_magic.tuning.data import from_conversation
+    from gptoss_magic.tuning.sources import read_rows
+
+    if options.from_conversation:
+        kept = current().conversations.get(options.from_conversation)
+        if not kept:
+            raise InputError(f"--from-conversation {options.from_conversation}: nothing was said")
+        return [from_conversation(kept, names.get(options.edits, {}) if options.edits else {})]
+    if not body.strip() and not options.data:
+        raise InputError("no data: write rows below the line, or name a file or variable")
+    return read_rows(options.data, body, names)
+
+
+def wanted_of(options: Namespace, rows: list[Any]) -> Any:
+    """The line's options as `Wanted`."""
+    from gptoss_magic.study.tune import Wanted, settings_for
+    from gptoss_magic.tuning.settings import MethodSettings
+
+    fields = _given(options, tune_options.METHOD_FIELDS)
+    method = MethodSettings(**{"name": options.method or "experts", **fields})
+    train = settings_for(method, len(rows), **_given(options, tune_options.TRAIN_FIELDS))
+    more = _given(options, ("after", "replay", "own"))
+    return Wanted(
+        rows, options.name, method, train, Path(options.runs), truncate=options.truncate, **more
+    )
+
+
+def _given(options: Namespace, names: tuple[str, ...]) -> dict[str, Any]:
+    found = {name: getattr(options, name) for name in names}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def plan_text(tuning: Tuning) -> str:
+    """Rows, what is trained, memory and time."""
+    about = ", ".join(f"{value:,} {name}" for name, value in tuning.run.about.items() if value)
+    return f"{tuning.run.name}: {about}\n{tuning.plan.table() if tuning.plan else ''}"
+
+
+def show_example(tuning: Tuning, number: int) -> None:
+    """One training text with its mask in colours."""
+    from IPython.display import display
+
+    from gptoss_magic.tuning.data import pieces
+    from gptoss_magic.widgets.tables import example_html, example_text
+
+    examples = [e for step in tuning.data[0] for sequence in step for e in sequence]
+    if not 0 <= number < len(examples):
+        raise InputError(f"--show {number}: there are examples 0 to {len(examples) - 1}")
+    found = pieces(examples[number], current().require()[1].codec)
+    display({"text/html": example_html(found), "text/plain": example_text(found)}, raw=True)  # type: ignore[no-untyped-call]
+
+
+def _run(tuning: Tuning, options: Namespace, names: dict[str, Any]) -> None:
+    from gptoss_magic.tuning.control import Control
+    from gptoss_magic.widgets.tuning import TuningPanel
+
+    control, train = Control(), tuning.run.train
+    facts = [("method", tuning.run.method.name), ("rows", str(tuning.run.about.get("rows", "-")))]
+    how = f"{tuning.run.name} (resumed)" if options.resume else tuning.run.name
+    panel = TuningPanel(
+        control, how, tuning.trainer.num_steps, train.learning_rate, facts, quiet=options.quiet
+    )
+    if options.background:
+        given = (tuning, control, panel, names, options.output)
+        name = tuning.run.name
+        return threading.Thread(target=_train, args=given, name=name, daemon=True).start()
+    try:
+        _train(tuning, control, panel, names, options.output)
+    except KeyboardInterrupt:
+        print(f"interrupted: %gptoss_tune --resume {tuning.run.name} goes on from the last step")
+
+
+def _train(
+    tuning: Tuning, control: Any, panel: Any, names: dict[str, Any], output: str | None
+) -> None:
+    """The run under its panel. ■ keeps what was done and says how to go on."""
+    from gptoss_magic.magics.report import report_html, report_text
+    from gptoss_magic.study.report import finish
+
+    with current().busy_with(tuning.run.name, control), panel:
+        for metrics in tuning.trainer.progress.history:
+            panel.step(metrics)
+        steps = tuning.steps(control)
+        try:
+            for metrics in steps:
+                panel.step(metrics)
+        finally:
+            steps.close()
+        if tuning.run.finish == "stopped":
+            panel.note("stopped: writing the adapter")
+        report = finish(tuning, lambda done, total, note: panel.note(f"{note} {done} of {total}"))
+        panel.finish(report_html(report), report_text(report), {KEY: provenance(tuning)})
+    if output:
+        names[output] = report
+
+
+def provenance(tuning: Tuning) -> dict[str, Any]:
+    """What is needed to repeat the run."""
+    from gptoss_magic.api import versions
+
+    run = tuning.run
+    return {
+        "run": run.name,
+        "model": run.model,
+        "method": run.method.record(),
+        "train": run.train.record(),
+        "data": run.about,
+        "versions": versions(),
+    }

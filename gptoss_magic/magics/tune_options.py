@@ -1,0 +1,77 @@
+"""The options of `%%gptoss_tune` and `%%gptoss_data`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gptoss_magic.tuning.settings import METHODS
+
+if TYPE_CHECKING:
+    from gptoss_magic.magics.options import Option
+
+# option, field of MethodSettings or TrainSettings, type, help
+METHOD = [
+    (("-r", "--rank"), "rank", int, "rank of LoRA"),
+    (("-a", "--alpha"), "alpha", float, "LoRA's alpha; the branch counts alpha / rank"),
+    (("-g", "--coverage"), "coverage", float, "experts: a layer's hot ones up to this share"),
+    (("-x", "--num-experts"), "num_experts", int, "experts: so many of each layer"),
+    (("-y", "--layers"), "num_layers", int, "only the last so many layers"),
+    (("-H", "--heads"), "num_heads", int, "heads: so many attention heads in all"),
+    (("-v", "--virtual"), "num_virtual", int, "prompt, prefix: virtual tokens"),
+]
+TRAIN = [
+    (("-l", "--learning-rate"), "learning_rate", float, "peak rate; left out: the plan's choice"),
+    (("-e", "--epochs"), "epochs", float, "how often each row is seen"),
+    (("-n", "--steps"), "num_steps", int, "exactly so many steps; rows repeat as needed"),
+    (("-t", "--step-tokens"), "step_tokens", int, "tokens of a step"),
+    (("-m", "--max-tokens"), "max_tokens", int, "tokens of a sequence, at most"),
+    (("-u", "--held-out"), "held_out", float, "share of the rows kept for the held-out loss"),
+    (
+        ("-E", "--eval-every"),
+        "eval_every",
+        int,
+        "steps between measures of held-out loss and drift",
+    ),
+    (("-s", "--seed"), "seed", int, "0 where left out: runs repeat"),
+]
+METHOD_FIELDS = ("choice", *(field for _, field, _, _ in METHOD))
+TRAIN_FIELDS = tuple(field for _, field, _, _ in TRAIN)
+
+
+def _table(rows: list[tuple[tuple[str, str], str, type, str]]) -> list[Option]:
+    return [
+        (flags, {"dest": dest, "type": kind, "help": words}) for flags, dest, kind, words in rows
+    ]
+
+
+RUNS: Option = (("-R", "--runs"), {"default": "gptoss_runs", "help": "the folder of all runs"})
+TUNE: list[Option] = [
+    (("data",), {"nargs": "?", "help": "a file, or a variable of the notebook; or use the body"}),
+    (("-N", "--as"), {"dest": "name", "default": "tuned", "help": "name of run and adapter"}),
+    (("-G", "--go"), {"action": "store_true", "help": "train; without it only the plan is shown"}),
+    (("-M", "--method"), {"choices": METHODS, "help": "what is trained; left out: experts"}),
+    (("-C", "--choice"), {"choices": ["hot", "random", "all"], "help": "which experts"}),
+    *_table(METHOD),
+    *_table(TRAIN),
+    (("-A", "--after"), {"help": "go on from this run, replaying some of its texts"}),
+    (("-p", "--replay"), {"type": float, "help": "earlier texts for each new one (0.2)"}),
+    (("-w", "--own"), {"type": int, "help": "mix in so many answers of the base model itself"}),
+    (("-f", "--from-conversation"), {"help": "tune on this conversation so far"}),
+    (("-d", "--edits"), {"help": "a dict: message number to its better text"}),
+    (("-T", "--truncate"), {"action": "store_true", "help": "cut rows that are too long"}),
+    (("-S", "--show"), {"type": int, "help": "show this example with what is trained marked"}),
+    (("-X", "--axolotl"), {"help": "read the run from this Axolotl YAML; the line overrides it"}),
+    (("-W", "--write-axolotl"), {"help": "write the run as Axolotl YAML"}),
+    (("-c", "--resume"), {"help": "go on with this run from its newest checkpoint"}),
+    (("-b", "--background"), {"action": "store_true", "help": "give the cell back at once"}),
+    (("-o", "--output"), {"help": "put the report into this variable"}),
+    (("-q", "--quiet"), {"action": "store_true", "help": "show no panel"}),
+    RUNS,
+]
+DATA: list[Option] = [
+    (("-n", "--rows"), {"type": int, "default": 20, "help": "rows wanted"}),
+    (("-i", "--seeds"), {"help": "a variable or file with rows to begin with"}),
+    (("-s", "--seed"), {"type": int, "default": 0, "help": "of the sampling"}),
+    (("-t", "--temperature"), {"type": float, "default": 0.9, "help": "of proposed prompts"}),
+    (("-o", "--output"), {"help": "put what has grown into this variable"}),
+]

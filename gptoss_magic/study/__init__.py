@@ -1,0 +1,1 @@
+"""Studies of the resident model that need several rooms: routing, tuning runs, their reports."""

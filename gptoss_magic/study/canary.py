@@ -1,0 +1,131 @@
+"""A reasoning canary: whether a tuned model still thinks, ends its answers, and calls tools.
+
+Tuning without reasoning destroys the analysis channel unseen; so base and tuned model answer the
+same few prompts, and read the same general texts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.records import Example, Message, ToolSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gptoss_magic.generation import Engine
+    from gptoss_magic.records import Answer
+
+DATE = "2025-01-01"
+MAX_TOKENS = 160
+FALL, RISE = 0.25, 0.15  # a share that falls by more, nats a token that rise by more: it failed
+PLAIN = (
+    "What is the capital of Italy?",
+    "Rewrite in plain words: The meeting was postponed owing to inclement weather.",
+    "What is 7 + 5?",
+    "Lena has a red bicycle. What colour is Lena's bicycle?",
+    "Name the season that comes after winter.",
+)
+ASKED = (
+    ("What time is it in Madrid?", "get_time"),
+    ("What is the weather in Oslo?", "get_weather"),
+    ("What time is it in Vienna?", "get_time"),
+)
+CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+TOOLS = (
+    ToolSpec("get_time", "The current time in a city.", CITY),
+    ToolSpec("get_weather", "The weather in a city.", CITY),
+)
+
+
+@dataclass(frozen=True)
+class Canary:
+    """Shares of the prompts: `thinks` has an analysis, `ends` ends whole, `calls` the right tool.
+
+    `text`: loss on general text, in nats a token.
+    """
+
+    thinks: float
+    ends: float
+    calls: float
+    text: float
+
+    def record(self) -> dict[str, float]:
+        """Plain values."""
+        return asdict(self)
+
+
+def canary(
+    engine: Engine,
+    general: Sequence[Example],
+    on_answer: Callable[[int, int], None] = lambda done, total: None,
+) -> Canary:
+    """Of the model as it stands, adapters included: greedy, about a thousand tokens."""
+    from gptoss_magic.study.answers import answered
+
+    talks = [_talk(prompt, ()) for prompt in PLAIN] + [_talk(p, TOOLS) for p, _ in ASKED]
+    answers = answered(engine, talks, MAX_TOKENS, on_answer)
+    plain, called = answers[: len(PLAIN)], answers[len(PLAIN) :]
+    return Canary(
+        thinks=_share([bool(answer.analysis.strip()) for answer in answers]),
+        ends=_share([a.finish == "return" and bool(a.final.strip()) for a in plain]),
+        calls=_share([_calls(a, name) for a, (_, name) in zip(called, ASKED, strict=True)]),
+        text=general_loss(engine.model, general),
+    )
+
+
+def faults(base: Canary, tuned: Canary) -> list[str]:
+    """What fell beyond the threshold, a line each; empty where the canary holds."""
+    names = {
+        "thinks": "thinks in the analysis channel",
+        "ends": "ends its answers",
+        "calls": "calls tools",
+    }
+    found = [
+        f"{words} in {getattr(tuned, name):.0%} of the prompts, {getattr(base, name):.0%} before"
+        for name, words in names.items()
+        if getattr(base, name) - getattr(tuned, name) > FALL
+    ]
+    if tuned.text - base.text > RISE:
+        found.append(f"general text costs {tuned.text:.2f} nats a token, {base.text:.2f} before")
+    return found
+
+
+def general_texts(engine: Engine) -> list[Example]:
+    """The shipped baseline's conversations; analysis and final text count."""
+    from gptoss_magic.harmony import render
+    from gptoss_magic.harmony.channels import channels_of
+    from gptoss_magic.routing.baseline import conversations
+
+    found = []
+    for talk in conversations():
+        ids = render(talk, engine.codec, prompt=False)
+        places = channels_of(ids, engine.codec)
+        found.append(Example(tuple(ids), tuple(p in ("analysis", "final") for p in places)))
+    return found
+
+
+def general_loss(model: Any, examples: Sequence[Example]) -> float:
+    """Mean loss over the trained tokens of all examples, in nats a token."""
+    import torch
+
+    from gptoss_magic.tuning.loss import token_losses
+
+    return float(torch.cat([token_losses(model, example) for example in examples]).mean())
+
+
+def _talk(prompt: str, tools: Sequence[ToolSpec]) -> list[Message]:
+    from gptoss_magic.harmony import SystemSettings, developer_message, system_message
+
+    settings = SystemSettings(current_date=DATE, has_tools=bool(tools))
+    opening = [system_message(settings), *([developer_message("", tools)] if tools else [])]
+    return [*opening, Message("user", prompt)]
+
+
+def _calls(answer: Answer, name: str) -> bool:
+    return any(call.name.endswith(name) and call.arguments for call in answer.tool_calls)
+
+
+def _share(held: Sequence[bool]) -> float:
+    return sum(held) / len(held)

@@ -1,0 +1,149 @@
+"""What a run did: losses, answers before and after, the canary, drift, and what was forgotten."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.session import current
+from gptoss_magic.study.answers import answered_tokens
+from gptoss_magic.study.canary import Canary, canary, faults, general_texts
+from gptoss_magic.study.tune import Tuning, silent
+
+if TYPE_CHECKING:
+    from gptoss_magic.records import Answer
+    from gptoss_magic.study.tune import Progress
+
+
+@dataclass(frozen=True)
+class Report:
+    """Before (base) and after (with the adapter), in nats a token where it is a loss.
+
+    `faults`: what the canary says fell; empty where it holds. `forgotten`: by earlier run, the
+    held-out loss at its end and now. `answers`: (prompt, base's, tuned) of some held-out prompts.
+    """
+
+    name: str
+    held_out: tuple[float | None, float | None]
+    canary: tuple[Canary, Canary]
+    faults: tuple[str, ...]
+    forgotten: dict[str, tuple[float, float]]
+    answers: tuple[tuple[str, Answer, Answer], ...]
+    attached: str
+
+    def record(self) -> dict[str, Any]:
+        """Plain values for the run's file."""
+        return {
+            "held_out": list(self.held_out),
+            "canary": [one.record() for one in self.canary],
+            "faults": list(self.faults),
+            "forgotten": {name: list(pair) for name, pair in self.forgotten.items()},
+            "answers": [[p, a.final, b.final] for p, a, b in self.answers],
+            "attached": self.attached,
+        }
+
+
+def finish(tuning: Tuning, progress: Progress = silent) -> Report:
+    """Write the adapter into the run's folder, attach it, measure what it did. Keeps the report.
+
+    An adapter of the same name that is attached already is replaced.
+    """
+    from gptoss_magic.adapters import Adapter, write_adapter
+    from gptoss_magic.tuning.runs import save_run
+
+    session, run = current(), tuning.run
+    resident, engine = session.require()
+    trained: list[Any] = list(tuning.trainer.parts)
+    parts = tuple(part.plain() if hasattr(part, "plain") else part for part in trained)
+    config = {"base_model_name_or_path": resident.identity["model"]}
+    write_adapter(Adapter(run.name, parts, config), engine.model, run.adapter)
+    if run.name in session.shelf.held:
+        session.shelf.detach(run.name)
+    attached = session.shelf.attach(run.adapter, run.name)
+    report = measured(tuning, str(attached), progress)
+    tuning.run = replace(run, report=report.record())
+    save_run(tuning.run)
+    session.shelf.use([run.name])
+    return report
+
+
+def measured(tuning: Tuning, attached: str, progress: Progress) -> Report:
+    """The report of a run whose adapter is on the shelf."""
+    session, run = current(), tuning.run
+    resident, engine = session.require()
+    general = general_texts(engine)
+    sides, answers = [], []
+    for names, words in (((), "base"), ((run.name,), "tuned")):
+        with session.using(names) as active:
+            sides.append(canary(engine, general, _told(progress, f"canary, {words}")))
+            about = {**resident.identity, "adapters": list(active.records)}
+            answers.append(answered_tokens(engine, tuning.prompts, provenance=about))
+    base, tuned = sides
+    first = next((m.eval_loss for m in tuning.trainer.progress.history if m.eval_loss), None)
+    return Report(
+        run.name,
+        (first, tuning.trainer.evaluate()),
+        (base, tuned),
+        tuple(faults(base, tuned)),
+        forgotten(tuning),
+        tuple(zip(_texts(tuning, engine), *answers, strict=True)),
+        attached,
+    )
+
+
+def forgotten(tuning: Tuning) -> dict[str, tuple[float, float]]:
+    """By earlier run: held-out loss when it ended, and now."""
+    from gptoss_magic.tuning.runs import read_data, read_run
+
+    found = {}
+    for name in tuning.run.base:
+        run = read_run(tuning.run.folder.parent / name)
+        _, held_out = read_data(run)
+        ended = (run.report.get("held_out") or [None, None])[1]
+        if held_out and ended is not None:
+            found[name] = (ended, tuning.trainer.evaluate(held_out))
+    return found  # type: ignore[return-value]
+
+
+def _texts(tuning: Tuning, engine: Any) -> list[str]:
+    """The last user message of each prompt."""
+    from gptoss_magic.study.work import asked
+
+    return [asked(ids, engine.codec) for ids in tuning.prompts]
+
+
+def _told(progress: Progress, note: str) -> Any:
+    return lambda done, total: progress(done, total, note)
+
+
+def lines(report: Report) -> list[tuple[str, str, str]]:
+    """(figure, before, after) as words."""
+    base, tuned = report.canary
+    rows: list[tuple[str, Any, Any]] = [
+        ("held-out loss", *report.held_out),
+        ("general text", base.text, tuned.text),
+    ]
+    found = [(name, _number(a), _number(b)) for name, a, b in rows]
+    found += [
+        (name, f"{getattr(base, name):.0%}", f"{getattr(tuned, name):.0%}")
+        for name in ("thinks", "ends", "calls")
+    ]
+    return found + [
+        (f"held-out loss of {name}", _number(then), _number(now))
+        for name, (then, now) in report.forgotten.items()
+    ]
+
+
+def verdict(report: Report) -> str:
+    """The canary in one line, and how to go back."""
+    if not report.faults:
+        return "The canary holds: it thinks, ends its answers and calls tools as before."
+    what = "; ".join(report.faults)
+    return (
+        f"The canary fell: {what}. Go back by `%gptoss lora use none` (or detach {report.name}); "
+        "rows with analysis, fewer steps, a lower rate or --own answers keep more."
+    )
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

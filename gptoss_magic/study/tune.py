@@ -1,0 +1,237 @@
+"""A tuning run from rows to an attached adapter: prepare (and plan), train, finish, resume.
+
+rows → tokens → routing → parts → plan      `prepare`: nothing is trained or written yet
+Tuning.steps(control)                       yields `StepMetrics`; checkpoints by themselves
+Tuning.finish()                             writes the adapter, attaches it, reports
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from time import monotonic, perf_counter
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import InputError
+from gptoss_magic.session import current
+from gptoss_magic.tuning.interrupts import uninterrupted
+from gptoss_magic.tuning.runs import Run, checked_name, new_run, read_data, read_run, save_run
+from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    from gptoss_magic.records import Example, StepMetrics
+    from gptoss_magic.tuning.data import Row
+    from gptoss_magic.tuning.plan import TunePlan
+    from gptoss_magic.tuning.trainer import Controls, Trainer, Work
+
+    Progress = Callable[[int, int, str], None]
+
+FOLDER = "gptoss_runs"
+SAVE_EVERY_S = 20.0
+
+
+def silent(done: int, total: int, note: str) -> None:
+    """No progress is shown."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be tuned on and how. `after`: an earlier run that is gone on from.
+
+    `replay`: of its texts, so many for each new one; `own`: so many answers of the base model
+    itself are mixed in. `prompts`: shown before and after.
+    """
+
+    rows: Sequence[Row]
+    name: str
+    method: MethodSettings = field(default_factory=MethodSettings)
+    train: TrainSettings = field(default_factory=TrainSettings)
+    folder: Path = Path(FOLDER)
+    after: str = ""
+    replay: float = 0.2
+    own: int = 0
+    truncate: bool = False
+
+
+@dataclass
+class Tuning:
+    """A run that can be trained: on the disk from `begin` on."""
+
+    run: Run
+    trainer: Trainer
+    plan: TunePlan | None
+    data: tuple[Sequence[Any], Sequence[Any]]
+    prompts: Sequence[Any] = ()
+
+    def begin(self) -> None:
+        """Make the run's folder. Raises InputError where the name is taken."""
+        self.run = new_run(self.run, self.data)
+
+    def steps(self, control: Controls) -> Generator[StepMetrics]:
+        """Train, yielding metrics; state is on the disk every 20 s and however it ends."""
+        from gptoss_magic.tuning.checkpoints import save_checkpoint
+
+        saved, finish = monotonic(), "interrupt"
+        try:
+            for metrics in self.trainer.run(control):
+                yield metrics
+                if monotonic() - saved > SAVE_EVERY_S:
+                    with uninterrupted():
+                        save_checkpoint(self.run.folder, self.trainer)
+                    saved = monotonic()
+            finish = "stopped" if control.stopped else "return"
+        finally:
+            with uninterrupted():
+                save_checkpoint(self.run.folder, self.trainer)
+                self.run = replace(self.run, finish=finish)
+                save_run(self.run)
+
+
+def prepare(wanted: Wanted, progress: Progress = silent) -> Tuning:
+    """Tokens, routing, parts and plan of a run; the model is loaded first where none is.
+
+    Raises InputError where something does not fit together; nothing is written.
+    """
+    from gptoss_magic.study.parts import parts_of
+    from gptoss_magic.study.work import texts_of
+    from gptoss_magic.tuning.layout import layout
+
+    resident, engine = _resident()
+    folder = wanted.folder / checked_name(wanted.name)
+    rate = wanted.train.learning_rate or settings_for(wanted.method, 1).learning_rate
+    train = replace(wanted.train, learning_rate=rate)
+    texts = texts_of(replace(wanted, train=train), engine, progress)
+    method, parts = parts_of(wanted, engine, texts.steps, progress, resume)
+    work = work_of(engine.model, method, parts, (texts.steps, texts.held_out))
+    trainer = trainer_of(engine.model, parts, work, train)
+    plan = plan_of(resident, trainer, method)
+    described, about = layout(parts), texts.about
+    run = Run(folder, method, train, resident.identity, described, about, texts.base)
+    return Tuning(run, trainer, plan, (texts.steps, texts.held_out), texts.prompts)
+
+
+def resume(name: str, folder: Path = Path(FOLDER)) -> Tuning:
+    """A run of `folder` where its newest checkpoint stands.
+
+    Raises InputError where there is none, or it was made on another model.
+    """
+    from gptoss_magic.tuning.checkpoints import latest_checkpoint, load_checkpoint
+    from gptoss_magic.tuning.layout import revive
+
+    resident, engine = _resident()
+    run = read_run(folder / checked_name(name))
+    if run.model.get("weights") != resident.identity["weights"]:
+        raise InputError(
+            f"{name}: made on {run.model.get('model')}, but {resident.identity['model']} is "
+            "loaded; load that one first"
+        )
+    steps, held_out = read_data(run)
+    parts = revive(run.parts, engine.model.device)
+    work = work_of(engine.model, run.method, parts, (steps, held_out))
+    trainer = trainer_of(engine.model, parts, work, run.train)
+    checkpoint = latest_checkpoint(run.folder)
+    if checkpoint is None:
+        raise InputError(f"{name}: nothing of it was trained yet; delete it and start again")
+    load_checkpoint(checkpoint, trainer)
+    from gptoss_magic.study.work import prompts_of
+
+    prompts = prompts_of(held_out or steps[0], engine)
+    return Tuning(run, trainer, None, (steps, held_out), prompts)
+
+
+def settings_for(method: MethodSettings, num_rows: int, **given: Any) -> TrainSettings:
+    """What is chosen for the resident model, but for what is `given`."""
+    from gptoss_magic.tuning.plan import defaults
+
+    _, engine = _resident()
+    chosen = defaults(method, engine.model.config.to_dict(), num_rows)
+    return replace(chosen, **given)
+
+
+def work_of(
+    model: Any, method: MethodSettings, parts: Sequence[Any], data: tuple[Any, Any]
+) -> Work:
+    """What the trainer needs beside the parts; the drift's base is measured here."""
+    from gptoss_magic.study.parts import trained_experts
+    from gptoss_magic.tuning.drift import Drifting
+    from gptoss_magic.tuning.methods import adalora
+    from gptoss_magic.tuning.trainer import Work
+
+    steps, held_out = data
+    drift = Drifting(
+        model, _probe(held_out or steps[0]), trained_experts(parts, model.config.num_hidden_layers)
+    )
+    if method.name != "adalora":
+        return Work(steps, held_out, drift)
+    allocate, penalty = adalora.after_backward(parts, method.rank), adalora.penalty(parts)
+    return Work(steps, held_out, drift, allocate, penalty)
+
+
+def trainer_of(model: Any, parts: Sequence[Any], work: Work, train: TrainSettings) -> Trainer:
+    """The trainer; activations are recomputed where they would fill a quarter of what is free."""
+    from gptoss_magic.model.plan import free_bytes
+    from gptoss_magic.tuning.plan import activation_bytes_per_token
+    from gptoss_magic.tuning.trainer import Trainer
+
+    kept = _longest(work.steps) * activation_bytes_per_token(model.config.to_dict())
+    is_prefix = any(hasattr(part, "states") for part in parts)  # its cache forbids recomputing
+    recompute = kept > free_bytes(str(model.device)) // 4 and not is_prefix
+    return Trainer(model, parts, work, train, checkpointing=recompute)
+
+
+def plan_of(resident: Any, trainer: Trainer, method: MethodSettings) -> TunePlan:
+    """Memory and time of the run; the time from one sequence forward and backward."""
+    from gptoss_magic.adapters import Adapter
+    from gptoss_magic.model.plan import free_bytes
+    from gptoss_magic.tuning.plan import make_tune_plan
+
+    device, steps = str(resident.model.device), trainer.work.steps
+    parts: list[Any] = [p for p in trainer.parts if any(w.requires_grad for w in p.parameters())]
+    tokens = sum(map(_tokens, steps))
+    return make_tune_plan(
+        resident.model.config.to_dict(),
+        method,
+        replace(trainer.settings, max_tokens=_longest(steps)),
+        what=Adapter("new", tuple(parts)).describe(),
+        num_params=sum(p.numel() for p in trainer.weights),
+        device=device,
+        weights=resident.plan.weights,
+        free=free_bytes(device),
+        packed=hasattr(resident.model.get_decoder().layers[0].mlp.experts, "packed"),
+        recompute=trainer.checkpointing,
+        model=resident.identity["model"],
+        num_steps=len(steps),
+        resident=True,
+        seconds=tokens / speed_of(trainer),
+    )
+
+
+def _tokens(step: Sequence[Sequence[Example]]) -> int:
+    return sum(len(example.ids) for sequence in step for example in sequence)
+
+
+def _longest(steps: Sequence[Sequence[Sequence[Example]]]) -> int:
+    return max((_tokens([sequence]) for step in steps for sequence in step), default=0)
+
+
+def speed_of(trainer: Trainer) -> float:
+    """Tokens a second of one sequence, forward and backward; the weights stay as they are."""
+    sequence = trainer.work.steps[0][0]
+    began = perf_counter()
+    trainer.rehearse(sequence)
+    return sum(len(example.ids) for example in sequence) / (perf_counter() - began)
+
+
+def _probe(sequences: Sequence[Sequence[Example]]) -> list[int]:
+    ids = [token for sequence in sequences for example in sequence for token in example.ids]
+    return ids[:512]
+
+
+def _resident() -> tuple[Any, Any]:
+    from gptoss_magic.api import load
+
+    if current().resident is None:
+        load()
+    return current().require()

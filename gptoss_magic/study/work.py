@@ -1,0 +1,130 @@
+"""The texts of a run: rows as tokens, earlier runs' texts and the model's own answers mixed in."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import InputError
+from gptoss_magic.records import Example
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gptoss_magic.study.tune import Progress, Wanted
+    from gptoss_magic.tuning.runs import Run
+
+SHOWN = 3  # prompts that are answered before and after
+
+
+@dataclass(frozen=True)
+class Texts:
+    """`steps` of sequences of examples, `held_out` sequences; `about` in figures.
+
+    `prompts`: token ids to answer before and after. `base`: the runs that this one follows.
+    """
+
+    steps: list[list[list[Example]]]
+    held_out: list[list[Example]]
+    about: dict[str, Any]
+    prompts: list[list[int]] = field(default_factory=list)
+    base: tuple[str, ...] = ()
+
+
+def texts_of(wanted: Wanted, engine: Any, progress: Progress) -> Texts:
+    """Encode, hold some rows back, mix in what is asked for, and pack. Raises InputError."""
+    from gptoss_magic.tuning.data import encode_all, pack_steps, split
+
+    train = wanted.train
+    kept, held = split(wanted.rows, train.held_out, train.seed)
+    examples = encode_all(kept, engine.codec, train.max_tokens, truncate=wanted.truncate)
+    held_out = encode_all(held, engine.codec, train.max_tokens, truncate=wanted.truncate)
+    extra, base = _replayed(wanted, len(examples))
+    own = own_answers(engine, wanted.own, progress)
+    steps = pack_steps([*examples, *extra, *own], train)
+    sequences = [[example] for example in held_out]
+    about = {
+        "rows": len(kept),
+        "held out": len(held),
+        "replayed": len(extra),
+        "own answers": len(own),
+        "tokens": sum(len(e.ids) for e in [*examples, *extra, *own]),
+        "trained tokens": sum(sum(e.trained) for e in [*examples, *extra, *own]),
+        "longest": max(len(e.ids) for e in [*examples, *held_out]),
+        "steps": len(steps),
+    }
+    return Texts(steps, sequences, about, prompts_of(sequences or steps[0], engine), base)
+
+
+def prompts_of(sequences: Sequence[Sequence[Example]], engine: Any) -> list[list[int]]:
+    """What stands before the last answer of the first few examples, as the model is prompted."""
+    found = []
+    for example in [e for sequence in sequences for e in sequence][:SHOWN]:
+        start = engine.codec.special["start"]
+        ends = [i for i, token in enumerate(example.ids) if token == start]
+        turn = _last_turn(example, ends)
+        header = engine.codec.encode("assistant")
+        found.append([*example.ids[: turn + 1], *header])
+    return found
+
+
+def _last_turn(example: Example, starts: Sequence[int]) -> int:
+    """Where the last run of trained messages begins: the `<|start|>` before it."""
+    first = len(example.ids) - 1
+    for begin, end in zip(reversed(starts), reversed([*starts[1:], len(example.ids)]), strict=True):
+        if not any(example.trained[begin:end]):
+            break
+        first = begin
+    return first
+
+
+def own_answers(engine: Any, count: int, progress: Progress) -> list[Example]:
+    """The base model's own reasoning and answers to shipped prompts, as training texts."""
+    from gptoss_magic.routing.baseline import conversations
+    from gptoss_magic.study.answers import answered
+
+    if not count:
+        return []
+    talks = [[*talk[:1], talk[1]] for talk in conversations()]
+    if count > len(talks):
+        raise InputError(f"{count} own answers: there are prompts for {len(talks)}")
+    told: Callable[[int, int], None] = lambda done, total: progress(done, total, "own answers")  # noqa: E731
+    answers = answered(engine, talks[:count], on_answer=told)
+    whole = [answer for answer in answers if answer.finish == "return"]
+    return [_learned(answer.provenance["prompt_tokens"], answer.raw_tokens) for answer in whole]
+
+
+def _learned(prompt: Sequence[int], answer: Sequence[int]) -> Example:
+    trained = (False,) * len(prompt) + (True,) * len(answer)
+    return Example((*prompt, *answer), trained)
+
+
+def _replayed(wanted: Wanted, count: int) -> tuple[list[Example], tuple[str, ...]]:
+    """Earlier runs' texts, `replay` of them for each new one; and the runs' names."""
+    from gptoss_magic.tuning.runs import read_data, read_run
+
+    if not wanted.after:
+        return [], ()
+    run: Run = read_run(wanted.folder / wanted.after)
+    names = (*run.base, run.name)
+    earlier: dict[tuple[int, ...], Example] = {}
+    for name in names:
+        steps, _ = read_data(read_run(wanted.folder / name))
+        earlier |= {e.ids: e for step in steps for sequence in step for e in sequence}
+    draw = random.Random(wanted.train.seed)  # noqa: S311 (a choice to repeat, not a secret)
+    chosen = draw.sample(list(earlier.values()), min(len(earlier), round(wanted.replay * count)))
+    return chosen, names
+
+
+def asked(ids: Sequence[int], codec: Any) -> str:
+    """The user's last message in a prompt's token ids."""
+    from gptoss_magic.harmony.channels import channels_of
+
+    said: list[list[int]] = [[]]
+    for token, place in zip(ids, channels_of(ids, codec), strict=True):
+        if place == "user":
+            said[-1].append(token)
+        elif said[-1]:
+            said.append([])
+    return str(codec.decode(next((part for part in reversed(said) if part), [])))

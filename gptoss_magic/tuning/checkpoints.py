@@ -1,0 +1,142 @@
+"""Checkpoints of a run: weights, optimizer, random state, metrics; complete or not there at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import CheckpointError, StorageError
+from gptoss_magic.records import Drift, StepMetrics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from gptoss_magic.tuning.trainer import Trainer
+
+PREFIX = "checkpoint-"
+TENSORS, STATE = "state.safetensors", "state.json"
+
+
+def save_checkpoint(folder: Path, trainer: Trainer) -> Path:
+    """Write `folder`/checkpoint-STEP, then drop older ones. Raises StorageError; they stay then."""
+    step = trainer.progress.step
+    path = folder / f"{PREFIX}{step:06d}"
+    if not path.exists():
+        with whole_folder(path) as fresh:
+            write_tensors(fresh / TENSORS, _tensors(trainer))
+            state = {
+                "step": step,
+                "rate": trainer.rate,
+                "history": [asdict(metrics) for metrics in trainer.progress.history],
+            }
+            (fresh / STATE).write_text(json.dumps(state))
+    for old in _all(folder):
+        if old.name < path.name:
+            shutil.rmtree(old, ignore_errors=True)
+    return path
+
+
+def latest_checkpoint(folder: Path) -> Path | None:
+    """The newest complete checkpoint of a run's folder."""
+    return max(_all(folder), default=None, key=lambda path: path.name)
+
+
+def load_checkpoint(path: Path, trainer: Trainer) -> None:
+    """Put `trainer` where it stood. Raises CheckpointError for a damaged or foreign one."""
+    import torch
+    from safetensors.torch import load_file
+
+    try:
+        state = json.loads((path / STATE).read_text())
+        tensors = load_file(path / TENSORS, device="cpu")
+        trainer.parts.load_state_dict(_under(tensors, "parts."))
+        _restore_optimizer(trainer, _under(tensors, "optimizer."))
+        torch.set_rng_state(tensors["rng"])
+        history = [metrics_of(one) for one in state["history"]]
+        trainer.progress.step, trainer.rate = int(state["step"]), state["rate"]
+        trainer.progress.history[:] = history
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        first = str(error).splitlines()[0]
+        raise CheckpointError(
+            f"{path}: damaged ({first}); delete it to use an older one"
+        ) from error
+    except Exception as error:
+        if type(error).__module__.startswith("safetensors"):
+            raise CheckpointError(f"{path}: damaged ({error}); delete it") from error
+        raise
+
+
+def metrics_of(values: dict[str, Any]) -> StepMetrics:
+    """A `StepMetrics` of what `asdict` made of it."""
+    drift = values.get("drift")
+    return StepMetrics(**{**values, "drift": Drift(**drift) if drift else None})
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill that takes the name `path` when the block is left without an error."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    with storing(path):
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        try:
+            yield fresh
+            for file in fresh.iterdir():
+                with file.open("rb") as stream:
+                    os.fsync(stream.fileno())
+            fresh.replace(path)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+
+
+@contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """Turn what the disk refuses into a StorageError."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        if isinstance(error, StorageError):
+            raise
+        raise StorageError(
+            f"{path}: cannot be written ({error}); free some space or give another folder"
+        ) from error
+
+
+def write_tensors(file: Path, tensors: dict[str, Any]) -> None:
+    """A safetensors file of `tensors`, on any device."""
+    from safetensors.torch import save_file
+
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, file)
+
+
+def _tensors(trainer: Trainer) -> dict[str, Any]:
+    import torch
+
+    found = {f"parts.{name}": tensor for name, tensor in trainer.parts.state_dict().items()}
+    for index, values in trainer.optimizer.state_dict()["state"].items():
+        found |= {f"optimizer.{index}.{key}": value for key, value in values.items()}
+    return found | {"rng": torch.get_rng_state()}
+
+
+def _restore_optimizer(trainer: Trainer, tensors: dict[str, Any]) -> None:
+    state: dict[int, dict[str, Any]] = {}
+    for name, tensor in tensors.items():
+        index, _, key = name.partition(".")
+        state.setdefault(int(index), {})[key] = tensor
+    groups = trainer.optimizer.state_dict()["param_groups"]
+    trainer.optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _under(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _all(folder: Path) -> list[Path]:
+    return [path for path in folder.glob(f"{PREFIX}*") if (path / STATE).is_file()]

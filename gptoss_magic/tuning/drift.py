@@ -1,0 +1,71 @@
+"""Routing on a fixed probe text while a run goes on, against the base model's.
+
+Legend: T tokens, L layers, E experts, k experts a token.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.records import Drift
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+
+
+class Drifting:
+    """Measures `Drift` on the probe's tokens; made before any part is attached.
+
+    `trained[layer]`: the experts that are trained there; empty where none is.
+    """
+
+    def __init__(
+        self, model: Any, probe_T: Sequence[int], trained: Sequence[Sequence[int]] = ()
+    ) -> None:
+        import torch
+
+        self.model, self.trained = model, trained
+        self.probe = torch.tensor([list(probe_T)], device=model.device)
+        self.base_LE = self._load()
+
+    def measure(self) -> Drift:
+        """The drift of the model as it is now."""
+        load_LE = self._load()
+        entropy = float(_entropy(load_LE).mean())
+        distance = float(js_distance(load_LE, self.base_LE).mean())
+        return Drift(entropy, self._share(load_LE), distance)
+
+    def _load(self) -> torch.Tensor:
+        """[L, E]: share of the probe's routes, fp64."""
+        import torch
+
+        from gptoss_magic.model.router import Capture
+
+        with torch.no_grad(), Capture(self.model) as capture:
+            self.model.get_decoder()(self.probe, use_cache=False)
+            ids_TLk, _ = capture.take()
+        num_experts = capture.routers[0].num_experts
+        hits = torch.nn.functional.one_hot(ids_TLk, num_experts).sum((0, 2)).double()
+        return (hits / hits.sum(-1, keepdim=True)).cpu()
+
+    def _share(self, load_LE: torch.Tensor) -> float | None:
+        shares = [float(load_LE[i, list(e)].sum()) for i, e in enumerate(self.trained) if e]
+        return sum(shares) / len(shares) if shares else None
+
+
+def _entropy(p: torch.Tensor) -> torch.Tensor:
+    """Entropy over the last dimension, in nats."""
+    import torch
+
+    nats: torch.Tensor = -torch.special.xlogy(p, p).sum(-1)
+    return nats
+
+
+def js_distance(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+    """Square root of the Jensen-Shannon divergence in bits, over the last dimension: 0 to 1."""
+    mean = (p + q) / 2
+    nats = _entropy(mean) - (_entropy(p) + _entropy(q)) / 2
+    return (nats.clamp(min=0) / math.log(2)).sqrt()

@@ -1,0 +1,70 @@
+"""AdaLoRA (arXiv 2303.10512): LoRA as P·Λ·Q whose singular values share one budget."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.tuning.methods.lora import attention_parts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gptoss_magic.tuning.methods.context import Context
+
+START = 1.5  # initial rank over the final mean rank
+FIRST, LAST = 0.1, 0.7  # shares of the run at which pruning begins and ends
+ORTHOGONAL = 0.1  # weight of the penalty for P and Q that are not orthogonal
+
+
+def apply(model: Any, context: Context) -> list[Any]:
+    """`SvdLora` on attention's projections, of 1.5 times the rank that will remain on average."""
+    from gptoss_magic.tuning.methods.svd import SvdLora
+
+    rank = max(context.settings.rank + 1, round(START * context.settings.rank))
+    plain = attention_parts(model, context, range(model.config.num_hidden_layers))
+    scaling = context.scaling
+    return [
+        SvdLora(part.target, part.b.shape[0], part.a.shape[1], rank, scaling).to(model.device)
+        for part in plain
+    ]
+
+
+def after_backward(parts: Sequence[Any], rank: int) -> Any:
+    """The step's own part: importance is smoothed, and what exceeds the budget is set to zero."""
+
+    def allocate(step: int, num_steps: int) -> None:
+        for part in parts:
+            part.observe()
+        budget = budget_of(step, num_steps, sum(len(p.lam) for p in parts), rank * len(parts))
+        keep_most_important(parts, budget)
+
+    return allocate
+
+
+def penalty(parts: Sequence[Any]) -> Any:
+    """‖PᵀP − I‖² + ‖QQᵀ − I‖², averaged over the parts and weighted."""
+    return lambda: ORTHOGONAL * sum(part.penalty() for part in parts) / len(parts)
+
+
+def budget_of(step: int, num_steps: int, start: int, end: int) -> int:
+    """Singular values that remain: cubic from `start` to `end` (equation 12)."""
+    first, last = FIRST * num_steps, LAST * num_steps
+    if step < first:
+        return start
+    if step >= last:
+        return end
+    return end + round((start - end) * (1 - (step - first) / (last - first)) ** 3)
+
+
+def keep_most_important(parts: Sequence[Any], budget: int) -> None:
+    """Zero every singular value that is not among the `budget` most important ones."""
+    import torch
+
+    scores = torch.cat([part.importance() for part in parts])
+    if budget >= len(scores):
+        return
+    kept = torch.zeros_like(scores, dtype=torch.bool)
+    kept[scores.topk(budget).indices] = True
+    with torch.no_grad():
+        for part, mask in zip(parts, torch.split(kept, [len(p.lam) for p in parts]), strict=True):
+            part.lam *= mask

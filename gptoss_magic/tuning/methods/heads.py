@@ -1,0 +1,90 @@
+"""LoRA on chosen attention heads: the query's rows and the output's columns of each.
+
+A head's importance is |∂loss/∂ξ| of a gate ξ on its output (Michel et al., arXiv 1905.10650).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import InputError
+from gptoss_magic.tuning.loss import sequence_loss
+from gptoss_magic.tuning.methods.lora import attention_parts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+
+    from gptoss_magic.records import Example
+    from gptoss_magic.tuning.methods.context import Context
+
+MOST_SEQUENCES = 4  # that the importance is measured on
+
+
+def apply(model: Any, context: Context) -> list[Any]:
+    """`LinearLora` on q_proj and o_proj of the layers that have a chosen head, masked to heads."""
+    chosen: dict[int, list[int]] = defaultdict(list)
+    for layer, head in chosen_heads(model, context):
+        chosen[layer].append(head)
+    parts = attention_parts(model, context, sorted(chosen), ("q_proj", "o_proj"))
+    for part in parts:
+        _, _, layer, _, name = part.target.split(".")
+        _keep(part, name, _columns(model, chosen[int(layer)]))
+    return parts
+
+
+def chosen_heads(model: Any, context: Context) -> list[tuple[int, int]]:
+    """(layer, head) of the `num_heads` most important heads on the data."""
+    wanted = context.settings.num_heads
+    if not context.sequences:
+        raise InputError("heads: there is no data to measure their importance on")
+    scores_LA = head_scores(model, context.sequences[:MOST_SEQUENCES])
+    if wanted > scores_LA.numel():
+        raise InputError(f"{wanted} heads: the model has {scores_LA.numel()}")
+    places = scores_LA.flatten().topk(wanted).indices.tolist()
+    return sorted(divmod(place, scores_LA.shape[1]) for place in places)
+
+
+def head_scores(model: Any, sequences: Sequence[Sequence[Example]]) -> torch.Tensor:
+    """[L, A]: mean |∂loss/∂gate| of each attention head over the sequences."""
+    import torch
+
+    config = model.config
+    shape = (config.num_hidden_layers, config.num_attention_heads)
+    total = torch.zeros(shape, device=model.device)
+    for sequence in sequences:
+        gates = torch.ones(shape, device=model.device, requires_grad=True)
+        with ExitStack() as stack:
+            for layer, gate in zip(model.get_decoder().layers, gates, strict=True):
+                wide = gate.repeat_interleave(config.head_dim)
+                hook = layer.self_attn.o_proj.register_forward_pre_hook(_gate(wide))
+                stack.callback(hook.remove)
+            (grads,) = torch.autograd.grad(sequence_loss(model, sequence), gates)
+        total += grads.abs()
+    return total / max(1, len(sequences))
+
+
+def _gate(wide: Any) -> Any:
+    return lambda _module, given: (given[0] * wide.to(given[0].dtype), *given[1:])
+
+
+def _columns(model: Any, heads: Sequence[int]) -> Any:
+    """0 or 1 for each of the A·D columns of the heads' outputs."""
+    import torch
+
+    kept = torch.zeros(model.config.num_attention_heads, model.config.head_dim)
+    kept[list(heads)] = 1
+    return kept.flatten().to(model.device)
+
+
+def _keep(part: Any, name: str, columns: Any) -> None:
+    """Let only the chosen heads' rows of q_proj's B, or columns of o_proj's A, be non-zero."""
+    import torch
+
+    weight, mask = (part.b, columns[:, None]) if name == "q_proj" else (part.a, columns[None])
+    with torch.no_grad():
+        weight *= mask
+    weight.register_hook(lambda grad: grad * mask)
