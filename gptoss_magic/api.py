@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +15,7 @@ from gptoss_magic.session import current
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from gptoss_magic.generation import Engine
     from gptoss_magic.model.load import Resident
     from gptoss_magic.model.plan import Plan
     from gptoss_magic.records import Answer, ChannelDelta, Comparison, Mapped, ToolSpec
@@ -62,6 +64,9 @@ def generate(
     conversation: str | None = None,
     new: bool = False,
     cold: bool = False,
+    routing: bool = False,
+    mask_experts: str = "",
+    force_experts: str = "",
     adapters: Sequence[str] | None = None,
     on_delta: Callable[[ChannelDelta], None] = lambda delta: None,
     on_prefill: Callable[[int, int], None] = lambda done, total: None,
@@ -73,7 +78,10 @@ def generate(
     remembered. `cold` computes the whole prompt anew (in bf16 a reused prefix may differ by a
     rounding, and with it a sampled token). `on_prefill` is told prompt tokens done and in total,
     where the prompt is long. `adapters`: names of attached ones that stand beside the model for
-    this answer; None: those in use; none of them: the bare base. `sampling`: fields of
+    this answer; None: those in use; none of them: the bare base. `routing`: the answer's `routing`
+    says where each token went. `mask_experts`, `force_experts` (such as "3:7,5:0-3,2:*"): a probe
+    for this answer alone, which the conversation does not keep; see `routing.probe.probing`.
+    `sampling`: fields of
     `SamplingSettings`; without a seed one is drawn and recorded.
     Raises ContextOverflow, InputError, NotLoaded.
     """
@@ -86,20 +94,23 @@ def generate(
     settings = sampling_settings(greedy=resident.greedy, **sampling)
     kept = [] if new or conversation is None else session.conversations.get(conversation, [])
     asked = [*kept, _user(prompt)]
-    messages = [*_opening(system, tools, effort, date or _today()), *asked]
-    with session.using(adapters) as active:
+    messages = [*opening(system, tools, effort, date), *asked]
+    probe = {"mask": mask_experts, "force": force_experts} if mask_experts or force_experts else {}
+    with session.using(adapters) as active, _probed(engine, **probe) as engine:
         answer = run_turn(
             engine,
             messages,
             settings,
             conversation=conversation or "",
             cold=cold,
+            routing=routing,
             on_delta=on_delta,
             on_prefill=on_prefill,
-            provenance=_provenance(resident, active.records, effort),
+            provenance=_provenance(resident, active.records, effort)
+            | ({"probe": probe} if probe else {}),
         )
     session.last = answer
-    if conversation is not None:
+    if conversation is not None and not probe:
         session.conversations[conversation] = [*asked, *_kept(answer)]
     return answer
 
@@ -148,7 +159,7 @@ def map(  # noqa: A001 (what it does)
         scope["adapters"] = [(record["uid"], record["scale"]) for record in records]
     settings = MapSettings(
         into=into,
-        opening=_opening(system, (), effort, date or _today(), formats),
+        opening=opening(system, (), effort, date, formats),
         sampling=sampling_settings(greedy=resident.greedy, **{"seed": 0, **_given(sampling)}),
         scope=scope,
         schema=checked,
@@ -230,20 +241,36 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in options.items() if value is not None}
 
 
-def _opening(
+def opening(
     system: str | None,
     tools: Sequence[ToolSpec],
     effort: str,
-    date: str,
+    date: str | None,
     response_formats: dict[str, Any] | None = None,
 ) -> list[Any]:
+    """What stands before the user's text: system and developer message; without a date, today."""
     from gptoss_magic.harmony import SystemSettings, developer_message, system_message
 
-    settings = SystemSettings(effort=effort, current_date=date, has_tools=bool(tools))
-    opening = [system_message(settings)]
+    settings = SystemSettings(effort=effort, current_date=date or _today(), has_tools=bool(tools))
+    messages = [system_message(settings)]
     if system or tools or response_formats:
-        opening.append(developer_message(system or "", tools, response_formats))
-    return opening
+        messages.append(developer_message(system or "", tools, response_formats))
+    return messages
+
+
+@contextmanager
+def _probed(engine: Engine, mask: str = "", force: str = "") -> Iterator[Engine]:
+    """The engine; with a probe, one whose caches end with it."""
+    from gptoss_magic.routing.probe import parse_experts, probing
+
+    config = engine.model.config
+    size = config.num_hidden_layers, config.num_local_experts
+    pairs = [parse_experts(spec, *size) for spec in (mask, force)]
+    if not any(pairs):
+        yield engine
+        return
+    with probing(engine.model, *pairs):
+        yield engine.apart()
 
 
 def _user(prompt: str) -> Any:

@@ -11,8 +11,13 @@ from gptoss_magic.magics import options as opt
 from gptoss_magic.session import current
 
 CHOICES = {"-e": ["low", "medium", "high"], "--effort": ["low", "medium", "high"]}
+COMMANDS = ["load", "status", "bench", "routing", "lora", "runs", "unload", "traceback"]
+ARGUMENTS = {
+    "load": [*opt.flags(opt.LOAD), "built-in"],
+    "routing": [*opt.flags(opt.ROUTING), "compare"],
+    "runs": ["list", "compare", "show", "stop"],
+}
 NAMED = ("detach", "use", "scale", "export")
-COMMANDS = ["load", "status", "bench", "lora", "unload", "traceback"]
 
 
 def candidates(line: str) -> list[str]:
@@ -29,7 +34,7 @@ def candidates(line: str) -> list[str]:
     elif words[0] == "lora":
         pool = list(opt.LORA) if len(words) == 2 else _lora(words[1:])
     else:
-        pool = [*opt.flags(opt.LOAD), "built-in"] if words[0] == "load" else []
+        pool = ARGUMENTS.get(words[0], [])
     return [name for name in pool if name.startswith(words[-1])]
 
 

@@ -31,11 +31,27 @@ PROMPT: list[Option] = [
     (("-o", "--output"), {"help": "put the Answer into this variable"}),
     (("-q", "--quiet"), {"action": "store_true", "help": "show nothing"}),
     (("-x", "--stop"), {"action": "append", "help": "end the answer at this text"}),
+    (("-R", "--routing"), {"action": "store_true", "help": "record where each token goes"}),
+    (("--mask-experts",), {"help": "a probe: no token goes to these LAYER:EXPERT, e.g. 3:7,5:0-2"}),
+    (("--force-experts",), {"help": "a probe: every token goes to these, e.g. 5:1 or *:3"}),
     (("-M", "--map"), {"help": "answer the cell, a template, for each row of this DataFrame"}),
     (("-I", "--into"), {"default": "answer", "help": "map: the column for the answers"}),
     (("-S", "--schema"), {"help": "map: a JSON schema or pydantic model for the answers"}),
     (("-B", "--batch"), {"type": int, "default": 32, "help": "map: rows at a time, at most"}),
     (("-J", "--journal"), {"help": "map: the folder that keeps what is done"}),
+]
+ROUTING: list[Option] = [
+    (("data",), {"nargs": "+", "help": "names of the notebook, .jsonl or .txt files, or texts"}),
+    (("-P", "--prompts-only"), {"action": "store_true", "help": "score prompts without answers"}),
+    (("-m", "--max-tokens"), {"type": int, "default": 256, "help": "of each answer, at most"}),
+    (("-e", "--effort"), {"choices": ["low", "medium", "high"], "help": "reasoning effort"}),
+    (("-y", "--system"), {"help": "instructions (the developer message)"}),
+    (("-d", "--date"), {"help": "pin the prompts' current date, YYYY-MM-DD"}),
+    (("-o", "--output"), {"help": "put the Scores, or the Comparison, into this variable"}),
+    (
+        ("-b", "--by"),
+        {"choices": ["share", "gate", "reap"], "default": "share", "help": "compare this score"},
+    ),
 ]
 LOAD: list[Option] = [
     (("model",), {"nargs": "?", "help": "built-in, a directory, or a hub name"}),
