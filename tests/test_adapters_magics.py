@@ -45,7 +45,7 @@ def folders(shell, tmp_path_factory):
 
 @pytest.fixture
 def attached(shell, folders):
-    for name, folder in folders.items():
+    for folder in folders.values():
         assert run(shell, f"%gptoss lora attach '{folder}'")[0].success
     yield folders
     for name in current().shelf.names:
@@ -68,7 +68,6 @@ def test_attaching_says_what_was_attached(shell, folders):
     result, shown, _ = run(shell, f"%gptoss lora attach '{folders['style']}' --as one --scale 0.5")
     assert result.success
     assert "one attached: LoRA r=2 on 1 × q_proj, 1 × router" in shown
-    assert "5 experts in 2 layers" not in shown
     assert "6 experts in 2 layers (gate_up_proj, down_proj)" in shown
     assert "logits change by up to" in shown
     assert "%gptoss lora use one" in shown
