@@ -79,7 +79,7 @@ class TunePlan:
     def needed(self) -> int:
         """Bytes that `free` must hold."""
         total = sum(getattr(self.memory, field.name) for field in fields(Memory))
-        return total - (self.memory.weights if self.resident else 0)
+        return int(total - (self.memory.weights if self.resident else 0))
 
     @property
     def fits(self) -> bool:
@@ -267,4 +267,5 @@ def defaults(method: MethodSettings, config: dict[str, Any], num_rows: int) -> T
     if config["hidden_size"] < NARROW and method.name not in ("prompt", "prefix"):
         rate *= NARROW_FACTOR
     epochs = min(MOST_EPOCHS, max(1, SEEN_ROWS // max(1, num_rows)))
-    return TrainSettings(learning_rate=rate, epochs=float(epochs))
+    tokens = 512 if config["hidden_size"] < NARROW else 1024
+    return TrainSettings(learning_rate=rate, epochs=float(epochs), step_tokens=tokens)

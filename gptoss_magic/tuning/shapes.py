@@ -135,7 +135,7 @@ def _projections(config: dict[str, Any]) -> list[tuple[int, int]]:
 
 
 def _on_attention(config: dict[str, Any], rank: int, num_layers: int) -> int:
-    return num_layers * rank * sum(n_in + n_out for n_in, n_out in _projections(config))
+    return int(num_layers * rank * sum(n_in + n_out for n_in, n_out in _projections(config)))
 
 
 def _lora(config: dict[str, Any], method: MethodSettings, _: Counts) -> int:
@@ -145,7 +145,7 @@ def _lora(config: dict[str, Any], method: MethodSettings, _: Counts) -> int:
 def _adalora(config: dict[str, Any], method: MethodSettings, _: Counts) -> int:
     rank = max(method.rank + 1, round(1.5 * method.rank))  # as `methods.adalora.apply` starts
     singular = config["num_hidden_layers"] * len(_projections(config)) * rank
-    return _on_attention(config, rank, config["num_hidden_layers"]) + singular
+    return _on_attention(config, rank, config["num_hidden_layers"]) + int(singular)
 
 
 def _heads(config: dict[str, Any], method: MethodSettings, _: Counts) -> int:
