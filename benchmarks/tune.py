@@ -118,17 +118,23 @@ def step_figure(key: str, repeats: int) -> Figure:
 
 def rows() -> list[dict[str, str]]:
     """A style to learn: facts, colours and days in a sailor's voice, with plain reasoning."""
-    pairs = "France Paris Italy Rome Spain Madrid Austria Vienna Greece Athens Norway Oslo".split()
-    things = "Anna red kite Ben blue boat Clara green scarf David white cup Emma black coat".split()
-    days = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+    pairs = [
+        ("France", "Paris"), ("Italy", "Rome"), ("Spain", "Madrid"), ("Austria", "Vienna"),
+        ("Greece", "Athens"), ("Norway", "Oslo"),
+    ]  # fmt: skip
+    things = [
+        ("Anna", "red", "kite"), ("Ben", "blue", "boat"), ("Clara", "green", "scarf"),
+        ("David", "white", "cup"), ("Emma", "black", "coat"),
+    ]  # fmt: skip
+    days = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
     told = [
         (f"What is the capital of {c}?", f"The user asks for the capital of {c}. It is {t}.",
          f"The capital of {c} is {t}.")
-        for c, t in zip(pairs[::2], pairs[1::2], strict=True)
+        for c, t in pairs
     ]  # fmt: skip
     told += [
         (f"{n} has a {c} {t}. What colour is the {t}?", f"The text says {c}.", f"It is {c}.")
-        for n, c, t in zip(things[::3], things[1::3], things[2::3], strict=True)
+        for n, c, t in things
     ]
     told += [
         (f"Which day comes after {a}?", f"The days go in order. After {a} comes {b}.", f"{b}.")
