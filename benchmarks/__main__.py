@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.layer import LAYER
+from benchmarks.routing import routing_capture_overhead
 from benchmarks.rows import map_64_rows_vs_generate_batch, map_64_rows_vs_loop
 from benchmarks.run import run
 from benchmarks.speed import decode_vs_transformers, first_token_vs_transformers
@@ -27,6 +28,7 @@ FIGURES = {
         turn10_first_token_vs_generate,
         map_64_rows_vs_loop,
         map_64_rows_vs_generate_batch,
+        routing_capture_overhead,
         *WHOLE,
     )
 }

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from gptoss_magic.api import generate, load, map, unload  # noqa: A004 (what it does)
     from gptoss_magic.extension import load_ipython_extension, unload_ipython_extension
     from gptoss_magic.records import Answer, Mapped, Message, ToolCall, ToolSpec, Usage
+    from gptoss_magic.study.routing import compare_routing, score_routing
 
 __version__ = "0.1.0"
 __all__ = [
@@ -18,14 +19,17 @@ __all__ = [
     "ToolCall",
     "ToolSpec",
     "Usage",
+    "compare_routing",
     "generate",
     "load",
     "load_ipython_extension",
     "map",
+    "score_routing",
     "unload",
     "unload_ipython_extension",
 ]
 _ROOMS = {"generate": "api", "load": "api", "map": "api", "unload": "api"}
+_ROOMS |= dict.fromkeys(("compare_routing", "score_routing"), "study.routing")
 _ROOMS |= dict.fromkeys(("load_ipython_extension", "unload_ipython_extension"), "extension")
 
 

@@ -7,15 +7,23 @@ from typing import Any
 
 def load_ipython_extension(shell: Any) -> None:
     """`%load_ext gptoss_magic`: loads no model and no heavy package."""
+    from gptoss_magic.magics import routing
     from gptoss_magic.magics.complete import gptoss_matcher
     from gptoss_magic.magics.gptoss import GptOssMagics
     from gptoss_magic.magics.show import answer_html, answer_text
+    from gptoss_magic.magics.tune import TuneMagics
     from gptoss_magic.records import Answer
 
     formatters = shell.display_formatter.formatters
     formatters["text/html"].for_type(Answer, answer_html)
     formatters["text/plain"].for_type(Answer, answer_text)
-    shell.register_magics(GptOssMagics(shell=shell))
+    for module, name, html, text in (
+        ("scores", "Scores", routing.scores_html, routing.scores_text),
+        ("compare", "Comparison", routing.comparison_html, routing.comparison_text),
+    ):
+        formatters["text/html"].for_type_by_name(f"gptoss_magic.routing.{module}", name, html)
+        formatters["text/plain"].for_type_by_name(f"gptoss_magic.routing.{module}", name, text)
+    shell.register_magics(GptOssMagics(shell=shell), TuneMagics(shell=shell))
     matchers = shell.Completer.custom_matchers
     if gptoss_matcher not in matchers:
         matchers.append(gptoss_matcher)
@@ -26,7 +34,8 @@ def unload_ipython_extension(shell: Any) -> None:
     from gptoss_magic.magics.complete import gptoss_matcher
 
     for kind in ("line", "cell"):
-        shell.magics_manager.magics[kind].pop("gptoss", None)
+        for name in ("gptoss", "gptoss_tune"):
+            shell.magics_manager.magics[kind].pop(name, None)
     shell.Completer.custom_matchers[:] = [
         matcher for matcher in shell.Completer.custom_matchers if matcher is not gptoss_matcher
     ]

@@ -144,6 +144,18 @@ class Mapped:
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """One prompt on the bare base ('base') and beside adapters, by name.
+
+    `likelihoods[a][b]`: mean log-likelihood, in nats a token, of a's answer under b.
+    """
+
+    prompt: str
+    answers: dict[str, Answer]
+    likelihoods: dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
 class Drift:
     """Routing on a fixed probe text against the base model's; means over layers.
 

@@ -68,7 +68,8 @@ class Session:
         resident = load(settings, progress, on_plan)
         plan, codec = resident.plan, HarmonyCodec(resident.tokenizer)
         engine = Engine(resident.model, codec, plan.context, plan.kv_cache)
-        self.held_adapters = Shelf(resident.model, codec.encode(PROBE))
+        beside = partial(_put_beside, engine)
+        self.held_adapters = Shelf(resident.model, codec.encode(PROBE), beside)
         self.loaded = resident, engine
         return True
 
@@ -116,14 +117,9 @@ class Session:
 
         Nothing that was computed beside others is reused. Raises NotLoaded, InputError.
         """
-        from gptoss_magic.generation import Beside
-
-        resident, engine = self.require()
         self.check_idle()
         with self.shelf.active(names) as active:
-            beside = Beside(active.key, active.num_virtual, partial(active.fill, resident.model))
-            with engine.prefixes.under(beside):
-                yield active
+            yield active
 
     def status(self) -> dict[str, Any]:
         """What `%gptoss status` shows, as plain values."""
@@ -149,6 +145,14 @@ class Session:
         prefixes = self.require()[1].prefixes
         held, limit = prefixes.num_bytes / 1e6, prefixes.limit / 1e6
         return f"{held:.0f} MB of {limit:.0f} MB, {len(prefixes.held)} prefixes"
+
+
+def _put_beside(engine: Engine, active: Active) -> None:
+    """Let the engine reuse only what was computed beside these adapters."""
+    from gptoss_magic.generation import Beside
+
+    fill = partial(active.fill, engine.model)
+    engine.prefixes.beside = Beside(active.key, active.num_virtual, fill)
 
 
 def _same(held: LoadSettings, asked: LoadSettings) -> bool:

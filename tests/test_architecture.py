@@ -49,8 +49,10 @@ MAY = {
     "widgets": {"records"},
     "session": {"model", "harmony", "generation", "adapters"} | LEAVES,
     "mapping": {"harmony", "generation"} | LEAVES,
-    "api": {"session", "mapping", "model", "harmony", "generation"} | LEAVES,
-    "magics": {"api", "session", "widgets"} | LEAVES,
+    "api": {"session", "mapping", "model", "harmony", "generation", "routing"} | LEAVES,
+    "study": {"api", "session", "model", "harmony", "generation", "routing", "adapters", "tuning"}
+    | LEAVES,
+    "magics": {"api", "study", "session", "routing", "tuning", "widgets"} | LEAVES,
     "extension": {"magics"} | LEAVES,
     "testing": {"model", "harmony"} | LEAVES,
 }

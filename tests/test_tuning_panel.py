@@ -30,6 +30,7 @@ from gptoss_magic.widgets.tables import (
     table_text,
 )
 from gptoss_magic.widgets.tuning import Pace, TuningPanel
+from gptoss_magic.widgets.tuning_static import Ending, ending_text
 
 SETUP = """
 import time
@@ -174,6 +175,7 @@ def test_messages_together_hold_every_step_in_order(running):
         assert content["first"] <= len(known)
         known[content["first"] :] = rows
     assert [row[0] for row in known] == list(range(1, len(known) + 1))
+    assert sum(content["first"] == 0 for content, _ in running.messages) >= 2
     assert len(known) >= 45  # the last tenth of a second is in the static remains only
     assert known[0][1] == 3.0
     assert math.isnan(known[0][2])
@@ -242,7 +244,7 @@ def test_an_executed_notebook_keeps_curves_and_no_widget():
     assert sorted(output.data) == ["text/html", "text/plain"]
     assert output.metadata["gptoss"]["steps"] == 19
     page = HTMLExporter().from_notebook_node(notebook)[0]
-    assert page.count('<img src="data:image/svg+xml;base64') == 5
+    assert len(re.findall(r"<img[^>]+data:image/svg\+xml;base64", page)) == 5
 
 
 def test_lines_in_a_terminal(capsys):
@@ -361,20 +363,37 @@ def test_answers_side_by_side_escape_and_keep_their_figures():
     assert text.index("== base") < text.index("loss 2.5") < text.index(f"== {MARK}")
 
 
+def ending(steps, num_steps):
+    return ending_text(Ending("A run", [("rank", "8")], steps, num_steps, "finished", 65.0))
+
+
 def test_a_run_taken_up_again_says_so():
-    panel = TuningPanel(Control(), "A run", 10, 1e-4, quiet=True)
-    for step in range(8, 11):
-        panel.step(metrics(step))
-    assert panel.state()["state"] == "done"
-    assert "steps 8 to 10 of 10" in panel._bundle("finished", "", "")["text/plain"]
+    steps = [metrics(step) for step in range(8, 11)]
+    assert "steps 8 to 10 of 10 · 1 min 5 s" in ending(steps, 10)
 
 
 def test_the_last_loss_and_the_best_are_told_apart():
-    panel = TuningPanel(Control(), "A run", 3, 1e-4, quiet=True)
-    assert panel.line() == "A run"
-    for step, loss in enumerate((3.0, 1.0, 2.0), 1):
-        panel.step(metrics(step, loss, drift=Drift(2.0, 0.5, 0.1)))
-    text = panel._bundle("finished", "", "")["text/plain"]
+    drift = Drift(2.0, 0.5, 0.1)
+    text = ending([metrics(i, loss, drift=drift) for i, loss in enumerate((3.0, 1.0, 2.0), 1)], 3)
+    assert text.startswith("A run\nrank: 8\nFinished · 3 of 3 steps")
     assert re.search(r"loss +3 +2 +1 at step 2", text)
     assert re.search(r"share of trained experts +0.5 +0.5", text)
     assert not re.search(r"^held-out", text, re.MULTILINE)
+
+
+def test_controls_end_with_the_last_step():
+    control = Control()
+    panel = TuningPanel(control, "A run", 2, 1e-4, quiet=True)
+    states = [panel.state()["state"]]
+    for step, action in ((1, control.pause), (1, control.stop), (2, control.stop)):
+        panel.step(metrics(step))
+        action()
+        states.append(panel.state()["state"])
+    assert states == ["running", "paused", "stopping", "done"]
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+def test_a_loss_that_ran_away_is_shown_as_such(loss):
+    text = ending([metrics(1, 2.0), metrics(2, loss)], 2)
+    assert number_text(loss) in text
+    assert "2 at step 1" in text

@@ -71,9 +71,14 @@ def _outer(part: Part) -> list[Any]:
     return [named["b"]] if set(named) == {"a", "b"} else list(named.values())
 
 
+def _place(part: Part) -> tuple[Any, ...]:
+    keys = (getattr(part, "projection", ""), getattr(part, "expert", -1))
+    return type(part).__name__, part.target, *keys
+
+
 def _digest(parts: Sequence[Part]) -> str:
     whole = hashlib.sha256()
-    for part in parts:
+    for part in sorted(parts, key=_place):
         keys = ("target", "projection", "experts", "expert", "scaling")
         about = [type(part).__name__, *(getattr(part, key, None) for key in keys)]
         whole.update(repr(about).encode())

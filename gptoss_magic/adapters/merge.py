@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from gptoss_magic.adapters.shelf import Resident
+    from gptoss_magic.adapters.adapter import Adapter
     from gptoss_magic.model.branches import Part
 
     Tensors = dict[str, torch.Tensor]
@@ -33,7 +33,7 @@ ROOM = 1.02  # of the tensors' bytes, for headers, tokenizer and the file system
 
 
 def export_merged(
-    residents: Sequence[Resident],
+    adapters: Sequence[tuple[Adapter, float]],
     model: Any,
     tokenizer: Any,
     path: str | Path,
@@ -41,6 +41,7 @@ def export_merged(
 ) -> Path:
     """Write a checkpoint that plain transformers loads; gives its directory.
 
+    `adapters`: each with the scale that it is merged at.
     `progress` is told layers done, layers in all and a note. Raises InputError for a soft prompt
     or prefix (they are no weights), StorageError, before the start, where there is too little
     room.
@@ -48,7 +49,7 @@ def export_merged(
     target = Path(path).expanduser()
     if target.exists():
         raise InputError(f"{target}: is there already; give a new directory")
-    parts = _parts(residents)
+    parts = _parts(adapters)
     need, free = round(merged_bytes(model, parts) * ROOM), _free(target)
     if need > free:
         raise StorageError(
@@ -84,19 +85,19 @@ def _expert_numbers(config: Any) -> int:
     return int(experts * (3 * inner * hidden + 2 * inner + hidden))
 
 
-def _parts(residents: Sequence[Resident]) -> dict[str, list[tuple[Part, float]]]:
+def _parts(adapters: Sequence[tuple[Adapter, float]]) -> dict[str, list[tuple[Part, float]]]:
     """(part, scale) by the module that they stand beside; experts in full first."""
     from gptoss_magic.model.branches import ExpertWeights, Prefix, SoftPrompt
 
     found: dict[str, list[tuple[Part, float]]] = {}
-    for held in residents:
-        for part in held.adapter.parts:
+    for adapter, scale in adapters:
+        for part in adapter.parts:
             if isinstance(part, (SoftPrompt, Prefix)):
                 raise InputError(
-                    f"{held.adapter.name}: a soft prompt or prefix is no weight and cannot be "
+                    f"{adapter.name}: a soft prompt or prefix is no weight and cannot be "
                     "merged; export it without --merged"
                 )
-            found.setdefault(part.target, []).append((part, held.scale))
+            found.setdefault(part.target, []).append((part, scale))
     for pairs in found.values():
         pairs.sort(key=lambda pair: not isinstance(pair[0], ExpertWeights))
     return found

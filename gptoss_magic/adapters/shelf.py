@@ -6,14 +6,16 @@ import hashlib
 import math
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.adapters.merge import NO_MXFP4, export_merged
 from gptoss_magic.adapters.read import read_adapter
+from gptoss_magic.adapters.write import has_full_experts, write_adapter
 from gptoss_magic.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from gptoss_magic.adapters.adapter import Adapter
     from gptoss_magic.model.branches import Part
@@ -46,7 +48,7 @@ class Attached:
     adapter: Adapter
     change: float
 
-    def describe(self) -> str:
+    def __str__(self) -> str:
         """One or two lines: what was attached, and whether the output changes."""
         line = f"{self.adapter.name} attached: {self.adapter.describe()}"
         if self.change:
@@ -85,15 +87,26 @@ class Active:
 class Shelf:
     """`probe` [T] are the token ids on which an attach looks for a change.
 
-    `default`: the names that a generation uses where it asks for none.
+    `on_switch` is told whenever others stand beside the model. `default`: the names that a
+    generation uses where it asks for none.
     """
 
-    def __init__(self, model: Any, probe: Sequence[int]) -> None:
-        self.model, self.probe = model, tuple(probe)
+    def __init__(
+        self,
+        model: Any,
+        probe: Sequence[int],
+        on_switch: Callable[[Active], None] = lambda active: None,
+    ) -> None:
+        self.model, self.probe, self.on_switch = model, tuple(probe), on_switch
         self.held: dict[str, Resident] = {}
         self.default: tuple[str, ...] = ()
         self._beside: tuple[str, ...] = ()
         self._removes: list[Callable[[], None]] = []
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all that are attached."""
+        return tuple(self.held)
 
     def attach(self, path: str | Path, name: str = "", scale: float = 1.0) -> Attached:
         """Read an adapter and keep it under `name` (its directory's name). Not yet used."""
@@ -150,6 +163,10 @@ class Shelf:
         _check_full_experts(found)
         return tuple(adapter.name for adapter in found)
 
+    def records(self, names: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """For a provenance: what `active(names)` will put beside the model."""
+        return [self.held[name].record() for name in self.chosen(names)]
+
     @contextmanager
     def active(self, names: Sequence[str] | None = None) -> Iterator[Active]:
         """Within, these adapters (None: the default) stand beside the model, and no others."""
@@ -175,7 +192,8 @@ class Shelf:
         for part, scale in self._parts([self.held[name] for name in names if name in self.held]):
             part.scale = scale
             self._removes.append(part.attach(self.model))
-        self._beside = names
+        self._beside = tuple(name for name in names if name in self.held)
+        self.on_switch(self._active(self._beside))
 
     def _parts(self, residents: Sequence[Resident]) -> list[tuple[Part, float]]:
         """Experts in full come first: what is added to an expert's output comes after it."""
@@ -210,6 +228,38 @@ class Shelf:
             known = ", ".join(self.held) or "none"
             raise InputError(f"{name}: no such adapter; attached: {known}")
         return self.held[name]
+
+    def export(self, name: str, path: str | Path, base_model_name: str = "") -> Path:
+        """Write an adapter, as trained, as a directory that plain peft loads.
+
+        Raises InputError where peft's format has no place for it or something is at `path`.
+        """
+        adapter, target = self._find(name).adapter, Path(path).expanduser()
+        if has_full_experts(adapter):
+            raise InputError(
+                f"{name} has experts in full precision, which peft's format cannot hold: export "
+                "the whole model by --merged"
+            )
+        if target.exists():
+            raise InputError(f"{target}: is there already; give a new directory")
+        return write_adapter(adapter, self.model, target, base_model_name=base_model_name)
+
+    def export_merged(
+        self,
+        names: Sequence[str],
+        tokenizer: Any,
+        path: str | Path,
+        progress: Callable[[int, int, str], None] = lambda done, total, note: None,
+    ) -> Path:
+        """Write the model with these adapters merged at their scales; see `merge`."""
+        found = [self.held[name] for name in self.chosen(names)]
+        chosen = [(resident.adapter, resident.scale) for resident in found]
+        return export_merged(chosen, self.model, tokenizer, path, progress)
+
+    @property
+    def no_mxfp4(self) -> str:
+        """Why nothing is merged into packed weights."""
+        return NO_MXFP4
 
     def status(self) -> str:
         """Names and scales; `*` marks those in use by default."""

@@ -37,17 +37,21 @@ if TYPE_CHECKING:
 FILLER = "model.layers.0.self_attn.q_proj"
 
 
-def write_adapter(adapter: Adapter, model: Any, path: str | Path) -> Path:
+def write_adapter(
+    adapter: Adapter, model: Any, path: str | Path, *, base_model_name: str = ""
+) -> Path:
     """Write `adapter`, as trained (scale 1), so that plain peft loads it; gives the directory.
 
     Experts that it does not have are zeros in peft's file; which it has is said in our own file
     beside it, so that reading gives the same parts bit for bit. Experts in full precision
     (`has_full_experts`) are in our own files alone, and peft finds no config to load.
+    `base_model_name` is said in peft's config; left empty, it is the adapter's or the model's.
     An adapter that was at `path` is replaced in one step. Raises InputError for what cannot be
     written together, StorageError where it cannot be written; nothing half stays.
     """
     target = Path(path).expanduser()
-    base = adapter.config.get("base_model_name_or_path") or model.config.name_or_path
+    known = adapter.config.get("base_model_name_or_path")
+    base = base_model_name or known or model.config.name_or_path
     parts = [part for part in adapter.parts if not _is_full(part)]
     config = config_of(parts, base)
     own, extra = _own(adapter.parts, config), _extra(adapter.parts)

@@ -81,7 +81,9 @@ class Engine:
 
     def apart(self) -> Engine:
         """An engine of the same model with caches of its own, for what nobody may reuse."""
-        return type(self)(self.model, self.codec, self.context)
+        made = type(self)(self.model, self.codec, self.context)
+        made.prefixes.beside = self.prefixes.beside
+        return made
 
     def check(self, prompt_T: Sequence[int], max_tokens: int) -> None:
         """Raise InputError or ContextOverflow where such a prompt cannot be answered."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.generation.routes import Routes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
 
 @dataclass(frozen=True)
@@ -55,23 +54,14 @@ class Held:
 class Prefixes:
     """KV caches by conversation, least recently used first; at most `limit` bytes in all.
 
-    The conversation in use stays, whatever its size. What was computed beside some adapters
-    (`under`) is reused beside the same ones only.
+    The conversation in use stays, whatever its size. What was computed while some adapters
+    stood `beside` the model is reused beside the same ones only.
     """
 
     def __init__(self, config: Any, limit: int) -> None:
         self.config, self.limit = config, limit
         self.held: dict[str, Held] = {}
         self.beside = Beside()
-
-    @contextmanager
-    def under(self, beside: Beside) -> Iterator[None]:
-        """Within, caches are those of `beside`."""
-        before, self.beside = self.beside, beside
-        try:
-            yield
-        finally:
-            self.beside = before
 
     def take(
         self, name: str, prompt_T: Sequence[int], *, cold: bool = False, routing: bool = False

@@ -32,8 +32,8 @@ def run_turn(
 ) -> Answer:
     """Render `messages`, generate, parse. KeyboardInterrupt ends the answer as 'interrupt'.
 
-    `conversation`, `cold`, `routing`, `on_prefill`: see `Engine.stream`. `provenance` is completed by the
-    prompt's token ids and the sampler's settings.
+    `conversation`, `cold`, `routing`, `on_prefill`: see `Engine.stream`. `provenance` is completed
+    by the prompt's token ids and the sampler's settings.
     Raises ContextOverflow before the start.
     """
     prompt_T = render(prune(messages), engine.codec)

@@ -6,7 +6,7 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
-from traitlets import Float, Int, Unicode
+from traitlets import Bool, Float, Int, Unicode
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
@@ -21,9 +21,13 @@ HELP = """\
 %gptoss load [MODEL]   load once: built-in, a directory, a hub name; no MODEL: chosen here
 %gptoss status         model, device, memory, context, conversations, last speed
 %gptoss bench          speed of the loaded model on this machine, as a Markdown table
+%gptoss routing DATA   which experts a text or data set uses; routing compare A B: differences
+%gptoss lora …         adapters: attach, detach, use, scale, list, compare, export
+%gptoss runs           tuning runs: list, show, compare; stop the one in the background
 %gptoss unload         free the memory
 %gptoss traceback      the whole traceback of the last error
 %%gptoss [OPTIONS]     prompt it: the cell's body is the prompt; %%gptoss? lists the options
+%%gptoss_tune          tune on the cell's rows: a plan, then with --go a run with a live panel
 %%gptoss --map FRAME   the body is a Jinja template, answered for each row of a DataFrame
 """
 
@@ -39,6 +43,7 @@ class GptOssMagics(Magics):
     effort = Unicode("medium", help="low, medium or high").tag(config=True)
     system = Unicode(None, allow_none=True, help="instructions for each prompt").tag(config=True)
     date = Unicode(None, allow_none=True, help="pinned current date").tag(config=True)
+    routing = Bool(False, help="record where each token goes").tag(config=True)
 
     @no_var_expand
     @line_magic("gptoss")
@@ -54,6 +59,9 @@ class GptOssMagics(Magics):
             "unload": self._unload,
             "traceback": self._traceback,
             "bench": self._bench,
+            "routing": self._routing,
+            "lora": self._lora,
+            "runs": self._runs,
         }
         if command not in commands:
             known = ", ".join(filter(None, commands))
@@ -98,6 +106,25 @@ class GptOssMagics(Magics):
         from gptoss_magic.api import bench
 
         print(bench())
+
+    def _routing(self, line: str) -> None:
+        from gptoss_magic.magics.routing import routing
+
+        if current().resident is None:
+            self._load("")
+        routing(line, self.shell.user_ns, self)
+
+    def _lora(self, line: str) -> None:
+        from gptoss_magic.magics.lora import run
+
+        if current().resident is None:
+            self._load("")
+        run(line, self)
+
+    def _runs(self, line: str) -> None:
+        from gptoss_magic.magics.runs import runs
+
+        runs(line)
 
     def _traceback(self, _line: str) -> None:
         error = current().last_error

@@ -24,6 +24,11 @@ def map_frame(options: Namespace, body: str, names: dict[str, Any], defaults: An
     check_output(options.output)
     if options.tool:
         raise InputError("--map: rows are answered without tools; leave --tool out")
+    if options.routing or options.mask_experts or options.force_experts:
+        raise InputError(
+            "--map: rows are answered without probes and routing; score the answers by "
+            "%gptoss routing"
+        )
     with ProgressView(f"{options.map}[{options.into!r}]", rows_text) as bar:
         mapped = answer_rows(
             named("--map", options.map, names),
@@ -34,6 +39,7 @@ def map_frame(options: Namespace, body: str, names: dict[str, Any], defaults: An
             batch=options.batch,
             journal=options.journal,
             new=options.new,
+            adapters=options.adapter,
             stop=tuple(options.stop or ()),
             seed=options.seed,
             on_row=_speed(bar),

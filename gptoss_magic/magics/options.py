@@ -27,14 +27,31 @@ PROMPT: list[Option] = [
     (("-C", "--cold"), {"action": "store_true", "help": "reuse nothing that was computed before"}),
     (("-c", "--conversation"), {"default": "default", "help": "name of the conversation"}),
     (("-T", "--tool"), {"action": "append", "help": "offer a Python function; calls are shown"}),
+    (("-a", "--adapter"), {"action": "append", "help": "an attached adapter, or none; repeatable"}),
     (("-o", "--output"), {"help": "put the Answer into this variable"}),
     (("-q", "--quiet"), {"action": "store_true", "help": "show nothing"}),
     (("-x", "--stop"), {"action": "append", "help": "end the answer at this text"}),
+    (("-R", "--routing"), {"action": "store_true", "help": "record where each token goes"}),
+    (("--mask-experts",), {"help": "a probe: no token goes to these LAYER:EXPERT, e.g. 3:7,5:0-2"}),
+    (("--force-experts",), {"help": "a probe: every token goes to these, e.g. 5:1 or *:3"}),
     (("-M", "--map"), {"help": "answer the cell, a template, for each row of this DataFrame"}),
     (("-I", "--into"), {"default": "answer", "help": "map: the column for the answers"}),
     (("-S", "--schema"), {"help": "map: a JSON schema or pydantic model for the answers"}),
     (("-B", "--batch"), {"type": int, "default": 32, "help": "map: rows at a time, at most"}),
     (("-J", "--journal"), {"help": "map: the folder that keeps what is done"}),
+]
+ROUTING: list[Option] = [
+    (("data",), {"nargs": "+", "help": "names of the notebook, .jsonl or .txt files, or texts"}),
+    (("-P", "--prompts-only"), {"action": "store_true", "help": "score prompts without answers"}),
+    (("-m", "--max-tokens"), {"type": int, "default": 256, "help": "of each answer, at most"}),
+    (("-e", "--effort"), {"choices": ["low", "medium", "high"], "help": "reasoning effort"}),
+    (("-y", "--system"), {"help": "instructions (the developer message)"}),
+    (("-d", "--date"), {"help": "pin the prompts' current date, YYYY-MM-DD"}),
+    (("-o", "--output"), {"help": "put the Scores, or the Comparison, into this variable"}),
+    (
+        ("-b", "--by"),
+        {"choices": ["share", "gate", "reap"], "default": "share", "help": "compare this score"},
+    ),
 ]
 LOAD: list[Option] = [
     (("model",), {"nargs": "?", "help": "built-in, a directory, or a hub name"}),
@@ -44,6 +61,34 @@ LOAD: list[Option] = [
     (("-O", "--offline"), {"action": "store_true", "help": "never ask the network"}),
     (("-R", "--replace"), {"action": "store_true", "help": "unload another model first"}),
 ]
+LORA: dict[str, list[Option]] = {
+    "attach": [
+        (("path",), {"help": "a directory that peft, or export, wrote"}),
+        (("-n", "--as"), {"dest": "name", "default": "", "help": "its name; else the directory's"}),
+        (("-s", "--scale"), {"type": float, "default": 1.0, "help": "1: as trained"}),
+    ],
+    "detach": [(("name",), {"help": "an attached adapter"})],
+    "use": [(("names",), {"nargs": "+", "help": "what prompts use by default; none: the base"})],
+    "scale": [
+        (("name",), {"help": "an attached adapter"}),
+        (("scale",), {"type": float, "help": "1: as trained"}),
+    ],
+    "list": [],
+    "compare": [
+        (("prompts",), {"nargs": "+", "metavar": "PROMPT", "help": "each in quotes"}),
+        (("-a", "--adapter"), {"action": "append", "help": "these only; else all attached"}),
+        (("-t", "--temperature"), {"type": float, "default": 0.0, "help": "0 is greedy"}),
+        (("-m", "--max-tokens"), {"type": int, "help": "at most so many new tokens"}),
+        (("-e", "--effort"), {"choices": ["low", "medium", "high"], "help": "reasoning effort"}),
+        (("-s", "--seed"), {"type": int, "default": 0, "help": "for a temperature above 0"}),
+    ],
+    "export": [
+        (("name",), {"help": "an attached adapter"}),
+        (("path",), {"help": "a new directory"}),
+        (("-M", "--merged"), {"action": "store_true", "help": "the whole model, merged, 16 bits"}),
+        (("-X", "--mxfp4"), {"action": "store_true", "help": "refused; says why"}),
+    ],
+}
 
 
 class _Parser(argparse.ArgumentParser):

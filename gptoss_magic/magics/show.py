@@ -20,7 +20,16 @@ def transcript(answer: Answer) -> Transcript:
         usage=answer.usage,
         finish=answer.finish,
         model=answer.provenance["model"],
+        note=probe_note(answer.provenance.get("probe")),
     )
+
+
+def probe_note(probe: dict[str, str] | None) -> str:
+    """What an answer is labelled with whose experts were masked or forced."""
+    if not probe:
+        return ""
+    words = {"masked": probe["mask"], "forced": probe["force"]}
+    return "probe: " + "; ".join(f"{verb} experts {spec}" for verb, spec in words.items() if spec)
 
 
 def answer_html(answer: Answer) -> str:

@@ -16,7 +16,6 @@ from gptoss_magic.session import current
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from gptoss_magic.study.report import Report
     from gptoss_magic.study.tune import Tuning
 
 TUNE = opt.parser(
@@ -41,38 +40,39 @@ class TuneMagics(Magics):
 
 def tune(options: Namespace, body: str, names: dict[str, Any]) -> None:
     """One tune cell: plan alone, or with --go the run itself."""
+    from gptoss_magic.study.parts import stages
     from gptoss_magic.study.tune import resume
 
     if options.resume:
-        return _run(resume(options.resume, Path(options.runs)), options, names, fresh=False)
-    tuning = planned(options, body, names)
+        return _run(resume(options.resume, Path(options.runs)), options, names)
+    wanted = wanted_of(options, rows_of(options, body, names))
+    for stage in stages(wanted):
+        _stage(stage, options, names)
     if not options.go:
-        return print("dry run: nothing is trained; add --go to train")
-    from gptoss_magic.tuning.plan import require_fit
-
-    require_fit(tuning.plan)
-    tuning.begin()
-    return _run(tuning, options, names, fresh=True)
+        print("dry run: nothing is trained; add --go to train")
 
 
-def planned(options: Namespace, body: str, names: dict[str, Any]) -> Tuning:
-    """Prepare the run and show its plan, and one example where asked."""
+def _stage(wanted: Any, options: Namespace, names: dict[str, Any]) -> None:
     from gptoss_magic.study.tune import prepare
+    from gptoss_magic.tuning.plan import require_fit
     from gptoss_magic.widgets.progress import ProgressView
 
-    wanted = wanted_of(options, rows_of(options, body, names))
     with ProgressView(wanted.name, lambda done, total: f"{done} of {total}") as bar:
         tuning = prepare(wanted, bar.update)
-        bar.finish(f"{wanted.name}: prepared")
-    show_plan(tuning)
+        bar.finish(plan_text(tuning))
     if options.show is not None:
         show_example(tuning, options.show)
-    return tuning
+    if options.go:
+        assert tuning.plan is not None  # only a resumed run has none
+        require_fit(tuning.plan)
+        tuning.begin()
+        _run(tuning, options, names)
 
 
 def rows_of(options: Namespace, body: str, names: dict[str, Any]) -> list[Any]:
     """The rows that the cell means: its body, DATA, or the conversation so far."""
-    from gptoss_magic.tuning.data import from_conversation, read_rows
+    from gptoss_magic.tuning.data import from_conversation
+    from gptoss_magic.tuning.sources import read_rows
 
     if options.from_conversation:
         kept = current().conversations.get(options.from_conversation)
@@ -85,21 +85,16 @@ def rows_of(options: Namespace, body: str, names: dict[str, Any]) -> list[Any]:
 
 
 def wanted_of(options: Namespace, rows: list[Any]) -> Any:
-    """The line's options as `Wanted`; --axolotl's YAML gives what the line leaves open."""
-    from gptoss_magic.study.tune import Wanted
-    from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
+    """The line's options as `Wanted`."""
+    from gptoss_magic.study.tune import Wanted, settings_for
+    from gptoss_magic.tuning.settings import MethodSettings
 
-    method = {"name": options.method} | _given(options, tune_options.METHOD_FIELDS)
-    train = _given(options, tune_options.TRAIN_FIELDS)
+    fields = _given(options, tune_options.METHOD_FIELDS)
+    method = MethodSettings(**{"name": options.method or "experts", **fields})
+    train = settings_for(method, len(rows), **_given(options, tune_options.TRAIN_FIELDS))
     more = _given(options, ("after", "replay", "own"))
     return Wanted(
-        rows,
-        options.name,
-        MethodSettings(**method),
-        TrainSettings(**train),
-        Path(options.runs),
-        truncate=options.truncate,
-        **more,
+        rows, options.name, method, train, Path(options.runs), truncate=options.truncate, **more
     )
 
 
@@ -108,12 +103,10 @@ def _given(options: Namespace, names: tuple[str, ...]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def show_plan(tuning: Tuning) -> None:
+def plan_text(tuning: Tuning) -> str:
     """Rows, what is trained, memory and time."""
     about = ", ".join(f"{value:,} {name}" for name, value in tuning.run.about.items() if value)
-    print(f"{tuning.run.name}: {about}")
-    if tuning.plan is not None:
-        print(tuning.plan.table())
+    return f"{tuning.run.name}: {about}\n{tuning.plan.table() if tuning.plan else ''}"
 
 
 def show_example(tuning: Tuning, number: int) -> None:
@@ -130,26 +123,31 @@ def show_example(tuning: Tuning, number: int) -> None:
     display({"text/html": example_html(found), "text/plain": example_text(found)}, raw=True)  # type: ignore[no-untyped-call]
 
 
-def _run(tuning: Tuning, options: Namespace, names: dict[str, Any], *, fresh: bool) -> None:
+def _run(tuning: Tuning, options: Namespace, names: dict[str, Any]) -> None:
     from gptoss_magic.tuning.control import Control
     from gptoss_magic.widgets.tuning import TuningPanel
 
     control, train = Control(), tuning.run.train
     facts = [("method", tuning.run.method.name), ("rows", str(tuning.run.about.get("rows", "-")))]
-    how = tuning.run.name if fresh else f"{tuning.run.name} (resumed)"
+    how = f"{tuning.run.name} (resumed)" if options.resume else tuning.run.name
     panel = TuningPanel(
         control, how, tuning.trainer.num_steps, train.learning_rate, facts, quiet=options.quiet
     )
     if options.background:
         given = (tuning, control, panel, names, options.output)
-        return threading.Thread(target=_train, args=given, daemon=True).start()
-    _train(tuning, control, panel, names, options.output)
+        name = tuning.run.name
+        return threading.Thread(target=_train, args=given, name=name, daemon=True).start()
+    try:
+        _train(tuning, control, panel, names, options.output)
+    except KeyboardInterrupt:
+        print(f"interrupted: %gptoss_tune --resume {tuning.run.name} goes on from the last step")
 
 
 def _train(
     tuning: Tuning, control: Any, panel: Any, names: dict[str, Any], output: str | None
 ) -> None:
     """The run under its panel. ■ keeps what was done and says how to go on."""
+    from gptoss_magic.magics.report import report_html, report_text
     from gptoss_magic.study.report import finish
 
     with current().busy_with(tuning.run.name, control), panel:
@@ -182,32 +180,3 @@ def provenance(tuning: Tuning) -> dict[str, Any]:
         "data": run.about,
         "versions": versions(),
     }
-
-
-def report_html(report: Report) -> str:
-    """The report as static HTML."""
-    from gptoss_magic.magics.show import transcript
-    from gptoss_magic.study.report import lines, verdict
-    from gptoss_magic.widgets.static_html import notice_html
-    from gptoss_magic.widgets.tables import side_by_side_html, table_html
-
-    sides = [
-        side_by_side_html(prompt, {"base": transcript(a), report.name: transcript(b)}, {})
-        for prompt, a, b in report.answers
-    ]
-    table = table_html(("", "base", report.name), lines(report))
-    return "".join([notice_html(verdict(report), bad=bool(report.faults)), table, *sides])
-
-
-def report_text(report: Report) -> str:
-    """The same as text."""
-    from gptoss_magic.magics.show import transcript
-    from gptoss_magic.study.report import lines, verdict
-    from gptoss_magic.widgets.tables import side_by_side_text, table_text
-
-    sides = [
-        side_by_side_text(prompt, {"base": transcript(a), report.name: transcript(b)}, {})
-        for prompt, a, b in report.answers
-    ]
-    table = table_text(("", "base", report.name), lines(report))
-    return "\n\n".join([report.attached, verdict(report), table, *sides])

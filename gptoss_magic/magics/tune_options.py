@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from gptoss_magic.magics.options import Option
+from typing import TYPE_CHECKING
+
 from gptoss_magic.tuning.settings import METHODS
+
+if TYPE_CHECKING:
+    from gptoss_magic.magics.options import Option
 
 # option, field of MethodSettings or TrainSettings, type, help
 METHOD = [

@@ -5,6 +5,7 @@ Legend: T tokens, E experts, k experts a token.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -64,10 +65,10 @@ def parse_experts(spec: str, num_layers: int, num_experts: int) -> list[tuple[in
 def _numbers(text: str, count: int, noun: str, part: str) -> range:
     if text == "*":
         return range(count)
-    first, _, last = text.partition("-")
-    if not first.isdecimal() or not (last or first).isdecimal():
+    found = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", text)
+    if not found:
         raise InputError(f"{part!r}: {text!r} is no number, range A-B or *")
-    numbers = range(int(first), int(last or first) + 1)
+    numbers = range(int(found[1]), int(found[2] or found[1]) + 1)
     if not numbers or numbers[-1] >= count:
         raise InputError(f"{part!r}: {noun} go from 0 to {count - 1}")
     return numbers

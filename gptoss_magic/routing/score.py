@@ -74,19 +74,22 @@ class Tally:
         self.sums = {name: np.zeros((5, *self.shape)) for name in ("share", "gate", "norm", "uses")}
         self.samples = np.zeros(5, dtype=np.int64)
         self.tokens = np.zeros(5, dtype=np.int64)
-        self.num_samples, self.has_norms = 0, True
+        self.num_samples, self.norms = 0, True
 
     def add(self, ids: Any, weights: Any, norms: Any, places: Sequence[str]) -> None:
         """One sample: ids, weights and weight × norm [T, L, k]; places [T], or none."""
         import numpy as np
 
-        if ids.shape[1:] != (self.shape[0], self.top_k):
+        if not len(ids):
+            return
+        if ids.shape[1:] != (self.shape[0], self.top_k) or ids.max() >= self.shape[1]:
             raise InputError(
-                f"a trace of {ids.shape[1]} layers with {ids.shape[2]} experts a token: this model "
-                f"has {self.shape[0]} with {self.top_k}"
+                f"a trace of {ids.shape[1]} layers, {ids.shape[2]} experts a token, expert "
+                f"{ids.max()}: this model has {self.shape[0]} layers of {self.shape[1]}, and "
+                f"{self.top_k} a token; score it with its own model"
             )
         self.num_samples += 1
-        self.has_norms &= norms is not None
+        self.norms &= norms is not None
         where = [PLACES.get(place, PROMPT) for place in places] or [(ALL,)] * len(ids)
         for c, channel in enumerate(CHANNELS):
             chosen_T = np.array([channel in names for names in where], dtype=bool)
@@ -127,10 +130,10 @@ class Tally:
             for kind in ("share", "gate")
         }
         each = self.sums["norm"] / np.maximum(self.sums["uses"], 1)
-        reap = {name: each[c] / each[c].sum(1, keepdims=True) for name, c in seen.items()}
+        reap = {n: each[c] / each[c].sum(1, keepdims=True) for n, c in seen.items() if self.norms}
         return Scores(
             **means,
-            reap=reap if self.has_norms else {},
+            reap=reap,
             tokens={name: int(self.tokens[c]) for name, c in seen.items()},
             num_samples=self.num_samples,
             top_k=self.top_k,
@@ -149,7 +152,8 @@ def _routed(model: Any, ids_T: Sequence[int], *, reap: bool) -> tuple[Any, Any, 
 
     cache, parts = KVCache(model.config), []
     with torch.no_grad(), Capture(model) as capture, _norms(model, on=reap) as norms:
-        for chunk in torch.tensor([list(ids_T)], device=model.device).split(CHUNK, dim=1):
+        ids_1T = torch.tensor([list(ids_T)], device=model.device)
+        for chunk in torch.split(ids_1T, CHUNK, dim=1):
             model.get_decoder()(chunk, past_key_values=cache, use_cache=True)
             ids, weights = capture.take()
             part = [ids.cpu().numpy(), weights.float().cpu().numpy()]

@@ -33,9 +33,10 @@ def answered_tokens(
     prompts: Sequence[Sequence[int]],
     max_tokens: int = 256,
     on_answer: Callable[[int, int], None] = lambda done, total: None,
+    provenance: dict[str, Any] | None = None,
     **sampling: Any,
 ) -> list[Answer]:
-    """The same for prompts that are token ids already."""
+    """The same for prompts of token ids; `provenance` is completed by them and the sampler."""
     from gptoss_magic.generation import Request, SamplingSettings, stream_batch
     from gptoss_magic.generation.turn import Turn
     from gptoss_magic.harmony import HarmonyParser
@@ -51,7 +52,8 @@ def answered_tokens(
             turns[index].close(())
             done += 1
             on_answer(done, len(requests))
+    record = {"model": "", **(provenance or {}), "sampling": settings.record()}
     return [
-        turn.answer(len(request.prompt), 0, {"prompt_tokens": list(request.prompt)})
+        turn.answer(len(request.prompt), 0, record | {"prompt_tokens": list(request.prompt)})
         for turn, request in zip(turns, requests, strict=True)
     ]

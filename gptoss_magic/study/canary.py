@@ -1,4 +1,4 @@
-"""A reasoning canary: does a tuned model still think, end its answers, call tools, and read?
+"""A reasoning canary: whether a tuned model still thinks, ends its answers, and calls tools.
 
 Tuning without reasoning destroys the analysis channel unseen; so base and tuned model answer the
 same few prompts, and read the same general texts.
@@ -116,9 +116,11 @@ def general_loss(model: Any, examples: Sequence[Example]) -> float:
 
 
 def _talk(prompt: str, tools: Sequence[ToolSpec]) -> list[Message]:
-    from gptoss_magic.api import opening
+    from gptoss_magic.harmony import SystemSettings, developer_message, system_message
 
-    return [*opening(None, tools, "medium", DATE), Message("user", prompt)]
+    settings = SystemSettings(current_date=DATE, has_tools=bool(tools))
+    opening = [system_message(settings), *([developer_message("", tools)] if tools else [])]
+    return [*opening, Message("user", prompt)]
 
 
 def _calls(answer: Answer, name: str) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.session import current
+from gptoss_magic.study.answers import answered_tokens
 from gptoss_magic.study.canary import Canary, canary, faults, general_texts
 from gptoss_magic.study.tune import Tuning, silent
 
@@ -52,10 +53,11 @@ def finish(tuning: Tuning, progress: Progress = silent) -> Report:
 
     session, run = current(), tuning.run
     resident, engine = session.require()
-    parts = tuple(part.plain() if hasattr(part, "plain") else part for part in tuning.trainer.parts)
-    adapter = Adapter(run.name, parts)
-    write_adapter(adapter, engine.model, run.adapter, base_model_name=resident.identity["model"])
-    if run.name in session.shelf.names:
+    trained: list[Any] = list(tuning.trainer.parts)
+    parts = tuple(part.plain() if hasattr(part, "plain") else part for part in trained)
+    config = {"base_model_name_or_path": resident.identity["model"]}
+    write_adapter(Adapter(run.name, parts, config), engine.model, run.adapter)
+    if run.name in session.shelf.held:
         session.shelf.detach(run.name)
     attached = session.shelf.attach(run.adapter, run.name)
     report = measured(tuning, str(attached), progress)
@@ -68,13 +70,14 @@ def finish(tuning: Tuning, progress: Progress = silent) -> Report:
 def measured(tuning: Tuning, attached: str, progress: Progress) -> Report:
     """The report of a run whose adapter is on the shelf."""
     session, run = current(), tuning.run
-    _, engine = session.require()
+    resident, engine = session.require()
     general = general_texts(engine)
     sides, answers = [], []
     for names, words in (((), "base"), ((run.name,), "tuned")):
-        with session.shelf.active(names):
+        with session.using(names) as active:
             sides.append(canary(engine, general, _told(progress, f"canary, {words}")))
-            answers.append(_answers(tuning, engine))
+            about = {**resident.identity, "adapters": list(active.records)}
+            answers.append(answered_tokens(engine, tuning.prompts, provenance=about))
     base, tuned = sides
     first = next((m.eval_loss for m in tuning.trainer.progress.history if m.eval_loss), None)
     return Report(
@@ -102,21 +105,11 @@ def forgotten(tuning: Tuning) -> dict[str, tuple[float, float]]:
     return found  # type: ignore[return-value]
 
 
-def _answers(tuning: Tuning, engine: Any) -> list[Answer]:
-    from gptoss_magic.study.answers import answered_tokens
-
-    return answered_tokens(engine, tuning.prompts, max_tokens=256)
-
-
 def _texts(tuning: Tuning, engine: Any) -> list[str]:
     """The last user message of each prompt."""
-    from gptoss_magic.study.work import conversation_of
+    from gptoss_magic.study.work import asked
 
-    talks = [conversation_of(ids, engine.codec) for ids in tuning.prompts]
-    return [
-        next((message.content for message in reversed(talk) if message.role == "user"), "")
-        for talk in talks
-    ]
+    return [asked(ids, engine.codec) for ids in tuning.prompts]
 
 
 def _told(progress: Progress, note: str) -> Any:
@@ -131,11 +124,14 @@ def lines(report: Report) -> list[tuple[str, str, str]]:
         ("general text", base.text, tuned.text),
     ]
     found = [(name, _number(a), _number(b)) for name, a, b in rows]
-    for name in ("thinks", "ends", "calls"):
-        found.append((name, f"{getattr(base, name):.0%}", f"{getattr(tuned, name):.0%}"))
-    for name, (then, now) in report.forgotten.items():
-        found.append((f"held-out loss of {name}", _number(then), _number(now)))
-    return found
+    found += [
+        (name, f"{getattr(base, name):.0%}", f"{getattr(tuned, name):.0%}")
+        for name in ("thinks", "ends", "calls")
+    ]
+    return found + [
+        (f"held-out loss of {name}", _number(then), _number(now))
+        for name, (then, now) in report.forgotten.items()
+    ]
 
 
 def verdict(report: Report) -> str:

@@ -19,7 +19,7 @@ from gptoss_magic.tuning.runs import Run, checked_name, new_run, read_data, read
 from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from gptoss_magic.records import Example, StepMetrics
     from gptoss_magic.tuning.data import Row
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 FOLDER = "gptoss_runs"
 SAVE_EVERY_S = 20.0
-SHOWN = 3  # prompts answered before and after
 
 
 def silent(done: int, total: int, note: str) -> None:
@@ -70,7 +69,7 @@ class Tuning:
         """Make the run's folder. Raises InputError where the name is taken."""
         self.run = new_run(self.run, self.data)
 
-    def steps(self, control: Controls) -> Iterator[StepMetrics]:
+    def steps(self, control: Controls) -> Generator[StepMetrics]:
         """Train, yielding metrics; state is on the disk every 20 s and however it ends."""
         from gptoss_magic.tuning.checkpoints import save_checkpoint
 
@@ -95,27 +94,21 @@ def prepare(wanted: Wanted, progress: Progress = silent) -> Tuning:
 
     Raises InputError where something does not fit together; nothing is written.
     """
+    from gptoss_magic.study.parts import parts_of
     from gptoss_magic.study.work import texts_of
+    from gptoss_magic.tuning.layout import layout
 
     resident, engine = _resident()
     folder = wanted.folder / checked_name(wanted.name)
-    train = chosen_train(wanted, engine)
+    rate = wanted.train.learning_rate or settings_for(wanted.method, 1).learning_rate
+    train = replace(wanted.train, learning_rate=rate)
     texts = texts_of(replace(wanted, train=train), engine, progress)
-    method, parts = _parts(wanted, engine, texts.steps, progress)
+    method, parts = parts_of(wanted, engine, texts.steps, progress, resume)
     work = work_of(engine.model, method, parts, (texts.steps, texts.held_out))
     trainer = trainer_of(engine.model, parts, work, train)
-    plan = plan_of(resident, trainer, method, texts.about)
-    from gptoss_magic.tuning.layout import layout
-
-    run = Run(
-        folder,
-        method,
-        train,
-        resident.identity,
-        layout(parts),
-        about=texts.about,
-        base=texts.base,
-    )
+    plan = plan_of(resident, trainer, method)
+    described, about = layout(parts), texts.about
+    run = Run(folder, method, train, resident.identity, described, about, texts.base)
     return Tuning(run, trainer, plan, (texts.steps, texts.held_out), texts.prompts)
 
 
@@ -148,26 +141,28 @@ def resume(name: str, folder: Path = Path(FOLDER)) -> Tuning:
     return Tuning(run, trainer, None, (steps, held_out), prompts)
 
 
-def chosen_train(wanted: Wanted, engine: Any) -> TrainSettings:
-    """The settings with what was left open chosen by the method and the size of the data."""
+def settings_for(method: MethodSettings, num_rows: int, **given: Any) -> TrainSettings:
+    """What is chosen for the resident model, but for what is `given`."""
     from gptoss_magic.tuning.plan import defaults
 
-    chosen = defaults(wanted.method, engine.model.config.to_dict(), len(wanted.rows))
-    given = wanted.train
-    rate = given.learning_rate or chosen.learning_rate
-    return replace(given, learning_rate=rate, max_tokens=min(given.max_tokens, engine.context))
+    _, engine = _resident()
+    chosen = defaults(method, engine.model.config.to_dict(), num_rows)
+    return replace(chosen, **given)
 
 
 def work_of(
     model: Any, method: MethodSettings, parts: Sequence[Any], data: tuple[Any, Any]
 ) -> Work:
     """What the trainer needs beside the parts; the drift's base is measured here."""
+    from gptoss_magic.study.parts import trained_experts
     from gptoss_magic.tuning.drift import Drifting
     from gptoss_magic.tuning.methods import adalora
     from gptoss_magic.tuning.trainer import Work
 
     steps, held_out = data
-    drift = Drifting(model, _probe(held_out or steps[0]), _trained_experts(model, parts))
+    drift = Drifting(
+        model, _probe(held_out or steps[0]), trained_experts(parts, model.config.num_hidden_layers)
+    )
     if method.name != "adalora":
         return Work(steps, held_out, drift)
     allocate, penalty = adalora.after_backward(parts, method.rank), adalora.penalty(parts)
@@ -177,30 +172,48 @@ def work_of(
 def trainer_of(model: Any, parts: Sequence[Any], work: Work, train: TrainSettings) -> Trainer:
     """The trainer; activations are recomputed where they would fill a quarter of what is free."""
     from gptoss_magic.model.plan import free_bytes
+    from gptoss_magic.tuning.shapes import activation_bytes_per_token
     from gptoss_magic.tuning.trainer import Trainer
 
-    longest = max(
-        (sum(len(e.ids) for e in sequence) for step in work.steps for sequence in step), default=0
-    )
-    kept = longest * activation_bytes_per_token(model.config)
+    kept = _longest(work.steps) * activation_bytes_per_token(model.config.to_dict())
     is_prefix = any(hasattr(part, "states") for part in parts)  # its cache forbids recomputing
     recompute = kept > free_bytes(str(model.device)) // 4 and not is_prefix
     return Trainer(model, parts, work, train, checkpointing=recompute)
 
 
-def activation_bytes_per_token(config: Any) -> int:
-    """What autograd keeps of a token through all layers, in bf16: rows of attention and experts."""
-    hidden, inner = config.hidden_size, config.intermediate_size
-    attention = 4 * hidden + 4 * config.num_attention_heads * config.head_dim
-    routed = config.num_experts_per_tok * (2 * hidden + 3 * inner)
-    return 2 * int(config.num_hidden_layers) * (attention + routed)
-
-
-def plan_of(
-    resident: Any, trainer: Trainer, method: MethodSettings, about: dict[str, Any]
-) -> TunePlan:
+def plan_of(resident: Any, trainer: Trainer, method: MethodSettings) -> TunePlan:
     """Memory and time of the run; the time from one sequence forward and backward."""
-    raise NotImplementedError
+    from gptoss_magic.adapters import Adapter
+    from gptoss_magic.model.plan import free_bytes
+    from gptoss_magic.tuning.plan import make_tune_plan
+
+    device, steps = str(resident.model.device), trainer.work.steps
+    parts: list[Any] = [p for p in trainer.parts if any(w.requires_grad for w in p.parameters())]
+    tokens = sum(map(_tokens, steps))
+    return make_tune_plan(
+        resident.model.config.to_dict(),
+        method,
+        replace(trainer.settings, max_tokens=_longest(steps)),
+        what=Adapter("new", tuple(parts)).describe(),
+        num_params=sum(p.numel() for p in trainer.weights),
+        device=device,
+        weights=resident.plan.weights,
+        free=free_bytes(device),
+        packed=hasattr(resident.model.get_decoder().layers[0].mlp.experts, "packed"),
+        recompute=trainer.checkpointing,
+        model=resident.identity["model"],
+        num_steps=len(steps),
+        resident=True,
+        seconds=tokens / speed_of(trainer),
+    )
+
+
+def _tokens(step: Sequence[Sequence[Example]]) -> int:
+    return sum(len(example.ids) for sequence in step for example in sequence)
+
+
+def _longest(steps: Sequence[Sequence[Sequence[Example]]]) -> int:
+    return max((_tokens([sequence]) for step in steps for sequence in step), default=0)
 
 
 def speed_of(trainer: Trainer) -> float:
@@ -209,51 +222,6 @@ def speed_of(trainer: Trainer) -> float:
     began = perf_counter()
     trainer.rehearse(sequence)
     return sum(len(example.ids) for example in sequence) / (perf_counter() - began)
-
-
-def _parts(
-    wanted: Wanted, engine: Any, steps: Sequence[Any], progress: Progress
-) -> tuple[MethodSettings, list[Any]]:
-    """The method and its new parts; or, with `after`, that run's parts as it left them."""
-    from gptoss_magic.tuning.methods import make_parts
-    from gptoss_magic.tuning.methods.context import Context
-
-    if wanted.after:
-        before = resume(wanted.after, wanted.folder)
-        return before.run.method, list(before.trainer.parts)
-    method, hot = wanted.method, []
-    if method.name in ("experts", "experts-full", "router+experts") and method.choice != "all":
-        hot = hot_experts(engine, method, steps, progress)
-    sequences = [sequence for step in steps for sequence in step]
-    context = Context(method, wanted.train.seed, hot, sequences)
-    return method, make_parts(engine.model, context)
-
-
-def hot_experts(
-    engine: Any, method: MethodSettings, steps: Sequence[Any], progress: Progress
-) -> list[list[int]]:
-    """By layer, hottest first: what the training texts use, answers and reasoning included."""
-    from gptoss_magic.harmony.channels import channels_of
-    from gptoss_magic.routing.score import score
-
-    texts = list({e.ids: None for step in steps for sequence in step for e in sequence})
-    places = [channels_of(ids, engine.codec) for ids in texts]
-    told: Callable[[int, int], None] = lambda done, total: progress(done, total, "routing")  # noqa: E731
-    scores = score(engine.model, texts, places, told, reap=False)
-    if method.num_experts:
-        return scores.hot(num_experts=method.num_experts)
-    return scores.hot(coverage=method.coverage)
-
-
-def _trained_experts(model: Any, parts: Sequence[Any]) -> list[list[int]]:
-    found: list[set[int]] = [set() for _ in range(model.config.num_hidden_layers)]
-    for part in parts:
-        experts = getattr(part, "experts", None) or (
-            [part.expert] if hasattr(part, "expert") else []
-        )
-        if experts:
-            found[int(part.target.split(".")[2])].update(experts)
-    return [sorted(experts) for experts in found]
 
 
 def _probe(sequences: Sequence[Sequence[Example]]) -> list[int]:

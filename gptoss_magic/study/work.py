@@ -12,7 +12,6 @@ from gptoss_magic.records import Example
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gptoss_magic.records import Message
     from gptoss_magic.study.tune import Progress, Wanted
     from gptoss_magic.tuning.runs import Run
 
@@ -118,8 +117,14 @@ def _replayed(wanted: Wanted, count: int) -> tuple[list[Example], tuple[str, ...
     return chosen, names
 
 
-def conversation_of(ids: Sequence[int], codec: Any) -> list[Message]:
-    """The messages of token ids, for showing."""
-    from gptoss_magic.harmony import parse
+def asked(ids: Sequence[int], codec: Any) -> str:
+    """The user's last message in a prompt's token ids."""
+    from gptoss_magic.harmony.channels import channels_of
 
-    return list(parse(list(ids), codec).messages)
+    said: list[list[int]] = [[]]
+    for token, place in zip(ids, channels_of(ids, codec), strict=True):
+        if place == "user":
+            said[-1].append(token)
+        elif said[-1]:
+            said.append([])
+    return str(codec.decode(next((part for part in reversed(said) if part), [])))

@@ -21,6 +21,7 @@ def layout(parts: Sequence[Any]) -> list[dict[str, Any]]:
                 for name in ("scaling", "projection", "experts", "expert")
                 if hasattr(part, name)
             },
+            "frozen": not any(p.requires_grad for p in part.parameters()),
             "shapes": {name: list(t.shape) for name, t in part.state_dict().items()},
         }
         for part in parts
@@ -29,7 +30,7 @@ def layout(parts: Sequence[Any]) -> list[dict[str, Any]]:
 
 def revive(described: Sequence[Mapping[str, Any]], device: Any) -> list[Any]:
     """Parts of zeros as `layout` described them. Raises CheckpointError for an unknown kind."""
-    return [_part(one).to(device) for one in described]
+    return [_part(one).requires_grad_(not one["frozen"]).to(device) for one in described]
 
 
 def _part(one: Mapping[str, Any]) -> Any:

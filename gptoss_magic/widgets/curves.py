@@ -162,7 +162,7 @@ def _legend(curves: Sequence[Curve]) -> Iterator[str]:
             continue
         yield f'<path d="M{x:.0f} 28h16" {_stroke(curve)}/>'
         yield f'<text x="{x + 21:.0f}" y="32" font-size="11">{escape(curve.label)}</text>'
-        x += 32 + 6 * len(curve.label)
+        x += 36 + 6 * len(curve.label)
 
 
 def _stroke(curve: Curve) -> str:

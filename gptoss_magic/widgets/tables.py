@@ -23,6 +23,7 @@ NUMBER = re.compile(
     r"[+−-]?[\d,]*\.?\d+(e[+-]?\d+)?([ ]?(%|[a-zA-Zµ/]{1,10})|[ ]of[ ][\d,]+)?", re.ASCII
 )
 EDGE = "1px solid var(--jp-border-color2, rgba(128, 128, 128, 0.4))"
+ABOVE = "margin-top: 8px"
 SCROLL = "overflow-x: auto; max-width: 100%"
 TRAINED = (
     "background: rgba(46, 139, 87, 0.22); text-decoration: underline; text-underline-offset: 3px"
@@ -80,7 +81,10 @@ def example_html(pieces: Sequence[tuple[str, bool]]) -> str:
         for text, trained in _runs(pieces)
     )
     legend = f'<div style="{MUTED}">{escape(_legend(pieces))}</div>'
-    return f'<div class="gptoss-example">{legend}<div style="{EXAMPLE}">{body}</div></div>'
+    return (
+        f'<div class="gptoss-example" style="{ABOVE}">{legend}'
+        f'<div style="{EXAMPLE}">{body}</div></div>'
+    )
 
 
 def example_text(pieces: Sequence[tuple[str, bool]]) -> str:
@@ -99,7 +103,8 @@ def side_by_side_html(
         for name, answer in answers.items()
     )
     return (
-        '<div class="gptoss-answers"><div style="white-space: pre-wrap; overflow-wrap: anywhere">'
+        f'<div class="gptoss-answers" style="{ABOVE}">'
+        '<div style="white-space: pre-wrap; overflow-wrap: anywhere">'
         f'<span style="{MUTED}">Prompt</span> {escape(prompt)}</div>'
         f'<div style="display: flex; flex-wrap: wrap; gap: 8px 20px">{columns}</div></div>'
     )

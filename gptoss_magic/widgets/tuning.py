@@ -158,10 +158,6 @@ class TuningPanel:
         ]
         return " · ".join(filter(None, words))
 
-    @property
-    def title(self) -> str:
-        return self._title
-
     def setup(self) -> dict[str, Any]:
         """What does not change during the run."""
         return {

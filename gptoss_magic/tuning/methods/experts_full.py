@@ -13,21 +13,20 @@ MOST = 2
 
 
 def apply(model: Any, context: Context) -> list[Any]:
-    """`ExpertWeights` of the hottest expert (or two) of the layer whose routing is most uneven."""
+    """`ExpertWeights` of the hot experts of the last layer that has some, at most two."""
     from gptoss_magic.model.branches import ExpertWeights
 
     number = context.settings.num_experts or 1
     if number > MOST:
         raise InputError(f"experts-full {number}: at most {MOST} are unpacked; use 'experts'")
-    if not context.hot:
+    layers = [layer for layer, experts in enumerate(context.hot) if experts]
+    if not layers:
         raise InputError("experts-full: the data's routing was not measured")
-    # the layer in which the fewest experts cover the data's routes: each of them weighs most there
-    layer = min(range(len(context.hot)), key=lambda i: (len(context.hot[i]), -i))
-    target = f"model.layers.{layer}.mlp.experts"
+    target = f"model.layers.{layers[-1]}.mlp.experts"
     module = model.get_submodule(target)
     return [
         ExpertWeights(target, expert, unpacked(module, expert)).to(model.device)
-        for expert in list(context.hot[layer])[:number]
+        for expert in list(context.hot[layers[-1]])[:number]
     ]
 
 

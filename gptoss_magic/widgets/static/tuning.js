@@ -21,8 +21,8 @@ const CHARTS = [
   {
     title: "Routing drift",
     lines: [
-      { label: "distance", of: "distance", stroke: BLUE, width: 2 },
-      { label: "share", of: "share", stroke: ORANGE, width: 2, dash: [6, 3] },
+      { label: "distance from base", of: "distance", stroke: BLUE, width: 2 },
+      { label: "share of trained experts", of: "share", stroke: ORANGE, width: 2, dash: [6, 3] },
     ],
   },
   {
@@ -47,7 +47,7 @@ function make(tag, className, text) {
 function short(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
   if (!Number.isFinite(value)) return "infinite";
-  if (value !== 0 && Math.abs(value) < 0.001) return value.toExponential(2);
+  if (value !== 0 && Math.abs(value) < 0.001) return value.toExponential(2).replace(/\.?0+e/, "e");
   return Number(value.toPrecision(4)).toLocaleString("en");
 }
 

@@ -1,0 +1,150 @@
+"""`%gptoss lora …`: attach, detach, use, scale, list, compare and export adapters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import InputError
+from gptoss_magic.magics import options as opt
+from gptoss_magic.magics.show import transcript
+from gptoss_magic.session import current
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable
+
+    from gptoss_magic.records import Comparison
+
+ABOUT = {
+    "attach": "Read an adapter and keep it beside the model; prompts use it once told to.",
+    "detach": "Forget an attached adapter.",
+    "use": "Choose the adapters that prompts use where they do not say --adapter.",
+    "scale": "Let an adapter count more or less than it was trained to; 1 is as trained.",
+    "list": "The attached adapters.",
+    "compare": "Answer the same prompts on the bare base and beside each adapter.",
+    "export": "Write an attached adapter as peft's directory, or the merged model.",
+}
+PARSERS = {
+    name: opt.parser(f"%gptoss lora {name}", options, ABOUT[name])
+    for name, options in opt.LORA.items()
+}
+HEADERS = ("adapter", "in use", "scale", "what", "content", "from")
+
+
+def run(line: str, defaults: Any) -> None:
+    """One `%gptoss lora` line; `defaults` are the magics' traits."""
+    command, _, rest = line.strip().partition(" ")
+    if not command:
+        for parser in PARSERS.values():
+            print(parser.format_usage().removeprefix("usage: ").strip())
+        return
+    if command not in PARSERS:
+        known = ", ".join(PARSERS)
+        raise InputError(f"%gptoss lora {command}: no such command; there are {known}")
+    options = opt.parse(PARSERS[command], rest)
+    commands: dict[str, Callable[[Namespace, Any], None]] = {
+        "attach": attach,
+        "detach": detach,
+        "use": use,
+        "scale": scale,
+        "list": show_list,
+        "compare": compare,
+        "export": export,
+    }
+    current().check_idle()
+    commands[command](options, defaults)
+
+
+def attach(options: Namespace, _defaults: Any) -> None:
+    attached = current().shelf.attach(options.path, options.name, options.scale)
+    name = attached.adapter.name
+    print(f"{attached}\nprompts use it by `%gptoss lora use {name}` or `%%gptoss --adapter {name}`")
+
+
+def detach(options: Namespace, _defaults: Any) -> None:
+    current().shelf.detach(options.name)
+    print(f"{options.name} detached; attached: {current().shelf.status()}")
+
+
+def use(options: Namespace, _defaults: Any) -> None:
+    shelf = current().shelf
+    shelf.use(options.names)
+    print(f"prompts use {' + '.join(shelf.default) or 'the bare base'}")
+
+
+def scale(options: Namespace, _defaults: Any) -> None:
+    current().shelf.rescale(options.name, options.scale)
+    print(f"{options.name} counts {options.scale:g} times as trained")
+
+
+def show_list(_options: Namespace, _defaults: Any) -> None:
+    from gptoss_magic.widgets.tables import table_html, table_text
+
+    shelf = current().shelf
+    rows = [
+        (
+            name,
+            "yes" if name in shelf.default else "",
+            f"{held.scale:g}",
+            held.adapter.describe(),
+            held.adapter.uid,
+            held.adapter.path,
+        )
+        for name, held in shelf.held.items()
+    ]
+    if not rows:
+        return print("no adapter is attached: %gptoss lora attach PATH")
+    _show(table_html(HEADERS, rows), table_text(HEADERS, rows))
+
+
+def compare(options: Namespace, defaults: Any) -> None:
+    from gptoss_magic.api import compare as compared
+    from gptoss_magic.widgets.tables import side_by_side_html, side_by_side_text
+
+    settings = {
+        "temperature": options.temperature,
+        "seed": options.seed,
+        "max_tokens": options.max_tokens or defaults.max_tokens,
+        "effort": options.effort or defaults.effort,
+        "system": defaults.system,
+        "date": defaults.date,
+    }
+    for found in compared(options.prompts, options.adapter, **settings):
+        answers = {name: transcript(answer) for name, answer in found.answers.items()}
+        given = (found.prompt, answers, figures(found))
+        _show(side_by_side_html(*given), side_by_side_text(*given))
+
+
+def figures(found: Comparison) -> dict[str, dict[str, str]]:
+    """By answer: its mean log-likelihood under the base and under adapters."""
+    return {
+        name: {f"nats/token under {under}": f"{value:.3f}" for under, value in unders.items()}
+        for name, unders in found.likelihoods.items()
+    }
+
+
+def export(options: Namespace, _defaults: Any) -> None:
+    from gptoss_magic.widgets.progress import ProgressView
+
+    session = current()
+    resident, shelf = session.require()[0], session.shelf
+    if options.mxfp4:
+        raise InputError(shelf.no_mxfp4)
+    if not options.merged:
+        path = shelf.export(options.name, options.path, resident.identity["model"])
+        return print(f"{options.name} written to {path}: peft's format, as trained (scale 1)")
+    with ProgressView(f"{options.name}, merged", layers_text) as bar:
+        names, tokenizer = [options.name], resident.tokenizer
+        path = shelf.export_merged(names, tokenizer, options.path, bar.update)
+        bar.finish(f"the model with {options.name} merged is in {path}")
+
+
+def layers_text(done: int, total: int) -> str:
+    """`3 of 25 files`."""
+    return f"{done} of {total} files"
+
+
+def _show(html: str, text: str) -> None:
+    from IPython.display import display
+
+    display({"text/html": html, "text/plain": text}, raw=True)  # type: ignore[no-untyped-call]

@@ -1,0 +1,89 @@
+"""`%gptoss runs`: tuning runs listed, shown and compared; one in the background stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import InputError
+from gptoss_magic.magics import options as opt
+from gptoss_magic.magics.tune_options import RUNS
+from gptoss_magic.session import current
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gptoss_magic.tuning.runs import Run
+
+OPTIONS: list[opt.Option] = [
+    (("words",), {"nargs": "*", "help": "list; compare NAME NAME…; show NAME; stop"}),
+    RUNS,
+]
+PARSER = opt.parser("%gptoss runs", OPTIONS, "Tuning runs: list, compare, show, stop.")
+HEADERS = ("run", "method", "steps", "loss", "held out", "general text", "ended", "made")
+COLOURS = ("#3b7dd8", "#d9822b", "#3fa66b", "#a05cc8", "#c8503c", "#5b6b7b")
+
+
+def runs(line: str) -> None:
+    """One line of `%gptoss runs`."""
+    given = opt.parse(PARSER, line)
+    command, *names = given.words or ["list"]
+    if command == "stop":
+        return stop()
+    if command not in ("list", "compare", "show"):
+        raise InputError(f"%gptoss runs {command}: there are list, compare, show and stop")
+    found = chosen(Path(given.runs), names)
+    if not found:
+        return print(f"{given.runs}: no runs yet")
+    show(found, curves=command != "list")
+
+
+def stop() -> None:
+    """Ask the run that trains in the background to end after its step."""
+    busy = current().busy
+    if busy is None:
+        raise InputError("no run trains in the background")
+    busy[1].stop()
+    print(f"{busy[0]} stops after this step")
+
+
+def chosen(folder: Path, names: Sequence[str]) -> list[Run]:
+    """The runs of those names, or all. Raises InputError for a name that is none."""
+    from gptoss_magic.tuning.runs import all_runs, read_run
+
+    return [read_run(folder / name) for name in names] if names else all_runs(folder)
+
+
+def show(found: Sequence[Run], *, curves: bool) -> None:
+    """A table, and with `curves` the losses of all over each other."""
+    from IPython.display import display
+
+    from gptoss_magic.widgets.tables import table_html, table_text
+
+    rows = [row(run) for run in found]
+    html = table_html(HEADERS, rows) + (charts(found) if curves else "")
+    data = {"text/html": html, "text/plain": table_text(HEADERS, rows)}
+    display(data, raw=True)  # type: ignore[no-untyped-call]
+
+
+def row(run: Run) -> tuple[Any, ...]:
+    """A run in figures; what is not known is empty."""
+    history, report = run.history(), run.report
+    held = (report.get("held_out") or [None, None])[1]
+    text = report["canary"][1]["text"] if report.get("canary") else None
+    steps = f"{history[-1].step} of {history[-1].num_steps}" if history else "none"
+    loss = history[-1].loss if history else None
+    return (run.name, run.method.name, steps, loss, held, text, run.finish, run.made[:16])
+
+
+def charts(found: Sequence[Run]) -> str:
+    """Training and held-out losses, a line for each run."""
+    from gptoss_magic.widgets.curves import Curve, chart_html
+
+    train, held = [], []
+    for number, run in enumerate(found):
+        colour, history = COLOURS[number % len(COLOURS)], run.history()
+        train.append(Curve(run.name, [(m.step, m.loss) for m in history], colour))
+        points = [(m.step, m.eval_loss) for m in history if m.eval_loss is not None]
+        held.append(Curve(run.name, points, colour))
+    return chart_html("loss", train) + chart_html("held-out loss", held)

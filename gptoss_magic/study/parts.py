@@ -1,0 +1,108 @@
+"""What a run trains: the parts of its method, by the data's routing, and the stages it takes."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.tuning.runs import read_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from gptoss_magic.study.tune import Progress, Tuning, Wanted
+    from gptoss_magic.tuning.settings import MethodSettings
+
+    Resume = Callable[[str, Path], Tuning]
+
+BY_ROUTING = ("experts", "experts-full", "router+experts")
+
+
+def stages(wanted: Wanted) -> list[Wanted]:
+    """The runs that a method needs: 'router+experts' trains the routers first, half of the steps.
+
+    A first stage that lies finished in the folder is not run again.
+    """
+    if wanted.method.name != "router+experts":
+        return [wanted]
+    train = wanted.train
+    half = replace(train, num_steps=-(-train.num_steps // 2), epochs=train.epochs / 2)
+    method = replace(wanted.method, name="router")
+    first = replace(wanted, name=f"{wanted.name}.router", method=method)
+    halves = [replace(first, train=half), replace(wanted, train=half)]
+    if (first.folder / first.name).exists() and read_run(
+        first.folder / first.name
+    ).finish == "return":
+        return halves[1:]
+    return halves
+
+
+def parts_of(
+    wanted: Wanted, engine: Any, steps: Sequence[Any], progress: Progress, resume: Resume
+) -> tuple[MethodSettings, list[Any]]:
+    """The method and its new parts; or, with `after`, that run's parts as it left them.
+
+    `resume(name, folder)` takes up an earlier run.
+    """
+    from gptoss_magic.tuning.methods import make_parts
+    from gptoss_magic.tuning.methods.context import Context
+
+    if wanted.after:
+        before = resume(wanted.after, wanted.folder)
+        return before.run.method, list(before.trainer.parts)
+    method, below = wanted.method, _below(wanted, resume)
+    hot: list[list[int]] = []
+    if method.name in BY_ROUTING and method.choice != "all":
+        with ExitStack() as stack:
+            for part in below:
+                stack.callback(part.attach(engine.model))
+            hot = hot_experts(engine, method, steps, progress)
+    sequences = [sequence for step in steps for sequence in step]
+    context = Context(method, wanted.train.seed, hot, sequences)
+    return method, [*below, *make_parts(engine.model, context)]
+
+
+def _below(wanted: Wanted, resume: Resume) -> list[Any]:
+    """The routers of a first stage, frozen; none for other methods."""
+    if wanted.method.name != "router+experts":
+        return []
+    first = resume(f"{wanted.name}.router", wanted.folder)
+    return [part.requires_grad_(False) for part in first.trainer.parts]
+
+
+def hot_experts(
+    engine: Any, method: MethodSettings, steps: Sequence[Any], progress: Progress
+) -> list[list[int]]:
+    """By layer: what the training texts use, answers and reasoning included.
+
+    For 'experts-full' of one layer only: that whose hottest experts take the largest share.
+    """
+    from gptoss_magic.harmony.channels import channels_of
+    from gptoss_magic.routing.score import score
+
+    texts = list({e.ids: None for step in steps for sequence in step for e in sequence})
+    places = [channels_of(ids, engine.codec) for ids in texts]
+    told: Callable[[int, int], None] = lambda done, total: progress(done, total, "routing")  # noqa: E731
+    scores = score(engine.model, texts, places, told, reap=False)
+    if method.name == "experts-full":
+        number = method.num_experts or 1
+        layer = int(scores.coverage(number).argmax())
+        hot = scores.hot(num_experts=number)
+        return [experts if i == layer else [] for i, experts in enumerate(hot)]
+    if method.num_experts:
+        return scores.hot(num_experts=method.num_experts)
+    return scores.hot(coverage=method.coverage)
+
+
+def trained_experts(parts: Sequence[Any], num_layers: int) -> list[list[int]]:
+    """By layer the experts that the parts train."""
+    found: list[set[int]] = [set() for _ in range(num_layers)]
+    for part in parts:
+        experts = getattr(part, "experts", None) or (
+            [part.expert] if hasattr(part, "expert") else []
+        )
+        if experts:
+            found[int(part.target.split(".")[2])].update(experts)
+    return [sorted(experts) for experts in found]

@@ -1,0 +1,166 @@
+"""Studies of the resident model, for scripts as for the magics: `score_routing`, and comparisons.
+
+Data is texts, or answers; where only prompts are given, the model answers them first, since
+prompts alone mislead: experts that only answers use look idle.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import InputError
+from gptoss_magic.records import Answer
+from gptoss_magic.session import current
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gptoss_magic.routing.compare import Comparison
+    from gptoss_magic.routing.scores import Scores
+
+    Progress = Callable[[int, int, str], None]
+
+COLUMNS = ("prompt", "text", "user", "question")
+
+
+def score_routing(
+    data: Any,
+    *,
+    prompts_only: bool = False,
+    max_tokens: int = 256,
+    effort: str = "medium",
+    system: str | None = None,
+    date: str | None = None,
+    title: str = "",
+    progress: Progress = lambda done, total, note: None,
+) -> Scores:
+    """Which experts of the resident model (loaded first where none is) `data` uses.
+
+    `data`: a prompt, prompts, `Answer`s, a DataFrame or records with a column 'prompt' (or text,
+    user, question), or the `Path` of a .jsonl or .txt file of prompts. Prompts are answered first,
+    greedily, with at most `max_tokens` each, unless `prompts_only`; answers count as they are,
+    by their own record where all have `routing` (no REAP then). Lift is over the shipped baseline.
+    `progress` is told items done, in total, and what is being done. An interrupt leaves nothing.
+    Raises InputError, ContextOverflow.
+    """
+    from gptoss_magic.api import load
+    from gptoss_magic.routing.baseline import baseline
+    from gptoss_magic.routing.score import scores_of
+
+    items = read(data)
+    if current().resident is None:
+        load()
+    resident, engine = current().require()
+    base = baseline(
+        resident.model, engine.codec, resident.identity["weights"], _noted(progress, "baseline")
+    )
+    about = {**resident.identity, "title": title or "routing", "effort": effort}
+    traces = [item.routing for item in items if isinstance(item, Answer) and item.routing]
+    if len(traces) == len(items):
+        return scores_of(traces, resident.model.config, about, base)
+    sequences = [_tokens(item) for item in items if isinstance(item, Answer)]
+    prompts = [_rendered(item, effort, system, date) for item in items if isinstance(item, str)]
+    sequences += prompts if prompts_only else _answered(prompts, max_tokens, progress)
+    return _scored(sequences, about, base, progress)
+
+
+def _scored(
+    sequences: Sequence[Sequence[int]], about: dict[str, Any], base: Scores, progress: Progress
+) -> Scores:
+    from gptoss_magic.harmony.channels import channels_of
+    from gptoss_magic.routing.score import score
+
+    resident, engine = current().require()
+    places = [channels_of(ids, engine.codec) for ids in sequences]
+    told = _noted(progress, "scoring")
+    return score(resident.model, sequences, places, told, about=about, baseline=base)
+
+
+def compare_routing(a: Any, b: Any, *, by: str = "share", **options: Any) -> Comparison:
+    """The difference between two `Scores`, or two of what `score_routing(..., **options)` takes.
+
+    Raises InputError where they come from models of other shapes.
+    """
+    from gptoss_magic.routing.compare import compare
+    from gptoss_magic.routing.scores import Scores
+
+    first, second = (s if isinstance(s, Scores) else score_routing(s, **options) for s in (a, b))
+    return compare(first, second, by)
+
+
+def read(data: Any) -> list[str | Answer]:
+    """Prompts and answers of `data`; see `score_routing`. Raises InputError."""
+    if isinstance(data, (str, Answer)):
+        items: list[Any] = [data]
+    elif isinstance(data, Path):
+        items = _lines(data)
+    elif hasattr(data, "columns"):
+        column = next((name for name in COLUMNS if name in data.columns), data.columns[0])
+        items = list(data[column])
+    else:
+        items = list(data)
+    found = [_item(item) for item in items]
+    if not found or "" in found:
+        raise InputError("routing: no data, or an empty text in it; give prompts or Answers")
+    return found
+
+
+def _lines(path: Path) -> list[Any]:
+    try:
+        lines = path.read_text("utf-8").splitlines()
+        wanted = [line for line in lines if line.strip()]
+        return [json.loads(line) for line in wanted] if path.suffix == ".jsonl" else wanted
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: {error}; give a .jsonl or .txt file of prompts") from error
+
+
+def _item(item: Any) -> str | Answer:
+    if isinstance(item, dict):
+        item = next((item[name] for name in COLUMNS if name in item), item)
+    if isinstance(item, (str, Answer)):
+        return item
+    raise InputError(
+        f"routing: cannot read {type(item).__name__}; give texts, Answers, a DataFrame, or rows "
+        f"with {', '.join(COLUMNS)}"
+    )
+
+
+def _tokens(answer: Answer) -> list[int]:
+    """What an answer's model read and wrote. Raises InputError for another model's."""
+    weights = current().require()[0].identity["weights"]
+    if answer.provenance.get("weights") != weights:
+        raise InputError(
+            f"this Answer is of {answer.provenance.get('model')}: its tokens mean nothing to the "
+            "resident model; ask the prompt again"
+        )
+    return [*answer.provenance["prompt_tokens"], *answer.raw_tokens]
+
+
+def _rendered(prompt: str, effort: str, system: str | None, date: str | None) -> list[int]:
+    from gptoss_magic.api import opening
+    from gptoss_magic.harmony import render
+    from gptoss_magic.records import Message
+
+    messages = [*opening(system, (), effort, date), Message("user", prompt)]
+    return render(messages, current().require()[1].codec)
+
+
+def _answered(prompts: Sequence[list[int]], max_tokens: int, progress: Progress) -> list[list[int]]:
+    """Each prompt with the model's own analysis and answer behind it."""
+    from gptoss_magic.generation import Request, SamplingSettings, stream_batch
+
+    settings = SamplingSettings(temperature=0, max_tokens=max_tokens)
+    whole, done = [list(ids) for ids in prompts], 0
+    progress(0, len(prompts), "answering")
+    requests = [Request(ids, settings) for ids in prompts]
+    for index, delta in stream_batch(current().require()[1], requests):
+        whole[index].append(delta.token_id)
+        done += delta.finish is not None
+        progress(done, len(prompts), "answering")
+    return whole
+
+
+def _noted(progress: Progress, note: str) -> Callable[[int, int], None]:
+    return lambda done, total: progress(done, total, note)

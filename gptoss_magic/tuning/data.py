@@ -1,0 +1,192 @@
+"""Conversations as training texts: token ids, what is trained, and how texts share a step.
+
+A step has sequences, a sequence has examples: short examples share a sequence (they do not see
+each other), and a step's sequences have about `step_tokens` tokens together.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from gptoss_magic.errors import InputError
+from gptoss_magic.harmony import prune, render
+from gptoss_magic.records import Example, Message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from gptoss_magic.harmony import HarmonyCodec
+    from gptoss_magic.tuning.settings import TrainSettings
+
+TURN = ("assistant", "tool")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One conversation, system and developer messages first; it ends with an assistant's turn."""
+
+    messages: tuple[Message, ...]
+
+    @property
+    def has_analysis(self) -> bool:
+        """True where the last turn thinks before it answers."""
+        return any(m.channel == "analysis" and m.content for m in self.last_turn)
+
+    @property
+    def last_turn(self) -> tuple[Message, ...]:
+        """The assistant's last messages, tool results between them included."""
+        begin = len(self.messages)
+        while begin and self.messages[begin - 1].role in TURN:
+            begin -= 1
+        return self.messages[begin:]
+
+    @property
+    def prompt(self) -> str:
+        """The last thing the user said."""
+        said = [message.content for message in self.messages if message.role == "user"]
+        return said[-1] if said else ""
+
+
+def encode(row: Row, codec: HarmonyCodec) -> list[Example]:
+    """An example for each of the assistant's turns, as the model would see and say it.
+
+    The context of a turn is rendered as for a prompt, so earlier reasoning is dropped. Trained is
+    what the model writes: channels, reasoning, calls, answers, and `<|return|>` at the end.
+    """
+    return [
+        _example(row.messages[:begin], row.messages[begin:end], codec) for begin, end in _turns(row)
+    ]
+
+
+def encode_all(
+    rows: Sequence[Row], codec: HarmonyCodec, max_tokens: int, *, truncate: bool = False
+) -> list[Example]:
+    """Examples of all rows. One that is too long is refused, or loses its beginning."""
+    found = []
+    for number, row in enumerate(rows):
+        for example in encode(row, codec):
+            if len(example.ids) > max_tokens and not truncate:
+                raise InputError(
+                    f"row {number + 1} has {len(example.ids)} tokens, more than {max_tokens}: "
+                    "raise --max-tokens, shorten it, or add --truncate"
+                )
+            found.append(Example(example.ids[-max_tokens:], example.trained[-max_tokens:]))
+    if not any(any(example.trained) for example in found):
+        raise InputError("nothing is trained: no row has an answer of the assistant")
+    return found
+
+
+def split(rows: Sequence[Row], share: float, seed: int) -> tuple[list[Row], list[Row]]:
+    """(rows to train on, rows held back): at least one of each where there are two or more."""
+    if share <= 0 or len(rows) < 2:
+        return list(rows), []
+    count = min(len(rows) - 1, max(1, round(share * len(rows))))
+    order = list(range(len(rows)))
+    random.Random(seed).shuffle(order)  # noqa: S311 (an order to repeat, not a secret)
+    held = set(order[:count])
+    return (
+        [row for n, row in enumerate(rows) if n not in held],
+        [row for n, row in enumerate(rows) if n in held],
+    )
+
+
+def pack_steps(examples: Sequence[Example], train: TrainSettings) -> list[list[list[Example]]]:
+    """Steps of sequences of examples, shuffled anew each epoch; the same for the same seed.
+
+    So many epochs as `train` says, or exactly `num_steps` steps.
+    """
+    steps: list[list[list[Example]]] = []
+    epochs = max(1, -(-train.epochs // 1)) if not train.num_steps else train.num_steps
+    for epoch in range(int(epochs)):
+        order = list(examples)
+        random.Random(f"{train.seed} {epoch}").shuffle(order)  # noqa: S311 (to repeat)
+        whole = len(order)
+        if not train.num_steps and epoch == int(epochs) - 1 and train.epochs % 1:
+            whole = max(1, round(whole * (train.epochs % 1)))
+        steps += _steps(order[:whole], train)
+        if train.num_steps and len(steps) >= train.num_steps:
+            return steps[: train.num_steps]
+    return steps
+
+
+def pieces(example: Example, codec: HarmonyCodec) -> list[tuple[str, bool]]:
+    """The text in runs of what is trained and what is not."""
+    found: list[tuple[list[int], bool]] = []
+    for token, trained in zip(example.ids, example.trained, strict=True):
+        if not found or found[-1][1] != trained:
+            found.append(([], trained))
+        found[-1][0].append(token)
+    return [(codec.decode(ids), trained) for ids, trained in found]
+
+
+def from_conversation(messages: Sequence[Message], edits: Mapping[int, str]) -> Row:
+    """What was said so far as a row; `edits` have better texts by the message's number from 0.
+
+    Raises InputError for a number that is none, or where the assistant said nothing.
+    """
+    wrong = [number for number in edits if not 0 <= number < len(messages)]
+    if wrong:
+        raise InputError(f"edits: there are messages 0 to {len(messages) - 1}, not {wrong[0]}")
+    kept = [
+        Message(m.role, edits.get(n, m.content), m.channel, m.recipient, m.content_type, m.author)
+        for n, m in enumerate(messages)
+    ]
+    while kept and kept[-1].role not in TURN:
+        kept.pop()
+    if not kept:
+        raise InputError("the conversation has no answer to train on")
+    return Row(tuple(kept))
+
+
+def _turns(row: Row) -> Iterator[tuple[int, int]]:
+    """(first message, end) of each of the assistant's turns."""
+    roles = [message.role in TURN for message in row.messages]
+    edges = [n for n, (a, b) in enumerate(pairwise([False, *roles, False])) if a != b]
+    return zip(edges[::2], edges[1::2], strict=True)
+
+
+def _example(before: Sequence[Message], turn: Sequence[Message], codec: HarmonyCodec) -> Example:
+    opened = [codec.special["start"], *codec.encode("assistant")]
+    ids = render(prune(before), codec, prompt=False)
+    trained = [False] * len(ids)
+    asked = True  # the engine opens the header after a user or a tool
+    for number, message in enumerate(turn):
+        said = render([message], codec, prompt=False)
+        mine = message.role == "assistant"
+        if mine and number == len(turn) - 1 and said[-1] == codec.special["end"]:
+            said[-1] = codec.special["return"]
+        given = len(opened) if asked and said[: len(opened)] == opened else 0
+        ids += said
+        trained += [mine and n >= given for n in range(len(said))]
+        asked = not mine
+    return Example(tuple(ids), tuple(trained))
+
+
+def _steps(order: Sequence[Example], train: TrainSettings) -> list[list[list[Example]]]:
+    """Fill sequences, longest example first within a step's worth of examples."""
+    steps: list[list[list[Example]]] = []
+    step: list[Example] = []
+    size = 0
+    for example in order:
+        if step and size + len(example.ids) > train.step_tokens:
+            steps.append(_packed(step, train.max_tokens))
+            step, size = [], 0
+        step.append(example)
+        size += len(example.ids)
+    return [*steps, _packed(step, train.max_tokens)] if step else steps
+
+
+def _packed(examples: Sequence[Example], max_tokens: int) -> list[list[Example]]:
+    """First fit, longest first."""
+    sequences: list[list[Example]] = []
+    for example in sorted(examples, key=lambda e: -len(e.ids)):
+        for sequence in sequences:
+            if sum(len(e.ids) for e in sequence) + len(example.ids) <= max_tokens:
+                sequence.append(example)
+                break
+        else:
+            sequences.append([example])
+    return sequences

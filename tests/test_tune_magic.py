@@ -1,0 +1,150 @@
+"""`%%gptoss_tune`, `%gptoss runs` and what they leave, in a real shell on a tiny model."""
+
+import json
+import threading
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+
+import gptoss_magic
+from gptoss_magic.errors import InputError
+from gptoss_magic.session import current
+from gptoss_magic.testing import tiny_checkpoint
+from gptoss_magic.tuning.runs import read_run
+
+ROWS = "\n".join(
+    json.dumps({"prompt": f"say {i}", "analysis": f"it is {i}", "answer": f"aye {i}"})
+    for i in range(8)
+)
+LINE = "--go --runs runs --steps 4 --step-tokens 900 --eval-every 2 -r 2 --quiet"
+
+
+@pytest.fixture
+def shell(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shell = InteractiveShell.instance()
+    shell.run_line_magic("load_ext", "gptoss_magic")
+    path = tiny_checkpoint(tmp_path / "tiny", max_position_embeddings=4096)
+    shell.run_line_magic("gptoss", f"load {path} --replace")
+    yield shell
+    gptoss_magic.unload()
+
+
+def tune(shell, line, body=ROWS):
+    if body:
+        shell.run_cell_magic("gptoss_tune", line, body)
+    else:
+        shell.run_line_magic("gptoss_tune", line)
+
+
+def test_a_dry_run_shows_the_plan_and_writes_nothing(shell, tmp_path, capsys):
+    tune(shell, "--runs runs -r 2 --show 0")
+    said = capsys.readouterr().out
+    assert "7 rows, 1 held out" in said
+    assert "trains LoRA r=2 on" in said
+    assert "needed" in said
+    assert "time for" in said
+    assert "add --go" in said
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_leaves_an_adapter_in_use_and_a_report(shell, tmp_path, capsys):
+    tune(shell, f"{LINE} --as aye -o report")
+    report = shell.user_ns["report"]
+    assert report.held_out[0] is not None
+    assert report.held_out[1] != report.held_out[0]
+    assert len(report.answers) == 1
+    assert report.answers[0][0].startswith("say ")
+    assert current().shelf.default == ("aye",)
+    run = read_run(tmp_path / "runs" / "aye")
+    assert run.finish == "return"
+    assert run.report["held_out"] == list(report.held_out)
+    assert (run.adapter / "adapter_model.safetensors").is_file()
+    shell.run_line_magic("gptoss", "runs --runs runs")
+    assert "aye" in capsys.readouterr().out
+    with pytest.raises(InputError, match="there is such a run"):
+        tune(shell, f"{LINE} --as aye")
+
+
+def test_a_run_is_gone_on_from_with_replay_and_says_what_it_forgot(shell, tmp_path):
+    tune(shell, f"{LINE} --as first")
+    other = ROWS.replace("aye", "nay")
+    tune(shell, f"{LINE} --as second --after first --replay 0.5 --own 1 -o report", other)
+    run = read_run(tmp_path / "runs" / "second")
+    assert run.base == ("first",)
+    assert run.about["replayed"] == 4
+    before, now = shell.user_ns["report"].forgotten["first"]
+    assert before != now
+
+
+def test_routers_first_then_the_experts_that_they_reveal(shell, tmp_path):
+    tune(shell, f"{LINE} --as two --method router+experts")
+    stages = [read_run(tmp_path / "runs" / name) for name in ("two.router", "two")]
+    assert [stage.method.name for stage in stages] == ["router", "router+experts"]
+    kinds = {(part["kind"], part["frozen"]) for part in stages[1].parts}
+    assert kinds == {("RouterDelta", True), ("ExpertLora", False)}
+
+
+def test_a_stopped_run_goes_on_to_where_an_unbroken_one_ends(shell, tmp_path):
+    from pathlib import Path
+
+    from gptoss_magic.study.tune import Wanted, prepare, resume
+    from gptoss_magic.tuning.control import Control
+    from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
+    from gptoss_magic.tuning.sources import read_rows
+
+    def made(name):
+        train = TrainSettings(learning_rate=1e-3, num_steps=4, step_tokens=900, eval_every=2)
+        found = prepare(
+            Wanted(read_rows(None, ROWS, {}), name, MethodSettings(rank=2), train, Path("runs"))
+        )
+        found.begin()
+        return found
+
+    whole, broken, control = made("whole"), made("broken"), Control()
+    list(whole.steps(Control()))
+    for metrics in broken.steps(control):
+        if metrics.step == 2:
+            control.stop()
+    assert broken.run.finish == "stopped"
+    again = resume("broken", Path("runs"))
+    list(again.steps(Control()))
+    for a, b in zip(whole.trainer.weights, again.trainer.weights, strict=True):
+        assert (a == b).all()
+    tune_line = "--resume broken --runs runs --quiet"
+    shell.run_line_magic("gptoss_tune", tune_line)
+    assert read_run(tmp_path / "runs" / "broken").finish == "return"
+
+
+def test_a_background_run_gives_the_cell_back_and_can_be_stopped(shell, tmp_path, capsys):
+    line = LINE.replace("--steps 4", "--steps 4000")
+    tune(shell, f"{line} --as long --background")
+    with pytest.raises(InputError, match="the run long trains the model"):
+        shell.run_cell_magic("gptoss", "--quiet -m 4", "hello")
+    shell.run_line_magic("gptoss", "runs stop")
+    for thread in threading.enumerate():
+        if thread.name == "long":
+            thread.join(120)
+    assert current().busy is None
+    assert read_run(tmp_path / "runs" / "long").finish == "stopped"
+    shell.run_cell_magic("gptoss", "--quiet -m 4 -o answer", "hello")
+    assert shell.user_ns["answer"].provenance["adapters"][0]["name"] == "long"
+
+
+@pytest.mark.parametrize(
+    ("line", "body", "said"),
+    [
+        ("", "nonsense", "no rows"),
+        ("", '{"prompt": "x"}', "row 1: no answer"),
+        ("nowhere.jsonl", "", "neither a variable"),
+        ("-x 99", ROWS, "a layer has 8"),
+        ("--from-conversation none", "", "nothing was said"),
+        ("--max-tokens 20", ROWS, "tokens, more than 20"),
+        ("--show 99", ROWS, "examples 0 to"),
+        ("--resume none", "", "no run lies there"),
+    ],
+)
+def test_errors_are_one_line_and_leave_nothing(shell, tmp_path, line, body, said):
+    with pytest.raises(InputError, match=said):
+        tune(shell, f"--runs runs {line}", body)
+    assert not (tmp_path / "runs").exists()
