@@ -104,11 +104,13 @@ class _Growth:
         prompt = read_prompt(proposal.final)
         rule = self.prompt_rule(prompt)
         if rule or self.is_interrupted:
-            return self._reject(prompt or proposal.final, rule)
+            self._reject(prompt or proposal.final, rule)
+            return None
         answer = self._asked(prompt, 2 * number + 1)
         rule = answer_rule(answer)
         if rule or self.is_interrupted:
-            return self._reject(f"{prompt}\n{answer.final}".strip(), rule)
+            self._reject(f"{prompt}\n{answer.final}".strip(), rule)
+            return None
         row = GrownRow(prompt, answer.analysis.strip(), answer.final.strip())
         self.rows.append(row)
         return row
@@ -196,7 +198,7 @@ def read_prompt(text: str) -> str:
     while len(lines) > 1 and INTRODUCTION.match(lines[0].strip()) and lines[0].strip()[-1] in ":.!":
         lines.pop(0)
     for line in lines:
-        bare = MARK.sub("", MARK.sub("", line.strip(QUOTES))).strip(QUOTES)
+        bare = MARK.sub("", MARK.sub("", line.strip(QUOTES))).strip(QUOTES).strip()
         if bare:
             return bare
     return ""

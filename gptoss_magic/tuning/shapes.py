@@ -147,7 +147,7 @@ def _lora(config: dict[str, Any], method: MethodSettings, _: Counts) -> int:
 def _adalora(config: dict[str, Any], method: MethodSettings, _: Counts) -> int:
     rank = max(method.rank + 1, round(START * method.rank))
     singular = config["num_hidden_layers"] * len(_projections(config)) * rank
-    return _on_attention(config, rank, config["num_hidden_layers"]) + singular
+    return _on_attention(config, rank, config["num_hidden_layers"]) + int(singular)
 
 
 def _heads(config: dict[str, Any], method: MethodSettings, _: Counts) -> int:
