@@ -16,7 +16,6 @@ from gptoss_magic.tuning.loss import sequence_loss
 from gptoss_magic.tuning.methods import make_parts
 from gptoss_magic.tuning.methods.context import Context
 from gptoss_magic.tuning.plan import (
-    RATES,
     defaults,
     make_tune_plan,
     memory_of,
@@ -152,27 +151,28 @@ def plan(name="experts", **given):
     asked = {
         "model": "openai/gpt-oss-20b",
         "weights": packed_bytes(config),
+        "method": method,
         "num_params": num_parameters(config, method),
         "what": "LoRA on 37 experts in 12 layers, 1.2 M parameters",
+        "sequence_tokens": 1024,
         "num_steps": 60,
+        "step_tokens": 1024,
         "device": "cuda",
         "free": 10**10,
         "packed": True,
         "recompute": True,
-        "seconds": 120.0,
-        "resident": True,
+        "tokens_per_s": 512.0,
         "paged": False,
     }
-    train = TrainSettings(max_tokens=given.pop("max_tokens", 1024))
-    return make_tune_plan(config, method, train, **(asked | given))
+    return make_tune_plan(config, **(asked | given))
 
 
 def test_the_table_says_what_is_trained_and_for_how_long():
     lines = plan().table().splitlines()
-    assert lines[0] == "trains LoRA on 37 experts in 12 layers, 1.2 M parameters"
-    assert lines[-1] == "time for 60 steps: about 2 min"
+    assert lines[0] == "trains: LoRA on 37 experts in 12 layers, 1.2 M parameters"
+    assert lines[-1] == "about 2 min"
     assert any(line.startswith("weights, loaded") and "13.76 GB" in line for line in lines)
-    assert "not known" in plan(seconds=None).table()
+    assert "about" not in plan(tokens_per_s=None).table()
 
 
 def test_loaded_weights_do_not_count_twice():
@@ -196,7 +196,7 @@ def test_each_byte_of_what_is_trained():
 def test_recomputing_keeps_less_and_long_texts_more():
     kept, recomputed = plan(recompute=False), plan()
     assert recomputed.memory.activations < kept.memory.activations / 5
-    assert plan(max_tokens=2048).memory.activations > 1.5 * recomputed.memory.activations
+    assert plan(sequence_tokens=2048).memory.activations > 1.5 * recomputed.memory.activations
 
 
 def test_what_does_not_fit_is_refused_with_what_would():
@@ -210,9 +210,9 @@ def test_what_does_not_fit_is_refused_with_what_would():
     again = plan(method=replace(large, rank=rank), free=3 * 10**9)
     assert again.fits
     assert not plan(method=replace(large, rank=2 * rank), free=3 * 10**9).fits
-    long = plan("lora", max_tokens=65_536, free=3 * 10**9)
+    long = plan("lora", sequence_tokens=65_536, free=3 * 10**9)
     tokens = next(int(a.split()[1]) for a in would_fit(long) if a.startswith("--max-tokens"))
-    assert plan("lora", max_tokens=tokens, free=3 * 10**9).fits
+    assert plan("lora", sequence_tokens=tokens, free=3 * 10**9).fits
 
 
 def test_another_method_is_offered_where_no_smaller_setting_fits():
@@ -225,12 +225,12 @@ def test_another_method_is_offered_where_no_smaller_setting_fits():
 
 
 def test_a_dry_run_of_120b_recomputes_and_fits():
-    found = dry_run("120b", MethodSettings(), TrainSettings(), 80 * 10**9)
+    found = dry_run("120b", 80 * 10**9, MethodSettings(), TrainSettings())
     assert found.fits
     assert found.asked.recompute
     assert not found.resident
     assert found.needed == sum(vars(memory_of(found.asked, found.memory.weights)).values())
-    prefix = dry_run("120b", MethodSettings(name="prefix"), TrainSettings(), 80 * 10**9)
+    prefix = dry_run("120b", 80 * 10**9, MethodSettings(name="prefix"), TrainSettings())
     assert not prefix.asked.recompute
     assert must_recompute(known_config("120b"), MethodSettings(), 1024, 10**9)
 
@@ -240,13 +240,19 @@ def test_the_docs_have_the_table():
 
 
 def test_defaults_go_by_method_size_and_rows():
-    large, small = known_config("120b"), known_config("20b") | {"hidden_size": 576}
-    assert set(RATES) == set(METHODS)
-    for name in METHODS:
-        method = MethodSettings(name=name)
-        rates = [defaults(method, config, 500).learning_rate for config in (large, small)]
-        assert rates == list(RATES[name])
-    found = defaults(MethodSettings(), large, 500)
-    assert (found.epochs, found.step_tokens, found.max_tokens) == (1, 4096, 2048)
-    assert defaults(MethodSettings(), small, 100).epochs == 5
-    assert defaults(MethodSettings(), small, 3).epochs == 10
+    built_in = known_config("20b") | {"hidden_size": 576, "num_local_experts": 4}
+    rates = {
+        (name, size): defaults(MethodSettings(name=name), config, 500).learning_rate
+        for name in METHODS
+        for size, config in (
+            ("120b", known_config("120b")),
+            ("20b", known_config("20b")),
+            ("built-in", built_in),
+        )
+    }
+    assert [rates["experts", size] for size in ("120b", "20b", "built-in")] == [3e-4, 2e-4, 1e-3]
+    assert rates["experts-full", "120b"] == 2e-5
+    assert rates["router", "built-in"] == 1e-3
+    assert rates["prompt", "20b"] == rates["prompt", "built-in"] == 1e-2
+    assert defaults(MethodSettings(), built_in, 500).epochs == 1
+    assert defaults(MethodSettings(), built_in, 40).epochs == 3

@@ -10,6 +10,7 @@ from traitlets import Bool, Float, Int, Unicode
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
+from gptoss_magic.magics.routing import ROUTING, routing
 from gptoss_magic.session import current
 
 if TYPE_CHECKING:
@@ -108,8 +109,6 @@ class GptOssMagics(Magics):
         print(bench())
 
     def _routing(self, line: str) -> None:
-        from gptoss_magic.magics.routing import routing
-
         if current().resident is None:
             self._load("")
         routing(line, self.shell.user_ns, self)
@@ -144,4 +143,4 @@ def show_plan(plan: Any) -> None:
 
 
 GptOssMagics.cell.__doc__ = PROMPT.format_help()
-GptOssMagics.line.__doc__ = HELP + "\n" + LOAD.format_help()
+GptOssMagics.line.__doc__ = f"{HELP}\n{LOAD.format_help()}\n{ROUTING.format_help()}"

@@ -72,13 +72,14 @@ def _stage(wanted: Any, options: Namespace, names: dict[str, Any]) -> None:
 def rows_of(options: Namespace, body: str, names: dict[str, Any]) -> list[Any]:
     """The rows that the cell means: its body, DATA, or the conversation so far."""
     from gptoss_magic.tuning.data import from_conversation
-    from gptoss_magic.tuning.sources import read_rows
+    from gptoss_magic.tuning.sources import read_rows, row_of
 
     if options.from_conversation:
         kept = current().conversations.get(options.from_conversation)
         if not kept:
             raise InputError(f"--from-conversation {options.from_conversation}: nothing was said")
-        return [from_conversation(kept, names.get(options.edits, {}) if options.edits else {})]
+        edits = names.get(options.edits, {}) if options.edits else {}
+        return [row_of({"messages": from_conversation(kept, edits).messages})]
     if not body.strip() and not options.data:
         raise InputError("no data: write rows below the line, or name a file or variable")
     return read_rows(options.data, body, names)

@@ -1,4 +1,4 @@
-"""What a tuning run needs in memory and time, from shapes; docs/tuning-memory.md derives it."""
+"""Memory and time of a tuning run before it starts, from shapes and what is free."""
 
 from __future__ import annotations
 
@@ -21,20 +21,11 @@ ADAMW, PAGED_8_BIT = 8.0, 2 + 8 / 256  # of a trained number; 8 bits: two fp32 s
 LEAST_TOKENS, LEAST_RANK = 128, 1
 NO_RECOMPUTING = "prefix"  # its keys stand in a cache, which a second forward would fill again
 
-SMALL_HIDDEN = 1024  # below: a model like the built-in one
-# peak rates by method: (gpt-oss, small model); docs/tuning-memory.md says where each comes from
-RATES = {
-    "experts": (3e-4, 1e-3),
-    "lora": (3e-4, 1e-3),
-    "last-layers": (3e-4, 1e-3),
-    "heads": (3e-4, 1e-3),
-    "adalora": (5e-4, 2e-3),
-    "router": (1e-4, 1e-3),
-    "router+experts": (3e-4, 1e-3),
-    "experts-full": (2e-5, 1e-4),
-    "prompt": (1e-2, 1e-2),
-    "prefix": (5e-3, 1e-2),
-}
+# Learning rates at a width of 2880; docs/tuning-memory.md says where each comes from
+LORA, LORA_120B, ROUTER, FULL = 2e-4, 3e-4, 2e-4, 2e-5
+RATES = {"router": ROUTER, "experts-full": FULL, "prompt": 1e-2, "prefix": 5e-3}
+NARROW, NARROW_FACTOR = 1024, 5  # models less wide than this take rates five times as high
+SEEN_ROWS, MOST_EPOCHS = 120, 3  # few rows are seen again until so many were seen
 
 
 @dataclass(frozen=True)
@@ -70,10 +61,10 @@ class Asked:
 
 @dataclass(frozen=True)
 class TunePlan:
-    """Bytes that a run needs, and those `free`; `what` is trained, in words.
+    """Bytes that a run needs beside what is `free`; `what`: one line on what is trained.
 
-    `resident`: the weights lie there already, `free` is what they left. `seconds`: of the run,
-    where a speed was measured.
+    `resident`: the weights are loaded already, `free` is what they left. `seconds`: of all steps,
+    None where no speed was measured.
     """
 
     model: str
@@ -81,15 +72,14 @@ class TunePlan:
     asked: Asked
     memory: Memory
     free: int
-    num_steps: int
-    resident: bool = False
+    resident: bool
     seconds: float | None = None
 
     @property
     def needed(self) -> int:
         """Bytes that `free` must hold."""
-        total = sum(int(getattr(self.memory, field.name)) for field in fields(Memory))
-        return total - (self.memory.weights if self.resident else 0)
+        total = sum(getattr(self.memory, field.name) for field in fields(Memory))
+        return int(total - (self.memory.weights if self.resident else 0))
 
     @property
     def fits(self) -> bool:
@@ -112,36 +102,37 @@ class TunePlan:
             (f"free on {asked.device}", self.free),
         ]
         lines = [f"{name:<38}{value / GB:>9.2f} GB" for name, value in rows]
-        time = "not known before the first step"
-        if self.seconds is not None:
-            time = f"about {duration(self.seconds)}"
-        end = f"time for {self.num_steps} steps: {time}"
-        return "\n".join([f"trains {self.what}", *lines, end])
+        time = [] if self.seconds is None else [f"about {duration(self.seconds)}"]
+        return "\n".join([f"trains: {self.what}", *lines, *time])
 
 
 def make_tune_plan(
     config: dict[str, Any],
-    method: MethodSettings,
-    train: TrainSettings,
     *,
-    num_params: int,
-    device: str,
+    model: str,
     weights: int,
+    method: MethodSettings,
+    num_params: int,
+    what: str,
+    sequence_tokens: int,
+    num_steps: int,
+    step_tokens: int,
+    device: str,
+    free: int,
     packed: bool,
     recompute: bool,
+    tokens_per_s: float | None,
+    resident: bool = True,
     paged: bool | None = None,
-    **about: Any,
 ) -> TunePlan:
-    """The plan of a run with `num_params` trained numbers; `weights` in bytes.
+    """Plan a run of `num_steps` steps of `step_tokens`; `weights` and `free` in bytes.
 
-    Its longest sequence has `train.max_tokens`. `recompute`: activations are computed again in the
-    backward, layer by layer. `paged` None: as the trainer chooses. `about`: the plan's own fields.
+    `resident` False: the weights count against `free` too. `paged` None: as the trainer chooses.
     """
     paged = has_paged(device) if paged is None else paged
-    virtual = method.num_virtual if method.name in ("prompt", "prefix") else 0
-    tokens = train.max_tokens + virtual
-    asked = Asked(config, method, num_params, tokens, device, packed, recompute, paged)
-    return TunePlan(asked=asked, memory=memory_of(asked, weights), **about)
+    asked = Asked(config, method, num_params, sequence_tokens, device, packed, recompute, paged)
+    seconds = num_steps * step_tokens / tokens_per_s if tokens_per_s else None
+    return TunePlan(model, what, asked, memory_of(asked, weights), free, resident, seconds)
 
 
 def memory_of(asked: Asked, weights: int) -> Memory:
@@ -270,16 +261,11 @@ def duration(seconds: float) -> str:
 
 
 def defaults(method: MethodSettings, config: dict[str, Any], num_rows: int) -> TrainSettings:
-    """What is chosen where nothing was said: the rate by method and size of the model.
-
-    One epoch from 500 rows on; a small set is seen more often, up to ten times.
-    """
-    small = config["hidden_size"] < SMALL_HIDDEN
-    epochs = min(10.0, max(1.0, round(500 / max(1, num_rows), 1)))
-    tokens = 512 if small else 4096
-    return TrainSettings(
-        learning_rate=RATES[method.name][small],
-        epochs=epochs,
-        step_tokens=tokens,
-        max_tokens=max(512, tokens // 2),
-    )
+    """Settings that suit the method, the model's size and the number of rows."""
+    large = config["num_local_experts"] > 32 and config["hidden_size"] >= NARROW
+    rate = RATES.get(method.name, LORA_120B if large else LORA)
+    if config["hidden_size"] < NARROW and method.name not in ("prompt", "prefix"):
+        rate *= NARROW_FACTOR
+    epochs = min(MOST_EPOCHS, max(1, SEEN_ROWS // max(1, num_rows)))
+    tokens = 512 if config["hidden_size"] < NARROW else 1024
+    return TrainSettings(learning_rate=rate, epochs=float(epochs), step_tokens=tokens)

@@ -9,8 +9,6 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.tuning.methods.adalora import START
-from gptoss_magic.tuning.methods.last_layers import DEFAULT as LAST_LAYERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -92,7 +90,7 @@ def num_reached_layers(config: dict[str, Any], method: MethodSettings) -> int:
     """Layers from the first trained one up: autograd keeps nothing of those below."""
     layers: int = config["num_hidden_layers"]
     if method.name == "last-layers":
-        return min(layers, method.num_layers or LAST_LAYERS)
+        return min(layers, method.num_layers or 2)
     if method.name in ON_EXPERTS:
         return min(layers, method.num_layers or layers)
     return layers
@@ -137,7 +135,7 @@ def _projections(config: dict[str, Any]) -> list[tuple[int, int]]:
 
 
 def _on_attention(config: dict[str, Any], rank: int, num_layers: int) -> int:
-    return num_layers * rank * sum(n_in + n_out for n_in, n_out in _projections(config))
+    return int(num_layers * rank * sum(n_in + n_out for n_in, n_out in _projections(config)))
 
 
 def _lora(config: dict[str, Any], method: MethodSettings, _: Counts) -> int:
@@ -145,14 +143,14 @@ def _lora(config: dict[str, Any], method: MethodSettings, _: Counts) -> int:
 
 
 def _adalora(config: dict[str, Any], method: MethodSettings, _: Counts) -> int:
-    rank = max(method.rank + 1, round(START * method.rank))
+    rank = max(method.rank + 1, round(1.5 * method.rank))  # as `methods.adalora.apply` starts
     singular = config["num_hidden_layers"] * len(_projections(config)) * rank
     return _on_attention(config, rank, config["num_hidden_layers"]) + int(singular)
 
 
 def _heads(config: dict[str, Any], method: MethodSettings, _: Counts) -> int:
     query, _, _, out = _projections(config)
-    layers = min(method.num_heads, int(config["num_hidden_layers"]))
+    layers: int = min(method.num_heads, config["num_hidden_layers"])
     return layers * method.rank * (sum(query) + sum(out))
 
 
@@ -173,7 +171,7 @@ def _experts_full(config: dict[str, Any], method: MethodSettings, _: Counts) -> 
 
 def _router(config: dict[str, Any], _method: MethodSettings, _: Counts) -> int:
     experts: int = config["num_local_experts"]
-    return int(config["num_hidden_layers"]) * experts * (int(config["hidden_size"]) + 1)
+    return config["num_hidden_layers"] * experts * (config["hidden_size"] + 1)  # type: ignore[no-any-return]
 
 
 def _prompt(config: dict[str, Any], method: MethodSettings, _: Counts) -> int:
@@ -182,7 +180,7 @@ def _prompt(config: dict[str, Any], method: MethodSettings, _: Counts) -> int:
 
 def _prefix(config: dict[str, Any], method: MethodSettings, _: Counts) -> int:
     each: int = 2 * config["num_key_value_heads"] * config["head_dim"]
-    return int(config["num_hidden_layers"]) * each * method.num_virtual
+    return config["num_hidden_layers"] * each * method.num_virtual  # type: ignore[no-any-return]
 
 
 _COUNTS: dict[str, Callable[[dict[str, Any], MethodSettings, Counts], int]] = {
