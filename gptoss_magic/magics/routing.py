@@ -65,6 +65,7 @@ def _scored(options: Namespace, words: list[str], names: dict[str, Any]) -> Scor
             system=options.system,
             date=options.date,
             title=title,
+            adapters=options.adapter,
             progress=bar.update,
         )
 

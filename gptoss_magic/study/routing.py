@@ -36,6 +36,7 @@ def score_routing(
     system: str | None = None,
     date: str | None = None,
     title: str = "",
+    adapters: Sequence[str] | None = None,
     progress: Progress = lambda done, total, note: None,
 ) -> Scores:
     """Which experts of the resident model (loaded first where none is) `data` uses.
@@ -43,8 +44,9 @@ def score_routing(
     `data`: a prompt, prompts, `Answer`s, a DataFrame or records with a column 'prompt' (or text,
     user, question), or the `Path` of a .jsonl or .txt file of prompts. Prompts are answered first,
     greedily, with at most `max_tokens` each, unless `prompts_only`; answers and rows that have one
-    (see `tuning.sources`) count as they are,
-    by their own record where all have `routing` (no REAP then). Lift is over the shipped baseline.
+    (see `tuning.sources`) count as they are, by their own record where all have `routing` (no REAP
+    then). `adapters` stand beside the model: None those in use, none of them the bare base. Lift is
+    over the shipped baseline.
     `progress` is told items done, in total, and what is being done. An interrupt leaves nothing.
     Raises InputError, ContextOverflow.
     """
@@ -63,16 +65,24 @@ def score_routing(
     traces = [item.routing for item in items if isinstance(item, Answer) and item.routing]
     if len(traces) == len(items):
         return scores_of(traces, resident.model.config, about, base)
+    with current().using(adapters) as active:
+        about["adapters"] = [record["name"] for record in active.records]
+        sequences = _sequences(items)
+        prompts = [_rendered(item, effort, system, date) for item in items if isinstance(item, str)]
+        sequences += prompts if prompts_only else _answered(prompts, max_tokens, progress)
+        return _scored(sequences, about, base, progress)
+
+
+def _sequences(items: Sequence[str | Answer | Row]) -> list[list[int]]:
+    """Token ids of the answers and rows among `items`."""
+    codec = current().require()[1].codec
     sequences = [_tokens(item) for item in items if isinstance(item, Answer)]
-    sequences += [
+    return sequences + [
         list(example.ids)
         for item in items
         if isinstance(item, Row)
-        for example in encode(item, engine.codec)
+        for example in encode(item, codec)
     ]
-    prompts = [_rendered(item, effort, system, date) for item in items if isinstance(item, str)]
-    sequences += prompts if prompts_only else _answered(prompts, max_tokens, progress)
-    return _scored(sequences, about, base, progress)
 
 
 def _scored(
