@@ -1,6 +1,7 @@
 """A small notebook in a real JupyterLab and a real Chromium: live, finished, and reopened."""
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
@@ -45,8 +46,9 @@ def folder(tmp_path, monkeypatch):
         "from gptoss_magic.widgets.static_html import markdown_html\n"
         "display({'text/html': markdown_html('Maths: $x^2$')}, raw=True)"
     )
+    routing = "%gptoss routing 'Name a colour.' -m 4"
     notebook = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(source) for source in (setup, maths, PROMPT)],
+        cells=[nbformat.v4.new_code_cell(source) for source in (setup, maths, routing, PROMPT)],
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
     )
     nbformat.write(notebook, tmp_path / "small.ipynb")
@@ -79,6 +81,21 @@ def check_answer(page):
     assert "tokens/s" in text
 
 
+def check_map(page):
+    """The heat map has its colours, and its numbers in the titles; the other maps unfold."""
+    cells = page.locator(".gptoss-heat >> nth=0").locator("b[title]")
+    assert cells.count() == 30 * 4
+    titles = cells.evaluate_all("cells => cells.map(cell => cell.title)")
+    assert all(re.match(r"\d+:\d [\d.]+% gate [\d.]+% REAP", t) for t in titles)
+    colours = cells.evaluate_all("cells => cells.map(c => getComputedStyle(c).backgroundColor)")
+    assert len(set(colours)) > 5
+    sizes = cells.evaluate_all("cells => cells.map(c => c.getBoundingClientRect().width)")
+    assert min(sizes) == pytest.approx(max(sizes), abs=0.1)
+    assert page.locator(".gptoss-heat >> nth=1").is_hidden()
+    page.locator(".gptoss-routing summary", has_text="map of each channel").click()
+    assert page.locator(".gptoss-heat >> nth=1").is_visible()
+
+
 def save(page, path):
     """Save, and wait until the file has the answer; its text."""
     for _ in range(30):
@@ -100,6 +117,7 @@ def test_answer_streams_and_stays(folder):
             assert len({shown["text"] for shown in seen if shown["busy"]}) >= 3, seen
             assert page.locator(".gptoss-live").count() == 0
             check_answer(page)
+            check_map(page)
             page.locator("mjx-container").first.wait_for(timeout=10_000)
             saved = save(page, folder / "small.ipynb")
         assert "widget-view" not in saved
@@ -108,3 +126,4 @@ def test_answer_streams_and_stays(folder):
             bar = page.locator(".jp-NotebookPanel-toolbar", has_text="No Kernel")
             bar.wait_for(timeout=30_000)
             check_answer(page)
+            check_map(page)

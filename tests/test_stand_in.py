@@ -69,3 +69,25 @@ def test_script_answers_a_fact_greedily_like_transformers():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_script_scores_the_routing_of_sums_and_questions_apart():
+    code = (
+        "import gptoss_magic as g\n"
+        "g.load('built-in')\n"
+        "ask = {'max_tokens': 24, 'date': '2025-08-05'}\n"
+        "sums = g.score_routing(['What is 12 + 30?', 'Add 15 and 16.'], **ask)\n"
+        "more = g.score_routing(['What is 7 times 8?', 'Take 4 from 9.'], **ask)\n"
+        "talk = g.score_routing(['Who wrote Faust?', 'Why is the sky blue?'], **ask)\n"
+        "near, far = (g.compare_routing(sums, b).distance().mean() for b in (more, talk))\n"
+        "assert near < 0.8 * far, (near, far)\n"
+        "assert sums.share['analysis'].shape == (30, 4) and sums.reap, 'analysis'\n"
+        "assert all(1 <= len(hot) <= 2 for hot in sums.hot(0.5)), sums.hot(0.5)\n"
+        "a = g.generate('Who wrote Faust?', max_tokens=6, routing=True)\n"
+        "assert len(a.routing.ids) == a.usage.prompt_tokens + 5\n"
+        "b = g.generate('Who wrote Faust?', max_tokens=6, mask_experts='*:0', routing=True)\n"
+        "assert (b.routing.ids != 0).all() and b.provenance['probe']\n"
+        "print(near, far)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -88,7 +88,12 @@ class Routes:
         ids, weights = [], []
         for layer in range(len(self._fresh[0][1])):
             seen = [(size, *layers[layer]) for size, layers in self._fresh]
-            ids.append(torch.cat([i[:size] for size, i, _ in seen]).short().cpu())
-            weights.append(torch.cat([w[:size] for size, _, w in seen]).half().cpu())
+            ids.append(torch.cat([_first(i, size) for size, i, _ in seen]).short().cpu())
+            weights.append(torch.cat([_first(w, size) for size, _, w in seen]).half().cpu())
         folded = [*self._folded, (torch.stack(ids, 1), torch.stack(weights, 1))]
         self._folded, self._fresh = folded, []
+
+
+def _first(rows: torch.Tensor, size: int) -> torch.Tensor:
+    """The first `size` rows; most forwards are kept whole, and slicing all would cost most here."""
+    return rows if len(rows) == size else rows[:size]

@@ -10,6 +10,7 @@ from traitlets import Bool, Float, Int, Unicode
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
+from gptoss_magic.magics.routing import ROUTING, routing
 from gptoss_magic.session import current
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ HELP = """\
 %gptoss traceback      the whole traceback of the last error
 %%gptoss [OPTIONS]     prompt it: the cell's body is the prompt; %%gptoss? lists the options
 %%gptoss_tune          tune on the cell's rows: a plan, then with --go a run with a live panel
+%%gptoss_data          grow rows from a description and seeds, to review before tuning
 %%gptoss --map FRAME   the body is a Jinja template, answered for each row of a DataFrame
 """
 
@@ -108,8 +110,6 @@ class GptOssMagics(Magics):
         print(bench())
 
     def _routing(self, line: str) -> None:
-        from gptoss_magic.magics.routing import routing
-
         if current().resident is None:
             self._load("")
         routing(line, self.shell.user_ns, self)
@@ -144,4 +144,4 @@ def show_plan(plan: Any) -> None:
 
 
 GptOssMagics.cell.__doc__ = PROMPT.format_help()
-GptOssMagics.line.__doc__ = HELP + "\n" + LOAD.format_help()
+GptOssMagics.line.__doc__ = f"{HELP}\n{LOAD.format_help()}\n{ROUTING.format_help()}"

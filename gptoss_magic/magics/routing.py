@@ -88,9 +88,9 @@ def scores_html(scores: Scores) -> str:
     rest = "".join(maps[1:])
     parts = [
         f"<div>{_head(scores)}</div>",
+        folded("By channel in numbers", table_html(*_summary(scores)), is_open=True),
         maps[0],
-        folded("By channel", rest) if rest else "",
-        folded("Numbers by channel", table_html(*_summary(scores))),
+        folded("A map of each channel", rest) if rest else "",
     ]
     return f'<div class="gptoss-routing">{"".join(parts)}</div>'
 
@@ -112,11 +112,11 @@ def _panel(scores: Scores, channel: str) -> Any:
 def _floor(num_experts: int, channel: str, least: int) -> float:
     """What a cell must have to be drawn where experts are many, so that a page stays small.
 
-    In even shares: `least` of all tokens, two of one channel.
+    In even shares: `least` of all tokens, three of one channel.
     """
     if num_experts < MANY:
         return 0.0
-    return (least if channel == "all" else 2) / num_experts
+    return (least if channel == "all" else 3) / num_experts
 
 
 def _hovers(scores: Scores, channel: str) -> list[list[str]]:
@@ -162,7 +162,7 @@ def _summary(scores: Scores) -> tuple[list[str], list[list[str]]]:
             f"{scores.entropy(channel).mean():.2f} of {math.log(scores.shape[1]):.2f}",
             str(sum(map(len, scores.dead(channel)))),
             f"{100 * scores.coverage(top, channel).mean():.1f} %",
-            str(sum(map(len, scores.hot(0.5, channel=channel)))),
+            f"{sum(map(len, scores.hot(0.5, channel=channel)))} of {scores.share[channel].size}",
         ]
         for channel in scores.share
     ]
@@ -202,7 +202,7 @@ def comparison_html(comparison: Comparison) -> str:
             floor=_floor(values.shape[1], channel, least=1),
         )
         maps.append(heat_map_html(panel))
-    rest = folded("By channel", "".join(maps[1:])) if maps[1:] else ""
+    rest = folded("A map of each channel", "".join(maps[1:])) if maps[1:] else ""
     table = folded("What differs most", table_html(*_most(comparison)))
     return (
         f'<div class="gptoss-routing"><div>{_sides(comparison)}</div>{maps[0]}{rest}{table}</div>'

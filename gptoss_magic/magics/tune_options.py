@@ -58,6 +58,7 @@ TUNE: list[Option] = [
     (("-w", "--own"), {"type": int, "help": "mix in so many answers of the base model itself"}),
     (("-f", "--from-conversation"), {"help": "tune on this conversation so far"}),
     (("-d", "--edits"), {"help": "a dict: message number to its better text"}),
+    (("-F", "--fill"), {"action": "store_true", "help": "let the model reason where rows do not"}),
     (("-T", "--truncate"), {"action": "store_true", "help": "cut rows that are too long"}),
     (("-S", "--show"), {"type": int, "help": "show this example with what is trained marked"}),
     (("-X", "--axolotl"), {"help": "read the run from this Axolotl YAML; the line overrides it"}),

@@ -41,7 +41,7 @@ class ResidentRouter(GptOssTopKRouter):  # type: ignore[misc, no-any-unimported]
         top_Tk, ids_Tk = torch.topk(logits_TE, self.top_k, dim=-1)
         weights_Tk = torch.softmax(top_Tk, dim=1, dtype=top_Tk.dtype)
         for watch in self.watchers:
-            watch(ids_Tk.detach(), weights_Tk.detach())
+            watch(ids_Tk, weights_Tk.detach() if weights_Tk.requires_grad else weights_Tk)
         return logits_TE, weights_Tk, ids_Tk
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import InputError
 from gptoss_magic.records import Answer
 from gptoss_magic.session import current
+from gptoss_magic.tuning.data import Row, encode
+from gptoss_magic.tuning.sources import ANSWERS, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,7 +42,8 @@ def score_routing(
 
     `data`: a prompt, prompts, `Answer`s, a DataFrame or records with a column 'prompt' (or text,
     user, question), or the `Path` of a .jsonl or .txt file of prompts. Prompts are answered first,
-    greedily, with at most `max_tokens` each, unless `prompts_only`; answers count as they are,
+    greedily, with at most `max_tokens` each, unless `prompts_only`; answers and rows that have one
+    (see `tuning.sources`) count as they are,
     by their own record where all have `routing` (no REAP then). Lift is over the shipped baseline.
     `progress` is told items done, in total, and what is being done. An interrupt leaves nothing.
     Raises InputError, ContextOverflow.
@@ -61,6 +64,12 @@ def score_routing(
     if len(traces) == len(items):
         return scores_of(traces, resident.model.config, about, base)
     sequences = [_tokens(item) for item in items if isinstance(item, Answer)]
+    sequences += [
+        list(example.ids)
+        for item in items
+        if isinstance(item, Row)
+        for example in encode(item, engine.codec)
+    ]
     prompts = [_rendered(item, effort, system, date) for item in items if isinstance(item, str)]
     sequences += prompts if prompts_only else _answered(prompts, max_tokens, progress)
     return _scored(sequences, about, base, progress)
@@ -90,7 +99,7 @@ def compare_routing(a: Any, b: Any, *, by: str = "share", **options: Any) -> Com
     return compare(first, second, by)
 
 
-def read(data: Any) -> list[str | Answer]:
+def read(data: Any) -> list[str | Answer | Row]:
     """Prompts and answers of `data`; see `score_routing`. Raises InputError."""
     if isinstance(data, (str, Answer)):
         items: list[Any] = [data]
@@ -116,10 +125,12 @@ def _lines(path: Path) -> list[Any]:
         raise InputError(f"{path}: {error}; give a .jsonl or .txt file of prompts") from error
 
 
-def _item(item: Any) -> str | Answer:
+def _item(item: Any) -> str | Answer | Row:
+    if isinstance(item, dict) and any(name in item for name in ("messages", *ANSWERS)):
+        return row_of(item)
     if isinstance(item, dict):
         item = next((item[name] for name in COLUMNS if name in item), item)
-    if isinstance(item, (str, Answer)):
+    if isinstance(item, (str, Answer, Row)):
         return item
     raise InputError(
         f"routing: cannot read {type(item).__name__}; give texts, Answers, a DataFrame, or rows "

@@ -51,6 +51,7 @@ def texts_of(wanted: Wanted, engine: Any, progress: Progress) -> Texts:
         "own answers": len(own),
         "tokens": sum(len(e.ids) for e in [*examples, *extra, *own]),
         "trained tokens": sum(sum(e.trained) for e in [*examples, *extra, *own]),
+        "without reasoning": sum(not row.has_analysis for row in kept),
         "longest": max(len(e.ids) for e in [*examples, *held_out]),
         "steps": len(steps),
     }

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-BLUE, RED = "27d", "d43"
+BLUE, RED = "39f", "f54"
 STEPS = 15
 MUTED = "color: var(--jp-ui-font-color2, #767676); font-size: 0.9em"
 GRID = (
@@ -46,7 +46,8 @@ def heat_map_html(panel: Panel) -> str:
     """The map under its title and scale; a narrow page scrolls it."""
     rows = "\n".join(_row(panel, layer) for layer in range(len(panel.values)))
     head = f"<div><b>{escape(panel.title)}</b> {_scale(panel)}</div>"
-    return f'{head}<pre class="gptoss-heat" style="{GRID}">{_axis(panel)}\n{rows}</pre>'
+    grid = GRID.replace("12px", "11px") if _width(panel) == 1 else GRID
+    return f'{head}<pre class="gptoss-heat" style="{grid}">{_axis(panel)}\n{rows}</pre>'
 
 
 def folded(summary: str, inner: str, *, is_open: bool = False) -> str:
@@ -118,17 +119,28 @@ def _cell(panel: Panel, layer: int, run: range, width: int) -> str:
 
 
 def colour(value: float, top: float) -> str:
-    """`#rgba` of a value: blue or, below 0, red; the nearer to 0 the more transparent."""
-    level = min(round(STEPS * abs(value) / top), STEPS) if top > 0 else 0
+    """`#rgba` of a value: blue or, below 0, red; the nearer to 0 the more transparent.
+
+    By the square root, so that small shares can be told apart.
+    """
+    level = min(round(STEPS * (abs(value) / top) ** 0.5), STEPS) if top > 0 else 0
     return f"#{RED if value < 0 else BLUE}{level:x}" if level else ""
 
 
+def _shade(value: float, top: float) -> str:
+    shade = colour(value, top) or "none"
+    return f'<code style="white-space: pre; background: {shade}">  </code>'
+
+
 def _scale(panel: Panel) -> str:
-    low = -panel.top if any(value < 0 for row in panel.values for value in row) else 0.0
-    steps = [low + (panel.top - low) * step / 8 for step in range(9)]
-    cells = "".join(f'<b style="background:{colour(s, panel.top) or "none"}">  </b>' for s in steps)
-    bar = f'<code style="white-space: pre; background: none">{cells}</code>'
-    words = f"{100 * low:.1f} % {bar} {100 * panel.top:.1f} % {panel.unit}"
+    """Shades from the least to the most, with what some of them mean."""
+    signed = any(value < 0 for row in panel.values for value in row)
+    steps = range(-4, 5) if signed else range(9)
+    values = [panel.top * (s / steps[-1]) ** 2 * (-1 if s < 0 else 1) for s in steps]
+    shades = [_shade(value, panel.top) for value in values]
+    least, middle, most = (f"{100 * values[i]:.1f} %" for i in (0, 4, 8))
+    bars = "".join(shades[:5]), "".join(shades[5:])
+    words = f"{least} {bars[0]} {middle} {bars[1]} {most} {panel.unit}"
     if panel.floor:
         words += f"; empty below {100 * panel.floor:.1f} %"
     return f'<span style="{MUTED}">{words}</span>'
