@@ -147,7 +147,7 @@ class _Chat:
         elif name is None and self.messages:
             name = self.messages[-1].recipient  # a call in harmony's own form
         if not isinstance(name, str):
-            raise InputError("a tool's result without a call or the tool's name")
+            raise InputError("a tool's result without the tool's name or a call")
         author = name if "." in name else f"functions.{name}"
         self.messages.append(Message("tool", content, "commentary", "assistant", author=author))
 
