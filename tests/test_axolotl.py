@@ -28,7 +28,7 @@ micro_batch_size: 2
 gradient_accumulation_steps: 4
 num_epochs: 3
 learning_rate: 2e-4
-lr_scheduler: constant
+lr_scheduler: linear
 optimizer: adamw_torch_fused
 warmup_ratio: 0.1
 """
@@ -57,7 +57,7 @@ shares = st.floats(0, 0.875)
         num_steps=st.integers(0, 10_000),
         max_tokens=st.integers(8, 10**5),
         warmup=shares,
-        floor=shares,
+        floor=st.one_of(shares, st.just(1.0)),
         held_out=shares,
         eval_every=st.integers(1, 500),
         seed=st.integers(0, 2**31),
@@ -84,7 +84,7 @@ def test_a_file_by_others(tmp_path):
     assert set(found.not_understood) == {
         "plugins",
         "lora_dropout: 0.05",
-        "lr_scheduler: constant",
+        "lr_scheduler: linear",
         "lora_target_modules: gate_proj",
         "datasets: other.jsonl",
     }

@@ -174,7 +174,7 @@ def test_axolotl_says_the_same_run(shell, tmp_path, capsys):
     line = "rows.jsonl --runs runs --steps 4 -r 2 -C all --write-axolotl run.yaml"
     shell.run_line_magic("gptoss_tune", line)
     first = capsys.readouterr().out
-    assert "it cannot say: " in first
+    assert "they cannot say: " in first
     shell.run_line_magic("gptoss_tune", "--runs runs --axolotl run.yaml")
     again = capsys.readouterr().out
     plans = [said[said.index("trains: ") : said.index("GB")] for said in (first, again)]

@@ -131,15 +131,22 @@ def take_axolotl(options: Namespace) -> None:
 
 
 def write_axolotl_file(wanted: Any, options: Namespace) -> None:
-    """The same run as Axolotl's YAML; what it cannot say is named."""
+    """The same run as Axolotl's YAML, its rows beside it; what they cannot say is named."""
     from gptoss_magic.tuning.axolotl import write_axolotl
     from gptoss_magic.tuning.checkpoints import storing
+    from gptoss_magic.tuning.trl import trl_lines
 
     model = current().require()[0].identity["model"]
-    text, lost = write_axolotl(wanted.method, wanted.train, model, options.data or "rows.jsonl")
-    with storing(Path(options.write_axolotl)):
-        Path(options.write_axolotl).write_text(text)
-    print(f"{options.write_axolotl} written; it cannot say: {'; '.join(lost) or 'nothing'}")
+    path = Path(options.write_axolotl)
+    data = path.with_suffix(".rows.jsonl")
+    if options.data and data == Path(options.data):
+        raise InputError(f"{path}: its rows go to {data}, which is the data; give another name")
+    text, lost = write_axolotl(wanted.method, wanted.train, model, str(data))
+    lines, more = trl_lines(wanted.rows)
+    with storing(path):
+        data.write_text(lines, encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
+    print(f"{path} and {data} written; they cannot say: {'; '.join([*lost, *more]) or 'nothing'}")
 
 
 def _given(options: Namespace, names: tuple[str, ...]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ LOST = {
     "router+experts": "router+experts: the routers' stage, and which experts it reveals, is lost",
 }
 LARGEST_FILE = 1 << 20
+COSINE, CONSTANT = {"lr_scheduler": "cosine"}, {"lr_scheduler": "constant_with_warmup"}
 DS_TYPES = {".json": "json", ".jsonl": "json", ".csv": "csv", ".parquet": "parquet"}
 # keys that are read, or that the trainer decides by itself
 READ = {
@@ -41,11 +42,12 @@ READ = {
     *("micro_batch_size", "gradient_accumulation_steps", "num_epochs", "max_steps"),
     *("learning_rate", "lr_scheduler", "cosine_min_lr_ratio", "warmup_ratio", "val_set_size"),
     *("eval_steps", "seed", "optimizer", "gradient_checkpointing", "bf16", "train_on_inputs"),
+    *("eot_tokens", "model_quantization_config", "model_quantization_config_kwargs"),
 }
 ONLY = {  # values of these keys that a run here has
     "adapter": ("lora",),
     "lora_dropout": (None, 0),
-    "lr_scheduler": (None, "cosine"),
+    "lr_scheduler": (None, "cosine", "constant_with_warmup"),
     "optimizer": (None, "adamw_torch", "adamw_torch_fused", "paged_adamw_8bit", "adamw_bnb_8bit"),
     "sample_packing": (None, True),
     "bf16": (None, True, "auto"),
@@ -112,12 +114,15 @@ def write_axolotl(
     alpha = int(method.alpha) if method.alpha == int(method.alpha) else method.alpha
     found = {
         "base_model": model,
+        "model_quantization_config": "Mxfp4Config",  # packed experts have no backward there
+        "model_quantization_config_kwargs": {"dequantize": True},
         "adapter": "lora",
         "lora_r": method.rank,
         "lora_alpha": alpha,
         "lora_dropout": 0.0,
         **{key: names for key, names in targets.items() if names},
         "datasets": [_data_set(data)],
+        "eot_tokens": ["<|end|>"],
         **_schedule(train),
     }
     text = yaml.safe_dump(found, sort_keys=False, allow_unicode=True)
@@ -149,8 +154,7 @@ def _schedule(train: TrainSettings) -> dict[str, Any]:
         "gradient_accumulation_steps": max(1, round(train.step_tokens / train.max_tokens)),
         "num_epochs": train.epochs,
         **{key: value for key, value in open_ones.items() if value},
-        "lr_scheduler": "cosine",
-        "cosine_min_lr_ratio": train.floor,
+        **(CONSTANT if train.floor == 1 else COSINE | {"cosine_min_lr_ratio": train.floor}),
         "warmup_ratio": train.warmup,
         "val_set_size": train.held_out,
         "eval_steps": train.eval_every,
@@ -248,11 +252,16 @@ def _train(found: dict[str, Any]) -> TrainSettings:
         step_tokens=length * int(batch),
         max_tokens=length,
         warmup=_number(found, "warmup_ratio", plain.warmup),
-        floor=_number(found, "cosine_min_lr_ratio", 0),
+        floor=_number(found, "cosine_min_lr_ratio", 0 if _falls(found) else 1),
         held_out=_number(found, "val_set_size", 0),
         eval_every=max(1, int(_number(found, "eval_steps", plain.eval_every))),
         seed=int(_number(found, "seed", plain.seed)),
     )
+
+
+def _falls(found: dict[str, Any]) -> bool:
+    """False for a rate that stays: here a cosine down to all of it."""
+    return found.get("lr_scheduler") != CONSTANT["lr_scheduler"]
 
 
 def _number(found: dict[str, Any], key: str, otherwise: float) -> float:
