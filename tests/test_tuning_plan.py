@@ -123,7 +123,7 @@ def saved_bytes(model, method, length):
 
 
 WIDE = {
-    "num_hidden_layers": 3,
+    "num_hidden_layers": 5,
     "hidden_size": 256,
     "intermediate_size": 192,
     "num_attention_heads": 8,

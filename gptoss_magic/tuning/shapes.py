@@ -102,9 +102,9 @@ def activation_bytes_per_token(
     """What autograd keeps of a token for the backward, in a model in bf16 with packed experts.
 
     Of each layer: both norms' inputs in fp32; q, k, v and attention's output; of the k routes the
-    input of the activation, and the output before and after its weight. Beside it what the branches
-    of `method` keep (without one: of 'experts'). `num_layers`: of so many layers instead of all
-    that the method reaches.
+    input of the activation, and the output before its weight. Beside it what the branches of
+    `method` keep (without one: of 'experts'). `num_layers`: of so many layers instead of all that
+    the method reaches.
     """
     hidden, inner, routed = (
         config["hidden_size"],
@@ -113,7 +113,7 @@ def activation_bytes_per_token(
     )
     heads = config["num_attention_heads"] * config["head_dim"]
     cached = config["num_key_value_heads"] * config["head_dim"]
-    kept = 8 * hidden + 4 * (heads + cached) + 4 * routed * (inner + hidden)
+    kept = 8 * hidden + 4 * (heads + cached) + 2 * routed * (2 * inner + hidden)
     name = method.name if method else "experts"
     if name in ON_EXPERTS or name == "experts-full":
         kept += 2 * routed * (hidden + inner)
