@@ -190,7 +190,7 @@ def _content(content: Any) -> str:
         parts = [part.get("text") if isinstance(part, dict) else part for part in content]
         if not all(isinstance(part, str) for part in parts):
             raise InputError("a part of its content is no text")
-        return "".join(parts)
+        return "".join(map(str, parts))
     if not isinstance(content, str):
         raise InputError(f"its content is no text but {type(content).__name__}")
     return content
