@@ -15,6 +15,7 @@ from benchmarks.start import load_ext_ms
 from benchmarks.stream import stream_overhead
 from benchmarks.talk import turn10_first_token_vs_cold, turn10_first_token_vs_generate
 from benchmarks.train import TRAIN
+from benchmarks.tune import TUNE
 from benchmarks.whole import WHOLE
 
 FIGURES = {
@@ -32,7 +33,7 @@ FIGURES = {
         *WHOLE,
     )
 }
-FIGURES |= TRAIN | LAYER  # the layers last: they hold up to 8 GB
+FIGURES |= TUNE | TRAIN | LAYER  # the layers last: they hold up to 8 GB
 RESULTS = Path(__file__).parent / "results" / "latest.jsonl"
 
 

@@ -41,9 +41,9 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(shell, tmp_path, capsys):
     tune(shell, "--runs runs -r 2 --show 0")
     said = capsys.readouterr().out
     assert "7 rows, 1 held out" in said
-    assert "trains LoRA r=2 on" in said
+    assert "trains: LoRA r=2 on" in said
     assert "needed" in said
-    assert "time for" in said
+    assert "about 0 s" in said or "about 1 s" in said
     assert "add --go" in said
     assert not (tmp_path / "runs").exists()
 
@@ -148,3 +148,35 @@ def test_errors_are_one_line_and_leave_nothing(shell, tmp_path, line, body, said
     with pytest.raises(InputError, match=said):
         tune(shell, f"--runs runs {line}", body)
     assert not (tmp_path / "runs").exists()
+
+
+def test_rows_are_grown_and_shown_with_what_was_left_out(shell, capsys):
+    shell.run_cell_magic("gptoss_data", "--rows 2 -o rows", "questions about the sea")
+    said = capsys.readouterr().out
+    assert "attempts" in said
+    assert "left out by" in said  # a random model says nothing that passes the rules
+    assert shell.user_ns["rows"] == []
+
+
+def test_the_model_reasons_where_rows_do_not(shell):
+    from gptoss_magic.study.grow import with_analysis
+    from gptoss_magic.tuning.sources import row_of
+
+    rows = [row_of({"prompt": "a", "answer": "b"}), row_of(json.loads(ROWS.splitlines()[0]))]
+    found = with_analysis(rows, lambda *_: None)
+    assert found[1] == rows[1]
+    assert found[0].messages[-1] == rows[0].messages[-1]
+    assert found[0] == rows[0] or found[0].has_analysis
+
+
+def test_axolotl_says_the_same_run(shell, tmp_path, capsys):
+    (tmp_path / "rows.jsonl").write_text(ROWS)
+    line = "rows.jsonl --runs runs --steps 4 -r 2 -C all --write-axolotl run.yaml"
+    shell.run_line_magic("gptoss_tune", line)
+    first = capsys.readouterr().out
+    assert "they cannot say: " in first
+    shell.run_line_magic("gptoss_tune", "--runs runs --axolotl run.yaml")
+    again = capsys.readouterr().out
+    plans = [said[said.index("trains: ") : said.index("GB")] for said in (first, again)]
+    assert plans[0] == plans[1]
+    assert "4 steps" in again

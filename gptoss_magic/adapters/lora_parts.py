@@ -36,7 +36,10 @@ class LoraReader:
         self.strays: list[str] = []
 
     def parts(self, tensors: Factors) -> list[Part]:
-        """All parts. Raises CheckpointError for names and shapes that match nothing."""
+        """All parts, in the model's order.
+
+        Raises CheckpointError for names and shapes that match nothing.
+        """
         factors: dict[str, dict[int, Factors]] = {}
         whole: dict[str, Factors] = {}
         for key, tensor in tensors.items():
@@ -53,7 +56,8 @@ class LoraReader:
         made += [self._router(name, pair) for name, pair in whole.items()]
         made += self._experts_in_full()
         self._refuse_strays(len(tensors))
-        return made
+        order = {name: number for number, name in enumerate(self.modules)}
+        return sorted(made, key=lambda part: order[part.target])
 
     def _refuse_strays(self, total: int) -> None:
         if not self.strays:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -187,7 +187,8 @@ class Shelf:
         """Take away what stands beside the model; put the parts of `names` there."""
         self._beside = ()
         while self._removes:
-            self._removes[-1]()
+            with suppress(ValueError):  # an interrupt came between this and the next line
+                self._removes[-1]()
             self._removes.pop()
         for part, scale in self._parts([self.held[name] for name in names if name in self.held]):
             part.scale = scale

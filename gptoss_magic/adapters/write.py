@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import torch
 
     from gptoss_magic.adapters.adapter import Adapter
-    from gptoss_magic.model.branches import Part
+    from gptoss_magic.model.branches import ExpertLora, LinearLora, Part, RouterLora
 
     Tensors = dict[str, torch.Tensor]
 
@@ -137,14 +137,20 @@ def _peft_tensors(parts: Sequence[Part], model: Any) -> Tensors:
                 whole = getattr(router, name).float() + value.detach()
                 tensors[f"{BASE}{part.target}.{name}"] = whole
         elif isinstance(part, (LinearLora, RouterLora, ExpertLora)):
-            a, b, nest = part.a.detach(), part.b.detach(), ""
-            if isinstance(part, ExpertLora):
-                a, b = experts_to_peft(a, b, part.experts, model.config.num_local_experts)
-                inner = part.projection == "gate_up_proj" and part.target in both
-                nest = ".base_layer" if inner else ""
-            place = f"{BASE}{part.target}{nest}"
-            tensors |= {f"{place}.lora_A.weight": a, f"{place}.lora_B.weight": b}
+            tensors |= _factors(part, model.config.num_local_experts, part.target in both)
     return tensors
+
+
+def _factors(part: LinearLora | RouterLora | ExpertLora, num_experts: int, both: bool) -> Tensors:
+    """A and B of one part; `both`: its experts have LoRA on the other projection too."""
+    from gptoss_magic.model.branches import ExpertLora
+
+    a, b, nest = part.a.detach(), part.b.detach(), ""
+    if isinstance(part, ExpertLora):
+        a, b = experts_to_peft(a, b, part.experts, num_experts)
+        nest = ".base_layer" if both and part.projection == "gate_up_proj" else ""
+    place = f"{BASE}{part.target}{nest}"
+    return {f"{place}.lora_A.weight": a, f"{place}.lora_B.weight": b}
 
 
 def _with_both(parts: Sequence[Part]) -> set[str]:

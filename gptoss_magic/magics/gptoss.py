@@ -29,6 +29,7 @@ HELP = """\
 %gptoss traceback      the whole traceback of the last error
 %%gptoss [OPTIONS]     prompt it: the cell's body is the prompt; %%gptoss? lists the options
 %%gptoss_tune          tune on the cell's rows: a plan, then with --go a run with a live panel
+%%gptoss_data          grow rows from a description and seeds, to review before tuning
 %%gptoss --map FRAME   the body is a Jinja template, answered for each row of a DataFrame
 """
 

@@ -42,10 +42,17 @@ def tune(options: Namespace, body: str, names: dict[str, Any]) -> None:
     """One tune cell: plan alone, or with --go the run itself."""
     from gptoss_magic.study.parts import stages
     from gptoss_magic.study.tune import resume
+    from gptoss_magic.tuning.dry_run import dry_run_table
 
+    if options.like:
+        return print(dry_run_table(options.like, int(options.card * 1e9)))
     if options.resume:
         return _run(resume(options.resume, Path(options.runs)), options, names)
+    if options.axolotl:
+        take_axolotl(options)
     wanted = wanted_of(options, rows_of(options, body, names))
+    if options.write_axolotl:
+        write_axolotl_file(wanted, options)
     for stage in stages(wanted):
         _stage(stage, options, names)
     if not options.go:
@@ -72,13 +79,14 @@ def _stage(wanted: Any, options: Namespace, names: dict[str, Any]) -> None:
 def rows_of(options: Namespace, body: str, names: dict[str, Any]) -> list[Any]:
     """The rows that the cell means: its body, DATA, or the conversation so far."""
     from gptoss_magic.tuning.data import from_conversation
-    from gptoss_magic.tuning.sources import read_rows
+    from gptoss_magic.tuning.sources import read_rows, row_of
 
     if options.from_conversation:
         kept = current().conversations.get(options.from_conversation)
         if not kept:
             raise InputError(f"--from-conversation {options.from_conversation}: nothing was said")
-        return [from_conversation(kept, names.get(options.edits, {}) if options.edits else {})]
+        edits = names.get(options.edits, {}) if options.edits else {}
+        return [row_of({"messages": from_conversation(kept, edits).messages})]
     if not body.strip() and not options.data:
         raise InputError("no data: write rows below the line, or name a file or variable")
     return read_rows(options.data, body, names)
@@ -89,6 +97,8 @@ def wanted_of(options: Namespace, rows: list[Any]) -> Any:
     from gptoss_magic.study.tune import Wanted, settings_for
     from gptoss_magic.tuning.settings import MethodSettings
 
+    if options.fill:
+        rows = filled(rows)
     fields = _given(options, tune_options.METHOD_FIELDS)
     method = MethodSettings(**{"name": options.method or "experts", **fields})
     train = settings_for(method, len(rows), **_given(options, tune_options.TRAIN_FIELDS))
@@ -96,6 +106,47 @@ def wanted_of(options: Namespace, rows: list[Any]) -> Any:
     return Wanted(
         rows, options.name, method, train, Path(options.runs), truncate=options.truncate, **more
     )
+
+
+def filled(rows: list[Any]) -> list[Any]:
+    """Rows without reasoning get the model's own."""
+    from gptoss_magic.study.grow import with_analysis
+    from gptoss_magic.study.tune import silent
+
+    return with_analysis(rows, silent)
+
+
+def take_axolotl(options: Namespace) -> None:
+    """Fill what the line leaves open from the YAML; name what this run leaves out of it."""
+    from gptoss_magic.tuning.axolotl import read_axolotl
+
+    found = read_axolotl(options.axolotl)
+    given = {**found.train.record(), **found.method.record(), "data": found.data}
+    given["method"] = given.pop("name")
+    for name, value in given.items():
+        if getattr(options, name, "") is None:
+            setattr(options, name, value)
+    if found.not_understood:
+        print(f"{options.axolotl}: left out: {'; '.join(found.not_understood)}")
+
+
+def write_axolotl_file(wanted: Any, options: Namespace) -> None:
+    """The same run as Axolotl's YAML, its rows beside it; what they cannot say is named."""
+    from gptoss_magic.tuning.axolotl import write_axolotl
+    from gptoss_magic.tuning.checkpoints import storing
+    from gptoss_magic.tuning.trl import trl_lines
+
+    model = current().require()[0].identity["model"]
+    path = Path(options.write_axolotl)
+    data = path.with_suffix(".rows.jsonl")
+    if options.data and data == Path(options.data):
+        raise InputError(f"{path}: its rows go to {data}, which is the data; give another name")
+    text, lost = write_axolotl(wanted.method, wanted.train, model, str(data))
+    lines, more = trl_lines(wanted.rows)
+    with storing(path):
+        data.write_text(lines, encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
+    print(f"{path} and {data} written; they cannot say: {'; '.join([*lost, *more]) or 'nothing'}")
 
 
 def _given(options: Namespace, names: tuple[str, ...]) -> dict[str, Any]:

@@ -111,9 +111,10 @@ class Taps:
         y_SH = self._beside(linear, "down_proj", inner_SI, offsets)
         if self.watch is not None:
             self.watch(y_SH.detach(), order_S, offsets)
-        weighted_SH = y_SH * weights_Tk.reshape(-1)[order_S, None].to(y_SH.dtype)
-        routes_SH = torch.empty_like(weighted_SH).index_copy(0, order_S, weighted_SH)
-        return routes_SH.view(*ids_Tk.shape, -1).sum(1)  # one order of adding, also on a GPU
+        back_S = torch.empty_like(order_S)
+        back_S[order_S] = torch.arange(len(order_S), device=order_S.device)
+        routes_TkH = y_SH[back_S].view(*ids_Tk.shape, -1)  # autograd keeps these, not y as well
+        return (routes_TkH * weights_Tk[..., None].to(y_SH.dtype)).sum(1)  # one order of adding
 
     def _beside(
         self, linear: Callable[..., torch.Tensor], name: str, x: torch.Tensor, offsets: torch.Tensor

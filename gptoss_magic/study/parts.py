@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from gptoss_magic.tuning.runs import read_run
 
@@ -12,11 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from gptoss_magic.routing.scores import Scores
     from gptoss_magic.study.tune import Progress, Tuning, Wanted
     from gptoss_magic.tuning.settings import MethodSettings
 
     Resume = Callable[[str, Path], Tuning]
 
+LATEST: list[Any] = []
 BY_ROUTING = ("experts", "experts-full", "router+experts")
 
 
@@ -58,7 +61,7 @@ def parts_of(
         with ExitStack() as stack:
             for part in below:
                 stack.callback(part.attach(engine.model))
-            hot = hot_experts(engine, method, steps, progress)
+            hot = hot_experts(engine, method, steps, progress, below)
     sequences = [sequence for step in steps for sequence in step]
     context = Context(method, wanted.train.seed, hot, sequences)
     return method, [*below, *make_parts(engine.model, context)]
@@ -73,19 +76,19 @@ def _below(wanted: Wanted, resume: Resume) -> list[Any]:
 
 
 def hot_experts(
-    engine: Any, method: MethodSettings, steps: Sequence[Any], progress: Progress
+    engine: Any,
+    method: MethodSettings,
+    steps: Sequence[Any],
+    progress: Progress,
+    below: Sequence[Any] = (),
 ) -> list[list[int]]:
     """By layer: what the training texts use, answers and reasoning included.
 
     For 'experts-full' of one layer only: that whose hottest experts take the largest share.
+    `below`: parts that are attached meanwhile.
     """
-    from gptoss_magic.harmony.channels import channels_of
-    from gptoss_magic.routing.score import score
-
     texts = list({e.ids: None for step in steps for sequence in step for e in sequence})
-    places = [channels_of(ids, engine.codec) for ids in texts]
-    told: Callable[[int, int], None] = lambda done, total: progress(done, total, "routing")  # noqa: E731
-    scores = score(engine.model, texts, places, told, reap=False)
+    scores = _scores(engine, tuple(texts), progress, keep=not below)
     if method.name == "experts-full":
         number = method.num_experts or 1
         layer = int(scores.coverage(number).argmax())
@@ -94,6 +97,22 @@ def hot_experts(
     if method.num_experts:
         return scores.hot(num_experts=method.num_experts)
     return scores.hot(coverage=method.coverage)
+
+
+def _scores(engine: Any, texts: tuple[Any, ...], progress: Progress, *, keep: bool) -> Scores:
+    """Scores of the texts; the latest ones of the bare model are kept, for a run after its plan."""
+    from gptoss_magic.harmony.channels import channels_of
+    from gptoss_magic.routing.score import score
+
+    if keep and LATEST and LATEST[0]() is engine and LATEST[1] == texts:
+        kept: Scores = LATEST[2]
+        return kept
+    places = [channels_of(ids, engine.codec) for ids in texts]
+    told: Callable[[int, int], None] = lambda done, total: progress(done, total, "routing")  # noqa: E731
+    found = score(engine.model, texts, places, told, reap=False)
+    if keep:
+        LATEST[:] = [ref(engine), texts, found]
+    return found
 
 
 def trained_experts(parts: Sequence[Any], num_layers: int) -> list[list[int]]:

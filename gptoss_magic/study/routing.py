@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import InputError
 from gptoss_magic.records import Answer
 from gptoss_magic.session import current
+from gptoss_magic.tuning.data import Row, encode
+from gptoss_magic.tuning.sources import ANSWERS, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,9 +43,10 @@ def score_routing(
 
     `data`: a prompt, prompts, `Answer`s, a DataFrame or records with a column 'prompt' (or text,
     user, question), or the `Path` of a .jsonl or .txt file of prompts. Prompts are answered first,
-    greedily, with at most `max_tokens` each, unless `prompts_only`; answers count as they are,
-    by their own record where all have `routing` (no REAP then). `adapters` stand beside the model
-    while it answers and reads (None: those in use). Lift is over general text through the base.
+    greedily, with at most `max_tokens` each, unless `prompts_only`; answers and rows with an answer
+    (see `tuning.sources`) count as they are, answers by their own record where all have `routing`
+    (no REAP then). `adapters` stand beside the model while it answers and reads (None: those in
+    use). Lift is over general text through the base.
     `progress` is told items done, in total, and what is being done. An interrupt leaves nothing.
     Raises InputError, ContextOverflow.
     """
@@ -60,13 +63,24 @@ def score_routing(
     traces = [item.routing for item in items if isinstance(item, Answer) and item.routing]
     if len(traces) == len(items):
         return scores_of(traces, resident.model.config, about, base)
-    sequences = [_tokens(item) for item in items if isinstance(item, Answer)]
+    sequences = _sequences(items)
     prompts = [_rendered(item, effort, system, date) for item in items if isinstance(item, str)]
     with session.using(adapters) as active:
         about["adapters"] = list(active.names)
         told = _noted(progress, "answering")
         sequences += prompts if prompts_only else _answered(prompts, max_tokens, told)
         return _scored(sequences, about, base, progress)
+
+
+def _sequences(items: Sequence[str | Answer | Row]) -> list[list[int]]:
+    """Token ids of the answers and rows among `items`."""
+    codec = current().require()[1].codec
+    return [_tokens(item) for item in items if isinstance(item, Answer)] + [
+        list(example.ids)
+        for item in items
+        if isinstance(item, Row)
+        for example in encode(item, codec)
+    ]
 
 
 def _baseline(progress: Progress) -> Scores:
@@ -108,7 +122,7 @@ def compare_routing(a: Any, b: Any, *, by: str = "share", **options: Any) -> Com
     return compare(first, second, by)
 
 
-def read(data: Any) -> list[str | Answer]:
+def read(data: Any) -> list[str | Answer | Row]:
     """Prompts and answers of `data`; see `score_routing`. Raises InputError."""
     if isinstance(data, (str, Answer)):
         items: list[Any] = [data]
@@ -134,10 +148,12 @@ def _lines(path: Path) -> list[Any]:
         raise InputError(f"{path}: {error}; give a .jsonl or .txt file of prompts") from error
 
 
-def _item(item: Any) -> str | Answer:
+def _item(item: Any) -> str | Answer | Row:
+    if isinstance(item, dict) and any(name in item for name in ("messages", *ANSWERS)):
+        return row_of(item)
     if isinstance(item, dict):
         item = next((item[name] for name in COLUMNS if name in item), item)
-    if isinstance(item, (str, Answer)):
+    if isinstance(item, (str, Answer, Row)):
         return item
     raise InputError(
         f"routing: cannot read {type(item).__name__}; give texts, Answers, a DataFrame, or rows "

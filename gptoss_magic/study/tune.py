@@ -105,7 +105,7 @@ def prepare(wanted: Wanted, progress: Progress = silent) -> Tuning:
     texts = texts_of(replace(wanted, train=train), engine, progress)
     method, parts = parts_of(wanted, engine, texts.steps, progress, resume)
     work = work_of(engine.model, method, parts, (texts.steps, texts.held_out))
-    trainer = trainer_of(engine.model, parts, work, train)
+    trainer = trainer_of(engine.model, method, parts, work, train)
     plan = plan_of(resident, trainer, method)
     described, about = layout(parts), texts.about
     run = Run(folder, method, train, resident.identity, described, about, texts.base)
@@ -130,7 +130,7 @@ def resume(name: str, folder: Path = Path(FOLDER)) -> Tuning:
     steps, held_out = read_data(run)
     parts = revive(run.parts, engine.model.device)
     work = work_of(engine.model, run.method, parts, (steps, held_out))
-    trainer = trainer_of(engine.model, parts, work, run.train)
+    trainer = trainer_of(engine.model, run.method, parts, work, run.train)
     checkpoint = latest_checkpoint(run.folder)
     if checkpoint is None:
         raise InputError(f"{name}: nothing of it was trained yet; delete it and start again")
@@ -169,15 +169,16 @@ def work_of(
     return Work(steps, held_out, drift, allocate, penalty)
 
 
-def trainer_of(model: Any, parts: Sequence[Any], work: Work, train: TrainSettings) -> Trainer:
+def trainer_of(
+    model: Any, method: MethodSettings, parts: Sequence[Any], work: Work, train: TrainSettings
+) -> Trainer:
     """The trainer; activations are recomputed where they would fill a quarter of what is free."""
     from gptoss_magic.model.plan import free_bytes
-    from gptoss_magic.tuning.plan import activation_bytes_per_token
+    from gptoss_magic.tuning.plan import must_recompute
     from gptoss_magic.tuning.trainer import Trainer
 
-    kept = _longest(work.steps) * activation_bytes_per_token(model.config.to_dict())
-    is_prefix = any(hasattr(part, "states") for part in parts)  # its cache forbids recomputing
-    recompute = kept > free_bytes(str(model.device)) // 4 and not is_prefix
+    free, tokens = free_bytes(str(model.device)), _longest(work.steps)
+    recompute = must_recompute(model.config.to_dict(), method, tokens, free)
     return Trainer(model, parts, work, train, checkpointing=recompute)
 
 
@@ -189,22 +190,21 @@ def plan_of(resident: Any, trainer: Trainer, method: MethodSettings) -> TunePlan
 
     device, steps = str(resident.model.device), trainer.work.steps
     parts: list[Any] = [p for p in trainer.parts if any(w.requires_grad for w in p.parameters())]
-    tokens = sum(map(_tokens, steps))
     return make_tune_plan(
         resident.model.config.to_dict(),
-        method,
-        replace(trainer.settings, max_tokens=_longest(steps)),
-        what=Adapter("new", tuple(parts)).describe(),
-        num_params=sum(p.numel() for p in trainer.weights),
-        device=device,
+        model=resident.identity["model"],
         weights=resident.plan.weights,
+        method=method,
+        num_params=sum(p.numel() for p in trainer.weights),
+        what=Adapter("new", tuple(parts)).describe(),
+        sequence_tokens=_longest(steps),
+        num_steps=len(steps),
+        step_tokens=sum(map(_tokens, steps)) // max(1, len(steps)),
+        device=device,
         free=free_bytes(device),
         packed=hasattr(resident.model.get_decoder().layers[0].mlp.experts, "packed"),
         recompute=trainer.checkpointing,
-        model=resident.identity["model"],
-        num_steps=len(steps),
-        resident=True,
-        seconds=tokens / speed_of(trainer),
+        tokens_per_s=speed_of(trainer),
     )
 
 

@@ -36,10 +36,15 @@ def texts_of(wanted: Wanted, engine: Any, progress: Progress) -> Texts:
     """Encode, hold some rows back, mix in what is asked for, and pack. Raises InputError."""
     from gptoss_magic.tuning.data import encode_all, pack_steps, split
 
-    train = wanted.train
-    kept, held = split(wanted.rows, train.held_out, train.seed)
-    examples = encode_all(kept, engine.codec, train.max_tokens, truncate=wanted.truncate)
-    held_out = encode_all(held, engine.codec, train.max_tokens, truncate=wanted.truncate)
+    train, rows = wanted.train, wanted.rows
+    numbers = split(range(1, len(rows) + 1), train.held_out, train.seed)
+    kept, held = ([rows[n - 1] for n in part] for part in numbers)
+    cut: list[int] = []
+    how: dict[str, Any] = {"truncate": wanted.truncate, "on_cut": cut.append}
+    examples, held_out = (
+        encode_all(part, engine.codec, train.max_tokens, numbers=named, **how) if part else []
+        for part, named in zip((kept, held), numbers, strict=True)
+    )
     extra, base = _replayed(wanted, len(examples))
     own = own_answers(engine, wanted.own, progress)
     steps = pack_steps([*examples, *extra, *own], train)
@@ -51,8 +56,11 @@ def texts_of(wanted: Wanted, engine: Any, progress: Progress) -> Texts:
         "own answers": len(own),
         "tokens": sum(len(e.ids) for e in [*examples, *extra, *own]),
         "trained tokens": sum(sum(e.trained) for e in [*examples, *extra, *own]),
+        "without reasoning": sum(not row.has_analysis for row in kept),
         "longest": max(len(e.ids) for e in [*examples, *held_out]),
         "steps": len(steps),
+        "duplicates": len(rows) - len(set(rows)),
+        "cut": len(cut),
     }
     return Texts(steps, sequences, about, prompts_of(sequences or steps[0], engine), base)
 

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.harmony import prune, render
 from gptoss_magic.records import Example, Message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from gptoss_magic.harmony import HarmonyCodec
     from gptoss_magic.tuning.settings import TrainSettings
 
 TURN = ("assistant", "tool")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -62,24 +62,38 @@ def encode(row: Row, codec: HarmonyCodec) -> list[Example]:
 
 
 def encode_all(
-    rows: Sequence[Row], codec: HarmonyCodec, max_tokens: int, *, truncate: bool = False
+    rows: Sequence[Row],
+    codec: HarmonyCodec,
+    max_tokens: int,
+    *,
+    truncate: bool = False,
+    numbers: Sequence[int] = (),
+    on_cut: Callable[[int], None] = lambda number: None,
 ) -> list[Example]:
-    """Examples of all rows. One that is too long is refused, or loses its beginning."""
+    """Examples of all rows. One that is too long is refused, or loses its oldest messages.
+
+    `numbers`: what the user calls the rows; left out, they count from 1. `on_cut` is told the
+    number for each turn that was cut.
+    """
     found = []
-    for number, row in enumerate(rows):
-        for example in encode(row, codec):
-            if len(example.ids) > max_tokens and not truncate:
-                raise InputError(
-                    f"row {number + 1} has {len(example.ids)} tokens, more than {max_tokens}: "
-                    "raise --max-tokens, shorten it, or add --truncate"
-                )
-            found.append(Example(example.ids[-max_tokens:], example.trained[-max_tokens:]))
+    for number, row in zip(numbers or range(1, len(rows) + 1), rows, strict=True):
+        for begin, end in _turns(row):
+            example = _example(row.messages[:begin], row.messages[begin:end], codec)
+            if len(example.ids) > max_tokens:
+                if not truncate:
+                    raise InputError(
+                        f"row {number} has {len(example.ids)} tokens, more than {max_tokens}: "
+                        "raise --max-tokens, shorten it, or add --truncate"
+                    )
+                on_cut(number)
+                example = _cut(row.messages[:begin], row.messages[begin:end], codec, max_tokens)
+            found.append(example)
     if not any(any(example.trained) for example in found):
         raise InputError("nothing is trained: no row has an answer of the assistant")
     return found
 
 
-def split(rows: Sequence[Row], share: float, seed: int) -> tuple[list[Row], list[Row]]:
+def split(rows: Sequence[T], share: float, seed: int) -> tuple[list[T], list[T]]:
     """(rows to train on, rows held back): at least one of each where there are two or more."""
     if share <= 0 or len(rows) < 2:
         return list(rows), []
@@ -134,7 +148,7 @@ def from_conversation(messages: Sequence[Message], edits: Mapping[int, str]) -> 
         Message(m.role, edits.get(n, m.content), m.channel, m.recipient, m.content_type, m.author)
         for n, m in enumerate(messages)
     ]
-    while kept and kept[-1].role not in TURN:
+    while kept and kept[-1].role != "assistant":
         kept.pop()
     if not kept:
         raise InputError("the conversation has no answer to train on")
@@ -142,10 +156,34 @@ def from_conversation(messages: Sequence[Message], edits: Mapping[int, str]) -> 
 
 
 def _turns(row: Row) -> Iterator[tuple[int, int]]:
-    """(first message, end) of each of the assistant's turns."""
-    roles = [message.role in TURN for message in row.messages]
-    edges = [n for n, (a, b) in enumerate(pairwise([False, *roles, False])) if a != b]
-    return zip(edges[::2], edges[1::2], strict=True)
+    """(first message, end) of each of the assistant's turns; an answer ends a turn."""
+    begin = None
+    for number, message in enumerate(row.messages):
+        if message.role not in TURN:
+            if begin is not None:
+                yield begin, number
+            begin = None
+            continue
+        begin = number if begin is None else begin
+        if message.role == "assistant" and message.channel == "final":
+            yield begin, number + 1
+            begin = None
+    if begin is not None:
+        yield begin, len(row.messages)
+
+
+def _cut(
+    before: Sequence[Message], turn: Sequence[Message], codec: HarmonyCodec, max_tokens: int
+) -> Example:
+    """Without the oldest exchanges, system and developer messages kept; else the end alone."""
+    opening = [message for message in before if message.role in ("system", "developer")]
+    starts = [n for n, message in enumerate(before) if message.role == "user"]
+    for start in starts[1:]:
+        example = _example([*opening, *before[start:]], turn, codec)
+        if len(example.ids) <= max_tokens:
+            return example
+    example = _example(before, turn, codec)
+    return Example(example.ids[-max_tokens:], example.trained[-max_tokens:])
 
 
 def _example(before: Sequence[Message], turn: Sequence[Message], codec: HarmonyCodec) -> Example:

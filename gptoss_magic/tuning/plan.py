@@ -1,76 +1,85 @@
-"""What a tuning run needs in memory and time, from shapes alone; docs/tuning-memory.md derives it.
-
-Legend: L layers, E experts a layer, H hidden size, I intermediate size, r rank.
-"""
+"""Memory and time of a tuning run before it starts, from shapes and what is free."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import ceil
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
-from gptoss_magic.errors import DoesNotFit, InputError
+from gptoss_magic.errors import DoesNotFit
 from gptoss_magic.model.plan import GB, unpacked_bytes
 from gptoss_magic.tuning.loss import LOGIT_ROWS
-from gptoss_magic.tuning.methods.adalora import START
-from gptoss_magic.tuning.methods.last_layers import DEFAULT as LAST_LAYERS
 from gptoss_magic.tuning.settings import METHODS, MethodSettings, TrainSettings
+from gptoss_magic.tuning.shapes import (
+    activation_bytes_per_token,
+    num_parameters,
+    num_reached_layers,
+)
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+LOGIT_COPIES = 3  # log-softmax, its gradient, and the loss's: fp32 [LOGIT_ROWS, V] each
+SCORE_BYTES = 14  # of a score in attention's backward: two in fp32, three in bf16
+ADAMW, PAGED_8_BIT = 8.0, 2 + 8 / 256  # of a trained number; 8 bits: two fp32 scales for each 256
+LEAST_TOKENS, LEAST_RANK = 128, 1
+NO_RECOMPUTING = "prefix"  # its keys stand in a cache, which a second forward would fill again
 
-LOGIT_COPIES = 3  # bf16 logits, their fp32 copy and its gradient (2 + 4 + 4 bytes, rounded up)
-SMALL_HIDDEN = 1024  # below: a model like the built-in one
-# peak rates by method: (gpt-oss, small model). LoRA on gpt-oss: 2e-4 to 3e-4, in full 2e-5 (what is
-# known to work for tuning it); the small model's were tried on it.
-RATES = {
-    "experts": (3e-4, 1e-3),
-    "lora": (3e-4, 1e-3),
-    "last-layers": (3e-4, 1e-3),
-    "heads": (3e-4, 1e-3),
-    "adalora": (5e-4, 2e-3),
-    "router": (1e-4, 1e-3),
-    "router+experts": (3e-4, 1e-3),
-    "experts-full": (2e-5, 1e-4),
-    "prompt": (1e-2, 1e-2),
-    "prefix": (5e-3, 1e-2),
-}
-SHAPES = {
-    "num_attention_heads": 64,
-    "num_key_value_heads": 8,
-    "head_dim": 64,
-    "hidden_size": 2880,
-    "intermediate_size": 2880,
-    "num_experts_per_tok": 4,
-    "vocab_size": 201_088,
-}
-KNOWN = {
-    "120b": SHAPES | {"num_hidden_layers": 36, "num_local_experts": 128},
-    "20b": SHAPES | {"num_hidden_layers": 24, "num_local_experts": 32},
-}
+# Learning rates at a width of 2880; docs/tuning-memory.md says where each comes from
+LORA, LORA_120B, ROUTER, FULL = 2e-4, 3e-4, 2e-4, 2e-5
+RATES = {"router": ROUTER, "experts-full": FULL, "prompt": 1e-2, "prefix": 5e-3}
+NARROW, NARROW_FACTOR = 1024, 5  # models less wide than this take rates five times as high
+SEEN_ROWS, MOST_EPOCHS = 120, 3  # few rows are seen again until so many were seen
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes by kind. `adapter`, `gradients` and `optimizer` are of what is trained."""
+
+    weights: int
+    adapter: int
+    gradients: int
+    optimizer: int
+    activations: int
+    logits: int
+    unpacked: int
+    reserve: int
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a plan is made for: the sequences' longest, and whether activations are recomputed.
+
+    `paged`: bitsandbytes' paged 8-bit AdamW instead of torch's.
+    """
+
+    config: dict[str, Any]
+    method: MethodSettings
+    num_params: int
+    sequence_tokens: int
+    device: str
+    packed: bool
+    recompute: bool
+    paged: bool
 
 
 @dataclass(frozen=True)
 class TunePlan:
-    """`what` is trained in words; `memory` has the bytes by kind; `free` those on the device.
+    """Bytes that a run needs beside what is `free`; `what`: one line on what is trained.
 
-    `resident`: the weights lie there already. `seconds`: of the run, where a speed was measured.
+    `resident`: the weights are loaded already, `free` is what they left. `seconds`: of all steps,
+    None where no speed was measured.
     """
 
     model: str
-    device: str
     what: str
-    memory: dict[str, int]
+    asked: Asked
+    memory: Memory
     free: int
-    num_steps: int
-    resident: bool = False
+    resident: bool
     seconds: float | None = None
 
     @property
     def needed(self) -> int:
-        """Bytes that are not there yet."""
-        held = self.memory["weights"] if self.resident else 0
-        return sum(self.memory.values()) - held
+        """Bytes that `free` must hold."""
+        total = sum(getattr(self.memory, field.name) for field in fields(Memory))
+        return int(total - (self.memory.weights if self.resident else 0))
 
     @property
     def fits(self) -> bool:
@@ -78,217 +87,185 @@ class TunePlan:
 
     def table(self) -> str:
         """The plan as lines of text, in GB (10^9 bytes)."""
+        memory, asked = self.memory, self.asked
+        kept = "recomputed" if asked.recompute else "kept"
         rows = [
-            (f"{name}{' (resident)' if self.resident and name == 'weights' else ''}", value)
-            for name, value in self.memory.items()
+            ("weights, loaded" if self.resident else "weights", memory.weights),
+            ("adapter, fp32", memory.adapter),
+            ("gradients", memory.gradients),
+            ("optimizer, 8 bits" if asked.paged else "optimizer", memory.optimizer),
+            (f"activations, {kept} ({asked.sequence_tokens} tokens)", memory.activations),
+            (f"logits ({LOGIT_ROWS} rows)", memory.logits),
+            ("experts unpacked", memory.unpacked),
+            ("reserve", memory.reserve),
+            ("needed beside the weights" if self.resident else "needed", self.needed),
+            (f"free on {asked.device}", self.free),
         ]
-        rows += [("needed", self.needed), (f"free on {self.device}", self.free)]
-        lines = [f"{name:<28}{value / GB:>9.2f} GB" for name, value in rows]
-        time = "not known before the first step"
-        if self.seconds is not None:
-            time = f"about {self.seconds:.0f} s, {self.seconds / 60:.1f} min"
-        return "\n".join(
-            [f"trains {self.what}", *lines, f"time for {self.num_steps} steps: {time}"]
-        )
+        lines = [f"{name:<38}{value / GB:>9.2f} GB" for name, value in rows]
+        time = [] if self.seconds is None else [f"about {duration(self.seconds)}"]
+        return "\n".join([f"trains: {self.what}", *lines, *time])
 
 
 def make_tune_plan(
-    config: Mapping[str, Any],
-    method: MethodSettings,
-    train: TrainSettings,
+    config: dict[str, Any],
     *,
-    what: str,
-    num_params: int,
-    device: str,
+    model: str,
     weights: int,
+    method: MethodSettings,
+    num_params: int,
+    what: str,
+    sequence_tokens: int,
+    num_steps: int,
+    step_tokens: int,
+    device: str,
     free: int,
     packed: bool,
     recompute: bool,
-    **about: Any,
+    tokens_per_s: float | None,
+    resident: bool = True,
+    paged: bool | None = None,
 ) -> TunePlan:
-    """The plan of a run with `num_params` trained numbers; `about`: the other fields of `TunePlan`.
+    """Plan a run of `num_steps` steps of `step_tokens`; `weights` and `free` in bytes.
 
-    `recompute`: activations are computed again in the backward, layer by layer.
+    `resident` False: the weights count against `free` too. `paged` None: as the trainer chooses.
     """
-    on_gpu = device != "cpu"
-    tokens = train.max_tokens
-    if method.name in ("prompt", "prefix"):
-        tokens += method.num_virtual
-    logits = LOGIT_ROWS * config["vocab_size"] * 4 * LOGIT_COPIES
-    memory = {
-        "weights": weights,
-        "adapter and gradients (fp32)": 8 * num_params,
-        "optimizer": (2 if on_gpu else 8) * num_params,
-        "activations": activation_bytes(config, tokens, recompute=recompute),
-        "logits": logits,
-        "unpacked experts": unpacked_bytes(dict(config)) if on_gpu and packed else 0,
-        "reserve": max(200_000_000, weights // 50),
-    }
-    return TunePlan(
-        what=what,
-        memory={name: value for name, value in memory.items() if value},
-        device=device,
-        free=free,
-        **about,
+    paged = has_paged(device) if paged is None else paged
+    asked = Asked(config, method, num_params, sequence_tokens, device, packed, recompute, paged)
+    seconds = num_steps * step_tokens / tokens_per_s if tokens_per_s else None
+    return TunePlan(model, what, asked, memory_of(asked, weights), free, resident, seconds)
+
+
+def memory_of(asked: Asked, weights: int) -> Memory:
+    """The bytes of `asked` by kind."""
+    config, params = asked.config, asked.num_params
+    smoothed = 8 if asked.method.name == "adalora" else 0  # two means of each number's importance
+    state = (PAGED_8_BIT if asked.paged else ADAMW) + smoothed
+    on_gpu = asked.device != "cpu"
+    return Memory(
+        weights,
+        4 * params,
+        4 * params,
+        round(state * params),
+        activation_bytes(asked),
+        LOGIT_ROWS * config["vocab_size"] * 4 * LOGIT_COPIES,
+        unpacked_bytes(config) if asked.packed and on_gpu else 0,
+        max(200_000_000, weights // 50),
     )
 
 
-def activation_bytes_per_token(config: Mapping[str, Any]) -> int:
-    """What autograd keeps of a token through all layers, in bf16: rows of attention and experts."""
-    hidden, inner = config["hidden_size"], config["intermediate_size"]
-    attention = 4 * hidden + 4 * config["num_attention_heads"] * config["head_dim"]
-    routed = config["num_experts_per_tok"] * (2 * hidden + 3 * inner)
-    return int(2 * config["num_hidden_layers"] * (attention + routed))
+def activation_bytes(asked: Asked) -> int:
+    """What is kept for the backward, one layer's gradients, and a block of attention's scores.
 
-
-def activation_bytes(config: Mapping[str, Any], tokens: int, *, recompute: bool) -> int:
-    """Of a sequence: all layers' rows, or each layer's input and one layer's rows at a time.
-
-    The backward of a layer holds gradients of the same size beside them: twice.
+    Recomputed: one bf16 hidden state of each layer is kept, and one layer in full.
     """
-    per_token, layers = activation_bytes_per_token(config), config["num_hidden_layers"]
-    if not recompute:
-        return tokens * int(per_token * (layers + 1) // layers)
-    inputs = 2 * layers * config["hidden_size"]
-    return tokens * int(inputs + 2 * per_token // layers)
+    from gptoss_magic.model.attention import ROWS, block_scores
+
+    config, tokens = asked.config, asked.sequence_tokens
+    layer = activation_bytes_per_token(config, asked.method, num_layers=1)
+    reached = num_reached_layers(config, asked.method)
+    kept = reached * 2 * config["hidden_size"] + layer if asked.recompute else reached * layer
+    most = block_scores("cpu" if asked.device == "cpu" else "cuda")
+    scores = min(config["num_attention_heads"] * tokens * min(tokens, ROWS), most)
+    return int((kept + layer) * tokens + scores * SCORE_BYTES)
 
 
-def num_parameters(
-    config: Mapping[str, Any], method: MethodSettings, experts: Sequence[int] | None = None
-) -> int:
-    """Trained numbers of a method from shapes. `experts`: how many of each layer are chosen.
+def must_recompute(config: dict[str, Any], method: MethodSettings, tokens: int, free: int) -> bool:
+    """True where what autograd keeps of `tokens` would fill a quarter of what is `free`."""
+    kept = tokens * activation_bytes_per_token(config, method)
+    return kept > free // 4 and method.name != NO_RECOMPUTING
 
-    Left out, hot and random experts are taken as `num_experts`, or `coverage` of a layer: more
-    than they will be, since hot ones cover more than their number.
-    """
-    layers, heads = config["num_hidden_layers"], config["num_attention_heads"]
-    hidden, rank = config["hidden_size"], method.rank
-    inner, wide = config["intermediate_size"], heads * config["head_dim"]
-    narrow = config["num_key_value_heads"] * config["head_dim"]
-    attention = 2 * (hidden + wide) + 2 * (hidden + narrow)  # of a layer, a rank
-    expert = hidden + 2 * inner + inner + hidden  # of an expert, a rank
-    every = config["num_local_experts"]
-    chosen = [
-        every if method.choice == "all" else method.num_experts or ceil(method.coverage * every)
-    ]
-    counts = experts if experts is not None else chosen * (method.num_layers or layers)
-    last = method.num_layers or LAST_LAYERS
-    svd_rank = max(rank + 1, round(START * rank))
-    found = {
-        "lora": rank * layers * attention,
-        "experts": rank * sum(counts) * expert,
-        "router+experts": rank * sum(counts) * expert,
-        "router": layers * every * (hidden + 1),
-        "experts-full": (method.num_experts or 1) * (3 * inner * hidden + 2 * inner + hidden),
-        "last-layers": rank * last * (attention + every * expert),
-        "heads": rank * min(layers, method.num_heads) * 2 * (hidden + wide),
-        "adalora": svd_rank * layers * attention + 4 * layers * svd_rank,
-        "prompt": method.num_virtual * hidden,
-        "prefix": method.num_virtual * layers * 2 * narrow,
-    }
-    return int(found[method.name])
+
+def has_paged(device: str) -> bool:
+    """True where the trainer takes bitsandbytes' paged 8-bit AdamW."""
+    from importlib.util import find_spec
+
+    return device != "cpu" and find_spec("bitsandbytes") is not None
 
 
 def require_fit(plan: TunePlan) -> None:
     """Raise DoesNotFit with what would fit instead."""
     if plan.fits:
         return
-    over = plan.needed - plan.free
-    kinds = {name: size for name, size in plan.memory.items() if name != "weights"}
-    largest = max(kinds, key=lambda name: kinds[name])
-    smaller = "fewer experts (--num-experts), a lower --rank, or --method lora"
-    advice = {
-        "activations": "a shorter --max-tokens",
-        "adapter and gradients (fp32)": smaller,
-        "optimizer": smaller,
-    }.get(largest, "another device")
+    advice = "; ".join(would_fit(plan)) or "a smaller model or a larger device may fit"
     raise DoesNotFit(
-        f"the run needs {plan.needed / GB:.2f} GB on {plan.device} but {plan.free / GB:.2f} GB are "
-        f"free; {over / GB:.2f} GB must go, the most lies in {largest}: {advice} may fit"
+        f"tuning {plan.model} by {plan.asked.method.name} needs {plan.needed / GB:.2f} GB on "
+        f"{plan.asked.device} but {plan.free / GB:.2f} GB are free; {advice}"
     )
 
 
-def defaults(method: MethodSettings, config: Mapping[str, Any], num_rows: int) -> TrainSettings:
-    """What is chosen where nothing was said: the rate by method and size of the model.
-
-    One epoch from 500 rows on; a small set is seen more often, up to ten times.
-    """
-    small = config["hidden_size"] < SMALL_HIDDEN
-    epochs = min(10.0, max(1.0, round(500 / max(1, num_rows), 1)))
-    tokens = 512 if small else 4096
-    return TrainSettings(
-        learning_rate=RATES[method.name][small],
-        epochs=epochs,
-        step_tokens=tokens,
-        max_tokens=max(512, tokens // 2),
-    )
-
-
-def known_config(name: str) -> dict[str, Any]:
-    """Shapes of gpt-oss '120b' or '20b'. Raises InputError."""
-    if name not in KNOWN:
-        raise InputError(f"{name}: shapes are known of {', '.join(KNOWN)}")
-    return dict(KNOWN[name])
+def would_fit(plan: TunePlan) -> list[str]:
+    """Changes of one kind each after which the plan fits."""
+    found = []
+    for advice, number, least in (
+        ("--max-tokens {}", plan.asked.sequence_tokens, LEAST_TOKENS),
+        ("--rank {}", plan.asked.method.rank, LEAST_RANK),
+        ("--num-experts {}", _num_experts(plan.asked), 1),
+    ):
+        smaller = next((n for n in _halves(number, least) if _with(plan, advice, n).fits), None)
+        if smaller is not None:
+            found.append(f"{advice.format(smaller)} would fit")
+    names = [name for name in METHODS if name != plan.asked.method.name]
+    other = next((name for name in names if _by(plan, name).fits), None)
+    return [*found, f"--method {other} would fit"] if other and not found else found
 
 
-def packed_bytes(config: Mapping[str, Any]) -> int:
-    """Bytes of a packed checkpoint: MXFP4 experts (17 for 32 numbers), the rest in bf16."""
-    layers, every = config["num_hidden_layers"], config["num_local_experts"]
-    hidden, inner = config["hidden_size"], config["intermediate_size"]
-    wide = config["num_attention_heads"] * config["head_dim"]
-    narrow = config["num_key_value_heads"] * config["head_dim"]
-    experts = every * (3 * inner * hidden * 17 // 32 + 2 * (2 * inner + hidden))
-    attention = 2 * (hidden * (2 * wide + 2 * narrow) + 2 * wide // 2 + 2 * narrow + hidden)
-    router = 2 * every * (hidden + 1)
-    norms = 2 * 2 * hidden + 2 * config["num_attention_heads"]
-    embeddings = 2 * 2 * config["vocab_size"] * hidden + 2 * hidden
-    return int(layers * (experts + attention + router + norms) + embeddings)
+def _halves(number: int, least: int) -> list[int]:
+    found = []
+    while number // 2 >= least:
+        number //= 2
+        found.append(number)
+    return found
 
 
-def dry_run(name: str, method: MethodSettings, train: TrainSettings, free: int) -> TunePlan:
-    """The plan for gpt-oss '120b' or '20b' on one GPU with `free` bytes, from its shapes alone."""
-    config = known_config(name)
-    count = num_parameters(config, method)
-    return make_tune_plan(
-        config,
-        method,
-        train,
-        model=f"openai/gpt-oss-{name}",
-        what=f"{method.name}: {count / 1e6:.1f} M parameters",
-        num_params=count,
-        device="cuda",
-        weights=packed_bytes(config),
-        free=free,
-        packed=True,
-        recompute=method.name != "prefix",
-        num_steps=1,
-    )
+def _num_experts(asked: Asked) -> int:
+    """Trained experts of a layer, on average; 0 where the method has no choice of them."""
+    if asked.method.name not in ("experts", "router+experts"):
+        return 0
+    one = replace(asked.method, choice="hot", num_experts=1)
+    return asked.num_params // num_parameters(asked.config, one)
 
 
-def dry_run_table(name: str = "120b", free: int = 80_000_000_000) -> str:
-    """A Markdown table: what each method needs with its defaults, in GB."""
-    heads = [
-        "method",
-        "parameters",
-        "adapter",
-        "optimizer",
-        "activations",
-        "other",
-        "needed",
-        "fits",
-    ]
-    lines = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
-    for method in map(MethodSettings, METHODS):
-        plan = dry_run(name, method, defaults(method, known_config(name), 1000), free)
-        memory = dict(plan.memory)
-        cells = [
-            memory.pop(key) / GB
-            for key in ("adapter and gradients (fp32)", "optimizer", "activations")
-        ]
-        other = sum(memory.values()) / GB
-        count = num_parameters(known_config(name), method)
-        numbers = " | ".join(f"{value:.2f}" for value in [*cells, other, plan.needed / GB])
-        lines.append(
-            f"| {method.name} | {count / 1e6:.1f} M | {numbers} | {'yes' if plan.fits else 'no'} |"
+def _with(plan: TunePlan, advice: str, number: int) -> TunePlan:
+    """The plan with the option that `advice` names set to `number`."""
+    asked, method = plan.asked, plan.asked.method
+    if "tokens" in advice:
+        return _again(plan, replace(asked, sequence_tokens=number))
+    if "rank" in advice:
+        changed = replace(method, rank=number)
+        before = num_parameters(asked.config, method)
+        share = num_parameters(asked.config, changed) / before
+        return _again(
+            plan, replace(asked, method=changed, num_params=int(asked.num_params * share))
         )
-    return "\n".join(lines)
+    changed = replace(method, choice="hot", num_experts=number)
+    params = num_parameters(asked.config, changed)
+    return _again(plan, replace(asked, method=changed, num_params=params))
+
+
+def _by(plan: TunePlan, name: str) -> TunePlan:
+    method = MethodSettings(name=name)
+    recompute = plan.asked.recompute and name != NO_RECOMPUTING
+    params = num_parameters(plan.asked.config, method)
+    return _again(plan, replace(plan.asked, method=method, num_params=params, recompute=recompute))
+
+
+def _again(plan: TunePlan, asked: Asked) -> TunePlan:
+    return replace(plan, asked=asked, memory=memory_of(asked, plan.memory.weights))
+
+
+def duration(seconds: float) -> str:
+    """As '40 s', '12 min' or '3.5 h'."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def defaults(method: MethodSettings, config: dict[str, Any], num_rows: int) -> TrainSettings:
+    """Settings that suit the method, the model's size and the number of rows."""
+    large = config["num_local_experts"] > 32 and config["hidden_size"] >= NARROW
+    rate = RATES.get(method.name, LORA_120B if large else LORA)
+    if config["hidden_size"] < NARROW and method.name not in ("prompt", "prefix"):
+        rate *= NARROW_FACTOR
+    epochs = min(MOST_EPOCHS, max(1, SEEN_ROWS // max(1, num_rows)))
+    tokens = 512 if config["hidden_size"] < NARROW else 1024
+    return TrainSettings(learning_rate=rate, epochs=float(epochs), step_tokens=tokens)

@@ -1,0 +1,77 @@
+"""`%%gptoss_data`: rows grown from a description and seeds, shown for review."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import Magics, cell_magic, magics_class, no_var_expand
+
+from gptoss_magic.magics import options as opt
+from gptoss_magic.magics import tune_options
+from gptoss_magic.session import current
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from gptoss_magic.tuning.grow import Grown
+
+DATA = opt.parser(
+    "%%gptoss_data", tune_options.DATA, "Grow rows from the cell's description with the model."
+)
+HEADERS = ("", "prompt", "reasoning", "answer")
+
+
+@magics_class
+class DataMagics(Magics):
+    """`%%gptoss_data`: the body says what the rows are about."""
+
+    @no_var_expand
+    @cell_magic("gptoss_data")
+    def data(self, line: str, cell: str) -> None:
+        try:
+            grow_rows(opt.parse(DATA, line), cell, self.shell.user_ns)
+        except Exception as error:
+            current().last_error = error
+            raise
+
+
+def grow_rows(options: Namespace, body: str, names: dict[str, Any]) -> None:
+    """Grow, show every row and what was left out, and put the rows into a variable."""
+    from IPython.display import display
+
+    from gptoss_magic.magics.prompt import check_output
+    from gptoss_magic.study.grow import grown
+    from gptoss_magic.tuning.sources import read_rows
+    from gptoss_magic.widgets.progress import ProgressView
+
+    check_output(options.output)
+    seeds = read_rows(options.seeds, "", names) if options.seeds else []
+    with ProgressView("rows", lambda done, total: f"{done} of {total}") as bar:
+        found = grown(
+            body,
+            seeds,
+            options.rows,
+            bar.update,
+            temperature=options.temperature,
+            seed=options.seed,
+        )
+        bar.finish(f"{len(found.rows)} rows in {found.attempts} attempts. {found.ended}".strip())
+    display(bundle(found), raw=True)  # type: ignore[no-untyped-call]
+    names[options.output or "rows"] = found.to_records()
+
+
+def bundle(found: Grown) -> dict[str, str]:
+    """Tables of the rows, and of what was left out by which rule."""
+    from gptoss_magic.tuning.grow import RULES
+    from gptoss_magic.widgets.tables import table_html, table_text
+
+    rows = [(n, r.prompt, r.analysis, r.answer) for n, r in enumerate(found.rows)]
+    lost = [(rule, RULES.get(rule, ""), text[:200]) for text, rule in found.rejected]
+    heads = ("left out by", "which means", "text")
+    html, text = table_html(HEADERS, rows), table_text(HEADERS, rows)
+    if lost:
+        html += (
+            f"<details><summary>{len(lost)} left out</summary>{table_html(heads, lost)}</details>"
+        )
+        text += f"\n\n{len(lost)} left out\n{table_text(heads, lost)}"
+    return {"text/html": html, "text/plain": text}

@@ -1,0 +1,278 @@
+"""Axolotl's YAML for the same run, read and written; what one side cannot say is named.
+
+Axolotl (docs.axolotl.ai) trains by peft: LoRA on whole modules, or on every expert of a layer.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import InputError
+from gptoss_magic.tuning.methods.lora import NAMES
+from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EXPERTS = ("mlp.experts.gate_up_proj", "mlp.experts.down_proj")
+TARGETS: dict[str, tuple[Sequence[str], Sequence[str]]] = {  # modules, parameters
+    "lora": (NAMES, ()),
+    "adalora": (NAMES, ()),
+    "heads": (("q_proj", "o_proj"), ()),
+    "last-layers": (NAMES, EXPERTS),
+    "experts": ((), EXPERTS),
+    "router+experts": ((), EXPERTS),
+}
+LOST = {
+    "adalora": "adalora: written as LoRA of one rank",
+    "heads": "heads: written as LoRA on every head of q_proj and o_proj",
+    "last-layers": "last-layers: written as LoRA on attention and experts of every layer",
+    "router+experts": "router+experts: the routers' stage, and which experts it reveals, is lost",
+}
+LARGEST_FILE = 1 << 20
+COSINE, CONSTANT = {"lr_scheduler": "cosine"}, {"lr_scheduler": "constant_with_warmup"}
+DS_TYPES = {".json": "json", ".jsonl": "json", ".csv": "csv", ".parquet": "parquet"}
+# keys that are read, or that the trainer decides by itself
+READ = {
+    *("base_model", "adapter", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules"),
+    *("lora_target_parameters", "lora_target_linear", "datasets", "sequence_len", "sample_packing"),
+    *("micro_batch_size", "gradient_accumulation_steps", "num_epochs", "max_steps"),
+    *("learning_rate", "lr_scheduler", "cosine_min_lr_ratio", "warmup_ratio", "val_set_size"),
+    *("eval_steps", "seed", "optimizer", "gradient_checkpointing", "bf16", "train_on_inputs"),
+    *("eot_tokens", "model_quantization_config", "model_quantization_config_kwargs"),
+}
+ONLY = {  # values of these keys that a run here has
+    "adapter": ("lora",),
+    "lora_dropout": (None, 0),
+    "lr_scheduler": (None, "cosine", "constant_with_warmup"),
+    "optimizer": (None, "adamw_torch", "adamw_torch_fused", "paged_adamw_8bit", "adamw_bnb_8bit"),
+    "sample_packing": (None, True),
+    "bf16": (None, True, "auto"),
+    "train_on_inputs": (None, False),
+}
+
+
+@dataclass(frozen=True)
+class AxolotlRun:
+    """A run as an Axolotl file has it. `data`: path or name of the first data set.
+
+    `not_understood`: keys, some with a reason, that this run leaves out.
+    """
+
+    method: MethodSettings
+    train: TrainSettings
+    data: str
+    not_understood: tuple[str, ...]
+
+
+def read_axolotl(path: Path | str) -> AxolotlRun:
+    """The run in the YAML file `path`. Raises InputError where it has none, or no LoRA."""
+    found = _load(Path(path))
+    if found.get("adapter") not in ("lora", "qlora"):
+        raise InputError(
+            f"{path}: adapter {_text(found.get('adapter'))}; LoRA runs alone can be read"
+        )
+    lost = [key for key in found if key not in READ]
+    lost += [
+        f"{key}: {_text(found.get(key))}"
+        for key, fine in ONLY.items()
+        if found.get(key) not in fine
+    ]
+    name, unsaid = _method_name(found)
+    data, more = _data(found, path)
+    method = MethodSettings(
+        name=name,
+        rank=int(_number(found, "lora_r", 8)),
+        alpha=_number(found, "lora_alpha", 16),
+        choice="all" if name == "experts" else "hot",
+    )
+    return AxolotlRun(method, _train(found), data, (*map(_text, lost), *unsaid, *more))
+
+
+def write_axolotl(
+    method: MethodSettings,
+    train: TrainSettings,
+    model: str,
+    data: str,
+    experts_per_layer: Sequence[int] | None = None,
+) -> tuple[str, tuple[str, ...]]:
+    """(YAML text, what it cannot say). Raises InputError for methods that Axolotl does not have."""
+    import yaml
+
+    if method.name not in TARGETS:
+        raise InputError(
+            f"method {method.name}: Axolotl has none; {', '.join(TARGETS)} can be written"
+        )
+    modules, parameters = TARGETS[method.name]
+    targets: dict[str, Any] = {
+        "lora_target_modules": list(modules),
+        "lora_target_parameters": list(parameters),
+    }
+    alpha = int(method.alpha) if method.alpha == int(method.alpha) else method.alpha
+    found = {
+        "base_model": model,
+        "model_quantization_config": "Mxfp4Config",  # packed experts have no backward there
+        "model_quantization_config_kwargs": {"dequantize": True},
+        "adapter": "lora",
+        "lora_r": method.rank,
+        "lora_alpha": alpha,
+        "lora_dropout": 0.0,
+        **{key: names for key, names in targets.items() if names},
+        "datasets": [_data_set(data)],
+        "eot_tokens": ["<|end|>"],
+        **_schedule(train),
+    }
+    text = yaml.safe_dump(found, sort_keys=False, allow_unicode=True)
+    return text, tuple(_unsaid(method, train, experts_per_layer))
+
+
+def _unsaid(
+    method: MethodSettings, train: TrainSettings, experts: Sequence[int] | None
+) -> list[str]:
+    found = [LOST[method.name]] if method.name in LOST else []
+    if method.name in ("experts", "router+experts") and method.choice != "all":
+        chosen = f" ({sum(experts)} in {len(experts)} layers)" if experts else ""
+        found.append(f"{method.choice} experts{chosen}: every expert of each layer is trained")
+    if method.name == "experts" and method.num_layers:
+        found.append(f"the last {method.num_layers} layers alone: every layer is trained")
+    if not train.learning_rate:
+        found.append("learning_rate: chosen by the plan here; set it")
+    if train.step_tokens % train.max_tokens:
+        found.append(f"step_tokens {train.step_tokens}: rounded to whole sequences")
+    return [*found, "routing drift and the reasoning canary: not measured there"]
+
+
+def _schedule(train: TrainSettings) -> dict[str, Any]:
+    open_ones = {"learning_rate": train.learning_rate, "max_steps": train.num_steps}
+    return {
+        "sequence_len": train.max_tokens,
+        "sample_packing": True,
+        "micro_batch_size": 1,
+        "gradient_accumulation_steps": max(1, round(train.step_tokens / train.max_tokens)),
+        "num_epochs": train.epochs,
+        **{key: value for key, value in open_ones.items() if value},
+        **(CONSTANT if train.floor == 1 else COSINE | {"cosine_min_lr_ratio": train.floor}),
+        "warmup_ratio": train.warmup,
+        "val_set_size": train.held_out,
+        "eval_steps": train.eval_every,
+        "seed": train.seed,
+        "optimizer": "adamw_torch",
+        "gradient_checkpointing": True,
+        "bf16": True,
+        "train_on_inputs": False,
+    }
+
+
+def _data_set(data: str) -> dict[str, str]:
+    kind = DS_TYPES.get(Path(data).suffix)
+    return {
+        "path": data,
+        **({"ds_type": kind} if kind else {}),
+        "type": "chat_template",
+        "field_messages": "messages",
+        "field_thinking": "thinking",
+        "template_thinking_key": "thinking",
+    }
+
+
+def _load(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise InputError(f"{path}: larger than 1 MiB; give an Axolotl YAML file")
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give a YAML file") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: no YAML ({first})") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: holds no keys; give an Axolotl YAML file")
+    return found
+
+
+def _method_name(found: dict[str, Any]) -> tuple[str, list[str]]:
+    """The method, and what of its targets is left out."""
+    modules, parameters = (
+        _names(found, "lora_target_modules"),
+        _names(found, "lora_target_parameters"),
+    )
+    if found.get("lora_target_linear"):
+        modules |= set(NAMES)
+    experts = {name for name in parameters if name.endswith(EXPERTS)}
+    if not experts and not modules & set(NAMES):
+        raise InputError("neither attention (lora_target_modules) nor experts are trained")
+    lost = [f"lora_target_parameters: {name}" for name in sorted(parameters - experts)]
+    if experts:
+        lost += [f"lora_target_modules: {name}" for name in sorted(modules)]
+        return "experts", lost
+    lost += [f"lora_target_modules: {name}" for name in sorted(modules - set(NAMES))]
+    absent = set(NAMES) - modules
+    return "lora", lost + [f"lora_target_modules: {name} is trained too" for name in sorted(absent)]
+
+
+def _names(found: dict[str, Any], key: str) -> set[str]:
+    value = found.get(key) or []
+    return {_text(name) for name in (value if isinstance(value, list) else [value])}
+
+
+def _data(found: dict[str, Any], path: Path | str) -> tuple[str, list[str]]:
+    sets = found.get("datasets")
+    if not isinstance(sets, list) or not sets or not isinstance(sets[0], dict):
+        raise InputError(f"{path}: names no data; give datasets with a path")
+    first, lost = sets[0], [f"datasets: {_path(other)}" for other in sets[1:]]
+    if first.get("type", "chat_template") != "chat_template":
+        lost.append(f"datasets.type: {_text(first['type'])}")
+    if first.get("field_messages", "messages") != "messages":
+        lost.append(f"datasets.field_messages: {_text(first['field_messages'])}")
+    return _path(first), lost
+
+
+def _path(data_set: Any) -> str:
+    return _text(data_set.get("path", "") if isinstance(data_set, dict) else data_set)
+
+
+def _text(value: Any) -> str:
+    """A plain value; of nested ones, which a few aliases can make endless, the kind alone."""
+    return f"({type(value).__name__})" if isinstance(value, (dict, list, set)) else str(value)
+
+
+def _train(found: dict[str, Any]) -> TrainSettings:
+    plain = TrainSettings()
+    length = int(_number(found, "sequence_len", plain.max_tokens))
+    batch = _number(found, "micro_batch_size", 1) * _number(found, "gradient_accumulation_steps", 1)
+    return TrainSettings(
+        learning_rate=_number(found, "learning_rate", 0),
+        epochs=_number(found, "num_epochs", 1),
+        num_steps=max(0, int(_number(found, "max_steps", 0))),  # -1: no limit
+        step_tokens=length * int(batch),
+        max_tokens=length,
+        warmup=_number(found, "warmup_ratio", plain.warmup),
+        floor=_number(found, "cosine_min_lr_ratio", 0 if _falls(found) else 1),
+        held_out=_number(found, "val_set_size", 0),
+        eval_every=max(1, int(_number(found, "eval_steps", plain.eval_every))),
+        seed=int(_number(found, "seed", plain.seed)),
+    )
+
+
+def _falls(found: dict[str, Any]) -> bool:
+    """False for a rate that stays: here a cosine down to all of it."""
+    return found.get("lr_scheduler") != CONSTANT["lr_scheduler"]
+
+
+def _number(found: dict[str, Any], key: str, otherwise: float) -> float:
+    """A finite number; YAML reads 2e-4 as text. Raises InputError."""
+    value = found.get(key)
+    if value is None:
+        return otherwise
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise InputError(f"{key} {_text(value)}: give a number")
+    return number

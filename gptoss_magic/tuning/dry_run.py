@@ -1,0 +1,63 @@
+"""Plans of gpt-oss without a weight on the disk: shapes alone against a card's memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gptoss_magic.model.plan import GB
+from gptoss_magic.tuning.plan import make_tune_plan, must_recompute
+from gptoss_magic.tuning.settings import METHODS, MethodSettings, TrainSettings
+from gptoss_magic.tuning.shapes import known_config, num_parameters, packed_bytes
+
+if TYPE_CHECKING:
+    from gptoss_magic.tuning.plan import TunePlan
+
+HEAD = (
+    "| method | trained numbers | adapter | gradients | optimizer | activations | in all | fits |\n"
+    "|---|--:|--:|--:|--:|--:|--:|---|"
+)
+
+
+def dry_run(
+    name: str, free: int, method: MethodSettings, train: TrainSettings, *, recompute: bool = False
+) -> TunePlan:
+    """The plan of gpt-oss '120b' or '20b', packed, on a GPU with `free` bytes. Raises InputError.
+
+    torch's AdamW is assumed (bitsandbytes' needs less). Activations are recomputed where the
+    trainer would do so, or with `recompute` wherever the method lets it.
+    """
+    config = known_config(name)
+    weights, params = packed_bytes(config), num_parameters(config, method)
+    left = 0 if recompute else max(0, free - weights)
+    return make_tune_plan(
+        config,
+        model=f"openai/gpt-oss-{name}",
+        weights=weights,
+        method=method,
+        num_params=params,
+        what=f"{method.name}, {params / 1e6:.1f} M parameters",
+        sequence_tokens=train.max_tokens,
+        num_steps=train.num_steps,
+        step_tokens=train.step_tokens,
+        device="cuda",
+        free=free,
+        packed=True,
+        recompute=must_recompute(config, method, train.max_tokens, left),
+        tokens_per_s=None,
+        resident=False,
+        paged=False,
+    )
+
+
+def dry_run_table(name: str = "120b", free: float = 80e9) -> str:
+    """A Markdown table of every method with its default settings; GB are 10^9 bytes."""
+    return "\n".join([HEAD, *(_row(name, free, method) for method in METHODS)])
+
+
+def _row(name: str, free: float, method: str) -> str:
+    plan = dry_run(name, int(free), MethodSettings(name=method), TrainSettings())
+    memory = plan.memory
+    sizes = (memory.adapter, memory.gradients, memory.optimizer, memory.activations, plan.needed)
+    cells = " | ".join(f"{size / GB:.2f}" for size in sizes)
+    verdict = ("yes, recomputing" if plan.asked.recompute else "yes") if plan.fits else "no"
+    return f"| {method} | {plan.asked.num_params:,} | {cells} | {verdict} |"
