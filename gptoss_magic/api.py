@@ -81,8 +81,7 @@ def generate(
     this answer; None: those in use; none of them: the bare base. `routing`: the answer's `routing`
     says where each token went. `mask_experts`, `force_experts` (such as "3:7,5:0-3,2:*"): a probe
     for this answer alone, which the conversation does not keep; see `routing.probe.probing`.
-    `sampling`: fields of
-    `SamplingSettings`; without a seed one is drawn and recorded.
+    `sampling`: fields of `SamplingSettings`; without a seed one is drawn and recorded.
     Raises ContextOverflow, InputError, NotLoaded.
     """
     from gptoss_magic.generation import run_turn

@@ -175,3 +175,32 @@ def test_the_capture_sees_what_the_routers_chose(models):
         torch.testing.assert_close(weights[:, layer], shares, atol=1e-5, rtol=1e-4)
     ours(IDS)
     assert capture.routers[0].watchers == []
+
+
+def test_gradients_beside_packed_experts_are_those_of_the_dequantised_model(tmp_path):
+    from gptoss_magic.model.load import LoadSettings, load
+    from gptoss_magic.testing import tiny_checkpoint
+    from tests.test_packed import dequantised
+
+    path = tiny_checkpoint(tmp_path / "packed", packed=True)
+    ours = load(LoadSettings(model=str(path), device="cpu"), lambda *_: None).model.float()
+    plain = dequantised(ours).float()
+    parts, state, wanted = [], {}, []
+    for projection, width in (("gate_up_proj", 128), ("down_proj", 64)):
+        a, b = randn(3, 2, 64), randn(3, width, 2)
+        part = ExpertLora(EXPERTS, projection, (1, 4, 6), (a.clone(), b.clone()), 2.0)
+        part.attach(ours)
+        parts.append(part)
+        weight = plain.get_submodule(EXPERTS).get_parameter(projection).detach()
+        a, b = a.requires_grad_(), b.requires_grad_()
+        delta = torch.zeros_like(weight).index_add(
+            0, torch.tensor([1, 4, 6]), (b @ a).transpose(1, 2) * 2.0
+        )
+        state[f"{EXPERTS}.{projection}"] = weight + delta
+        wanted += [a, b]
+    loss(ours).backward()
+    given = {"labels": IDS, "use_cache": False}
+    torch.func.functional_call(plain, state, (IDS,), given).loss.backward()
+    got = [p.grad for part in parts for p in (part.a, part.b)]
+    for mine, theirs in zip(got, wanted, strict=True):
+        assert (mine - theirs.grad).norm() <= 1e-4 * theirs.grad.norm()

@@ -205,6 +205,42 @@ def test_an_interrupt_leaves_nothing_half(shell):
     assert all(not layer.mlp.experts.taps for layer in engine.model.model.layers)
 
 
+def test_base_and_adapter_are_scored_apart(shell):
+    import torch
+
+    from gptoss_magic.adapters import Adapter
+    from gptoss_magic.model.branches import RouterDelta, SoftPrompt
+
+    bias = torch.zeros(8)
+    bias[3] = 50.0
+    delta = RouterDelta("model.layers.1.mlp.router", torch.zeros(8, 64), bias)
+    shelf = current().shelf
+    shelf.add(Adapter("three", (delta,)))
+    shelf.add(Adapter("soft", (SoftPrompt(torch.randn(5, 64)),)))
+    for name in ("none", "three", "soft"):
+        line = f"%gptoss routing 'some plain words' -m 5 --adapter {name} -o {name}"
+        result, _ = run(shell, line)
+        assert result.success, result.error_in_exec
+    none, three, soft = (shell.user_ns[name] for name in ("none", "three", "soft"))
+    assert three.share["all"][1, 3] == pytest.approx(0.5)
+    assert none.share["all"][1, 3] < 0.5
+    assert three.about["adapters"] == ["three"]
+    np.testing.assert_array_equal(three.baseline.share["all"], none.baseline.share["all"])
+    assert soft.tokens["prompt"] == none.tokens["prompt"]
+    assert not np.array_equal(soft.gate["prompt"], none.gate["prompt"])
+    result, text = run(shell, "%gptoss routing compare none three")
+    assert result.success
+    assert "some plain words (three)" in text
+    run(shell, "%%gptoss -q -n -t 0 -m 5 -a soft -R -o a\nsome plain words")
+    trace = shell.user_ns["a"].routing
+    assert len(trace.ids) == shell.user_ns["a"].usage.prompt_tokens + 4
+    run(shell, "%%gptoss -q -n -t 0 -m 5 -a soft -R --mask-experts 0:0 -o b\nsome plain words")
+    assert (shell.user_ns["b"].routing.ids[:, 0] != 0).all()
+    for name in ("three", "soft"):
+        shelf.detach(name)
+        assert gptoss_magic.score_routing("some plain words", max_tokens=5).about["adapters"] == []
+
+
 def wide(num_layers, num_experts, seed=0):
     draw = np.random.default_rng(seed)
 

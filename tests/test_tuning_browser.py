@@ -1,4 +1,4 @@
-"""Stop, Pause and the slider act on a running cell in a real JupyterLab and a real Chromium."""
+"""Stop, Pause and the slider act on a run that trains, in a real JupyterLab and Chromium."""
 
 import importlib.util
 import json
@@ -9,28 +9,31 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from gptoss_magic.testing import tiny_checkpoint
+
 TOOL = Path(__file__).parents[1] / "tools" / "screenshots.py"
 BOUND_S = 0.5
 LOOP = """
 import json, time
 from pathlib import Path
-from gptoss_magic.records import Drift, StepMetrics
+import gptoss_magic
+from gptoss_magic.study.tune import Wanted, prepare
 from gptoss_magic.tuning.control import Control
+from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
+from gptoss_magic.tuning.sources import row_of
 from gptoss_magic.widgets.tuning import TuningPanel
 
-control, log, count = Control(), [], 3000
-with TuningPanel(control, "Loop of steps", count, 2e-4, [("method", "experts")]) as panel:
-    for i in range(count):
-        if not control.wait():
-            break
-        time.sleep(0.02)
-        rate = control.rate or 2e-4
-        log.append((time.time(), rate))
-        measured = i % 10 == 0
-        drift = Drift(2.5, 0.3 + i / 9000, i / 3000) if measured else None
-        loss = 1 + 2 * 0.99**i
-        held = loss + 0.1 if measured else None
-        panel.step(StepMetrics(i + 1, count, loss, rate, 1.0, 5000.0, 10**9, held, drift))
+gptoss_magic.load("tiny")
+rows = [row_of({"prompt": f"say {i}", "answer": f"aye {i}"}) for i in range(6)]
+method = MethodSettings(rank=2, choice="all")
+train = TrainSettings(2e-4, num_steps=3000, step_tokens=300)
+tuning = prepare(Wanted(rows, "run", method, train))
+tuning.begin()
+control, log, facts = Control(), [], [("method", "experts")]
+with TuningPanel(control, "A tiny run", tuning.trainer.num_steps, 2e-4, facts) as panel:
+    for metrics in tuning.steps(control):
+        log.append((time.time(), control.rate or 2e-4))
+        panel.step(metrics)
     panel.finish("<p>What came after.</p>", "What came after.", {"gptoss": {"steps": len(log)}})
 Path("log.json").write_text(json.dumps(log))
 """
@@ -66,7 +69,9 @@ pytestmark = pytest.mark.skipif(tool.chromium() is None, reason=tool.INSTALL)
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # threads that wait for a busy core are slow
+    tiny_checkpoint(tmp_path / "tiny")
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(LOOP)],
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
@@ -129,7 +134,7 @@ def check_remains(page):
     """Curves and numbers can be seen, and nothing live is left."""
     curves = page.locator(".gptoss-curves img")
     curves.first.wait_for(timeout=20_000)
-    assert curves.count() == 5
+    assert curves.count() >= 5
     for image in curves.all():
         assert image.evaluate("node => node.naturalWidth") > 100
         assert "goes from" in image.get_attribute("alt")
@@ -165,9 +170,11 @@ def test_controls_act_while_the_cell_runs_and_curves_stay(folder):
             check_remains(page)
             saved = save(page, folder / "loop.ipynb")
         assert "widget-view" not in saved
-        assert json.loads(saved)["cells"][0]["outputs"][0]["metadata"]["gptoss"]["steps"] == len(
-            log
-        )
+        assert next(
+            output["metadata"]["gptoss"]["steps"]
+            for output in json.loads(saved)["cells"][0]["outputs"]
+            if "gptoss" in output.get("metadata", {})
+        ) == len(log)
         with tool.lab(folder) as url:  # another server: not trusted there, and no kernel
             tool.open_notebook(page, url, "loop.ipynb", kernel=False)
             check_remains(page)

@@ -47,6 +47,7 @@ ROUTING: list[Option] = [
     (("-e", "--effort"), {"choices": ["low", "medium", "high"], "help": "reasoning effort"}),
     (("-y", "--system"), {"help": "instructions (the developer message)"}),
     (("-d", "--date"), {"help": "pin the prompts' current date, YYYY-MM-DD"}),
+    (("-a", "--adapter"), {"action": "append", "help": "an attached adapter, or none; repeatable"}),
     (("-o", "--output"), {"help": "put the Scores, or the Comparison, into this variable"}),
     (
         ("-b", "--by"),

@@ -55,7 +55,7 @@ def _scored(options: Namespace, words: list[str], names: dict[str, Any]) -> Scor
     values = [_named(word, names) for word in words]
     if len(values) == 1 and isinstance(values[0], Scores):
         return values[0]
-    title = " ".join(words)
+    title = " ".join(words) + "".join(f" ({name})" for name in options.adapter or ())
     with ProgressView(f"routing of {title}", lambda done, total: f"{done} of {total}") as bar:
         return score_routing(
             [item for value in values for item in read(value)],
@@ -64,6 +64,7 @@ def _scored(options: Namespace, words: list[str], names: dict[str, Any]) -> Scor
             effort=options.effort,
             system=options.system,
             date=options.date,
+            adapters=options.adapter,
             title=title,
             progress=bar.update,
         )

@@ -42,7 +42,10 @@ def tune(options: Namespace, body: str, names: dict[str, Any]) -> None:
     """One tune cell: plan alone, or with --go the run itself."""
     from gptoss_magic.study.parts import stages
     from gptoss_magic.study.tune import resume
+    from gptoss_magic.tuning.dry_run import dry_run_table
 
+    if options.like:
+        return print(dry_run_table(options.like, int(options.card * 1e9)))
     if options.resume:
         return _run(resume(options.resume, Path(options.runs)), options, names)
     if options.axolotl:

@@ -61,6 +61,8 @@ TUNE: list[Option] = [
     (("-F", "--fill"), {"action": "store_true", "help": "let the model reason where rows do not"}),
     (("-T", "--truncate"), {"action": "store_true", "help": "cut rows that are too long"}),
     (("-S", "--show"), {"type": int, "help": "show this example with what is trained marked"}),
+    (("-L", "--like"), {"choices": ["120b", "20b"], "help": "plans for gpt-oss by its shapes"}),
+    (("-k", "--card"), {"type": float, "default": 80.0, "help": "like: GB that the GPU has"}),
     (("-X", "--axolotl"), {"help": "read the run from this Axolotl YAML; the line overrides it"}),
     (("-W", "--write-axolotl"), {"help": "write the run as Axolotl YAML"}),
     (("-c", "--resume"), {"help": "go on with this run from its newest checkpoint"}),

@@ -32,12 +32,14 @@ def score(
     reap: bool = True,
     about: Mapping[str, Any] | None = None,
     baseline: Scores | None = None,
+    fill: Callable[[Any], None] = lambda cache: None,
 ) -> Scores:
     """Scores of token ids through the resident `model` as it stands, adapters included.
 
     `channels` name each token's place (`harmony.channels.channels_of`); without them every token
     is in 'all' only. `on_text` is told sequences done and in total. Without `reap` the experts'
-    faster path stays in use. Model and caches are as before afterwards, also after an interrupt.
+    faster path stays in use. `fill(cache)` puts virtual tokens, of which nothing is counted, in
+    front of each sequence. Model and caches are as before afterwards, also after an interrupt.
     Raises InputError where there are no tokens.
     """
     places = channels or [()] * len(sequences)
@@ -45,7 +47,7 @@ def score(
     for done, (ids_T, named) in enumerate(zip(sequences, places, strict=True)):
         on_text(done, len(sequences))
         if ids_T:
-            tally.add(*_routed(model, ids_T, reap=reap), named)
+            tally.add(*_routed(model, ids_T, fill, reap=reap), named)
     on_text(len(sequences), len(sequences))
     return tally.scores(about, baseline)
 
@@ -142,7 +144,9 @@ class Tally:
         )
 
 
-def _routed(model: Any, ids_T: Sequence[int], *, reap: bool) -> tuple[Any, Any, Any]:
+def _routed(
+    model: Any, ids_T: Sequence[int], fill: Callable[[Any], None], *, reap: bool
+) -> tuple[Any, Any, Any]:
     """(ids, weights, weight × norm of the expert's output), numpy [T, L, k]; no norms: None."""
     import numpy as np
     import torch
@@ -151,6 +155,7 @@ def _routed(model: Any, ids_T: Sequence[int], *, reap: bool) -> tuple[Any, Any, 
     from gptoss_magic.model.router import Capture
 
     cache, parts = KVCache(model.config), []
+    fill(cache)
     with torch.no_grad(), Capture(model) as capture, _norms(model, on=reap) as norms:
         ids_1T = torch.tensor([list(ids_T)], device=model.device)
         for chunk in torch.split(ids_1T, CHUNK, dim=1):

@@ -35,6 +35,7 @@ def score_routing(
     effort: str = "medium",
     system: str | None = None,
     date: str | None = None,
+    adapters: Sequence[str] | None = None,
     title: str = "",
     progress: Progress = lambda done, total, note: None,
 ) -> Scores:
@@ -42,37 +43,53 @@ def score_routing(
 
     `data`: a prompt, prompts, `Answer`s, a DataFrame or records with a column 'prompt' (or text,
     user, question), or the `Path` of a .jsonl or .txt file of prompts. Prompts are answered first,
-    greedily, with at most `max_tokens` each, unless `prompts_only`; answers and rows that have one
-    (see `tuning.sources`) count as they are,
-    by their own record where all have `routing` (no REAP then). Lift is over the shipped baseline.
+    greedily, with at most `max_tokens` each, unless `prompts_only`; answers and rows with an answer
+    (see `tuning.sources`) count as they are, answers by their own record where all have `routing`
+    (no REAP then). `adapters` stand beside the model while it answers and reads (None: those in
+    use). Lift is over general text through the base.
     `progress` is told items done, in total, and what is being done. An interrupt leaves nothing.
     Raises InputError, ContextOverflow.
     """
     from gptoss_magic.api import load
-    from gptoss_magic.routing.baseline import baseline
     from gptoss_magic.routing.score import scores_of
 
     items = read(data)
-    if current().resident is None:
+    session = current()
+    if session.resident is None:
         load()
-    resident, engine = current().require()
-    base = baseline(
-        resident.model, engine.codec, resident.identity["weights"], _noted(progress, "baseline")
-    )
+    resident = session.require()[0]
+    base = _baseline(progress)
     about = {**resident.identity, "title": title or "routing", "effort": effort}
     traces = [item.routing for item in items if isinstance(item, Answer) and item.routing]
     if len(traces) == len(items):
         return scores_of(traces, resident.model.config, about, base)
-    sequences = [_tokens(item) for item in items if isinstance(item, Answer)]
-    sequences += [
+    sequences = _sequences(items)
+    prompts = [_rendered(item, effort, system, date) for item in items if isinstance(item, str)]
+    with session.using(adapters) as active:
+        about["adapters"] = list(active.names)
+        told = _noted(progress, "answering")
+        sequences += prompts if prompts_only else _answered(prompts, max_tokens, told)
+        return _scored(sequences, about, base, progress)
+
+
+def _sequences(items: Sequence[str | Answer | Row]) -> list[list[int]]:
+    """Token ids of the answers and rows among `items`."""
+    codec = current().require()[1].codec
+    return [_tokens(item) for item in items if isinstance(item, Answer)] + [
         list(example.ids)
         for item in items
         if isinstance(item, Row)
-        for example in encode(item, engine.codec)
+        for example in encode(item, codec)
     ]
-    prompts = [_rendered(item, effort, system, date) for item in items if isinstance(item, str)]
-    sequences += prompts if prompts_only else _answered(prompts, max_tokens, progress)
-    return _scored(sequences, about, base, progress)
+
+
+def _baseline(progress: Progress) -> Scores:
+    from gptoss_magic.routing.baseline import baseline
+
+    resident, engine = current().require()
+    with current().using(()):
+        weights, told = resident.identity["weights"], _noted(progress, "baseline")
+        return baseline(resident.model, engine.codec, weights, told)
 
 
 def _scored(
@@ -82,9 +99,15 @@ def _scored(
     from gptoss_magic.routing.score import score
 
     resident, engine = current().require()
-    places = [channels_of(ids, engine.codec) for ids in sequences]
-    told = _noted(progress, "scoring")
-    return score(resident.model, sequences, places, told, about=about, baseline=base)
+    return score(
+        resident.model,
+        sequences,
+        [channels_of(ids, engine.codec) for ids in sequences],
+        _noted(progress, "scoring"),
+        about=about,
+        baseline=base,
+        fill=engine.prefixes.beside.fill,
+    )
 
 
 def compare_routing(a: Any, b: Any, *, by: str = "share", **options: Any) -> Comparison:
@@ -158,19 +181,15 @@ def _rendered(prompt: str, effort: str, system: str | None, date: str | None) ->
     return render(messages, current().require()[1].codec)
 
 
-def _answered(prompts: Sequence[list[int]], max_tokens: int, progress: Progress) -> list[list[int]]:
+def _answered(
+    prompts: Sequence[list[int]], max_tokens: int, told: Callable[[int, int], None]
+) -> list[list[int]]:
     """Each prompt with the model's own analysis and answer behind it."""
-    from gptoss_magic.generation import Request, SamplingSettings, stream_batch
+    from gptoss_magic.study.answers import answered_tokens
 
-    settings = SamplingSettings(temperature=0, max_tokens=max_tokens)
-    whole, done = [list(ids) for ids in prompts], 0
-    progress(0, len(prompts), "answering")
-    requests = [Request(ids, settings) for ids in prompts]
-    for index, delta in stream_batch(current().require()[1], requests):
-        whole[index].append(delta.token_id)
-        done += delta.finish is not None
-        progress(done, len(prompts), "answering")
-    return whole
+    told(0, len(prompts))
+    answers = answered_tokens(current().require()[1], prompts, max_tokens, told)
+    return [[*ids, *answer.raw_tokens] for ids, answer in zip(prompts, answers, strict=True)]
 
 
 def _noted(progress: Progress, note: str) -> Callable[[int, int], None]:
