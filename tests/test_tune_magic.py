@@ -169,6 +169,16 @@ def test_the_model_reasons_where_rows_do_not(shell):
     assert found[0] == rows[0] or found[0].has_analysis
 
 
+def test_the_plan_names_repeated_and_cut_rows(shell, tmp_path, capsys):
+    first = ROWS.split("\n")[0]
+    (tmp_path / "rows.jsonl").write_text(f"{first}\n{first}\n")
+    shell.run_line_magic("gptoss_tune", "rows.jsonl --runs runs --held-out 0 --steps 2 -r 2 -C all")
+    said = capsys.readouterr().out
+    assert "2 rows, " in said
+    assert "1 duplicates" in said
+    assert "held out" not in said
+
+
 def test_axolotl_says_the_same_run(shell, tmp_path, capsys):
     (tmp_path / "rows.jsonl").write_text(ROWS)
     line = "rows.jsonl --runs runs --steps 4 -r 2 -C all --write-axolotl run.yaml"

@@ -188,9 +188,10 @@ def _content(content: Any) -> str:
         return ""
     if isinstance(content, list):
         parts = [part.get("text") if isinstance(part, dict) else part for part in content]
-        if not all(isinstance(part, str) for part in parts):
+        found = [part for part in parts if isinstance(part, str)]
+        if len(found) < len(parts):
             raise InputError("a part of its content is no text")
-        return "".join(map(str, parts))
+        return "".join(found)
     if not isinstance(content, str):
         raise InputError(f"its content is no text but {type(content).__name__}")
     return content

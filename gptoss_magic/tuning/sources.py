@@ -88,7 +88,7 @@ def _listed(name: str, value: Any) -> list[Any]:
 
 def _plain(value: Any) -> Any:
     """Arrays within a table's cells as lists."""
-    if hasattr(value, "tolist") and bool(getattr(value, "ndim", False)):
+    if hasattr(value, "tolist") and hasattr(value, "ndim") and value.ndim:
         value = value.tolist()
     if isinstance(value, list):
         return [_plain(one) for one in value]
