@@ -14,21 +14,22 @@ NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 def prompts(notebook):
     """(text, provenance) of each prompt cell."""
     for cell in notebook.cells:
-        if cell.source.startswith("%%gptoss"):
+        if cell.source.startswith("%%gptoss "):
             (output,) = cell.outputs
             yield output["data"]["text/plain"], output["metadata"]["gptoss_magic"]
 
 
-def executed(name):
-    """The shipped notebook, which has no outputs, after a run."""
+def executed(name, folder):
+    """The shipped notebook, which has no outputs, after a run in `folder`."""
     notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells)
-    NotebookClient(notebook, timeout=300, store_widget_state=False).execute()
+    where = {"metadata": {"path": str(folder)}}
+    NotebookClient(notebook, timeout=600, store_widget_state=False, resources=where).execute()
     return notebook
 
 
-def test_the_quick_start_answers_sensibly_and_repeats():
-    notebook = executed("quickstart.ipynb")
+def test_the_quick_start_answers_sensibly_and_repeats(tmp_path):
+    notebook = executed("quickstart.ipynb", tmp_path)
     answers = list(prompts(notebook))
     for (text, _), word in zip(answers, ("Paris", "please", "Monday", "Lisbon"), strict=True):
         assert word in text
@@ -47,7 +48,7 @@ def test_the_quick_start_answers_sensibly_and_repeats():
 
 def test_a_map_fills_its_frame_and_goes_on(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    notebook = executed("map.ipynb")
+    notebook = executed("map.ipynb", tmp_path)
     first, second = (text for text, _ in prompts(notebook))
     assert "6 of 6 rows · 1 failed: see country_error" in first
     assert "7 of 7 rows · 5 of them from the journal" in second
@@ -57,4 +58,27 @@ def test_a_map_fills_its_frame_and_goes_on(tmp_path, monkeypatch):
     kept, failed, oslo = notebook.cells[9].outputs[0]["data"]["text/plain"].split(", ")
     assert (kept, failed) == ("(5", "1")
     assert "Norway" in oslo
+    assert "widget-view" not in nbformat.writes(notebook)
+
+
+def test_a_style_is_learned_on_the_hot_experts_and_reasoning_stays(tmp_path):
+    notebook = executed("specialise.ipynb", tmp_path)
+    tuned, base = (text for text, _ in prompts(notebook))
+    assert "Ahoy!" in tuned
+    assert "Ahoy!" not in base
+    assert "Reasoning" in tuned
+    (report,) = (
+        output["data"]
+        for cell in notebook.cells
+        if "--go" in cell.source
+        for output in cell.outputs
+        if "general text" in output.get("data", {}).get("text/plain", "")
+    )
+    assert "The canary holds" in report["text/plain"]
+    assert report["text/html"].count("data:image/svg+xml") >= 5
+    assert "routing: distance from base" in report["text/plain"]
+    maps = notebook.cells[5].outputs[-1]["data"]
+    assert "gptoss-routing" in maps["text/html"]
+    assert "sailor" in notebook.cells[-1].outputs[0]["data"]["text/plain"]
+    assert (tmp_path / "gptoss_runs/sailor/adapter/adapter_model.safetensors").is_file()
     assert "widget-view" not in nbformat.writes(notebook)
