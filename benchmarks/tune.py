@@ -18,7 +18,7 @@ from benchmarks.whole import NEEDED_GB, apart, checkpoint, require_free
 
 LAYERS, TOKENS, RANK, STEPS = 2, 512, 8, 3
 LARGEST_DIFFERENCE = 0.02  # of the losses
-SEEDS, NUM_STEPS = (0, 1, 2), 12
+SEEDS, NUM_STEPS = (0, 1, 2), 16
 # equal budgets on the built-in model: 2 of 4 experts at rank 8, all at 4, attention at 24
 CHOICES = {
     "hot": {"name": "experts", "choice": "hot", "num_experts": 2, "rank": 8},
@@ -163,7 +163,7 @@ def choices() -> dict[str, list[tuple[float, float]]]:
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in CHOICES}
     for seed in SEEDS:
         train = TrainSettings(
-            learning_rate=1e-3, num_steps=NUM_STEPS, step_tokens=512, held_out=0.3, seed=seed,
+            learning_rate=2e-3, num_steps=NUM_STEPS, step_tokens=512, held_out=0.3, seed=seed,
             eval_every=1000,
         )  # fmt: skip
         for name, settings in CHOICES.items():
