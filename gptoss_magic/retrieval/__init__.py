@@ -1,0 +1,1 @@
+"""Retrieval: the user's own files in a LanceDB table, searched, quoted and cited."""

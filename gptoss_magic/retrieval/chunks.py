@@ -1,0 +1,69 @@
+"""Documents to chunks that know their lines, offsets and heading path."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from dataclasses import dataclass
+from functools import cache
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import MissingPackage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gptoss_magic.retrieval.loaders import Document
+
+CHARS = (400, 900)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A piece of a document: `number` from 0, `start` in characters, lines from 1, both included.
+
+    `text` is the document's text from `start` on, unchanged.
+    """
+
+    id: str
+    number: int
+    start: int
+    first_line: int
+    last_line: int
+    heading: str
+    text: str
+
+
+def chunks(document: Document) -> Iterator[Chunk]:
+    """Pieces of 400 to 900 characters, cut where the text has its own joints."""
+    begins = [0, *accumulate(len(line) + 1 for line in document.text.split("\n"))]
+    splitter = _splitter(marked=document.kind not in ("text", "frame"))
+    for number, (start, text) in enumerate(splitter.chunk_indices(document.text)):
+        first = bisect_right(begins, start)
+        last = bisect_right(begins, start + len(text) - 1)
+        heading = heading_path(document, last if number == 0 else first)
+        name = hashlib.sha256(f"{document.source}\0{number}".encode()).hexdigest()[:32]
+        yield Chunk(name, number, start, first, last, heading, text)
+
+
+def heading_path(document: Document, line: int) -> str:
+    """`Title > Section` of what a line stands under."""
+    open_: dict[int, str] = {}
+    for at, level, title in document.headings:
+        if at > line:
+            break
+        open_ = {above: name for above, name in open_.items() if above < level}
+        open_[level] = title
+    return " > ".join(open_[level] for level in sorted(open_))
+
+
+@cache
+def _splitter(*, marked: bool) -> Any:
+    try:
+        from semantic_text_splitter import MarkdownSplitter, TextSplitter
+    except ImportError as error:
+        raise MissingPackage(
+            "indexing needs semantic-text-splitter: pip install gptoss_magic[rag]"
+        ) from error
+    return (MarkdownSplitter if marked else TextSplitter)(CHARS)

@@ -1,0 +1,75 @@
+"""Texts to vectors: the protocol, and what works without a network."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gptoss_magic.errors import InputError, MissingPackage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+class Embedder(Protocol):
+    """`embed` gives float32 [len(texts), dim]; `name` says what the vectors can be compared with.
+
+    A `dim` of 0 means no vectors: such an index is searched by its words alone.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def dim(self) -> int: ...
+
+    def embed(self, texts: Sequence[str]) -> Any: ...
+
+
+class Words:
+    """No vectors: full-text search alone."""
+
+    name, dim = "words", 0
+
+    def embed(self, texts: Sequence[str]) -> Any:
+        import numpy as np
+
+        return np.zeros((len(texts), 0), np.float32)
+
+
+class WordLlama:
+    """Static token vectors, 256 wide, from the weights in the package wordllama (33 MB, MIT)."""
+
+    name, dim = "wordllama-256", 256
+
+    def __init__(self) -> None:
+        import wordllama
+
+        folder = Path(wordllama.__file__).parent
+        self._model = wordllama.WordLlama.load(cache_dir=folder, dim=256, disable_download=True)
+
+    def embed(self, texts: Sequence[str]) -> Any:
+        import numpy as np
+
+        if not texts:
+            return np.zeros((0, self.dim), np.float32)
+        return np.asarray(self._model.embed(list(texts), norm=True), np.float32)
+
+
+@cache
+def embedder_named(name: str = "") -> Embedder:
+    """The embedder of that name; without one, WordLlama where it is installed, else Words.
+
+    Raises InputError for an unknown name, MissingPackage.
+    """
+    name = name or (WordLlama.name if find_spec("wordllama") else Words.name)
+    if name not in EMBEDDERS:
+        raise InputError(f"embedder {name}: there are {', '.join(EMBEDDERS)}")
+    if name == WordLlama.name and not find_spec("wordllama"):
+        raise MissingPackage(f"embedder {name} needs wordllama: pip install gptoss_magic[rag]")
+    return EMBEDDERS[name]()
+
+
+EMBEDDERS: dict[str, Callable[[], Embedder]] = {Words.name: Words, WordLlama.name: WordLlama}

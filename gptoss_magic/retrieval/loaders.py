@@ -1,0 +1,181 @@
+"""A file's bytes to text with headings: Markdown, HTML, notebooks, code, any other text."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import GptOssError, MissingPackage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+MARKDOWN = {".md", ".markdown", ".mdx", ".qmd"}
+HTML = {".html", ".htm", ".xhtml"}
+MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
+HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*$")
+FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
+BLOCKS = ["p", "div", "section", "article", "li", "tr", "dt", "dd", "br", "table", "ul", "ol", "dl"]
+NOT_TEXT = ["script", "style", "nav", "template", "noscript"]
+
+
+@dataclass(frozen=True)
+class Document:
+    """What is indexed of one source.
+
+    `source` is unique in an index (an absolute path, or `frame:NAME`), `origin` the argument that
+    led to it, `digest` of the bytes. `headings`: (line from 1, level from 1, title) in order.
+    `kind`: 'markdown', 'html', 'notebook', 'text' or 'frame'.
+    """
+
+    source: str
+    origin: str
+    digest: str
+    kind: str
+    text: str
+    headings: tuple[tuple[int, int, str], ...] = ()
+
+
+class Unreadable(GptOssError, ValueError):
+    """A file that holds no text that could be read; says why."""
+
+
+def digest(data: bytes) -> str:
+    """SHA-256 in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def read(path: Path, origin: str, data: bytes) -> Document:
+    """The document in a file's bytes. Raises Unreadable, MissingPackage."""
+    suffix = path.suffix.lower()
+    kind, convert = LOADERS.get(suffix, ("text", plain))
+    text, headings = convert(decode(data))
+    if not text.strip():
+        raise Unreadable("no text in it")
+    return Document(str(path), origin, digest(data), kind, text, tuple(headings))
+
+
+def decode(data: bytes) -> str:
+    """Text of bytes in any common encoding, with `\\n` for line ends. Raises Unreadable."""
+    marked = MARKS.get(data[:2]) or MARKS.get(data[:3])
+    if b"\x00" in data[:8192] and marked is None:
+        raise Unreadable("binary")
+    try:
+        text = data.decode(marked or "utf-8")
+    except UnicodeDecodeError:
+        text = _guessed(data)
+    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
+
+
+def _guessed(data: bytes) -> str:
+    """Decode by what charset-normalizer takes the first 200 kB for."""
+    try:
+        from charset_normalizer import from_bytes
+    except ImportError as error:
+        raise Unreadable("not UTF-8; pip install charset-normalizer reads others") from error
+    best = from_bytes(data[:200_000]).best()
+    if best is None:
+        raise Unreadable("binary, or in an unknown encoding")
+    try:
+        return data.decode(best.encoding)
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"not UTF-8, and damaged as {best.encoding}") from error
+
+
+Parsed = tuple[str, list[tuple[int, int, str]]]
+
+
+def plain(text: str) -> Parsed:
+    """Text as it is, without headings."""
+    return text, []
+
+
+def markdown(text: str) -> Parsed:
+    """Text as it is; headings are the `#` lines outside fenced code."""
+    headings, fence = [], ""
+    for number, line in enumerate(text.split("\n"), 1):
+        mark = FENCE.match(line)
+        if mark and (not fence or mark[1].startswith(fence)):
+            fence = "" if fence else mark[1]
+        elif not fence and (found := HEADING.match(line)):
+            headings.append((number, len(found[1]), found[2]))
+    return text, headings
+
+
+def html(text: str) -> Parsed:
+    """What a page shows, as Markdown of headings, paragraphs, list items and code."""
+    try:
+        from bs4 import BeautifulSoup
+    except ImportError as error:
+        raise MissingPackage("HTML needs beautifulsoup4: pip install gptoss_magic[rag]") from error
+    soup = BeautifulSoup(text, "html.parser")
+    for tag in soup(NOT_TEXT):
+        tag.decompose()
+    body = soup.find("main") or soup.body or soup
+    for tag in body.find_all(re.compile(r"^h[1-6]$")):
+        title = " ".join(tag.get_text().split())
+        tag.replace_with(f"\n\n{'#' * int(tag.name[1])} {title}\n\n")
+    for tag in body.find_all("pre"):
+        tag.replace_with(f"\n\n```\n{tag.get_text().strip()}\n```\n\n")
+    for tag in body.find_all(BLOCKS):
+        tag.insert_before("\n- " if tag.name == "li" else "\n")
+        tag.insert_after("\n")
+    return markdown(re.sub(r"\s*\n\s*\n\s*", "\n\n", body.get_text()).strip())
+
+
+def notebook(text: str) -> Parsed:
+    """Sources of the cells; each cell is a heading above those in its Markdown."""
+    try:
+        import nbformat
+    except ImportError as error:
+        raise MissingPackage("notebooks need nbformat: pip install gptoss_magic[rag]") from error
+    try:
+        cells = nbformat.reads(text, as_version=4).cells  # type: ignore[no-untyped-call]
+    except (ValueError, KeyError, AttributeError, TypeError, nbformat.ValidationError) as error:
+        raise Unreadable("not a notebook") from error
+    lines: list[str] = []
+    headings: list[tuple[int, int, str]] = []
+    for number, cell in enumerate(cells, 1):
+        body, inner = markdown(cell.source) if cell.cell_type == "markdown" else (cell.source, [])
+        if not body.strip():
+            continue
+        at = len(lines)
+        headings += [(at + 1, 7, f"cell {number}")] if not inner else []
+        headings += [(at + line, level, title) for line, level, title in inner]
+        lines += [*body.split("\n"), ""]
+    return "\n".join(lines), headings
+
+
+def frame(name: str, table: Any) -> Document:
+    """A DataFrame as a document: a section for each row, a line for each filled column."""
+    lines: list[str] = []
+    headings = []
+    for label, row in table.iterrows():
+        headings.append((len(lines) + 1, 1, f"row {label}"))
+        cells = [f"{column}: {value}" for column, value in row.items() if str(value).strip()]
+        lines += ["\n".join(cells), ""]
+    text = "\n".join(lines)
+    at = _frame_headings(headings, lines)
+    source = f"frame:{name}"
+    return Document(source, source, digest(text.encode()), "frame", text, at)
+
+
+def _frame_headings(
+    headings: list[tuple[int, int, str]], lines: list[str]
+) -> tuple[tuple[int, int, str], ...]:
+    """Headings with the line that each block truly begins on: cells may hold line breaks."""
+    begins, line = [], 1
+    for block in lines:
+        begins.append(line)
+        line += block.count("\n") + 1
+    return tuple((begins[number - 1], level, title) for number, level, title in headings)
+
+
+LOADERS: dict[str, tuple[str, Callable[[str], Parsed]]] = {
+    **dict.fromkeys(MARKDOWN, ("markdown", markdown)),
+    **dict.fromkeys(HTML, ("html", html)),
+    ".ipynb": ("notebook", notebook),
+}

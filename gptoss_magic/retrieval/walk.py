@@ -1,0 +1,106 @@
+"""Which files a path stands for. What is left out is named, with the reason."""
+
+from __future__ import annotations
+
+import glob
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gptoss_magic.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PASSED_OVER = {"node_modules", "__pycache__", "site-packages"}
+MAX_BYTES = 20_000_000
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that is not in the index, and why."""
+
+    path: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file to read: its real path, and the argument (made absolute) that led to it."""
+
+    path: Path
+    origin: str
+
+
+def walk(argument: str, max_bytes: int = MAX_BYTES) -> Iterator[Found | Skipped]:
+    """Files of one file, folder or glob, in order of their names.
+
+    Links are not followed, hidden folders and installed packages are passed over. Raises InputError
+    where there is no such file or folder.
+    """
+    given = Path(argument).expanduser().absolute()
+    if given.is_dir():
+        yield from _folder(given.resolve(), max_bytes)
+    elif given.is_file():
+        yield _checked(given.resolve(), str(given.resolve()), max_bytes)
+    elif glob.has_magic(argument):
+        yield from _glob(given, max_bytes)
+    else:
+        raise InputError(f"{argument}: no such file, folder or pattern")
+
+
+def _folder(root: Path, max_bytes: int) -> Iterator[Found | Skipped]:
+    for folder, folders, names in os.walk(root, followlinks=False):
+        here = Path(folder)
+        for name in sorted(folders):
+            if (here / name).is_symlink():
+                yield Skipped(str(here / name), "a link to a folder is not followed")
+        folders[:] = sorted(name for name in folders if not _passed_over(name))
+        for name in sorted(names):
+            yield _inside(here / name, root, str(root), max_bytes)
+
+
+def _glob(pattern: Path, max_bytes: int) -> Iterator[Found | Skipped]:
+    """Files that match, below the folder in front of the first wildcard."""
+    fixed = []
+    for part in pattern.parts:
+        if glob.has_magic(part):
+            break
+        fixed.append(part)
+    root = Path(*fixed).resolve()
+    below = str(Path(*pattern.parts[len(fixed) :]))
+    origin = f"{root}{os.sep}{below}"
+    matches = sorted(glob.glob(below, root_dir=root, recursive=True))
+    files = [root / name for name in matches if not (root / name).is_dir()]
+    if not files:
+        raise InputError(f"{pattern}: no file matches")
+    for path in files:
+        yield _inside(path, root, origin, max_bytes)
+
+
+def _passed_over(name: str) -> bool:
+    return name.startswith(".") or name in PASSED_OVER
+
+
+def _inside(path: Path, root: Path, origin: str, max_bytes: int) -> Found | Skipped:
+    """`path`, where it truly lies below `root`."""
+    if not path.resolve().is_relative_to(root):
+        return Skipped(str(path), "leads outside the given folder")
+    if path.is_symlink():
+        return Skipped(str(path), "a link; the file itself is taken where it lies")
+    return _checked(path.resolve(), origin, max_bytes)
+
+
+def _checked(path: Path, origin: str, max_bytes: int) -> Found | Skipped:
+    try:
+        status = path.stat()
+    except OSError as error:
+        return Skipped(str(path), error.strerror or "cannot be read")
+    if not stat.S_ISREG(status.st_mode):
+        return Skipped(str(path), "not a regular file")
+    if status.st_size > max_bytes:
+        size = status.st_size / 1e6
+        return Skipped(str(path), f"too large: {size:,.0f} MB, the limit is {max_bytes / 1e6:g} MB")
+    return Found(path, origin) if status.st_size else Skipped(str(path), "empty")
