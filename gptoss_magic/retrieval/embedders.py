@@ -55,7 +55,9 @@ class WordLlama:
 
         if not texts:
             return np.zeros((0, self.dim), np.float32)
-        return np.asarray(self._model.embed(list(texts), norm=True), np.float32)
+        vectors = np.asarray(self._model.embed(list(texts)), np.float32)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors / np.where(lengths > 0, lengths, 1)
 
 
 @cache

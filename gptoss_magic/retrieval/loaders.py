@@ -59,7 +59,7 @@ def read(path: Path, origin: str, data: bytes) -> Document:
 
 
 def decode(data: bytes) -> str:
-    """Text of bytes in any common encoding, with `\\n` for line ends. Raises Unreadable."""
+    """Text of bytes in any common encoding; line ends become line feeds. Raises Unreadable."""
     marked = MARKS.get(data[:2]) or MARKS.get(data[:3])
     if b"\x00" in data[:8192] and marked is None:
         raise Unreadable("binary")
@@ -151,27 +151,15 @@ def notebook(text: str) -> Parsed:
 
 def frame(name: str, table: Any) -> Document:
     """A DataFrame as a document: a section for each row, a line for each filled column."""
-    lines: list[str] = []
-    headings = []
+    blocks: list[str] = []
+    headings, line = [], 1
     for label, row in table.iterrows():
-        headings.append((len(lines) + 1, 1, f"row {label}"))
+        headings.append((line, 1, f"row {label}"))
         cells = [f"{column}: {value}" for column, value in row.items() if str(value).strip()]
-        lines += ["\n".join(cells), ""]
-    text = "\n".join(lines)
-    at = _frame_headings(headings, lines)
-    source = f"frame:{name}"
-    return Document(source, source, digest(text.encode()), "frame", text, at)
-
-
-def _frame_headings(
-    headings: list[tuple[int, int, str]], lines: list[str]
-) -> tuple[tuple[int, int, str], ...]:
-    """Headings with the line that each block truly begins on: cells may hold line breaks."""
-    begins, line = [], 1
-    for block in lines:
-        begins.append(line)
-        line += block.count("\n") + 1
-    return tuple((begins[number - 1], level, title) for number, level, title in headings)
+        blocks.append("\n".join(cells))
+        line += blocks[-1].count("\n") + 2
+    text, source = "\n\n".join(blocks), f"frame:{name}"
+    return Document(source, source, digest(text.encode()), "frame", text, tuple(headings))
 
 
 LOADERS: dict[str, tuple[str, Callable[[str], Parsed]]] = {

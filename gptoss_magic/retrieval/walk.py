@@ -38,7 +38,7 @@ def walk(argument: str, max_bytes: int = MAX_BYTES) -> Iterator[Found | Skipped]
     """Files of one file, folder or glob, in order of their names.
 
     Links are not followed, hidden folders and installed packages are passed over. Raises InputError
-    where there is no such file or folder.
+    where there is no such file or folder; a pattern may match nothing.
     """
     given = Path(argument).expanduser().absolute()
     if given.is_dir():
@@ -64,20 +64,19 @@ def _folder(root: Path, max_bytes: int) -> Iterator[Found | Skipped]:
 
 def _glob(pattern: Path, max_bytes: int) -> Iterator[Found | Skipped]:
     """Files that match, below the folder in front of the first wildcard."""
-    fixed = []
-    for part in pattern.parts:
-        if glob.has_magic(part):
-            break
-        fixed.append(part)
-    root = Path(*fixed).resolve()
-    below = str(Path(*pattern.parts[len(fixed) :]))
-    origin = f"{root}{os.sep}{below}"
-    matches = sorted(glob.glob(below, root_dir=root, recursive=True))
-    files = [root / name for name in matches if not (root / name).is_dir()]
-    if not files:
-        raise InputError(f"{pattern}: no file matches")
-    for path in files:
-        yield _inside(path, root, origin, max_bytes)
+    parts = pattern.parts
+    split = next(number for number, part in enumerate(parts) if glob.has_magic(part))
+    root, below = Path(*parts[:split]).resolve(), parts[split:]
+    if not root.is_dir():
+        raise InputError(f"{pattern}: no such folder")
+    try:
+        matches = sorted(root.glob(str(Path(*below))))
+    except (ValueError, NotImplementedError) as error:
+        raise InputError(f"{pattern}: {error}") from error
+    for path in matches:
+        folders = path.relative_to(root).parts[:-1]
+        if not path.is_dir() and not any(map(_passed_over, set(folders) - set(below))):
+            yield _inside(path, root, str(root.joinpath(*below)), max_bytes)
 
 
 def _passed_over(name: str) -> bool:

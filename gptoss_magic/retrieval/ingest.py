@@ -1,0 +1,185 @@
+"""Files into the table: changed ones again, removed ones out, whole files in each commit."""
+
+from __future__ import annotations
+
+import glob
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import InputError, StorageError
+from gptoss_magic.retrieval.chunks import chunks
+from gptoss_magic.retrieval.loaders import Document, Unreadable, digest, read
+from gptoss_magic.retrieval.store import storage_errors
+from gptoss_magic.retrieval.walk import Found, Skipped, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from gptoss_magic.retrieval.embedders import Embedder
+
+BATCH_CHARS = 400_000
+TRIES = 5
+
+
+@dataclass
+class Ingested:
+    """What an ingest did, in files and chunks; `finish` is 'return' or 'interrupt'."""
+
+    files: int = 0
+    changed: int = 0
+    chunks: int = 0
+    removed: list[str] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    finish: str = "return"
+
+
+class Ingest:
+    """One pass over some paths. What was committed stays, whatever ends the pass."""
+
+    def __init__(self, table: Any, embedder: Embedder, name: str) -> None:
+        self.table, self.embedder, self.name = table, embedder, name
+        self.report = Ingested()
+        self._known = known(table)
+        self._held: list[Document] = []
+
+    def run(
+        self,
+        paths: Sequence[str],
+        frames: Iterable[Document] = (),
+        progress: Callable[[int, int, str], None] = lambda done, total, note: None,
+    ) -> Ingested:
+        """Index files below `paths`, and `frames`. `progress` is told bytes done and in total."""
+        found = self._found(paths)
+        sizes = [file.path.stat().st_size if file.path.exists() else 0 for file in found]
+        total, done = sum(sizes), 0
+        try:
+            for document in frames:
+                self._take(document)
+            for file, size in zip(found, sizes, strict=True):
+                self._file(file)
+                done += size
+                progress(done, total, file.path.name)
+            self._flush()
+            self._remove(paths, {str(file.path) for file in found})
+        except KeyboardInterrupt:
+            self.report.finish = "interrupt"
+        return self.report
+
+    def _found(self, paths: Sequence[str]) -> list[Found]:
+        files: dict[Path, Found] = {}
+        for path in paths:
+            for item in walk(path):
+                if isinstance(item, Skipped):
+                    self.report.skipped.append(item)
+                else:
+                    files.setdefault(item.path, item)
+        return list(files.values())
+
+    def _file(self, file: Found) -> None:
+        """Read a file and take it, where it is not known as it is."""
+        try:
+            data = file.path.read_bytes()
+            if self._known.get(str(file.path), ("", ""))[0] == digest(data):
+                self.report.files += 1
+                return
+            self._take(read(file.path, file.origin, data))
+        except Unreadable as error:
+            self.report.skipped.append(Skipped(str(file.path), str(error)))
+        except OSError as error:
+            if isinstance(error, StorageError):
+                raise
+            why = error.strerror or "cannot be read"
+            self.report.skipped.append(Skipped(str(file.path), why))
+
+    def _take(self, document: Document) -> None:
+        self.report.files += 1
+        if self._known.get(document.source, ("", ""))[0] == document.digest:
+            return
+        self._held.append(document)
+        if sum(len(document.text) for document in self._held) >= BATCH_CHARS:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Replace the held documents' chunks by the new ones, in one commit."""
+        if not self._held:
+            return
+        rows = [row for document in self._held for row in _rows(document)]
+        texts = [f"{Path(row['source']).name} {row['heading']}\n{row['text']}" for row in rows]
+        if self.embedder.dim:
+            vectors = self.embedder.embed(texts)
+            for row, vector in zip(rows, vectors, strict=True):
+                row["vector"] = vector
+        replace(self.table, rows, [document.source for document in self._held], self.name)
+        self.report.changed += len(self._held)
+        self.report.chunks += len(rows)
+        self._held.clear()
+
+    def _remove(self, paths: Sequence[str], seen: set[str]) -> None:
+        """Drop what these paths once led to and do not any more: deleted, or unreadable now."""
+        seen -= {skipped.path for skipped in self.report.skipped}
+        origins = {str(Path(path).expanduser().resolve()) for path in paths}
+        folders = [Path(origin) for origin in origins if Path(origin).is_dir()]
+        for source, (_, origin) in self._known.items():
+            lost = not Path(source).exists() and any(
+                Path(source).is_relative_to(folder) for folder in folders
+            )
+            if source not in seen and (origin in origins or lost):
+                self.report.removed.append(source)
+        delete(self.table, self.report.removed, self.name)
+
+
+def known(table: Any) -> dict[str, tuple[str, str]]:
+    """Source to (digest, origin) of what the table holds."""
+    columns = ["source", "digest", "origin"]
+    held = table.search().where("number = 0").select(columns).limit(table.count_rows() + 1)
+    rows = held.to_arrow().to_pylist()
+    return {row["source"]: (row["digest"], row["origin"]) for row in rows}
+
+
+def origins(table: Any, name: str) -> list[str]:
+    """What a refresh reads again. Raises InputError where a folder is missing: nothing is lost."""
+    held = known(table)
+    found = sorted({origin for _, origin in held.values() if not origin.startswith("frame:")})
+    for origin in found:
+        if not (Path(origin).exists() or glob.has_magic(origin) or origin in held):
+            raise InputError(
+                f"index {name}: {origin} is not there; put it back, or drop the index: "
+                f"%gptoss index drop {name}"
+            )
+    return found
+
+
+def _rows(document: Document) -> Iterator[dict[str, Any]]:
+    shared = {
+        "source": document.source,
+        "origin": document.origin,
+        "digest": document.digest,
+        "kind": document.kind,
+    }
+    for chunk in chunks(document):
+        yield {**shared, **vars(chunk)}
+
+
+def replace(table: Any, rows: list[dict[str, Any]], sources: Sequence[str], name: str) -> None:
+    """One commit: `rows` in, every other row of `sources` out."""
+    import pyarrow as pa
+
+    data = pa.Table.from_pylist(rows, schema=table.schema)
+    with storage_errors(name):
+        merge = table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
+        merge.when_not_matched_by_source_delete(among(sources)).execute(data)
+
+
+def delete(table: Any, sources: Sequence[str], name: str) -> None:
+    """Drop every row of `sources`, in one commit."""
+    if sources:
+        with storage_errors(name):
+            table.delete(among(sources).to_sql())
+
+
+def among(sources: Sequence[str]) -> Any:
+    """The filter `source IN sources`, as an expression: a path is data, never SQL."""
+    from lancedb.expr import col
+
+    return col("source").isin(list(sources))

@@ -1,0 +1,189 @@
+"""One LanceDB table on disk: where it lies, how it is opened, what it says of itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import InputError, MissingPackage, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gptoss_magic.retrieval.embedders import Embedder
+
+SCHEMA_VERSION = 1
+KEY = b"gptoss_magic"
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an index lies: a folder or object store URI that holds tables, and the table's name."""
+
+    uri: str
+    table: str
+
+    @property
+    def is_remote(self) -> bool:
+        return "://" in self.uri
+
+
+def place(name: str) -> Place:
+    """`docs`: among the user's indexes; `./x/docs`, `s3://bucket/docs`: in that folder.
+
+    Raises InputError for what cannot be a table's name.
+    """
+    uri, _, table = name.rpartition("/")
+    if not NAME.fullmatch(table):
+        raise InputError(f"index {name!r}: a name has letters, digits, '_', '-' and '.' only")
+    if "://" in uri:
+        return Place(uri, table)
+    return Place(str(Path(uri).expanduser().resolve() if uri else home()), table)
+
+
+def home() -> Path:
+    """Where the user's indexes lie."""
+    from platformdirs import user_data_path
+
+    return user_data_path("gptoss_magic") / "indexes"
+
+
+def connect(uri: str) -> Any:
+    """A LanceDB connection that always sees the newest commit. Raises MissingPackage."""
+    os.environ.setdefault("LANCEDB_LOG", "error")
+    try:
+        import lancedb
+    except ImportError as error:
+        raise MissingPackage("indexes need lancedb: pip install gptoss_magic[rag]") from error
+    with storage_errors(uri):
+        return lancedb.connect(uri, read_consistency_interval=timedelta(0))
+
+
+@contextmanager
+def storage_errors(what: str) -> Iterator[None]:
+    """LanceDB's errors as one line of ours."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        if isinstance(error, (InputError, StorageError)):
+            raise
+        reason = str(error).strip().split("\n")[0][:300]
+        raise StorageError(f"index {what}: {reason}") from error
+
+
+def names(uri: str) -> list[str]:
+    """The tables there, sorted."""
+    if "://" not in uri and not Path(uri).is_dir():
+        return []
+    db = connect(uri)
+    found: list[str] = []
+    while True:
+        page = db.list_tables(page_token=found[-1] if found else None, limit=1000)
+        found += page.tables
+        if not page.page_token or not page.tables:
+            return sorted(found)
+
+
+def schema(embedder: Embedder) -> Any:
+    """Columns of a table: a chunk, its source, and its vector where the embedder makes any."""
+    import pyarrow as pa
+
+    texts = ("id", "source", "origin", "digest", "kind", "heading", "text")
+    numbers = ("number", "start", "first_line", "last_line")
+    fields = [pa.field(name, pa.string(), nullable=False) for name in texts]
+    fields += [pa.field(name, pa.int32(), nullable=False) for name in numbers]
+    if embedder.dim:
+        fields.append(pa.field("vector", pa.list_(pa.float32(), embedder.dim)))
+    made = {"embedder": embedder.name, "dim": embedder.dim, "schema": SCHEMA_VERSION}
+    return pa.schema(fields, metadata={KEY: json.dumps(made).encode()})
+
+
+def about(table: Any, name: str) -> dict[str, Any]:
+    """What the table was made with: embedder, dim, schema. Raises InputError for a foreign one."""
+    try:
+        known = json.loads((table.schema.metadata or {})[KEY])
+        made = {key: known[key] for key in ("embedder", "dim", "schema")}
+    except (KeyError, ValueError, TypeError) as error:
+        raise InputError(f"index {name}: a table that gptoss_magic did not make") from error
+    if made["schema"] != SCHEMA_VERSION:
+        raise InputError(
+            f"index {name}: made by another version of gptoss_magic (schema {made['schema']}, "
+            f"here {SCHEMA_VERSION}); %gptoss index drop {name}, then index its paths again"
+        )
+    return made
+
+
+def open_table(name: str, version: int | None = None) -> Any:
+    """The table as it is, or read-only as it was. Raises InputError where there is none."""
+    where = place(name)
+    if where.table not in names(where.uri):
+        known = ", ".join(names(where.uri)) or "none"
+        raise InputError(f"index {name}: there is no such index; there are: {known}")
+    with storage_errors(name):
+        table = connect(where.uri).open_table(where.table)
+    if version is not None:
+        known_versions = [entry["version"] for entry in table.list_versions()]
+        if version not in known_versions:
+            held = f"{min(known_versions)} to {max(known_versions)}"
+            raise InputError(f"index {name} has no version {version}; kept are some of {held}")
+        table.checkout(version)
+    return table
+
+
+def create_table(name: str, embedder: Embedder) -> Any:
+    """The table, made now, or by another process at the same moment."""
+    where = place(name)
+    with storage_errors(name):
+        if not where.is_remote:
+            Path(where.uri).mkdir(parents=True, exist_ok=True)
+        db = connect(where.uri)
+        table = db.create_table(where.table, schema=schema(embedder), exist_ok=True)
+        with_key(table)
+    return table
+
+
+def with_key(table: Any) -> None:
+    """Let LanceDB treat `id` as the key, so that writers at the same time make no duplicates."""
+    field = table.schema.field("id")
+    if not any(b"primary-key" in key for key in field.metadata or {}):
+        table.set_unenforced_primary_key("id")
+
+
+def drop_table(name: str) -> None:
+    """Delete the index. Raises InputError where there is none."""
+    where = place(name)
+    open_table(name)
+    with storage_errors(name):
+        connect(where.uri).drop_table(where.table)
+
+
+@contextmanager
+def writing(name: str, on_wait: Any) -> Iterator[None]:
+    """Within, no other process on this machine writes the index; `on_wait()` before a wait.
+
+    On an object store nothing is locked: there writers meet at the commit.
+    """
+    from filelock import FileLock, Timeout
+
+    where = place(name)
+    if where.is_remote:
+        yield
+        return
+    Path(where.uri).mkdir(parents=True, exist_ok=True)
+    lock = FileLock(Path(where.uri) / f".{where.table}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        on_wait()
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
