@@ -76,6 +76,39 @@ class Usage:
 
 
 @dataclass(frozen=True)
+class Passage:
+    """A quoted piece of a source, `number` from 1 as the prompt counts it.
+
+    `source` is a path, or `frame:NAME`; lines count from 1, both included, in the text as it was
+    read. `score` ranks passages of one search only.
+    """
+
+    number: int
+    index: str
+    source: str
+    heading: str
+    first_line: int
+    last_line: int
+    text: str
+    score: float = 0.0
+
+
+@dataclass(frozen=True)
+class Citation:
+    """What an answer refers to, `text` as it stands there from character `start` on.
+
+    `valid`: a passage of that `number` was given, and the lines, where named, lie in it.
+    """
+
+    text: str
+    start: int
+    number: int
+    first_line: int | None
+    last_line: int | None
+    valid: bool
+
+
+@dataclass(frozen=True)
 class Transcript:
     """What a display needs to show one answer, at any moment of it."""
 
@@ -87,6 +120,8 @@ class Transcript:
     finish: str | None = None
     model: str = ""
     note: str = ""
+    passages: tuple[Passage, ...] = ()
+    citations: tuple[Citation, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,7 +145,8 @@ class Answer:
 
     `finish` is 'return', 'call', 'stop' (a stop string), 'length' or 'interrupt'.
     `raw_tokens` are the generated ids as sampled; nothing of the stream is lost. `routing`, where
-    asked for, covers prompt and answer but for the last token, which no forward saw.
+    asked for, covers prompt and answer but for the last token, which no forward saw. `passages`
+    were in the prompt; `citations` are those of `final`, checked against them.
     """
 
     final: str
@@ -123,6 +159,8 @@ class Answer:
     raw_tokens: tuple[int, ...]
     provenance: dict[str, Any]
     routing: RoutingTrace | None = None
+    passages: tuple[Passage, ...] = ()
+    citations: tuple[Citation, ...] = ()
 
 
 @dataclass(frozen=True)

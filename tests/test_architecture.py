@@ -46,13 +46,15 @@ MAY = {
     "routing": {"model", "harmony"} | LEAVES,
     "adapters": {"model", "harmony"} | LEAVES,
     "tuning": {"model", "harmony"} | LEAVES,
+    "retrieval": LEAVES,
     "widgets": {"records"},
     "session": {"model", "harmony", "generation", "adapters"} | LEAVES,
     "mapping": {"harmony", "generation"} | LEAVES,
-    "api": {"session", "mapping", "model", "harmony", "generation", "routing"} | LEAVES,
+    "api": {"session", "mapping", "model", "harmony", "generation", "routing", "retrieval"}
+    | LEAVES,
     "study": {"api", "session", "model", "harmony", "generation", "routing", "adapters", "tuning"}
     | LEAVES,
-    "magics": {"api", "study", "session", "routing", "tuning", "widgets"} | LEAVES,
+    "magics": {"api", "study", "session", "routing", "tuning", "retrieval", "widgets"} | LEAVES,
     "extension": {"magics"} | LEAVES,
     "testing": {"model", "harmony"} | LEAVES,
 }

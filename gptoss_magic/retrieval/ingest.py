@@ -42,6 +42,7 @@ class Ingest:
         self.report = Ingested()
         self._known = known(table)
         self._held: list[Document] = []
+        self._num_held_chars = 0
 
     def run(
         self,
@@ -97,7 +98,8 @@ class Ingest:
         if self._known.get(document.source, ("", ""))[0] == document.digest:
             return
         self._held.append(document)
-        if sum(len(document.text) for document in self._held) >= BATCH_CHARS:
+        self._num_held_chars += len(document.text)
+        if self._num_held_chars >= BATCH_CHARS:
             self._flush()
 
     def _flush(self) -> None:
@@ -114,6 +116,7 @@ class Ingest:
         self.report.changed += len(self._held)
         self.report.chunks += len(rows)
         self._held.clear()
+        self._num_held_chars = 0
 
     def _remove(self, paths: Sequence[str], seen: set[str]) -> None:
         """Drop what these paths once led to and do not any more: deleted, or unreadable now."""

@@ -1,0 +1,193 @@
+"""`Index`: one table of chunks, kept up to date and searched by words and by meaning."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import InputError
+from gptoss_magic.records import Passage
+from gptoss_magic.retrieval import store
+from gptoss_magic.retrieval.embedders import embedder_named
+from gptoss_magic.retrieval.ingest import Ingest, Ingested, origins
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from gptoss_magic.retrieval.embedders import Embedder
+    from gptoss_magic.retrieval.loaders import Document
+
+NUM_CANDIDATES = 50
+COLUMNS = ["source", "number", "start", "heading", "first_line", "last_line", "text"]
+WHERE = "source, kind, heading, text, first_line, last_line"
+
+
+class Index:
+    """An index by name, path or object store URI (see `store.place`).
+
+    A table keeps the name and dimension of the embedder that filled it: another one is refused.
+    """
+
+    def __init__(self, name: str, table: Any, embedder: Embedder) -> None:
+        self.name, self.table, self.embedder = name, table, embedder
+
+    @classmethod
+    def open(cls, name: str, embedder: Embedder | None = None, version: int | None = None) -> Index:
+        """An index that is there; `version` for an earlier state, read-only. Raises InputError."""
+        table = store.open_table(name, version)
+        made = store.about(table, name)
+        given = embedder or embedder_named(made["embedder"])
+        if (given.name, given.dim) != (made["embedder"], made["dim"]):
+            raise InputError(
+                f"index {name}: made with {made['embedder']} ({made['dim']} dimensions), not "
+                f"{given.name} ({given.dim}); %gptoss index drop {name}, then index its paths again"
+            )
+        return cls(name, table, given)
+
+    @classmethod
+    def create(cls, name: str, embedder: Embedder | None = None) -> Index:
+        """The index, made where it is not there yet."""
+        where = store.place(name)
+        if where.table not in store.names(where.uri):
+            store.create_table(name, embedder or embedder_named())
+        return cls.open(name, embedder)
+
+    def ingest(
+        self,
+        paths: Sequence[str],
+        frames: Iterable[Document] = (),
+        progress: Callable[[int, int, str], None] = lambda done, total, note: None,
+        on_wait: Callable[[], None] = lambda: None,
+    ) -> Ingested:
+        """Index files, folders and patterns, and documents of DataFrames.
+
+        Only changed files are read into the table again; what is gone from disk goes from it.
+        An interrupt keeps what is done. `progress` is told bytes done, bytes in total and a file's
+        name; `on_wait` is called once where another process writes the index.
+        """
+        with store.writing(self.name, on_wait):
+            store.with_key(self.table)
+            report = Ingest(self.table, self.embedder, self.name).run(paths, frames, progress)
+            if report.finish == "return" and (report.changed or report.removed):
+                self._optimize()
+        return report
+
+    def refresh(self, **options: Any) -> Ingested:
+        """Index again what is in the index; `options` of `ingest`. Raises InputError."""
+        return self.ingest(origins(self.table, self.name), **options)
+
+    def optimize(self, on_wait: Callable[[], None] = lambda: None) -> None:
+        """Merge small files and bring the text index up to date. Versions are kept for a week."""
+        with store.writing(self.name, on_wait):
+            self._optimize()
+
+    def _optimize(self) -> None:
+        from lancedb.index import FTS
+
+        with store.storage_errors(self.name):
+            if not self._has_text_index():
+                self.table.create_index("text", config=FTS())
+            self.table.optimize()
+
+    def _has_text_index(self) -> bool:
+        return any(index.columns == ["text"] for index in self.table.list_indices())
+
+    def search(self, query: str, k: int = 5, where: str | None = None) -> list[Passage]:
+        """Passages for `query`, best first, from the k best chunks; neighbours become one passage.
+
+        Vectors and full text are fused by reciprocal rank (Cormack, Clarke and Buettcher 2009).
+        `where`: the user's own SQL condition. Raises InputError.
+        """
+        if not query.strip():
+            raise InputError("search: the query is empty")
+        if k < 1:
+            raise InputError(f"search: {k} passages; give 1 or more")
+        rows = self._hits(query, max(NUM_CANDIDATES, k), where)[:k]
+        return passages(self.name, rows)
+
+    def _hits(self, query: str, limit: int, where: str | None) -> list[dict[str, Any]]:
+        hits = self._query(query).select(COLUMNS).limit(limit)
+        try:
+            if where:
+                hits = hits.where(where, prefilter=True)
+            return list(hits.to_list())
+        except (ValueError, RuntimeError, OSError) as error:
+            if not where:
+                raise
+            reason = re.sub(r"\s+", " ", str(error))[:200]
+            raise InputError(f"where {where!r}: {reason}; the columns are {WHERE}") from error
+
+    def _query(self, text: str) -> Any:
+        """A LanceDB query: hybrid, or by words or vectors alone where there is no more."""
+        from lancedb.rerankers import RRFReranker
+
+        if not self.embedder.dim:
+            return self.table.search(text, query_type="fts", fts_columns="text")
+        vector = self.embedder.embed([text])[0]
+        if not self._has_text_index() or not vector.any():
+            return self.table.search(vector, vector_column_name="vector").distance_type("cosine")
+        both = self.table.search(query_type="hybrid", vector_column_name="vector")
+        both = both.vector(vector).text(text).distance_type("cosine")
+        return both.rerank(RRFReranker())
+
+    def info(self) -> dict[str, Any]:
+        """What the index holds, as plain values."""
+        from gptoss_magic.retrieval.ingest import known
+
+        made = store.about(self.table, self.name)
+        held = known(self.table)
+        return {
+            "index": self.name,
+            "folder": store.place(self.name).uri,
+            "files": len(held),
+            "chunks": self.table.count_rows(),
+            "embedder": made["embedder"],
+            "dimensions": made["dim"],
+            "version": self.table.version,
+            "paths": ", ".join(sorted({origin for _, origin in held.values()})),
+        }
+
+    def versions(self) -> list[tuple[int, Any]]:
+        """(version, time of its commit), oldest first."""
+        return [(entry["version"], entry["timestamp"]) for entry in self.table.list_versions()]
+
+
+def passages(name: str, rows: Sequence[dict[str, Any]]) -> list[Passage]:
+    """Rows in order of rank as passages; neighbours in one source are joined."""
+    groups: dict[int, list[dict[str, Any]]] = {}
+    for row in sorted(rows, key=lambda row: (row["source"], row["number"])):
+        last = next(reversed(groups.values()))[-1] if groups else None
+        if last and (last["source"], last["number"] + 1) == (row["source"], row["number"]):
+            next(reversed(groups.values())).append(row)
+        else:
+            groups[len(groups)] = [row]
+    rank = {id(row): place for place, row in enumerate(rows)}
+    ordered = sorted(groups.values(), key=lambda group: min(rank[id(row)] for row in group))
+    return [_passage(number, name, group) for number, group in enumerate(ordered, 1)]
+
+
+def _passage(number: int, name: str, group: Sequence[dict[str, Any]]) -> Passage:
+    first, last = group[0], group[-1]
+    text = first["text"]
+    for before, row in zip(group, group[1:], strict=False):
+        lines = row["first_line"] - before["last_line"]
+        gap = row["start"] - before["start"] - len(before["text"])
+        text += ("\n" * lines or " " * gap) + row["text"]
+    return Passage(
+        number=number,
+        index=name,
+        source=first["source"],
+        heading=first["heading"],
+        first_line=first["first_line"],
+        last_line=last["last_line"],
+        text=text,
+        score=max(_score(row) for row in group),
+    )
+
+
+def _score(row: dict[str, Any]) -> float:
+    """Higher is better: the fused rank, the words' score, or one less the cosine distance."""
+    for key in ("_relevance_score", "_score"):
+        if row.get(key) is not None:
+            return float(row[key])
+    return 1.0 - float(row.get("_distance", 1.0))
