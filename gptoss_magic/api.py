@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gptoss_magic.generation import Engine
     from gptoss_magic.model.load import Resident
     from gptoss_magic.model.plan import Plan
-    from gptoss_magic.records import Answer, ChannelDelta, Comparison, Mapped, ToolSpec
+    from gptoss_magic.records import Answer, ChannelDelta, Comparison, Mapped, Passage, ToolSpec
 
 PROVENANCE_KEY = "gptoss_magic"
 BASE = "base"
@@ -59,6 +59,7 @@ def generate(
     *,
     system: str | None = None,
     tools: Sequence[ToolSpec] = (),
+    passages: Sequence[Passage] | None = None,
     effort: str = "medium",
     date: str | None = None,
     conversation: str | None = None,
@@ -74,17 +75,20 @@ def generate(
 ) -> Answer:
     """Answer `prompt` with the resident model (loaded first where none is).
 
-    `system` is the developer message's instructions. Without `conversation` nothing is
-    remembered. `cold` computes the whole prompt anew (in bf16 a reused prefix may differ by a
-    rounding, and with it a sampled token). `on_prefill` is told prompt tokens done and in total,
-    where the prompt is long. `adapters`: names of attached ones that stand beside the model for
-    this answer; None: those in use; none of them: the bare base. `routing`: the answer's `routing`
-    says where each token went. `mask_experts`, `force_experts` (such as "3:7,5:0-3,2:*"): a probe
-    for this answer alone, which the conversation does not keep; see `routing.probe.probing`.
+    `system` is the developer message's instructions. Without `conversation` nothing is remembered.
+    `passages`: the sources to answer from, quoted in front of the prompt for this turn alone; the
+    answer's citations are checked against them. `cold` computes the whole prompt anew (in bf16 a
+    reused prefix may differ by a rounding, and with it a sampled token). `on_prefill` is told
+    prompt tokens done and in total, where the prompt is long. `adapters`: names of attached ones
+    that stand beside the model for this answer; None: those in use; none of them: the bare base.
+    `routing`: the answer's `routing` says where each token went. `mask_experts`, `force_experts`
+    (such as "3:7,5:0-3,2:*"): a probe for this answer alone, which the conversation does not keep;
+    see `routing.probe.probing`.
     `sampling`: fields of `SamplingSettings`; without a seed one is drawn and recorded.
     Raises ContextOverflow, InputError, NotLoaded.
     """
     from gptoss_magic.generation import run_turn
+    from gptoss_magic.retrieval.cite import cited, grounded
 
     session = current()
     if session.resident is None:
@@ -93,7 +97,8 @@ def generate(
     settings = sampling_settings(greedy=resident.greedy, **sampling)
     kept = [] if new or conversation is None else session.conversations.get(conversation, [])
     asked = [*kept, _user(prompt)]
-    messages = [*opening(system, tools, effort, date), *asked]
+    system, quoting = grounded(system, passages, prompt)
+    messages = [*opening(system, tools, effort, date), *kept, _user(quoting)]
     probe = {"mask": mask_experts, "force": force_experts} if mask_experts or force_experts else {}
     with session.using(adapters) as active, _probed(engine, **probe) as engine:
         answer = run_turn(
@@ -108,7 +113,7 @@ def generate(
             provenance=_provenance(resident, active.records, effort)
             | ({"probe": probe} if probe else {}),
         )
-    session.last = answer
+    session.last = answer = cited(answer, passages)
     if conversation is not None and not probe:
         session.conversations[conversation] = [*asked, *_kept(answer)]
     return answer

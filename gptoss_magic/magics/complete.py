@@ -8,14 +8,19 @@ from typing import Any
 from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
 
 from gptoss_magic.magics import options as opt
+from gptoss_magic.magics.index import COMMANDS as COMMANDS_OF_INDEX
+from gptoss_magic.magics.index import INDEX, SEARCH
 from gptoss_magic.session import current
 
 CHOICES = {"-e": ["low", "medium", "high"], "--effort": ["low", "medium", "high"]}
-COMMANDS = ["load", "status", "bench", "routing", "lora", "runs", "unload", "traceback"]
+COMMANDS = ["load", "status", "bench", "routing", "lora", "runs", "index", "search"]
+COMMANDS += ["unload", "traceback"]
 ARGUMENTS = {
     "load": [*opt.flags(opt.LOAD), "built-in"],
     "routing": [*opt.flags(opt.ROUTING), "compare"],
     "runs": ["list", "compare", "show", "stop"],
+    "index": [*COMMANDS_OF_INDEX, *opt.flags(INDEX)],
+    "search": opt.flags(SEARCH),
 }
 NAMED = ("detach", "use", "scale", "export")
 

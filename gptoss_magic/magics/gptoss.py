@@ -25,11 +25,14 @@ HELP = """\
 %gptoss routing DATA   which experts a text or data set uses; routing compare A B: differences
 %gptoss lora …         adapters: attach, detach, use, scale, list, compare, export
 %gptoss runs           tuning runs: list, show, compare; stop the one in the background
+%gptoss index PATH…    index files, folders, patterns or a DataFrame; list, info, refresh, drop, …
+%gptoss search NAME …  passages of an index for a query, without the model
 %gptoss unload         free the memory
 %gptoss traceback      the whole traceback of the last error
 %%gptoss [OPTIONS]     prompt it: the cell's body is the prompt; %%gptoss? lists the options
 %%gptoss_tune          tune on the cell's rows: a plan, then with --go a run with a live panel
 %%gptoss_data          grow rows from a description and seeds, to review before tuning
+%%gptoss --rag NAME    answer from an index, with citations that are checked
 %%gptoss --map FRAME   the body is a Jinja template, answered for each row of a DataFrame
 """
 
@@ -64,6 +67,8 @@ class GptOssMagics(Magics):
             "routing": self._routing,
             "lora": self._lora,
             "runs": self._runs,
+            "index": self._index,
+            "search": self._search,
         }
         if command not in commands:
             known = ", ".join(filter(None, commands))
@@ -125,6 +130,16 @@ class GptOssMagics(Magics):
         from gptoss_magic.magics.runs import runs
 
         runs(line)
+
+    def _index(self, line: str) -> None:
+        from gptoss_magic.magics.index import index
+
+        index(line, self.shell.user_ns)
+
+    def _search(self, line: str) -> None:
+        from gptoss_magic.magics.index import search
+
+        search(line)
 
     def _traceback(self, _line: str) -> None:
         error = current().last_error

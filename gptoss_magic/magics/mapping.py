@@ -24,6 +24,8 @@ def map_frame(options: Namespace, body: str, names: dict[str, Any], defaults: An
     check_output(options.output)
     if options.tool:
         raise InputError("--map: rows are answered without tools; leave --tool out")
+    if options.rag:
+        raise InputError("--map: rows are answered without an index; leave --rag out")
     if options.routing or options.mask_experts or options.force_experts:
         raise InputError(
             "--map: rows are answered without probes and routing; score the answers by "

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics.body import expand
+from gptoss_magic.magics.index import found_passages
 from gptoss_magic.magics.show import transcript
 from gptoss_magic.magics.tools import tool_spec
 
@@ -28,12 +29,14 @@ def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> 
         raise InputError("the cell has no prompt: write one below the %%gptoss line")
     check_output(options.output)
     chosen = chosen_settings(options, defaults)
+    passages = found_passages(options, prompt)
     tools = [tool_spec(named("--tool", name, names)) for name in options.tool or ()]
     model = current().require()[0].identity["model"]
     with open_view(model, quiet=options.quiet) as view:
         answer = generate(
             prompt,
             tools=tools,
+            passages=passages,
             conversation=options.conversation,
             new=options.new,
             cold=options.cold,

@@ -20,8 +20,16 @@ def transcript(answer: Answer) -> Transcript:
         usage=answer.usage,
         finish=answer.finish,
         model=answer.provenance["model"],
-        note=probe_note(answer.provenance.get("probe")),
+        note=" ".join(filter(None, notes(answer.provenance))),
+        passages=answer.passages,
+        citations=answer.citations,
     )
+
+
+def notes(provenance: dict[str, Any]) -> tuple[str, str]:
+    """What an answer is labelled with: its probe, and a search that found nothing."""
+    silent = provenance.get("passages") == []
+    return probe_note(provenance.get("probe")), "No passage matched the prompt." * silent
 
 
 def probe_note(probe: dict[str, str] | None) -> str:

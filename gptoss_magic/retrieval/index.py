@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from itertools import pairwise, zip_longest
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.records import Passage
 from gptoss_magic.retrieval import store
 from gptoss_magic.retrieval.embedders import embedder_named
-from gptoss_magic.retrieval.ingest import Ingest, Ingested, origins
+from gptoss_magic.retrieval.ingest import Ingest, Ingested, known, origins
+from gptoss_magic.retrieval.walk import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -64,17 +67,33 @@ class Index:
         Only changed files are read into the table again; what is gone from disk goes from it.
         An interrupt keeps what is done. `progress` is told bytes done, bytes in total and a file's
         name; `on_wait` is called once where another process writes the index.
+        Raises InputError for a path that is not there, before anything is done.
         """
+        for path in paths:
+            check(path)
+        return self._ingest(paths, frames, progress, on_wait)
+
+    def refresh(
+        self,
+        progress: Callable[[int, int, str], None] = lambda done, total, note: None,
+        on_wait: Callable[[], None] = lambda: None,
+    ) -> Ingested:
+        """Index again what is in the index; DataFrames stay as they are. See `ingest`."""
+        return self._ingest(origins(self.table, self.name), (), progress, on_wait)
+
+    def _ingest(
+        self,
+        paths: Sequence[str],
+        frames: Iterable[Document],
+        progress: Callable[[int, int, str], None],
+        on_wait: Callable[[], None],
+    ) -> Ingested:
         with store.writing(self.name, on_wait):
             store.with_key(self.table)
             report = Ingest(self.table, self.embedder, self.name).run(paths, frames, progress)
             if report.finish == "return" and (report.changed or report.removed):
                 self._optimize()
         return report
-
-    def refresh(self, **options: Any) -> Ingested:
-        """Index again what is in the index; `options` of `ingest`. Raises InputError."""
-        return self.ingest(origins(self.table, self.name), **options)
 
     def optimize(self, on_wait: Callable[[], None] = lambda: None) -> None:
         """Merge small files and bring the text index up to date. Versions are kept for a week."""
@@ -132,8 +151,6 @@ class Index:
 
     def info(self) -> dict[str, Any]:
         """What the index holds, as plain values."""
-        from gptoss_magic.retrieval.ingest import known
-
         made = store.about(self.table, self.name)
         held = known(self.table)
         return {
@@ -169,7 +186,7 @@ def passages(name: str, rows: Sequence[dict[str, Any]]) -> list[Passage]:
 def _passage(number: int, name: str, group: Sequence[dict[str, Any]]) -> Passage:
     first, last = group[0], group[-1]
     text = first["text"]
-    for before, row in zip(group, group[1:], strict=False):
+    for before, row in pairwise(group):
         lines = row["first_line"] - before["last_line"]
         gap = row["start"] - before["start"] - len(before["text"])
         text += ("\n" * lines or " " * gap) + row["text"]
@@ -191,3 +208,16 @@ def _score(row: dict[str, Any]) -> float:
         if row.get(key) is not None:
             return float(row[key])
     return 1.0 - float(row.get("_distance", 1.0))
+
+
+def search_all(
+    names: Sequence[str],
+    query: str,
+    k: int = 5,
+    where: str | None = None,
+    version: int | None = None,
+) -> list[Passage]:
+    """Passages of several indexes in turn by rank, k at most, numbered as one list."""
+    found = [Index.open(name, version=version).search(query, k, where) for name in names]
+    in_turn = [passage for rank in zip_longest(*found) for passage in rank if passage][:k]
+    return [replace(passage, number=number) for number, passage in enumerate(in_turn, 1)]

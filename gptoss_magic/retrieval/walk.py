@@ -37,8 +37,8 @@ class Found:
 def walk(argument: str, max_bytes: int = MAX_BYTES) -> Iterator[Found | Skipped]:
     """Files of one file, folder or glob, in order of their names.
 
-    Links are not followed, hidden folders and installed packages are passed over. Raises InputError
-    where there is no such file or folder; a pattern may match nothing.
+    Links are not followed, hidden folders and installed packages are passed over. Nothing comes
+    of what is not there. Raises InputError for a pattern that is none.
     """
     given = Path(argument).expanduser().absolute()
     if given.is_dir():
@@ -47,8 +47,14 @@ def walk(argument: str, max_bytes: int = MAX_BYTES) -> Iterator[Found | Skipped]
         yield _checked(given.resolve(), str(given.resolve()), max_bytes)
     elif glob.has_magic(argument):
         yield from _glob(given, max_bytes)
-    else:
+
+
+def check(argument: str) -> Path:
+    """The absolute path of an argument. Raises InputError where it is none that could be walked."""
+    given = Path(argument).expanduser().absolute()
+    if not (given.is_dir() or given.is_file() or glob.has_magic(argument)):
         raise InputError(f"{argument}: no such file, folder or pattern")
+    return given
 
 
 def _folder(root: Path, max_bytes: int) -> Iterator[Found | Skipped]:

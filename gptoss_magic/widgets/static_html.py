@@ -14,6 +14,8 @@ from functools import cache
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.widgets.sources import sources_html, sources_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -67,6 +69,7 @@ def transcript_html(t: Transcript) -> str:
         _commentary(t.commentary),
         f'<div class="gptoss-final">{markdown_html(t.final)}</div>' if t.final.strip() else "",
         *map(_tool_call_html, t.tool_calls),
+        sources_html(t.passages, t.citations) if t.passages or t.citations else "",
         _line(f"<em>{escape(t.note)}</em>") if t.note else "",
         _line(escape(meta_line(t))) if meta_line(t) else "",
     ]
@@ -80,6 +83,7 @@ def transcript_text(t: Transcript) -> str:
         _indented(t.commentary) if t.commentary.strip() else "",
         t.final.strip(),
         *map(tool_call_text, t.tool_calls),
+        sources_text(t.passages, t.citations),
         f"Note: {t.note}" if t.note else "",
         f"[{meta_line(t)}]" if meta_line(t) else "",
     ]

@@ -15,6 +15,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gptoss_magic.records import Transcript
+from gptoss_magic.widgets.sources import sources_text
 from gptoss_magic.widgets.static_html import (
     meta_line,
     tool_call_text,
@@ -220,7 +221,8 @@ class PlainView:
         if not self._channel and transcript.final:
             self.delta("final", transcript.final)
         self._end_line()
-        lines = [*map(tool_call_text, transcript.tool_calls), transcript.note]
+        lines = [*map(tool_call_text, transcript.tool_calls)]
+        lines += [sources_text(transcript.passages, transcript.citations), transcript.note]
         lines.append(meta_line(transcript) and f"[{meta_line(transcript)}]")
         sys.stdout.write("".join(f"{line}\n" for line in lines if line))
 

@@ -1,0 +1,229 @@
+"""`%gptoss index` and `%gptoss search`: indexes made, kept up to date, and searched."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import InputError
+from gptoss_magic.magics import options as opt
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable, Sequence
+
+    from gptoss_magic.records import Passage
+    from gptoss_magic.retrieval.index import Index
+    from gptoss_magic.retrieval.ingest import Ingested
+    from gptoss_magic.retrieval.loaders import Document
+
+COMMANDS = ["list", "info", "refresh", "drop", "optimize", "versions"]
+INDEX: list[opt.Option] = [
+    (
+        ("words",),
+        {
+            "nargs": "+",
+            "metavar": "PATH",
+            "help": "files, folders, patterns, a DataFrame's name; or list; or info, refresh, "
+            "drop, optimize or versions, and an index's name",
+        },
+    ),
+    (("-n", "--as"), {"dest": "name", "help": "the index's name, path or URI; else the path's"}),
+    (("-E", "--embedder"), {"help": "wordllama-256, or words: full text alone"}),
+]
+SEARCH: list[opt.Option] = [
+    (("name",), {"metavar": "NAME", "help": "an index; NAME,NAME: several"}),
+    (("query",), {"nargs": "+", "metavar": "QUERY", "help": "a question, or words"}),
+    (("-K", "--passages"), {"type": int, "default": 5, "help": "chunks to show, at most"}),
+    (("-W", "--where"), {"help": "an SQL condition, such as \"kind = 'markdown'\""}),
+    (("-A", "--at"), {"type": int, "help": "this version of the index"}),
+]
+PARSER = opt.parser("%gptoss index", INDEX, "Index files, to search them and to answer from them.")
+SEARCHER = opt.parser("%gptoss search", SEARCH, "Passages of an index, without the model.")
+MAX_SHOWN = 20
+
+
+def index(line: str, names: dict[str, Any]) -> None:
+    """One line of `%gptoss index`; `names` is the notebook's namespace."""
+    given = opt.parse(PARSER, line)
+    command, *rest = given.words
+    if command not in COMMANDS:
+        return make(given, names)
+    if command == "list":
+        return show_list()
+    if len(rest) != 1:
+        raise InputError(f"%gptoss index {command}: give one index's name")
+    actions: dict[str, Callable[[str], None]] = {
+        "info": show_info,
+        "refresh": refresh,
+        "drop": drop,
+        "optimize": optimize,
+        "versions": show_versions,
+    }
+    actions[command](rest[0])
+
+
+def make(given: Namespace, names: dict[str, Any]) -> None:
+    """Index the paths and DataFrames that were given."""
+    from gptoss_magic.retrieval.embedders import embedder_named
+    from gptoss_magic.retrieval.index import Index
+    from gptoss_magic.retrieval.walk import check
+
+    frames, paths = split(given.words, names)
+    for path in paths:
+        check(path)
+    name = given.name or default_name(given.words[0])
+    chosen = embedder_named(given.embedder) if given.embedder else None
+    made = Index.create(name, chosen)
+    ingest(made, lambda **options: made.ingest(paths, frames, **options))
+
+
+def refresh(name: str) -> None:
+    from gptoss_magic.retrieval.index import Index
+
+    opened = Index.open(name)
+    ingest(opened, opened.refresh)
+
+
+def ingest(opened: Index, run: Callable[..., Ingested]) -> None:
+    """Run an ingest under a progress bar; ■ keeps what is done, and stops the cells that follow."""
+    from gptoss_magic.widgets.progress import ProgressView
+
+    def on_wait() -> None:
+        print(f"index {opened.name}: another process writes it; waiting")
+
+    with ProgressView(f"index {opened.name}") as bar:
+        report = run(progress=bar.update, on_wait=on_wait)
+        bar.finish(report_line(opened.name, report))
+    show_skipped(report)
+    if report.finish == "interrupt":
+        raise KeyboardInterrupt
+
+
+def report_line(name: str, report: Ingested) -> str:
+    """One line: files, what changed, what went, what was left out."""
+    words = [
+        f"{report.files:,} files",
+        f"{report.changed:,} of them new or changed: {report.chunks:,} chunks",
+        f"{len(report.removed):,} removed" if report.removed else "",
+        f"{len(report.skipped):,} skipped" if report.skipped else "",
+        "interrupted: what is done is kept, the same line goes on" * (report.finish != "return"),
+    ]
+    return f"index {name}: " + " · ".join(filter(None, words))
+
+
+def show_skipped(report: Ingested) -> None:
+    """Each file that was left out, and why; after 20 of them, how many more."""
+    for skipped in report.skipped[:MAX_SHOWN]:
+        print(f"skipped {skipped.path}: {skipped.why}")
+    if len(report.skipped) > MAX_SHOWN:
+        print(f"and {len(report.skipped) - MAX_SHOWN:,} more")
+
+
+def drop(name: str) -> None:
+    from gptoss_magic.retrieval.store import drop_table
+
+    drop_table(name)
+    print(f"index {name}: dropped")
+
+
+def optimize(name: str) -> None:
+    from gptoss_magic.retrieval.index import Index
+
+    Index.open(name).optimize(lambda: print(f"index {name}: another process writes it; waiting"))
+    print(f"index {name}: optimized")
+
+
+def show_info(name: str) -> None:
+    from gptoss_magic.retrieval.index import Index
+
+    for key, value in Index.open(name).info().items():
+        print(f"{key:<15}{value}")
+
+
+def show_list() -> None:
+    """The user's indexes by name, in figures."""
+    from gptoss_magic.retrieval.index import Index
+    from gptoss_magic.retrieval.store import home
+    from gptoss_magic.retrieval.store import names as tables
+
+    found = [Index.open(name).info() for name in tables(str(home()))]
+    if not found:
+        return print("no index yet: %gptoss index PATH")
+    keys = ("index", "files", "chunks", "embedder", "version", "paths")
+    show_table(keys, [tuple(info[key] for key in keys) for info in found])
+
+
+def show_versions(name: str) -> None:
+    from gptoss_magic.retrieval.index import Index
+
+    rows = [(number, f"{time:%Y-%m-%d %H:%M:%S}") for number, time in Index.open(name).versions()]
+    show_table(("version", "made"), rows)
+
+
+def show_table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    from IPython.display import display
+
+    from gptoss_magic.widgets.tables import table_html, table_text
+
+    data = {"text/html": table_html(headers, rows), "text/plain": table_text(headers, rows)}
+    display(data, raw=True)  # type: ignore[no-untyped-call]
+
+
+def search(line: str) -> None:
+    """One line of `%gptoss search`: the passages, their text folded."""
+    from IPython.display import display
+
+    from gptoss_magic.widgets.sources import sources_html, sources_text
+
+    given = opt.parse(SEARCHER, line)
+    found = passages(given.name, " ".join(given.query), given)
+    if not found:
+        return print("no passage matches")
+    data = {"text/html": sources_html(found), "text/plain": sources_text(found, quotes=True)}
+    display(data, raw=True)  # type: ignore[no-untyped-call]
+
+
+def found_passages(options: Namespace, prompt: str) -> list[Passage] | None:
+    """What `%%gptoss --rag` quotes; None without that option."""
+    if not options.rag:
+        if options.where or options.at is not None:
+            raise InputError("--where and --at choose passages: add --rag NAME")
+        return None
+    return passages(options.rag, prompt, options)
+
+
+def passages(name: str, query: str, options: Namespace) -> list[Passage]:
+    """Passages of the index, or of several in turn."""
+    from gptoss_magic.retrieval.index import search_all
+
+    names = [part.strip() for part in name.split(",") if part.strip()]
+    if not names:
+        raise InputError(f"{name!r}: give the name of an index")
+    return search_all(names, query, options.passages, options.where, options.at)
+
+
+def split(words: Sequence[str], names: dict[str, Any]) -> tuple[list[Document], list[str]]:
+    """DataFrames of the notebook as documents, and the rest: paths."""
+    from gptoss_magic.retrieval.loaders import frame
+
+    frames, paths = [], []
+    for word in words:
+        table = names.get(word)
+        if hasattr(table, "iterrows") and not Path(word).exists():
+            frames.append(frame(word, table))
+        else:
+            paths.append(word)
+    return frames, paths
+
+
+def default_name(word: str) -> str:
+    """An index's name from the first path: the folder's or file's name, without wildcards."""
+    parts = [
+        part for part in Path(word).expanduser().absolute().parts if not set(part) & set("*?[")
+    ]
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(parts[-1]).stem).strip("-")
+    if not name:
+        raise InputError(f"{word}: no name for an index in it; add --as NAME")
+    return name
