@@ -8,14 +8,27 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gptoss_magic.api import generate, load, map, unload  # noqa: A004 (what it does)
     from gptoss_magic.extension import load_ipython_extension, unload_ipython_extension
-    from gptoss_magic.records import Answer, Mapped, Message, ToolCall, ToolSpec, Usage
+    from gptoss_magic.records import (
+        Answer,
+        Citation,
+        Mapped,
+        Message,
+        Passage,
+        ToolCall,
+        ToolSpec,
+        Usage,
+    )
+    from gptoss_magic.retrieval.index import Index
     from gptoss_magic.study.routing import compare_routing, score_routing
 
 __version__ = "0.1.0"
 __all__ = [
     "Answer",
+    "Citation",
+    "Index",
     "Mapped",
     "Message",
+    "Passage",
     "ToolCall",
     "ToolSpec",
     "Usage",
@@ -29,6 +42,7 @@ __all__ = [
     "unload_ipython_extension",
 ]
 _ROOMS = {"generate": "api", "load": "api", "map": "api", "unload": "api"}
+_ROOMS["Index"] = "retrieval.index"
 _ROOMS |= dict.fromkeys(("compare_routing", "score_routing"), "study.routing")
 _ROOMS |= dict.fromkeys(("load_ipython_extension", "unload_ipython_extension"), "extension")
 

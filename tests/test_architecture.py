@@ -21,7 +21,9 @@ HEAVY = {
     "bitsandbytes",
     "pandas",
     "pyarrow",
+    "semantic_text_splitter",
     "triton",
+    "wordllama",
 }
 # modules of torch classes or Triton kernels: others import them inside functions only
 MADE_OF_TORCH = {

@@ -90,15 +90,17 @@ def ingest(opened: Index, run: Callable[..., Ingested]) -> None:
     """Run an ingest under a progress bar; ■ keeps what is done, and stops the cells that follow."""
     from gptoss_magic.widgets.progress import ProgressView
 
-    def on_wait() -> None:
-        print(f"index {opened.name}: another process writes it; waiting")
-
     with ProgressView(f"index {opened.name}") as bar:
-        report = run(progress=bar.update, on_wait=on_wait)
+        report = run(progress=bar.update, on_wait=waiting(opened.name))
         bar.finish(report_line(opened.name, report))
     show_skipped(report)
     if report.finish == "interrupt":
         raise KeyboardInterrupt
+
+
+def waiting(name: str) -> Callable[[], None]:
+    """What is said before a wait."""
+    return lambda: print(f"index {name}: another process writes it; waiting")
 
 
 def report_line(name: str, report: Ingested) -> str:
@@ -124,14 +126,14 @@ def show_skipped(report: Ingested) -> None:
 def drop(name: str) -> None:
     from gptoss_magic.retrieval.store import drop_table
 
-    drop_table(name)
+    drop_table(name, waiting(name))
     print(f"index {name}: dropped")
 
 
 def optimize(name: str) -> None:
     from gptoss_magic.retrieval.index import Index
 
-    Index.open(name).optimize(lambda: print(f"index {name}: another process writes it; waiting"))
+    Index.open(name).optimize(waiting(name))
     print(f"index {name}: optimized")
 
 

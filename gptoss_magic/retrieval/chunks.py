@@ -42,7 +42,7 @@ def chunks(document: Document) -> Iterator[Chunk]:
     for number, (start, text) in enumerate(splitter.chunk_indices(document.text)):
         first = bisect_right(begins, start)
         last = bisect_right(begins, start + len(text) - 1)
-        heading = heading_path(document, last if number == 0 else first)
+        heading = heading_path(document, first)
         name = hashlib.sha256(f"{document.source}\0{number}".encode()).hexdigest()[:32]
         yield Chunk(name, number, start, first, last, heading, text)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from gptoss_magic.records import Answer, Citation, Passage
@@ -69,7 +70,8 @@ def quoted(passage: Passage) -> str:
     No line of it can pass for anything else: control tokens and citation marks are broken, and
     nothing but a line feed ends a line.
     """
-    about = " · ".join(filter(None, (passage.source, passage.heading)))
+    path = "/".join(PurePath(passage.source).parts[-3:])
+    about = " · ".join(filter(None, (path, passage.heading)))
     lines = [
         f"L{number}: {harmless(line)}"
         for number, line in enumerate(passage.text.split("\n"), passage.first_line)

@@ -126,13 +126,12 @@ class Index:
 
     def _hits(self, query: str, limit: int, where: str | None) -> list[dict[str, Any]]:
         hits = self._query(query).select(COLUMNS).limit(limit)
+        if not where:
+            with store.storage_errors(self.name):
+                return list(hits.to_list())
         try:
-            if where:
-                hits = hits.where(where, prefilter=True)
-            return list(hits.to_list())
+            return list(hits.where(where, prefilter=True).to_list())
         except (ValueError, RuntimeError, OSError) as error:
-            if not where:
-                raise
             reason = re.sub(r"\s+", " ", str(error))[:200]
             raise InputError(f"where {where!r}: {reason}; the columns are {WHERE}") from error
 

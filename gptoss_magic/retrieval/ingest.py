@@ -52,14 +52,13 @@ class Ingest:
     ) -> Ingested:
         """Index files below `paths`, and `frames`. `progress` is told bytes done and in total."""
         found = self._found(paths)
-        sizes = [file.path.stat().st_size if file.path.exists() else 0 for file in found]
-        total, done = sum(sizes), 0
+        total, done = sum(file.num_bytes for file in found), 0
         try:
             for document in frames:
                 self._take(document)
-            for file, size in zip(found, sizes, strict=True):
+            for file in found:
                 self._file(file)
-                done += size
+                done += file.num_bytes
                 progress(done, total, file.path.name)
             self._flush()
             self._remove(paths, {str(file.path) for file in found})

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import InputError, MissingPackage, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from gptoss_magic.retrieval.embedders import Embedder
 
@@ -156,16 +156,16 @@ def with_key(table: Any) -> None:
         table.set_unenforced_primary_key("id")
 
 
-def drop_table(name: str) -> None:
+def drop_table(name: str, on_wait: Callable[[], None] = lambda: None) -> None:
     """Delete the index. Raises InputError where there is none."""
     where = place(name)
     open_table(name)
-    with storage_errors(name):
+    with writing(name, on_wait), storage_errors(name):
         connect(where.uri).drop_table(where.table)
 
 
 @contextmanager
-def writing(name: str, on_wait: Any) -> Iterator[None]:
+def writing(name: str, on_wait: Callable[[], None]) -> Iterator[None]:
     """Within, no other process on this machine writes the index; `on_wait()` before a wait.
 
     On an object store nothing is locked: there writers meet at the commit.

@@ -28,17 +28,18 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Found:
-    """A file to read: its real path, and the argument (made absolute) that led to it."""
+    """A file to read: its real path, the argument (made absolute) that led to it, its bytes."""
 
     path: Path
     origin: str
+    num_bytes: int
 
 
 def walk(argument: str, max_bytes: int = MAX_BYTES) -> Iterator[Found | Skipped]:
     """Files of one file, folder or glob, in order of their names.
 
-    Links are not followed, hidden folders and installed packages are passed over. Nothing comes
-    of what is not there. Raises InputError for a pattern that is none.
+    Links are not followed; hidden folders and installed packages are passed over. Nothing comes of
+    what is not there. Raises InputError for a pattern that is none.
     """
     given = Path(argument).expanduser().absolute()
     if given.is_dir():
@@ -94,7 +95,9 @@ def _inside(path: Path, root: Path, origin: str, max_bytes: int) -> Found | Skip
     if not path.resolve().is_relative_to(root):
         return Skipped(str(path), "leads outside the given folder")
     if path.is_symlink():
-        return Skipped(str(path), "a link; the file itself is taken where it lies")
+        return Skipped(str(path), "a link is not followed")
+    if path.name.startswith("."):
+        return Skipped(str(path), "hidden; name the file to index it")
     return _checked(path.resolve(), origin, max_bytes)
 
 
@@ -108,4 +111,6 @@ def _checked(path: Path, origin: str, max_bytes: int) -> Found | Skipped:
     if status.st_size > max_bytes:
         size = status.st_size / 1e6
         return Skipped(str(path), f"too large: {size:,.0f} MB, the limit is {max_bytes / 1e6:g} MB")
-    return Found(path, origin) if status.st_size else Skipped(str(path), "empty")
+    if not status.st_size:
+        return Skipped(str(path), "empty")
+    return Found(path, origin, status.st_size)
