@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import nbformat
 import pandas as pd
@@ -18,7 +19,7 @@ from gptoss_magic.retrieval.walk import Found, Skipped, check, walk
 def walked(argument, **options):
     """(names of files, {name: why it was skipped})."""
     items = list(walk(str(argument), **options))
-    skipped = {os.path.basename(i.path): i.why for i in items if isinstance(i, Skipped)}
+    skipped = {Path(i.path).name: i.why for i in items if isinstance(i, Skipped)}
     return [item.path.name for item in items if isinstance(item, Found)], skipped
 
 

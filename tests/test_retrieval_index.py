@@ -231,7 +231,7 @@ def test_another_schema_and_a_foreign_table_are_refused(tmp_path):
     old = {"embedder": "words", "dim": 0, "schema": 0}
     for name, metadata in (("old", {store.KEY: json.dumps(old).encode()}), ("foreign", None)):
         db.create_table(name, schema=pa.schema([pa.field("a", pa.int32())], metadata=metadata))
-    with pytest.raises(InputError, match="schema 0.*index drop"):
+    with pytest.raises(InputError, match=r"schema 0.*index drop"):
         Index.open(f"{folder}/old")
     with pytest.raises(InputError, match="did not make"):
         Index.open(f"{folder}/foreign")

@@ -92,7 +92,7 @@ def _passed_over(name: str) -> bool:
 
 def _inside(path: Path, root: Path, origin: str, max_bytes: int) -> Found | Skipped:
     """`path`, where it truly lies below `root`."""
-    if not path.resolve().is_relative_to(root):
+    if not Path(os.path.realpath(path)).is_relative_to(root):
         return Skipped(str(path), "leads outside the given folder")
     if path.is_symlink():
         return Skipped(str(path), "a link is not followed")
