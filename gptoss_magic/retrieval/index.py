@@ -89,7 +89,6 @@ class Index:
         on_wait: Callable[[], None],
     ) -> Ingested:
         with store.writing(self.name, on_wait):
-            store.with_key(self.table)
             report = Ingest(self.table, self.embedder, self.name).run(paths, frames, progress)
             if report.finish == "return" and (report.changed or report.removed):
                 self._optimize()
@@ -103,10 +102,9 @@ class Index:
     def _optimize(self) -> None:
         from lancedb.index import FTS
 
-        with store.storage_errors(self.name):
-            if not self._has_text_index():
-                self.table.create_index("text", config=FTS())
-            self.table.optimize()
+        if not self._has_text_index():
+            store.commit(self.name, lambda: self.table.create_index("text", config=FTS()))
+        store.commit(self.name, self.table.optimize)
 
     def _has_text_index(self) -> bool:
         return any(index.columns == ["text"] for index in self.table.list_indices())

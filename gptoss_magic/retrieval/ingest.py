@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import InputError, StorageError
 from gptoss_magic.retrieval.chunks import chunks
 from gptoss_magic.retrieval.loaders import Document, Unreadable, digest, read
-from gptoss_magic.retrieval.store import storage_errors
+from gptoss_magic.retrieval.store import commit
 from gptoss_magic.retrieval.walk import Found, Skipped, walk
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from gptoss_magic.retrieval.embedders import Embedder
 
 BATCH_CHARS = 400_000
-TRIES = 5
 
 
 @dataclass
@@ -168,16 +167,15 @@ def replace(table: Any, rows: list[dict[str, Any]], sources: Sequence[str], name
     import pyarrow as pa
 
     data = pa.Table.from_pylist(rows, schema=table.schema)
-    with storage_errors(name):
-        merge = table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
-        merge.when_not_matched_by_source_delete(among(sources)).execute(data)
+    merge = table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
+    merge = merge.when_not_matched_by_source_delete(among(sources))
+    commit(name, lambda: merge.execute(data))
 
 
 def delete(table: Any, sources: Sequence[str], name: str) -> None:
     """Drop every row of `sources`, in one commit."""
     if sources:
-        with storage_errors(name):
-            table.delete(among(sources).to_sql())
+        commit(name, lambda: table.delete(among(sources).to_sql()))
 
 
 def among(sources: Sequence[str]) -> Any:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
     from gptoss_magic.retrieval.embedders import Embedder
 
 SCHEMA_VERSION = 1
+NUM_TRIES = 20
 KEY = b"gptoss_magic"
+UNIQUE = {"lance-schema:unenforced-primary-key:position": "1"}
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
@@ -78,6 +82,18 @@ def storage_errors(what: str) -> Iterator[None]:
         raise StorageError(f"index {what}: {reason}") from error
 
 
+def commit(what: str, action: Callable[[], Any]) -> None:
+    """Run `action`, again where another writer came first: it is all or nothing."""
+    for tried in range(NUM_TRIES):
+        try:
+            with storage_errors(what):
+                return action()
+        except StorageError as error:
+            if "conflict" not in str(error).lower() or tried == NUM_TRIES - 1:
+                raise
+        time.sleep(random.uniform(0, min(0.05 * 2**tried, 1.0)))  # noqa: S311 (a pause)
+
+
 def names(uri: str) -> list[str]:
     """The tables there, sorted."""
     if "://" not in uri and not Path(uri).is_dir():
@@ -92,12 +108,17 @@ def names(uri: str) -> list[str]:
 
 
 def schema(embedder: Embedder) -> Any:
-    """Columns of a table: a chunk, its source, and its vector where the embedder makes any."""
+    """Columns of a table: a chunk, its source, and its vector where the embedder makes any.
+
+    `id` is marked as the key, in the words of Lance's `set_unenforced_primary_key`: writers at the
+    same time then make no duplicates (lancedb#3377).
+    """
     import pyarrow as pa
 
-    texts = ("id", "source", "origin", "digest", "kind", "heading", "text")
+    texts = ("source", "origin", "digest", "kind", "heading", "text")
     numbers = ("number", "start", "first_line", "last_line")
-    fields = [pa.field(name, pa.string(), nullable=False) for name in texts]
+    fields = [pa.field("id", pa.string(), nullable=False, metadata=UNIQUE)]
+    fields += [pa.field(name, pa.string(), nullable=False) for name in texts]
     fields += [pa.field(name, pa.int32(), nullable=False) for name in numbers]
     if embedder.dim:
         fields.append(pa.field("vector", pa.list_(pa.float32(), embedder.dim)))
@@ -144,16 +165,7 @@ def create_table(name: str, embedder: Embedder) -> Any:
         if not where.is_remote:
             Path(where.uri).mkdir(parents=True, exist_ok=True)
         db = connect(where.uri)
-        table = db.create_table(where.table, schema=schema(embedder), exist_ok=True)
-        with_key(table)
-    return table
-
-
-def with_key(table: Any) -> None:
-    """Let LanceDB treat `id` as the key, so that writers at the same time make no duplicates."""
-    field = table.schema.field("id")
-    if not any(b"primary-key" in key for key in field.metadata or {}):
-        table.set_unenforced_primary_key("id")
+        return db.create_table(where.table, schema=schema(embedder), exist_ok=True)
 
 
 def drop_table(name: str, on_wait: Callable[[], None] = lambda: None) -> None:
