@@ -40,7 +40,7 @@ WRITE = """
 import sys
 from gptoss_magic.retrieval import ingest
 from gptoss_magic.retrieval.index import Index
-ingest.BATCH_CHARS = 3_000
+ingest.BATCH_CHARS = 2_500
 name, *paths = sys.argv[1:]
 print("ready", flush=True)
 sys.stdin.readline()
@@ -109,7 +109,7 @@ def test_two_processes_write_one_index(tmp_path, scheme):
     folders = [tmp_path / name for name in ("one", "two", "both")]
     for folder in folders:
         folder.mkdir()
-        for number in range(12):
+        for number in range(6):
             text = "\n\n".join(f"{folder.name} {number} {n} " + "word " * 60 for n in range(4))
             (folder / f"{number}.txt").write_text(text)
     (tmp_path / "store").mkdir()

@@ -70,7 +70,7 @@ def quoted(passage: Passage) -> str:
     No line of it can pass for anything else: control tokens and citation marks are broken, and
     nothing but a line feed ends a line.
     """
-    path = "/".join(PurePath(passage.source).parts[-3:])
+    path = "/".join(PurePath(passage.source).as_posix().split("/")[-3:]).strip("/")
     about = " · ".join(filter(None, (path, passage.heading)))
     lines = [
         f"L{number}: {harmless(line)}"

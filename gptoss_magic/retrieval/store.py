@@ -87,7 +87,8 @@ def commit(what: str, action: Callable[[], Any]) -> None:
     for tried in range(NUM_TRIES):
         try:
             with storage_errors(what):
-                return action()
+                action()
+                return
         except StorageError as error:
             if "conflict" not in str(error).lower() or tried == NUM_TRIES - 1:
                 raise
