@@ -1,7 +1,10 @@
 """`%%gptoss_tune`, `%gptoss runs` and what they leave, in a real shell on a tiny model."""
 
 import json
+import os
+import signal
 import threading
+import time
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
@@ -148,6 +151,24 @@ def test_errors_are_one_line_and_leave_nothing(shell, tmp_path, line, body, said
     with pytest.raises(InputError, match=said):
         tune(shell, f"--runs runs {line}", body)
     assert not (tmp_path / "runs").exists()
+
+
+def test_an_interrupted_run_keeps_its_steps_and_says_how_to_go_on(shell, tmp_path, capsys):
+    def interrupt():
+        folder = tmp_path / "runs" / "cut"
+        while not folder.exists():
+            time.sleep(0.05)
+        time.sleep(1.0)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    tune(shell, f"{LINE.replace('--steps 4', '--steps 4000')} --as cut")
+    assert "%gptoss_tune --resume cut goes on" in capsys.readouterr().out
+    run = read_run(tmp_path / "runs" / "cut")
+    assert run.finish == "interrupt"
+    assert len(run.history()) == run.history()[-1].step > 0
+    assert current().busy is None
+    shell.run_cell_magic("gptoss", "--quiet -m 4", "hello")
 
 
 def test_rows_are_grown_and_shown_with_what_was_left_out(shell, capsys):

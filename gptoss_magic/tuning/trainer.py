@@ -123,38 +123,34 @@ class Trainer:
         return peak * scheduled(step, self.num_steps, self.settings)
 
     def _step(self) -> StepMetrics:
-        import torch
-
         began, step = time.perf_counter(), self.progress.step
-        sequences = self.work.steps[step]
-        self.optimizer.zero_grad()
-        loss = self._mean_loss(sequences, backward=True)
-        if self.work.penalty is not None:
-            self.work.penalty().backward()
-        norm = float(torch.nn.utils.clip_grad_norm_(self.weights, CLIP))
-        rate = self.learning_rate(step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        seconds = time.perf_counter() - began
+        sequences, rate = self.work.steps[step], self.learning_rate(step)
+        loss, norm = self._backward(sequences)
+        tokens = sum(len(e.ids) for sequence in sequences for e in sequence)
+        speed = tokens / (time.perf_counter() - began)
         measured = self._measured() if self._is_due(step) else (None, None)
         with uninterrupted():
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
             self.optimizer.step()
             if self.work.after_backward is not None:
                 self.work.after_backward(step, self.num_steps)
             self.progress.step += 1
-            tokens = sum(len(e.ids) for sequence in sequences for e in sequence)
             metrics = StepMetrics(
-                step + 1,
-                self.num_steps,
-                loss,
-                rate,
-                norm,
-                tokens / seconds,
-                peak_memory(),
-                *measured,
+                step + 1, self.num_steps, loss, rate, norm, speed, peak_memory(), *measured
             )
             self.progress.history.append(metrics)
         return metrics
+
+    def _backward(self, sequences: Sequence[Sequence[Example]]) -> tuple[float, float]:
+        """(loss, gradient norm before it is clipped); the gradients are there afterwards."""
+        import torch
+
+        self.optimizer.zero_grad()
+        loss = self._mean_loss(sequences, backward=True)
+        if self.work.penalty is not None:
+            self.work.penalty().backward()
+        return loss, float(torch.nn.utils.clip_grad_norm_(self.weights, CLIP))
 
     def _is_due(self, step: int) -> bool:
         return step % self.settings.eval_every == 0 or step + 1 == self.num_steps
