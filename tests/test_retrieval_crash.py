@@ -18,10 +18,11 @@ CHURN = """
 import sys
 from pathlib import Path
 from gptoss_magic.retrieval import ingest
+from gptoss_magic.retrieval.embedders import embedder_named
 from gptoss_magic.retrieval.index import Index
 ingest.BATCH_CHARS = 8_000
 folder, name, first = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-index = Index.create(name)
+index = Index.create(name, embedder_named("words"))
 print("ready", flush=True)
 for generation in range(first, first + 1000):
     for number in range(30):
