@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gptoss_magic.study.report import Report
 
-EDGE = "border-left: 4px solid {}; padding: 4px 10px; margin: 8px 0; font-weight: 600"
-GOOD = EDGE.format("var(--jp-success-color1, #388e3c)")
-BAD = EDGE.format("var(--jp-error-color1, #d32f2f)")
+STRONG = "font-weight: 600; margin: 8px 0"
 
 
 def report_html(report: Report) -> str:
@@ -24,8 +22,13 @@ def report_html(report: Report) -> str:
         for prompt, a, b in report.answers
     ]
     table = table_html(("", "base", report.name), lines(report))
-    words = f'<div style="{BAD if report.faults else GOOD}">{escape(verdict(report))}</div>'
-    return "".join([f"<div>{escape(report.attached)}</div>", words, table, *sides])
+    parts = [
+        f'<div style="white-space: pre-line">{escape(report.attached)}</div>',
+        f'<div style="{STRONG}">{escape(verdict(report))}</div>',
+        table,
+        *sides,
+    ]
+    return "".join(parts)
 
 
 def report_text(report: Report) -> str:

@@ -66,7 +66,8 @@ def _stage(wanted: Any, options: Namespace, names: dict[str, Any]) -> None:
 
     with ProgressView(wanted.name, lambda done, total: f"{done} of {total}") as bar:
         tuning = prepare(wanted, bar.update)
-        bar.finish(plan_text(tuning))
+        bar.finish(f"{wanted.name}: prepared")
+    print(plan_text(tuning))
     if options.show is not None:
         show_example(tuning, options.show)
     if options.go:

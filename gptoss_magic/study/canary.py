@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 DATE = "2025-01-01"
 MAX_TOKENS = 160
 FALL, RISE = 0.25, 0.15  # a share that falls by more, nats a token that rise by more: it failed
+WORDS = {
+    "thinks": "thinks in the analysis channel",
+    "ends": "ends its answers",
+    "calls": "calls tools",
+}
 PLAIN = (
     "What is the capital of Italy?",
     "Rewrite in plain words: The meeting was postponed owing to inclement weather.",
@@ -77,14 +82,9 @@ def canary(
 
 def faults(base: Canary, tuned: Canary) -> list[str]:
     """What fell beyond the threshold, a line each; empty where the canary holds."""
-    names = {
-        "thinks": "thinks in the analysis channel",
-        "ends": "ends its answers",
-        "calls": "calls tools",
-    }
     found = [
         f"{words} in {getattr(tuned, name):.0%} of the prompts, {getattr(base, name):.0%} before"
-        for name, words in names.items()
+        for name, words in WORDS.items()
         if getattr(base, name) - getattr(tuned, name) > FALL
     ]
     if tuned.text - base.text > RISE:

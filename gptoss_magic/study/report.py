@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.session import current
 from gptoss_magic.study.answers import answered_tokens
-from gptoss_magic.study.canary import Canary, canary, faults, general_texts
+from gptoss_magic.study.canary import WORDS, Canary, canary, faults, general_texts
 from gptoss_magic.study.tune import Tuning, silent
 
 if TYPE_CHECKING:
@@ -121,12 +121,12 @@ def lines(report: Report) -> list[tuple[str, str, str]]:
     base, tuned = report.canary
     rows: list[tuple[str, Any, Any]] = [
         ("held-out loss", *report.held_out),
-        ("general text", base.text, tuned.text),
+        ("general text, loss", base.text, tuned.text),
     ]
     found = [(name, _number(a), _number(b)) for name, a, b in rows]
     found += [
-        (name, f"{getattr(base, name):.0%}", f"{getattr(tuned, name):.0%}")
-        for name in ("thinks", "ends", "calls")
+        (words, f"{getattr(base, name):.0%}", f"{getattr(tuned, name):.0%}")
+        for name, words in WORDS.items()
     ]
     return found + [
         (f"held-out loss of {name}", _number(then), _number(now))
@@ -137,10 +137,10 @@ def lines(report: Report) -> list[tuple[str, str, str]]:
 def verdict(report: Report) -> str:
     """The canary in one line, and how to go back."""
     if not report.faults:
-        return "The canary holds: it thinks, ends its answers and calls tools as before."
+        return "✓ The canary holds: it thinks, ends its answers and calls tools as before."
     what = "; ".join(report.faults)
     return (
-        f"The canary fell: {what}. Go back by `%gptoss lora use none` (or detach {report.name}); "
+        f"⚠ The canary fell: {what}. Go back by `%gptoss lora use none` (or detach {report.name}); "
         "rows with analysis, fewer steps, a lower rate or --own answers keep more."
     )
 
