@@ -14,7 +14,7 @@ NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 def prompts(notebook):
     """(text, provenance) of each prompt cell."""
     for cell in notebook.cells:
-        if cell.source.startswith("%%gptoss "):
+        if cell.source.split()[:1] == ["%%gptoss"]:
             (output,) = cell.outputs
             yield output["data"]["text/plain"], output["metadata"]["gptoss_magic"]
 
