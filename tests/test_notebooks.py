@@ -70,7 +70,7 @@ def test_a_style_is_learned_on_the_hot_experts_and_reasoning_stays(tmp_path):
     (report,) = (
         output["data"]
         for cell in notebook.cells
-        if "--go" in cell.source
+        if cell.source.startswith("%gptoss_tune") and "--go" in cell.source
         for output in cell.outputs
         if "general text" in output.get("data", {}).get("text/plain", "")
     )
