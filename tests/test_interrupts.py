@@ -99,7 +99,7 @@ def storm(kernel, count, seed):
 
 def test_an_interrupted_answer_keeps_what_was_said(kernel):
     prepare(kernel)
-    kernel.run("%%gptoss -q -t 0 -m 3000 -o answer\nTell me a story", interrupt_after=2.5)
+    kernel.run("%%gptoss -q -t 0 -m 3000 -o answer\nTell me a story", interrupt_after=1.0)
     shown = kernel.run("print(answer.finish, len(answer.raw_tokens) > 5)")[2]
     assert shown.strip() == "interrupt True"
     assert kernel.run("%%gptoss -q -m 5 -o again\nGo on")[0] == "ok"
