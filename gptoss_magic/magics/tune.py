@@ -112,7 +112,7 @@ def wanted_of(options: Namespace, rows: list[Any]) -> Any:
 def filled(rows: list[Any]) -> list[Any]:
     """Rows without reasoning get the model's own."""
     from gptoss_magic.study.grow import with_analysis
-    from gptoss_magic.study.tune import silent
+    from gptoss_magic.study.progress import silent
 
     return with_analysis(rows, silent)
 

@@ -116,11 +116,9 @@ def general_loss(model: Any, examples: Sequence[Example]) -> float:
 
 
 def _talk(prompt: str, tools: Sequence[ToolSpec]) -> list[Message]:
-    from gptoss_magic.harmony import SystemSettings, developer_message, system_message
+    from gptoss_magic.api import opening
 
-    settings = SystemSettings(current_date=DATE, has_tools=bool(tools))
-    opening = [system_message(settings), *([developer_message("", tools)] if tools else [])]
-    return [*opening, Message("user", prompt)]
+    return [*opening(None, tools, "medium", DATE), Message("user", prompt)]
 
 
 def _calls(answer: Answer, name: str) -> bool:

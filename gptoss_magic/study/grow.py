@@ -9,13 +9,12 @@ from gptoss_magic.records import Message
 from gptoss_magic.session import current
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from gptoss_magic.records import Answer
+    from gptoss_magic.study.progress import Progress
     from gptoss_magic.tuning.data import Row
     from gptoss_magic.tuning.grow import Grown
-
-    Progress = Callable[[int, int, str], None]
 
 
 def grown(
@@ -59,12 +58,13 @@ def with_analysis(rows: Sequence[Row], progress: Progress) -> list[Row]:
     Where the model gives none, or does not come to an end of it, the row stays as it is.
     """
     from gptoss_magic.study.answers import answered
+    from gptoss_magic.study.progress import noted
 
     _, engine = current().require()
     bare = [n for n, row in enumerate(rows) if not row.has_analysis]
     talks = [rows[n].messages[: -len(rows[n].last_turn)] for n in bare]
     with current().using(()):
-        told: Callable[[int, int], None] = lambda done, total: progress(done, total, "reasoning")  # noqa: E731
+        told = noted(progress, "reasoning")
         answers = answered(engine, talks, on_answer=told) if talks else []
     found = list(rows)
     for n, answer in zip(bare, answers, strict=True):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
+from gptoss_magic.study.progress import noted
 from gptoss_magic.tuning.runs import read_run
 
 if TYPE_CHECKING:
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gptoss_magic.routing.scores import Scores
-    from gptoss_magic.study.tune import Progress, Tuning, Wanted
+    from gptoss_magic.study.progress import Progress
+    from gptoss_magic.study.tune import Tuning, Wanted
     from gptoss_magic.tuning.settings import MethodSettings
 
     Resume = Callable[[str, Path], Tuning]
@@ -35,11 +37,9 @@ def stages(wanted: Wanted) -> list[Wanted]:
     method = replace(wanted.method, name="router")
     first = replace(wanted, name=f"{wanted.name}.router", method=method)
     halves = [replace(first, train=half), replace(wanted, train=half)]
-    if (first.folder / first.name).exists() and read_run(
-        first.folder / first.name
-    ).finish == "return":
-        return halves[1:]
-    return halves
+    folder = first.folder / first.name
+    is_done = folder.exists() and read_run(folder).finish == "return"
+    return halves[1:] if is_done else halves
 
 
 def parts_of(
@@ -108,8 +108,7 @@ def _scores(engine: Any, texts: tuple[Any, ...], progress: Progress, *, keep: bo
         kept: Scores = LATEST[2]
         return kept
     places = [channels_of(ids, engine.codec) for ids in texts]
-    told: Callable[[int, int], None] = lambda done, total: progress(done, total, "routing")  # noqa: E731
-    found = score(engine.model, texts, places, told, reap=False)
+    found = score(engine.model, texts, places, noted(progress, "routing"), reap=False)
     if keep:
         LATEST[:] = [ref(engine), texts, found]
     return found

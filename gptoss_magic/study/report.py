@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.session import current
 from gptoss_magic.study.answers import answered_tokens
 from gptoss_magic.study.canary import WORDS, Canary, canary, faults, general_texts
-from gptoss_magic.study.tune import Tuning, silent
+from gptoss_magic.study.progress import noted, silent
 
 if TYPE_CHECKING:
     from gptoss_magic.records import Answer
-    from gptoss_magic.study.tune import Progress
+    from gptoss_magic.study.progress import Progress
+    from gptoss_magic.study.tune import Tuning
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def measured(tuning: Tuning, attached: str, progress: Progress) -> Report:
     sides, answers = [], []
     for names, words in (((), "base"), ((run.name,), "tuned")):
         with session.using(names) as active:
-            sides.append(canary(engine, general, _told(progress, f"canary, {words}")))
+            sides.append(canary(engine, general, noted(progress, f"canary, {words}")))
             about = {**resident.identity, "adapters": list(active.records)}
             answers.append(answered_tokens(engine, tuning.prompts, provenance=about))
     base, tuned = sides
@@ -110,10 +111,6 @@ def _texts(tuning: Tuning, engine: Any) -> list[str]:
     from gptoss_magic.study.work import asked
 
     return [asked(ids, engine.codec) for ids in tuning.prompts]
-
-
-def _told(progress: Progress, note: str) -> Any:
-    return lambda done, total: progress(done, total, note)
 
 
 def lines(report: Report) -> list[tuple[str, str, str]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import InputError
 from gptoss_magic.records import Answer
 from gptoss_magic.session import current
+from gptoss_magic.study.progress import noted, silent
 from gptoss_magic.tuning.data import Row, encode
 from gptoss_magic.tuning.sources import ANSWERS, row_of
 
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 
     from gptoss_magic.routing.compare import Comparison
     from gptoss_magic.routing.scores import Scores
-
-    Progress = Callable[[int, int, str], None]
+    from gptoss_magic.study.progress import Progress
 
 COLUMNS = ("prompt", "text", "user", "question")
 
@@ -37,7 +37,7 @@ def score_routing(
     date: str | None = None,
     adapters: Sequence[str] | None = None,
     title: str = "",
-    progress: Progress = lambda done, total, note: None,
+    progress: Progress = silent,
 ) -> Scores:
     """Which experts of the resident model (loaded first where none is) `data` uses.
 
@@ -67,7 +67,7 @@ def score_routing(
     prompts = [_rendered(item, effort, system, date) for item in items if isinstance(item, str)]
     with session.using(adapters) as active:
         about["adapters"] = list(active.names)
-        told = _noted(progress, "answering")
+        told = noted(progress, "answering")
         sequences += prompts if prompts_only else _answered(prompts, max_tokens, told)
         return _scored(sequences, about, base, progress)
 
@@ -88,7 +88,7 @@ def _baseline(progress: Progress) -> Scores:
 
     resident, engine = current().require()
     with current().using(()):
-        weights, told = resident.identity["weights"], _noted(progress, "baseline")
+        weights, told = resident.identity["weights"], noted(progress, "baseline")
         return baseline(resident.model, engine.codec, weights, told)
 
 
@@ -103,7 +103,7 @@ def _scored(
         resident.model,
         sequences,
         [channels_of(ids, engine.codec) for ids in sequences],
-        _noted(progress, "scoring"),
+        noted(progress, "scoring"),
         about=about,
         baseline=base,
         fill=engine.prefixes.beside.fill,
@@ -190,7 +190,3 @@ def _answered(
     told(0, len(prompts))
     answers = answered_tokens(current().require()[1], prompts, max_tokens, told)
     return [[*ids, *answer.raw_tokens] for ids, answer in zip(prompts, answers, strict=True)]
-
-
-def _noted(progress: Progress, note: str) -> Callable[[int, int], None]:
-    return lambda done, total: progress(done, total, note)

@@ -14,26 +14,22 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.session import current
+from gptoss_magic.study.progress import silent
 from gptoss_magic.tuning.interrupts import uninterrupted
 from gptoss_magic.tuning.runs import Run, checked_name, new_run, read_data, read_run, save_run
 from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Generator, Sequence
 
     from gptoss_magic.records import Example, StepMetrics
+    from gptoss_magic.study.progress import Progress
     from gptoss_magic.tuning.data import Row
     from gptoss_magic.tuning.plan import TunePlan
     from gptoss_magic.tuning.trainer import Controls, Trainer, Work
 
-    Progress = Callable[[int, int, str], None]
-
 FOLDER = "gptoss_runs"
 SAVE_EVERY_S = 20.0
-
-
-def silent(done: int, total: int, note: str) -> None:
-    """No progress is shown."""
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from gptoss_magic.errors import InputError
 from gptoss_magic.records import Example
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from gptoss_magic.study.tune import Progress, Wanted
+    from gptoss_magic.study.progress import Progress
+    from gptoss_magic.study.tune import Wanted
     from gptoss_magic.tuning.runs import Run
 
 SHOWN = 3  # prompts that are answered before and after
@@ -91,14 +92,14 @@ def own_answers(engine: Any, count: int, progress: Progress) -> list[Example]:
     """The base model's own reasoning and answers to shipped prompts, as training texts."""
     from gptoss_magic.routing.baseline import conversations
     from gptoss_magic.study.answers import answered
+    from gptoss_magic.study.progress import noted
 
     if not count:
         return []
     talks = [[*talk[:1], talk[1]] for talk in conversations()]
     if count > len(talks):
         raise InputError(f"{count} own answers: there are prompts for {len(talks)}")
-    told: Callable[[int, int], None] = lambda done, total: progress(done, total, "own answers")  # noqa: E731
-    answers = answered(engine, talks[:count], on_answer=told)
+    answers = answered(engine, talks[:count], on_answer=noted(progress, "own answers"))
     whole = [answer for answer in answers if answer.finish == "return"]
     return [_learned(answer.provenance["prompt_tokens"], answer.raw_tokens) for answer in whole]
 

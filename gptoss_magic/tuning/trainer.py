@@ -62,8 +62,8 @@ class Progress:
 class Trainer:
     """Trains the parts (attached while it runs) of a frozen model.
 
-    Repeats exactly from the same settings, data and parts; `state()` and `load()` carry a run
-    over a pause. The learning rate warms up linearly and falls along a cosine to its floor.
+    Repeats exactly from the same settings, data and parts; `checkpoints` carry a run over a pause.
+    The learning rate warms up linearly and falls along a cosine to its floor.
     """
 
     def __init__(
