@@ -44,38 +44,34 @@ def kaiming(*shape: int) -> nn.Parameter:
     return nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
 
 
-class LinearLora(Part):
-    """y += scaling · B(A x) beside one nn.Linear; A [r, K], B [N, r]."""
+class LowRank(Part):
+    """scaling · B(A x); A [r, K], B [N, r]."""
 
     def __init__(self, target: str, a_rK: torch.Tensor, b_Nr: torch.Tensor, scaling: float) -> None:
         super().__init__(target)
         self.a, self.b, self.scaling = nn.Parameter(a_rK), nn.Parameter(b_Nr), scaling
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[..., N], what is added, in the parameters' dtype."""
+        return (x.to(self.a.dtype) @ self.a.T) @ self.b.T * (self.scaling * self.scale)
+
+
+class LinearLora(LowRank):
+    """LoRA beside one nn.Linear."""
 
     def attach(self, model: Any) -> Callable[[], None]:
         hook = model.get_submodule(self.target).register_forward_hook(self._beside)
         return hook.remove  # type: ignore[no-any-return]
 
     def _beside(self, _module: Any, given: Any, y: torch.Tensor) -> torch.Tensor:
-        return (y + self.delta(given[0])).to(y.dtype)
-
-    def delta(self, x: torch.Tensor) -> torch.Tensor:
-        """What is added to the linear's output, in the parameters' dtype."""
-        return (x.to(self.a.dtype) @ self.a.T) @ self.b.T * (self.scaling * self.scale)
+        return (y + self.forward(given[0])).to(y.dtype)
 
 
-class RouterLora(Part):
-    """Logits += scaling · B(A x) beside a router; A [r, H], B [E, r]."""
-
-    def __init__(self, target: str, a_rH: torch.Tensor, b_Er: torch.Tensor, scaling: float) -> None:
-        super().__init__(target)
-        self.a, self.b, self.scaling = nn.Parameter(a_rH), nn.Parameter(b_Er), scaling
+class RouterLora(LowRank):
+    """LoRA beside a router: what is added to its logits, [T, H] to [T, E]."""
 
     def attach(self, model: Any) -> Callable[[], None]:
         return _attached(cast("ResidentRouter", model.get_submodule(self.target)).branches, self)
-
-    def forward(self, hidden_TH: torch.Tensor) -> torch.Tensor:
-        """[T, E], added to the logits."""
-        return (hidden_TH.to(self.a.dtype) @ self.a.T) @ self.b.T * (self.scaling * self.scale)
 
 
 class RouterDelta(Part):

@@ -7,19 +7,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
+from gptoss_magic.errors import InputError
+from gptoss_magic.session import current
 from gptoss_magic.study.progress import noted
-from gptoss_magic.tuning.runs import read_run
+from gptoss_magic.tuning.runs import checked_name, read_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from gptoss_magic.routing.scores import Scores
     from gptoss_magic.study.progress import Progress
-    from gptoss_magic.study.tune import Tuning, Wanted
+    from gptoss_magic.study.tune import Wanted
+    from gptoss_magic.tuning.runs import Run
     from gptoss_magic.tuning.settings import MethodSettings
-
-    Resume = Callable[[str, Path], Tuning]
 
 LATEST: list[Any] = []
 BY_ROUTING = ("experts", "experts-full", "router+experts")
@@ -43,19 +44,16 @@ def stages(wanted: Wanted) -> list[Wanted]:
 
 
 def parts_of(
-    wanted: Wanted, engine: Any, steps: Sequence[Any], progress: Progress, resume: Resume
+    wanted: Wanted, engine: Any, steps: Sequence[Any], progress: Progress
 ) -> tuple[MethodSettings, list[Any]]:
-    """The method and its new parts; or, with `after`, that run's parts as it left them.
-
-    `resume(name, folder)` takes up an earlier run.
-    """
+    """The method and its new parts; or, with `after`, that run's parts as it left them."""
     from gptoss_magic.tuning.methods import make_parts
     from gptoss_magic.tuning.methods.context import Context
 
     if wanted.after:
-        before = resume(wanted.after, wanted.folder)
-        return before.run.method, list(before.trainer.parts)
-    method, below = wanted.method, _below(wanted, resume)
+        before, parts = left(wanted.folder / checked_name(wanted.after), engine.model.device)
+        return before.method, parts
+    method, below = wanted.method, _below(wanted, engine.model.device)
     hot: list[list[int]] = []
     if method.name in BY_ROUTING and method.choice != "all":
         with ExitStack() as stack:
@@ -67,12 +65,39 @@ def parts_of(
     return method, [*below, *make_parts(engine.model, context)]
 
 
-def _below(wanted: Wanted, resume: Resume) -> list[Any]:
+def opened(folder: Path) -> tuple[Run, Path]:
+    """A run of the resident model, and its newest checkpoint. Raises InputError."""
+    from gptoss_magic.tuning.checkpoints import latest_checkpoint
+
+    run, identity = read_run(folder), current().require()[0].identity
+    if run.model.get("weights") != identity["weights"]:
+        raise InputError(
+            f"{run.name}: made on {run.model.get('model')}, but {identity['model']} is loaded; "
+            "load that one first"
+        )
+    checkpoint = latest_checkpoint(folder)
+    if checkpoint is None:
+        raise InputError(f"{run.name}: nothing of it was trained yet; delete it and start again")
+    return run, checkpoint
+
+
+def left(folder: Path, device: Any) -> tuple[Run, list[Any]]:
+    """A run and its parts as its newest checkpoint has them."""
+    from gptoss_magic.tuning.checkpoints import load_parts
+    from gptoss_magic.tuning.layout import revive
+
+    run, checkpoint = opened(folder)
+    parts = revive(run.parts, device)
+    load_parts(checkpoint, parts)
+    return run, parts
+
+
+def _below(wanted: Wanted, device: Any) -> list[Any]:
     """The routers of a first stage, frozen; none for other methods."""
     if wanted.method.name != "router+experts":
         return []
-    first = resume(f"{wanted.name}.router", wanted.folder)
-    return [part.requires_grad_(False) for part in first.trainer.parts]
+    _, parts = left(wanted.folder / f"{wanted.name}.router", device)
+    return [part.requires_grad_(False) for part in parts]
 
 
 def hot_experts(

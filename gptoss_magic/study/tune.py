@@ -12,11 +12,10 @@ from pathlib import Path
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.errors import InputError
 from gptoss_magic.session import current
 from gptoss_magic.study.progress import silent
 from gptoss_magic.tuning.interrupts import uninterrupted
-from gptoss_magic.tuning.runs import Run, checked_name, new_run, read_data, read_run, save_run
+from gptoss_magic.tuning.runs import Run, checked_name, new_run, read_data, save_run
 from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
 
 if TYPE_CHECKING:
@@ -99,7 +98,7 @@ def prepare(wanted: Wanted, progress: Progress = silent) -> Tuning:
     rate = wanted.train.learning_rate or settings_for(wanted.method, 1).learning_rate
     train = replace(wanted.train, learning_rate=rate)
     texts = texts_of(replace(wanted, train=train), engine, progress)
-    method, parts = parts_of(wanted, engine, texts.steps, progress, resume)
+    method, parts = parts_of(wanted, engine, texts.steps, progress)
     work = work_of(engine.model, method, parts, (texts.steps, texts.held_out))
     trainer = trainer_of(engine.model, method, parts, work, train)
     plan = plan_of(resident, trainer, method)
@@ -113,26 +112,18 @@ def resume(name: str, folder: Path = Path(FOLDER)) -> Tuning:
 
     Raises InputError where there is none, or it was made on another model.
     """
-    from gptoss_magic.tuning.checkpoints import latest_checkpoint, load_checkpoint
+    from gptoss_magic.study.parts import opened
+    from gptoss_magic.study.work import prompts_of
+    from gptoss_magic.tuning.checkpoints import load_checkpoint
     from gptoss_magic.tuning.layout import revive
 
-    resident, engine = _resident()
-    run = read_run(folder / checked_name(name))
-    if run.model.get("weights") != resident.identity["weights"]:
-        raise InputError(
-            f"{name}: made on {run.model.get('model')}, but {resident.identity['model']} is "
-            "loaded; load that one first"
-        )
+    _, engine = _resident()
+    run, checkpoint = opened(folder / checked_name(name))
     steps, held_out = read_data(run)
     parts = revive(run.parts, engine.model.device)
     work = work_of(engine.model, run.method, parts, (steps, held_out))
     trainer = trainer_of(engine.model, run.method, parts, work, run.train)
-    checkpoint = latest_checkpoint(run.folder)
-    if checkpoint is None:
-        raise InputError(f"{name}: nothing of it was trained yet; delete it and start again")
     load_checkpoint(checkpoint, trainer)
-    from gptoss_magic.study.work import prompts_of
-
     prompts = prompts_of(held_out or steps[0], engine)
     return Tuning(run, trainer, None, (steps, held_out), prompts)
 

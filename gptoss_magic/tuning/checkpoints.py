@@ -13,7 +13,7 @@ from gptoss_magic.errors import CheckpointError, StorageError
 from gptoss_magic.records import Drift, StepMetrics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from gptoss_magic.tuning.trainer import Trainer
@@ -51,7 +51,7 @@ def load_checkpoint(path: Path, trainer: Trainer) -> None:
     import torch
     from safetensors.torch import load_file
 
-    try:
+    with _reading(path):
         state = json.loads((path / STATE).read_text())
         tensors = load_file(path / TENSORS, device="cpu")
         trainer.parts.load_state_dict(_under(tensors, "parts."))
@@ -60,6 +60,23 @@ def load_checkpoint(path: Path, trainer: Trainer) -> None:
         history = [metrics_of(one) for one in state["history"]]
         trainer.progress.step, trainer.rate = int(state["step"]), state["rate"]
         trainer.progress.history[:] = history
+
+
+def load_parts(path: Path, parts: Sequence[Any]) -> None:
+    """Put the weights of the parts alone where a checkpoint has them. Raises CheckpointError."""
+    import torch
+    from safetensors.torch import load_file
+
+    with _reading(path):
+        tensors = load_file(path / TENSORS, device="cpu")
+        torch.nn.ModuleList(parts).load_state_dict(_under(tensors, "parts."))
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn what a damaged checkpoint raises into one line that names it."""
+    try:
+        yield
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         first = str(error).splitlines()[0]
         raise CheckpointError(
