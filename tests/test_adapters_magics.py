@@ -4,7 +4,6 @@ import json
 
 import pytest
 from adapter_cases import expert_lora, mixed, randn
-from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from transformers import AutoModelForCausalLM
 
@@ -13,21 +12,14 @@ from gptoss_magic.errors import CheckpointError, InputError
 from gptoss_magic.magics.complete import candidates
 from gptoss_magic.model.branches import SoftPrompt
 from gptoss_magic.session import current
-from gptoss_magic.testing import tiny_checkpoint
+from tests.shell_cells import tiny_shell
 
 
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory):
-    path = tiny_checkpoint(tmp_path_factory.mktemp("lora") / "tiny")
-    shell = InteractiveShell.instance()
-    shell.run_line_magic("load_ext", "gptoss_magic")
-    current().unload()
-    run(shell, f"%gptoss load '{path}' --context 1024")
-    run(shell, "%config GptOssMagics.max_tokens = 8")
-    run(shell, "%config GptOssMagics.date = '2026-01-01'")
-    yield shell
-    current().unload()
-    InteractiveShell.clear_instance()
+    cells = ("%config GptOssMagics.max_tokens = 8", "%config GptOssMagics.date = '2026-01-01'")
+    with tiny_shell(tmp_path_factory.mktemp("lora"), 1024, *cells) as shell:
+        yield shell
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,12 @@
 """A small notebook in a real JupyterLab and a real Chromium: live, finished, and reopened."""
 
-import importlib.util
 import re
-import sys
-from pathlib import Path
 
 import nbformat
 import pytest
 
-TOOL = Path(__file__).parents[1] / "tools" / "screenshots.py"
+from tools import screenshots as tool
+
 PROMPT = "%%gptoss -t 0 -m 40\nWhat is the capital of France?"
 # Texts that the live view showed, in order, and whether the cell was still busy (a cell's prompt
 # is `[*]:` until its reply comes).
@@ -26,14 +24,6 @@ WATCH = """() => {
 }"""
 
 
-def load_tool():
-    spec = importlib.util.spec_from_file_location("screenshots", TOOL)
-    module = sys.modules["screenshots"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-tool = load_tool()
 pytestmark = pytest.mark.skipif(tool.chromium() is None, reason=tool.INSTALL)
 
 

@@ -5,8 +5,6 @@ from typing import Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from IPython.core.interactiveshell import InteractiveShell
-from IPython.utils.capture import capture_output
 
 import gptoss_magic
 from gptoss_magic.errors import ContextOverflow, InputError
@@ -16,27 +14,14 @@ from gptoss_magic.magics.gptoss import LOAD, PROMPT
 from gptoss_magic.magics.options import parse
 from gptoss_magic.magics.tools import tool_spec
 from gptoss_magic.session import current
-from gptoss_magic.testing import tiny_checkpoint
+from tests.shell_cells import run, tiny_shell
 
 
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory):
-    path = tiny_checkpoint(tmp_path_factory.mktemp("magics") / "tiny")
-    shell = InteractiveShell.instance()
-    shell.run_line_magic("load_ext", "gptoss_magic")
-    current().unload()
-    run(shell, f"%gptoss load '{path}' --context 1024")
-    run(shell, "%config GptOssMagics.max_tokens = 8")
-    yield shell
-    current().unload()
-    InteractiveShell.clear_instance()
-
-
-def run(shell, source):
-    """(result, printed text) of one cell."""
-    with capture_output() as captured:
-        result = shell.run_cell(source)
-    return result, captured.stdout + captured.stderr
+    cells = ("%config GptOssMagics.max_tokens = 8",)
+    with tiny_shell(tmp_path_factory.mktemp("magics"), 1024, *cells) as shell:
+        yield shell
 
 
 def test_a_prompt_becomes_an_answer(shell):

@@ -5,8 +5,6 @@ import re
 
 import numpy as np
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
-from IPython.utils.capture import capture_output
 
 import gptoss_magic
 from gptoss_magic.errors import InputError
@@ -15,33 +13,19 @@ from gptoss_magic.model.router import routers
 from gptoss_magic.routing.compare import compare
 from gptoss_magic.routing.scores import Scores
 from gptoss_magic.session import current
-from gptoss_magic.testing import tiny_checkpoint
+from tests.shell_cells import run, tiny_shell
 
 DATE = "2026-01-02"
 
 
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory):
+    date = f"%config GptOssMagics.date = '{DATE}'"
+    cells = (date, "%config GptOssMagics.max_tokens = 12")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GPTOSS_MAGIC_CACHE", str(tmp_path_factory.mktemp("cache")))
-        path = tiny_checkpoint(tmp_path_factory.mktemp("routing") / "tiny")
-        shell = InteractiveShell.instance()
-        shell.run_line_magic("load_ext", "gptoss_magic")
-        current().unload()
-        run(shell, f"%gptoss load '{path}' --context 1024")
-        run(shell, f"%config GptOssMagics.date = '{DATE}'")
-        run(shell, "%config GptOssMagics.max_tokens = 12")
-        yield shell
-        current().unload()
-        InteractiveShell.clear_instance()
-
-
-def run(shell, source):
-    """(result, printed text) of one cell."""
-    with capture_output() as captured:
-        result = shell.run_cell(source)
-    shown = [output.data["text/plain"] for output in captured.outputs]
-    return result, "".join([captured.stdout, captured.stderr, *shown])
+        with tiny_shell(tmp_path_factory.mktemp("routing"), 1024, *cells) as shell:
+            yield shell
 
 
 def shown(shell, value):

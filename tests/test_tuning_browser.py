@@ -1,17 +1,14 @@
 """Stop, Pause and the slider act on a run that trains, in a real JupyterLab and Chromium."""
 
-import importlib.util
 import json
-import sys
 from itertools import pairwise
-from pathlib import Path
 
 import nbformat
 import pytest
 
 from gptoss_magic.testing import tiny_checkpoint
+from tools import screenshots as tool
 
-TOOL = Path(__file__).parents[1] / "tools" / "screenshots.py"
 BOUND_S = 0.5
 LOOP = """
 import json, time
@@ -57,14 +54,6 @@ CLICK = """name => {
 }"""
 
 
-def load_tool():
-    spec = importlib.util.spec_from_file_location("screenshots", TOOL)
-    module = sys.modules["screenshots"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-tool = load_tool()
 pytestmark = pytest.mark.skipif(tool.chromium() is None, reason=tool.INSTALL)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.model.loads import js_distance
 from gptoss_magic.routing.scores import ALL, MEASURES
 
 if TYPE_CHECKING:
@@ -78,21 +79,3 @@ def compare(a: Scores, b: Scores, by: str = "share") -> Comparison:
     for scores in (a, b):
         scores.measure(by)
     return Comparison(a, b, by)
-
-
-def js_distance(p: Any, q: Any) -> Any:
-    """Jensen-Shannon distance of distributions along the last axis, from 0 to 1.
-
-    The root of the divergence in bits: √(½ KL(p‖m) + ½ KL(q‖m)), m = ½(p + q), log base 2.
-    Source: Endres and Schindelin (2003), A new metric for probability distributions.
-    """
-    import numpy as np
-
-    p, q = np.asarray(p, dtype=np.float64), np.asarray(q, dtype=np.float64)
-    middle = (p + q) / 2
-
-    def divergence(x: Any) -> Any:
-        ratio = np.divide(x, middle, out=np.ones_like(middle), where=(x > 0) & (middle > 0))
-        return (x * np.log2(ratio)).sum(-1)
-
-    return np.sqrt(np.clip((divergence(p) + divergence(q)) / 2, 0, 1))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.model.loads import entropy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,10 +78,7 @@ class Scores:
 
     def entropy(self, channel: str = ALL) -> Any:
         """[L]: entropy of the token share in nats; log E is an even load."""
-        import numpy as np
-
-        share = self.measure("share", channel)
-        return -(share * np.log(np.where(share > 0, share, 1))).sum(1)
+        return entropy(self.measure("share", channel))
 
     def dead(self, channel: str = ALL) -> list[list[int]]:
         """By layer the experts that no token went to."""

@@ -5,15 +5,13 @@ Legend: T tokens, L layers, E experts, k experts a token.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.model.loads import entropy, js_distance
 from gptoss_magic.records import Drift
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import torch
 
 
 class Drifting:
@@ -34,12 +32,11 @@ class Drifting:
     def measure(self) -> Drift:
         """The drift of the model as it is now."""
         load_LE = self._load()
-        entropy = float(_entropy(load_LE).mean())
         distance = float(js_distance(load_LE, self.base_LE).mean())
-        return Drift(entropy, self._share(load_LE), distance)
+        return Drift(float(entropy(load_LE).mean()), self._share(load_LE), distance)
 
-    def _load(self) -> torch.Tensor:
-        """[L, E]: share of the probe's routes, fp64."""
+    def _load(self) -> Any:
+        """[L, E]: share of the probe's routes, a numpy array in fp64."""
         import torch
 
         from gptoss_magic.model.router import Capture
@@ -49,23 +46,8 @@ class Drifting:
             ids_TLk, _ = capture.take()
         num_experts = capture.routers[0].num_experts
         hits = torch.nn.functional.one_hot(ids_TLk, num_experts).sum((0, 2)).double()
-        return (hits / hits.sum(-1, keepdim=True)).cpu()
+        return (hits / hits.sum(-1, keepdim=True)).cpu().numpy()
 
-    def _share(self, load_LE: torch.Tensor) -> float | None:
+    def _share(self, load_LE: Any) -> float | None:
         shares = [float(load_LE[i, list(e)].sum()) for i, e in enumerate(self.trained) if e]
         return sum(shares) / len(shares) if shares else None
-
-
-def _entropy(p: torch.Tensor) -> torch.Tensor:
-    """Entropy over the last dimension, in nats."""
-    import torch
-
-    nats: torch.Tensor = -torch.special.xlogy(p, p).sum(-1)
-    return nats
-
-
-def js_distance(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
-    """Square root of the Jensen-Shannon divergence in bits, over the last dimension: 0 to 1."""
-    mean = (p + q) / 2
-    nats = _entropy(mean) - (_entropy(p) + _entropy(q)) / 2
-    return (nats.clamp(min=0) / math.log(2)).sqrt()

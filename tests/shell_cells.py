@@ -1,0 +1,31 @@
+"""Cells in a real shell whose kernel holds a tiny model."""
+
+from contextlib import contextmanager
+
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+
+from gptoss_magic.session import current
+from gptoss_magic.testing import tiny_checkpoint
+
+
+@contextmanager
+def tiny_shell(folder, context, *cells):
+    """A shell with the extension and the model loaded, after `cells`."""
+    path = tiny_checkpoint(folder / "tiny")
+    shell = InteractiveShell.instance()
+    shell.run_line_magic("load_ext", "gptoss_magic")
+    current().unload()
+    for cell in (f"%gptoss load '{path}' --context {context}", *cells):
+        run(shell, cell)
+    yield shell
+    current().unload()
+    InteractiveShell.clear_instance()
+
+
+def run(shell, source):
+    """(result, what was printed and shown as text) of one cell."""
+    with capture_output() as captured:
+        result = shell.run_cell(source)
+    shown = [output.data["text/plain"] for output in captured.outputs]
+    return result, "\n".join(filter(None, [captured.stdout, captured.stderr, *shown]))
