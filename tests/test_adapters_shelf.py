@@ -1,5 +1,6 @@
 """Adapters that live together: switching, scales, caches, merged checkpoints, what is refused."""
 
+import contextlib
 import copy
 import json
 import resource
@@ -411,25 +412,30 @@ def test_an_adapter_takes_anothers_place_and_nothing_elses(plain, tmp_path):
     assert (tmp_path / "notes" / "my.txt").read_text() == "mine"
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def small_files():
-    """The system refuses to write beyond 4 KiB of a file, as a full disk does."""
+    """The system refuses to write beyond 4 KiB of a file, as a full disk does.
+
+    For the writing alone: pytest's own report may go to a longer file.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_where_no_more_can_be_written_nothing_half_stays(plain, shelf, tmp_path, small_files):
+def test_where_no_more_can_be_written_nothing_half_stays(plain, shelf, tmp_path):
     shelf.add(mixed("a"))
     kept = shelf.export("a", tmp_path / "a")
-    small_files()
     for write in (
         lambda: write_adapter(mixed(), plain[0], kept),
         lambda: write_adapter(mixed(), plain[0], tmp_path / "b"),
         lambda: shelf.export_merged(["a"], tiny_tokenizer(), tmp_path / "c"),
         lambda: write_adapter(mixed(), plain[0], "/proc/nowhere/adapter"),
     ):
-        with pytest.raises(StorageError, match="not written") as caught:
+        with pytest.raises(StorageError, match="not written") as caught, small_files():
             write()
         assert "\n" not in str(caught.value)
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
