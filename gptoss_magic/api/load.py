@@ -1,0 +1,61 @@
+"""The model of this process: `load` it once, `unload` it, `bench` it."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.session import current
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gptoss_magic.model.plan import Plan
+
+
+def load(
+    model: str | None = None,
+    *,
+    replace: bool = False,
+    progress: Callable[[int, int, str], None] = lambda done, total, note: None,
+    on_plan: Callable[[Plan], None] = lambda plan: None,
+    **options: Any,
+) -> str:
+    """Load a model once for this process and say in one line what was done.
+
+    `options`: device, context, revision, offline (see `LoadSettings`). `progress` is told bytes
+    done, bytes in total and a note; `on_plan` the memory plan, before anything is read.
+    """
+    from gptoss_magic.model.load import LoadSettings, choose_model
+
+    session = current()
+    if model is None and session.resident is not None:
+        return f"{session.resident.identity['model']} is loaded"
+    name, why = (model, "as asked") if model else choose_model()
+    settings = LoadSettings(model=name, **options)
+    fresh = session.load(settings, progress, on_plan, replace=replace)
+    about = session.require()[0].about
+    return f"{name} loaded ({why}): {about}" if fresh else f"{name} is loaded already"
+
+
+def unload() -> None:
+    """Free the model of this process."""
+    current().unload()
+
+
+def bench() -> str:
+    """A Markdown table of the resident model's speed and memory here, to paste into an issue."""
+    from gptoss_magic.generation.bench import measure
+
+    session = current()
+    _, engine = session.require()
+    status = session.status()
+    shown = ("model", "device", "experts", "memory", "context")
+    rows = {name: status[name] for name in shown} | measure(engine) | versions()
+    lines = [f"| {name} | {value} |" for name, value in rows.items()]
+    return "\n".join(["| figure | value |", "| --- | --- |", *lines])
+
+
+def versions() -> dict[str, str]:
+    """Versions of what shapes an answer."""
+    return {name: version(name) for name in ("gptoss_magic", "torch", "transformers")}

@@ -1,0 +1,74 @@
+"""`map`: a template answered for each row of a DataFrame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.api.load import load
+from gptoss_magic.api.settings import opening, provenance_of, sampling_settings, without_none
+from gptoss_magic.errors import InputError
+from gptoss_magic.session import current
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from gptoss_magic.records import Mapped
+
+
+def map(  # noqa: A001 (what it does)
+    frame: Any,
+    template: str,
+    *,
+    into: str = "answer",
+    names: Mapping[str, Any] | None = None,
+    schema: Any = None,
+    system: str | None = None,
+    effort: str = "medium",
+    date: str | None = None,
+    batch: int = 32,
+    journal: str | Path | None = None,
+    new: bool = False,
+    adapters: Sequence[str] | None = None,
+    on_row: Callable[[int, int, int], None] = lambda done, total, tokens: None,
+    **sampling: Any,
+) -> Mapped:
+    """Answer a Jinja `template` for each row of a pandas DataFrame, many rows at a time.
+
+    Columns (and `names`) are the template's variables, `row["a name"]` reaches any column. The
+    answers go into the column `into` as they come, what fails into `into`_error. `schema` (a JSON
+    schema or a pydantic model) is shown to the model, and answers become checked JSON values. Row
+    n draws with seed + n (seed 0 where none is given). What was answered is kept in `journal`, a
+    folder: the same call goes on where it was stopped, unless `new`. `adapters`: see `generate`.
+    Raises InputError, MissingPackage, StorageError, NotLoaded.
+    """
+    from gptoss_magic.mapping.run import MapSettings, run_map
+    from gptoss_magic.mapping.schema import AnswerSchema
+    from gptoss_magic.mapping.template import RowTemplate
+
+    session = current()
+    if session.resident is None:
+        load()
+    resident, engine = session.require()
+    if batch < 1:
+        raise InputError(f"batch {batch}: give 1 row or more")
+    checked = AnswerSchema(schema) if schema is not None else None
+    formats = {checked.name: checked.schema} if checked else None
+    scope = {**resident.identity, "system": system, "effort": effort, "date": date}
+    records = session.shelf.records(adapters)
+    if records:
+        scope["adapters"] = [(record["uid"], record["scale"]) for record in records]
+    settings = MapSettings(
+        into=into,
+        opening=opening(system, (), effort, date, formats),
+        sampling=sampling_settings(greedy=resident.greedy, **{"seed": 0, **without_none(sampling)}),
+        scope=scope,
+        schema=checked,
+        num_rows=batch,
+        journal=Path(journal).expanduser() if journal else None,
+        fresh=new,
+    )
+    made = RowTemplate(template, getattr(frame, "columns", ()), names or {})
+    provenance = provenance_of(resident, records, effort)
+    with session.using(adapters):
+        return run_map(engine, frame, made, settings, provenance, on_row)

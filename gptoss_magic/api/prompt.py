@@ -1,0 +1,118 @@
+"""`generate`: a prompt answered; `respond`: whole messages answered."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.api.load import load
+from gptoss_magic.api.settings import opening, provenance_of, sampling_settings
+from gptoss_magic.session import current
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from gptoss_magic.generation import Engine
+    from gptoss_magic.records import Answer, ChannelDelta, Message, Passage, ToolSpec
+
+
+def generate(
+    prompt: str,
+    *,
+    system: str | None = None,
+    tools: Sequence[ToolSpec] = (),
+    passages: Sequence[Passage] | None = None,
+    effort: str = "medium",
+    date: str | None = None,
+    conversation: str | None = None,
+    new: bool = False,
+    **how: Any,
+) -> Answer:
+    """Answer `prompt` with the resident model (loaded first where none is).
+
+    `system` is the developer message's instructions. Without `conversation` nothing is remembered.
+    `passages`: the sources to answer from, quoted in front of the prompt for this turn alone; the
+    answer's citations are checked against them. `how`: the keywords of `respond`.
+    Raises ContextOverflow, InputError, NotLoaded.
+    """
+    from gptoss_magic.records import Message
+    from gptoss_magic.retrieval.cite import cited, grounded
+
+    session = current()
+    kept = [] if new or conversation is None else session.conversations.get(conversation, [])
+    system, quoting = grounded(system, passages, prompt)
+    messages = [*opening(system, tools, effort, date), *kept, Message("user", quoting)]
+    answer = respond(messages, conversation=conversation or "", effort=effort, **how)
+    session.last = answer = cited(answer, passages)
+    if conversation is not None and "probe" not in answer.provenance:
+        session.conversations[conversation] = [*kept, Message("user", prompt), *kept_of(answer)]
+    return answer
+
+
+def respond(
+    messages: Sequence[Message],
+    *,
+    effort: str = "medium",
+    conversation: str = "",
+    cold: bool = False,
+    routing: bool = False,
+    mask_experts: str = "",
+    force_experts: str = "",
+    adapters: Sequence[str] | None = None,
+    on_delta: Callable[[ChannelDelta], None] = lambda delta: None,
+    on_prefill: Callable[[int, int], None] = lambda done, total: None,
+    **sampling: Any,
+) -> Answer:
+    """Answer whole `messages`, system and developer message first (see `opening`).
+
+    Nothing is kept but what the engine computed, under the name `conversation`. `cold` computes
+    all of it anew (in bf16 a reused prefix may differ by a rounding, and with it a sampled token).
+    `on_prefill` is told prompt tokens done and in total, where the prompt is long. `adapters`:
+    names of attached ones that stand beside the model for this answer; None: those in use; none of
+    them: the bare base. `routing`: the answer's `routing` says where each token went.
+    `mask_experts`, `force_experts` (such as "3:7,5:0-3,2:*"): a probe for this answer alone, which
+    the conversation does not keep; see `routing.probe.probing`. `effort` is recorded only.
+    `sampling`: fields of `SamplingSettings`; without a seed one is drawn and recorded.
+    Raises ContextOverflow, InputError, NotLoaded.
+    """
+    from gptoss_magic.generation import run_turn
+
+    session = current()
+    if session.resident is None:
+        load()
+    resident, engine = session.require()
+    settings = sampling_settings(greedy=resident.greedy, **sampling)
+    probe = {"mask": mask_experts, "force": force_experts} if mask_experts or force_experts else {}
+    with session.using(adapters) as active, _probed(engine, **probe) as engine:
+        return run_turn(
+            engine,
+            messages,
+            settings,
+            conversation=conversation,
+            cold=cold,
+            routing=routing,
+            on_delta=on_delta,
+            on_prefill=on_prefill,
+            provenance=provenance_of(resident, active.records, effort)
+            | ({"probe": probe} if probe else {}),
+        )
+
+
+@contextmanager
+def _probed(engine: Engine, mask: str = "", force: str = "") -> Iterator[Engine]:
+    """The engine; with a probe, one whose caches end with it."""
+    from gptoss_magic.routing.probe import parse_experts, probing
+
+    config = engine.model.config
+    size = config.num_hidden_layers, config.num_local_experts
+    pairs = [parse_experts(spec, *size) for spec in (mask, force)]
+    if not any(pairs):
+        yield engine
+        return
+    with probing(engine.model, *pairs):
+        yield engine.apart()
+
+
+def kept_of(answer: Answer) -> list[Message]:
+    """The messages that the next turn sees: those that have text."""
+    return [message for message in answer.messages if message.content]
