@@ -8,21 +8,11 @@ from typing import Any
 from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
 
 from gptoss_magic.magics import options as opt
-from gptoss_magic.magics.index import COMMANDS as COMMANDS_OF_INDEX
-from gptoss_magic.magics.index import INDEX, SEARCH
-from gptoss_magic.session import current
+from gptoss_magic.magics.lora import adapters
+from gptoss_magic.magics.nouns import BY_NAME
 
 CHOICES = {"-e": ["low", "medium", "high"], "--effort": ["low", "medium", "high"]}
-COMMANDS = ["load", "status", "bench", "routing", "lora", "runs", "index", "search"]
-COMMANDS += ["unload", "traceback"]
-ARGUMENTS = {
-    "load": [*opt.flags(opt.LOAD), "built-in"],
-    "routing": [*opt.flags(opt.ROUTING), "compare"],
-    "runs": ["list", "compare", "show", "stop"],
-    "index": [*COMMANDS_OF_INDEX, *opt.flags(INDEX)],
-    "search": opt.flags(SEARCH),
-}
-NAMED = ("detach", "use", "scale", "export")
+PLAIN = ["load", "status", "bench", "unload", "traceback"]
 
 
 def candidates(line: str) -> list[str]:
@@ -35,29 +25,17 @@ def candidates(line: str) -> list[str]:
         pool = _choices(words[-2]) if len(words) > 1 else []
         pool = pool or opt.flags(opt.PROMPT)
     elif len(words) == 1:
-        pool = COMMANDS
-    elif words[0] == "lora":
-        pool = list(opt.LORA) if len(words) == 2 else _lora(words[1:])
+        pool = [*PLAIN, *BY_NAME]
+    elif words[0] == "load":
+        pool = [*opt.flags(opt.LOAD), "built-in"]
     else:
-        pool = ARGUMENTS.get(words[0], [])
+        pool = BY_NAME[words[0]].words(words[1:]) if words[0] in BY_NAME else []
     return [name for name in pool if name.startswith(words[-1])]
 
 
 def _choices(flag: str) -> list[str]:
     """What may follow an option."""
-    return [*_adapters(), "none"] if flag in ("-a", "--adapter") else CHOICES.get(flag, [])
-
-
-def _lora(words: list[str]) -> list[str]:
-    """Names of adapters and options behind `%gptoss lora COMMAND`."""
-    flags = opt.flags(opt.LORA.get(words[0], []))
-    more = ["none"] if words[0] == "use" else []
-    return _choices(words[-2]) or [*flags, *(_adapters() if words[0] in NAMED else []), *more]
-
-
-def _adapters() -> list[str]:
-    session = current()
-    return list(session.shelf.names) if session.resident else []
+    return [*adapters(), "none"] if flag in ("-a", "--adapter") else CHOICES.get(flag, [])
 
 
 @context_matcher()

@@ -10,7 +10,8 @@ from traitlets import Bool, Float, Int, Unicode
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
-from gptoss_magic.magics.routing import ROUTING, routing
+from gptoss_magic.magics.nouns import BY_NAME, NOUNS
+from gptoss_magic.magics.routing import ROUTING
 from gptoss_magic.session import current
 
 if TYPE_CHECKING:
@@ -22,19 +23,15 @@ HELP = """\
 %gptoss load [MODEL]   load once: built-in, a directory, a hub name; no MODEL: chosen here
 %gptoss status         model, device, memory, context, conversations, last speed
 %gptoss bench          speed of the loaded model on this machine, as a Markdown table
-%gptoss routing DATA   which experts a text or data set uses; routing compare A B: differences
-%gptoss lora …         adapters: attach, detach, use, scale, list, compare, export
-%gptoss runs           tuning runs: list, show, compare; stop the one in the background
-%gptoss index PATH…    index files, folders, patterns or a DataFrame; list, info, refresh, drop, …
-%gptoss search NAME …  passages of an index for a query, without the model
+{nouns}
 %gptoss unload         free the memory
 %gptoss traceback      the whole traceback of the last error
 %%gptoss [OPTIONS]     prompt it: the cell's body is the prompt; %%gptoss? lists the options
-%%gptoss_tune          tune on the cell's rows: a plan, then with --go a run with a live panel
-%%gptoss_data          grow rows from a description and seeds, to review before tuning
 %%gptoss --rag NAME    answer from an index, with citations that are checked
 %%gptoss --map FRAME   the body is a Jinja template, answered for each row of a DataFrame
-"""
+%%gptoss_tune          tune on the cell's rows: a plan, then with --go a run with a live panel
+%%gptoss_data          grow rows from a description and seeds, to review before tuning
+""".format(nouns="\n".join(f"%gptoss {n.name + ' ' + n.usage:<15}{n.about}" for n in NOUNS))
 
 
 @magics_class
@@ -64,16 +61,15 @@ class GptOssMagics(Magics):
             "unload": self._unload,
             "traceback": self._traceback,
             "bench": self._bench,
-            "routing": self._routing,
-            "lora": self._lora,
-            "runs": self._runs,
-            "index": self._index,
-            "search": self._search,
         }
-        if command not in commands:
-            known = ", ".join(filter(None, commands))
+        if command in commands:
+            return commands[command](rest)
+        if command not in BY_NAME:
+            known = ", ".join(filter(None, [*commands, *BY_NAME]))
             raise InputError(f"%gptoss {command}: no such command; there are {known}")
-        commands[command](rest)
+        if BY_NAME[command].needs_model and current().resident is None:
+            self._load("")
+        BY_NAME[command].run(rest, self)
 
     @no_var_expand
     @cell_magic("gptoss")
@@ -113,33 +109,6 @@ class GptOssMagics(Magics):
         from gptoss_magic.api import bench
 
         print(bench())
-
-    def _routing(self, line: str) -> None:
-        if current().resident is None:
-            self._load("")
-        routing(line, self.shell.user_ns, self)
-
-    def _lora(self, line: str) -> None:
-        from gptoss_magic.magics.lora import run
-
-        if current().resident is None:
-            self._load("")
-        run(line, self)
-
-    def _runs(self, line: str) -> None:
-        from gptoss_magic.magics.runs import runs
-
-        runs(line)
-
-    def _index(self, line: str) -> None:
-        from gptoss_magic.magics.index import index
-
-        index(line, self.shell.user_ns)
-
-    def _search(self, line: str) -> None:
-        from gptoss_magic.magics.index import search
-
-        search(line)
 
     def _traceback(self, _line: str) -> None:
         error = current().last_error

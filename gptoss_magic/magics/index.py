@@ -1,4 +1,4 @@
-"""`%gptoss index` and `%gptoss search`: indexes made, kept up to date, and searched."""
+"""`%gptoss index`: indexes made, kept up to date, shown and dropped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Sequence
 
-    from gptoss_magic.records import Passage
     from gptoss_magic.retrieval.index import Index
     from gptoss_magic.retrieval.ingest import Ingested
     from gptoss_magic.retrieval.loaders import Document
@@ -32,24 +31,16 @@ INDEX: list[opt.Option] = [
     (("-n", "--as"), {"dest": "name", "help": "the index's name, path or URI; else the path's"}),
     (("-E", "--embedder"), {"help": "wordllama-256, or words: full text alone"}),
 ]
-SEARCH: list[opt.Option] = [
-    (("name",), {"metavar": "NAME", "help": "an index; NAME,NAME: several"}),
-    (("query",), {"nargs": "+", "metavar": "QUERY", "help": "a question, or words"}),
-    (("-K", "--passages"), {"type": int, "default": 5, "help": "chunks to show, at most"}),
-    (("-W", "--where"), {"help": "an SQL condition, such as \"kind = 'markdown'\""}),
-    (("-A", "--at"), {"type": int, "help": "this version of the index"}),
-]
 PARSER = opt.parser("%gptoss index", INDEX, "Index files, to search them and to answer from them.")
-SEARCHER = opt.parser("%gptoss search", SEARCH, "Passages of an index, without the model.")
 MAX_SHOWN = 20
 
 
-def index(line: str, names: dict[str, Any]) -> None:
-    """One line of `%gptoss index`; `names` is the notebook's namespace."""
+def run(line: str, magics: Any) -> None:
+    """One line of `%gptoss index`."""
     given = opt.parse(PARSER, line)
     command, *rest = given.words
     if command not in COMMANDS:
-        return make(given, names)
+        return make(given, magics.shell.user_ns)
     if command == "list":
         return show_list()
     if len(rest) != 1:
@@ -62,6 +53,10 @@ def index(line: str, names: dict[str, Any]) -> None:
         "versions": show_versions,
     }
     actions[command](rest[0])
+
+
+def words(_typed: list[str]) -> list[str]:
+    return [*COMMANDS, *opt.flags(INDEX)]
 
 
 def make(given: Namespace, names: dict[str, Any]) -> None:
@@ -86,12 +81,12 @@ def refresh(name: str) -> None:
     ingest(opened, opened.refresh)
 
 
-def ingest(opened: Index, run: Callable[..., Ingested]) -> None:
+def ingest(opened: Index, action: Callable[..., Ingested]) -> None:
     """Run an ingest under a progress bar; ■ keeps what is done, and stops the cells that follow."""
     from gptoss_magic.widgets.progress import ProgressView
 
     with ProgressView(f"index {opened.name}") as bar:
-        report = run(progress=bar.update, on_wait=waiting(opened.name))
+        report = action(progress=bar.update, on_wait=waiting(opened.name))
         bar.finish(report_line(opened.name, report))
     show_skipped(report)
     if report.finish == "interrupt":
@@ -171,39 +166,6 @@ def show_table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 
     data = {"text/html": table_html(headers, rows), "text/plain": table_text(headers, rows)}
     display(data, raw=True)  # type: ignore[no-untyped-call]
-
-
-def search(line: str) -> None:
-    """One line of `%gptoss search`: the passages, their text folded."""
-    from IPython.display import display
-
-    from gptoss_magic.widgets.sources import sources_html, sources_text
-
-    given = opt.parse(SEARCHER, line)
-    found = passages(given.name, " ".join(given.query), given)
-    if not found:
-        return print("no passage matches")
-    data = {"text/html": sources_html(found), "text/plain": sources_text(found, quotes=True)}
-    display(data, raw=True)  # type: ignore[no-untyped-call]
-
-
-def found_passages(options: Namespace, prompt: str) -> list[Passage] | None:
-    """What `%%gptoss --rag` quotes; None without that option."""
-    if not options.rag:
-        if options.where or options.at is not None:
-            raise InputError("--where and --at choose passages: add --rag NAME")
-        return None
-    return passages(options.rag, prompt, options)
-
-
-def passages(name: str, query: str, options: Namespace) -> list[Passage]:
-    """Passages of the index, or of several in turn."""
-    from gptoss_magic.retrieval.index import search_all
-
-    names = [part.strip() for part in name.split(",") if part.strip()]
-    if not names:
-        raise InputError(f"{name!r}: give the name of an index")
-    return search_all(names, query, options.passages, options.where, options.at)
 
 
 def split(words: Sequence[str], names: dict[str, Any]) -> tuple[list[Document], list[str]]:

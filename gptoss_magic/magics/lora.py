@@ -28,11 +28,12 @@ PARSERS = {
     name: opt.parser(f"%gptoss lora {name}", options, ABOUT[name])
     for name, options in opt.LORA.items()
 }
+NAMED = ("detach", "use", "scale", "export")
 HEADERS = ("adapter", "in use", "scale", "what", "content", "from")
 
 
-def run(line: str, defaults: Any) -> None:
-    """One `%gptoss lora` line; `defaults` are the magics' traits."""
+def run(line: str, magics: Any) -> None:
+    """One `%gptoss lora` line; `magics` have the defaults as traits."""
     command, _, rest = line.strip().partition(" ")
     if not command:
         for parser in PARSERS.values():
@@ -52,7 +53,24 @@ def run(line: str, defaults: Any) -> None:
         "export": export,
     }
     current().check_idle()
-    commands[command](options, defaults)
+    commands[command](options, magics)
+
+
+def words(typed: list[str]) -> list[str]:
+    """Commands; behind one, names of adapters and options."""
+    if len(typed) == 1:
+        return list(opt.LORA)
+    flags = opt.flags(opt.LORA.get(typed[0], []))
+    if typed[-2] in ("-a", "--adapter"):
+        return [*adapters(), "none"]
+    more = ["none"] if typed[0] == "use" else []
+    return [*flags, *(adapters() if typed[0] in NAMED else []), *more]
+
+
+def adapters() -> list[str]:
+    """Names of the attached ones."""
+    session = current()
+    return list(session.shelf.names) if session.resident else []
 
 
 def attach(options: Namespace, _defaults: Any) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics.body import expand
-from gptoss_magic.magics.index import found_passages
+from gptoss_magic.magics.search import found_passages
 from gptoss_magic.magics.show import transcript
 from gptoss_magic.magics.tools import tool_spec
 

@@ -20,22 +20,25 @@ MANY = 64
 ROUTING = opt.parser("%gptoss routing", opt.ROUTING, "Which experts a text or data set uses.")
 
 
-def routing(line: str, names: dict[str, Any], defaults: Any) -> None:
-    """Run the command: show Scores, or with `compare` a Comparison, and put it into -o.
-
-    `names` is the notebook's namespace; `defaults` the magics' traits.
-    """
+def run(line: str, magics: Any) -> None:
+    """Run the command: show Scores, or with `compare` a Comparison, and put it into -o."""
     from IPython.display import display
+
+    names: dict[str, Any] = magics.shell.user_ns
 
     options = opt.parse(ROUTING, line)
     check_output(options.output)
     for name in ("effort", "system", "date"):
-        setattr(options, name, getattr(options, name) or getattr(defaults, name))
+        setattr(options, name, getattr(options, name) or getattr(magics, name))
     compares = options.data[0] == "compare"
     result = _compared(options, names) if compares else _scored(options, options.data, names)
     if options.output:
         names[options.output] = result
     display(result)  # type: ignore[no-untyped-call]
+
+
+def words(_typed: list[str]) -> list[str]:
+    return [*opt.flags(opt.ROUTING), "compare"]
 
 
 def _compared(options: Namespace, names: dict[str, Any]) -> Comparison:

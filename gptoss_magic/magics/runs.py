@@ -24,7 +24,7 @@ HEADERS = ("run", "method", "steps", "loss", "held out", "general text", "ended"
 COLOURS = ("#3b7dd8", "#d9822b", "#3fa66b", "#a05cc8", "#c8503c", "#5b6b7b")
 
 
-def runs(line: str) -> None:
+def run(line: str, _magics: Any) -> None:
     """One line of `%gptoss runs`."""
     given = opt.parse(PARSER, line)
     command, *names = given.words or ["list"]
@@ -36,6 +36,10 @@ def runs(line: str) -> None:
     if not found:
         return print(f"{given.runs}: no runs yet")
     show(found, curves=command != "list")
+
+
+def words(_typed: list[str]) -> list[str]:
+    return ["list", "compare", "show", "stop"]
 
 
 def stop() -> None:

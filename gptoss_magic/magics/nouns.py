@@ -1,0 +1,45 @@
+"""The commands of `%gptoss`, a line each: where it is, what it does, what it needs.
+
+A noun's module has `run(line, magics)` (or the function named here) and may have
+`words(line_words)`: what Tab offers behind the noun. Modules are imported at the first use.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True)
+class Noun:
+    """`%gptoss NAME`, in gptoss_magic.magics.`module`; `usage` and `about` are its help."""
+
+    name: str
+    module: str
+    usage: str
+    about: str
+    needs_model: bool = False
+
+    def run(self, line: str, magics: Any) -> None:
+        """Run one line; `magics` has the notebook's shell and the defaults."""
+        import_module(f"gptoss_magic.magics.{self.module}").run(line, magics)
+
+    def words(self, typed: list[str]) -> list[str]:
+        """What may follow, by the words typed behind the noun (the last may be begun)."""
+        module = import_module(f"gptoss_magic.magics.{self.module}")
+        offer: Callable[[list[str]], list[str]] = getattr(module, "words", lambda typed: [])
+        return offer(typed)
+
+
+NOUNS = [
+    Noun("routing", "routing", "DATA", "which experts a text or data set uses; compare A B", True),
+    Noun("lora", "lora", "…", "adapters: attach, detach, use, scale, list, compare, export", True),
+    Noun("runs", "runs", "", "tuning runs: list, show, compare; stop the one in the background"),
+    Noun("index", "index", "PATH…", "index files, folders, patterns or a DataFrame; list, info, …"),
+    Noun("search", "search", "NAME …", "passages of an index for a query, without the model"),
+]
+BY_NAME = {noun.name: noun for noun in NOUNS}
