@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
-from itertools import pairwise, zip_longest
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
@@ -12,6 +11,7 @@ from gptoss_magic.records import Passage
 from gptoss_magic.retrieval import store
 from gptoss_magic.retrieval.embedders import embedder_named
 from gptoss_magic.retrieval.ingest import Ingest, Ingested, known, origins
+from gptoss_magic.retrieval.retriever import in_turn
 from gptoss_magic.retrieval.walk import check
 
 if TYPE_CHECKING:
@@ -216,5 +216,4 @@ def search_all(
 ) -> list[Passage]:
     """Passages of several indexes in turn by rank, k at most, numbered as one list."""
     found = [Index.open(name, version=version).search(query, k, where) for name in names]
-    in_turn = [passage for rank in zip_longest(*found) for passage in rank if passage][:k]
-    return [replace(passage, number=number) for number, passage in enumerate(in_turn, 1)]
+    return in_turn(found, k)
