@@ -101,7 +101,11 @@ def module_text(name: str) -> str:
     parts = [f"# {name}", doc(module)]
     for attribute, value in sorted(vars(module).items()):
         home = getattr(value, "__module__", None) or ""
-        if not attribute.startswith("_") and callable(value) and home.strip("_") == name:
+        if (
+            not attribute.startswith("_")
+            and callable(value)
+            and home.split("._")[0].strip("_") == name
+        ):
             parts += entry(f"{name}.{attribute}", value, "##")
             if inspect.isclass(value):
                 for method, held in sorted(vars(value).items()):
@@ -131,10 +135,21 @@ def sections(path: Path, headings: tuple[str, ...]) -> list[tuple[int, int]]:
         return [(0, len(text))]
     found = []
     for heading in headings:
-        start = text.index(f"# {heading}\n")
+        start = text.find(f"# {heading}\n")
+        if start < 0:
+            continue
         end = NEXT_HEADING.search(text, start)
         found.append((start, end.start() if end else len(text)))
     return found
+
+
+def answerable(folder: Path) -> list[Question]:
+    """The questions whose answer this Python's texts have; other versions lack some names."""
+    return [
+        question
+        for question in questions()
+        if (folder / question.file).exists() and sections(folder / question.file, question.headings)
+    ]
 
 
 def is_hit(question: Question, folder: Path, file: str, start: int, end: int) -> bool:

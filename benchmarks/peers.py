@@ -1,4 +1,4 @@
-"""LangChain, Chroma, LlamaIndex and Haystack in a venv of their own: they do not go with our pins."""
+"""LangChain, Chroma, LlamaIndex and Haystack in a venv of their own, beside our pins."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from benchmarks.ggml import ran
 
 ROOT = Path(__file__).parents[1]
 PINNED = ROOT / "requirements" / "bench.txt"
+OURS = ("corpus", "search_ours")
 QUIET = {"ANONYMIZED_TELEMETRY": "False", "HAYSTACK_TELEMETRY_ENABLED": "False"}
 
 
@@ -37,7 +38,11 @@ def peers_python() -> Path:
     with FileLock(folder / "lock"):
         if not (folder / "done").exists():
             log = folder / "venv.log"
-            ran("python -m venv", [sys.executable, "-m", "venv", "--clear", str(python.parents[1])], log)
+            ran(
+                "python -m venv",
+                [sys.executable, "-m", "venv", "--clear", str(python.parents[1])],
+                log,
+            )
             pip = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
             ran("pip install of the peers", [*pip, "-r", str(PINNED)], folder / "pip.log")
             (folder / "done").touch()
@@ -49,7 +54,7 @@ def side(module: str, *arguments: object) -> dict[str, Any]:
 
     Ours run in this interpreter, peers in theirs; both see this checkout.
     """
-    python = sys.executable if module.endswith("_ours") else str(peers_python())
+    python = sys.executable if module in OURS else str(peers_python())
     done = subprocess.run(
         [python, "-m", f"benchmarks.{module}", *map(str, arguments)],
         cwd=ROOT,
@@ -63,5 +68,3 @@ def side(module: str, *arguments: object) -> dict[str, Any]:
         raise RuntimeError(f"{module} ended: {said[-1]}")
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
-
-

@@ -1,0 +1,91 @@
+"""What each side of a search benchmark measures in its own process, the same for all."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.corpus import answerable, is_hit
+from gptoss_magic.retrieval.embedders import WordLlama
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Span = tuple[str, int, int]  # file, first character, behind the last
+
+K = 5
+NUM_CANDIDATES = 50
+CHUNK_CHARS = 900
+NUM_WARM = 5
+
+
+class Timed:
+    """The embedder of all sides; counts its own seconds."""
+
+    name, dim = WordLlama.name, WordLlama.dim
+
+    def __init__(self) -> None:
+        self._inner = WordLlama()
+        self.seconds = 0.0
+
+    def embed(self, texts: Sequence[str]) -> Any:
+        begin = time.perf_counter()
+        made = self._inner.embed(texts)
+        self.seconds += time.perf_counter() - begin
+        return made
+
+
+def texts_of(corpus: Path) -> dict[str, str]:
+    """The corpus by path."""
+    return {str(path): path.read_text(encoding="utf-8") for path in sorted(corpus.glob("*.md"))}
+
+
+def asked(search: Callable[[str], Any], spans: Callable[[Any], list[Span]], corpus: Path) -> Any:
+    """{'ms': of each question, 'recall': share with a hit among the first K results}."""
+    given = answerable(corpus)
+    for question in given[:NUM_WARM]:
+        search(question.text)
+    times, hits = [], 0
+    for question in given:
+        begin = time.perf_counter()
+        found = search(question.text)
+        times.append(1000 * (time.perf_counter() - begin))
+        hits += any(is_hit(question, corpus, *span) for span in spans(found)[:K])
+    return {"ms": times, "recall": hits / len(given), "questions": len(given)}
+
+
+def report(side: Any, import_s: float) -> None:
+    """Measure `side` on the corpus of the command line and print the JSON.
+
+    A side has `ingest(corpus, folder) -> chunks`, `set_up_hybrid()` (timed),
+    `vector(query)`, `hybrid(query)` and `spans(results)`.
+    """
+    corpus = Path(sys.argv[1])
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        begin, begin_cpu = time.perf_counter(), time.process_time()
+        num_chunks = side.ingest(corpus, Path(folder))
+        ingest_s, embed_s = time.perf_counter() - begin, side.embedder.seconds
+        ingest_cpu_s = time.process_time() - begin_cpu
+        vector = asked(side.vector, side.spans, corpus)
+        begin = time.perf_counter()
+        side.set_up_hybrid()
+        set_up_s = time.perf_counter() - begin
+        hybrid = asked(side.hybrid, side.spans, corpus)
+    unit = 1 if sys.platform == "darwin" else 1024
+    made = {
+        "import_s": import_s,
+        "ingest_s": ingest_s,
+        "ingest_cpu_s": ingest_cpu_s,
+        "embed_s": embed_s,
+        "hybrid_set_up_s": set_up_s,
+        "chunks": num_chunks,
+        "vector": vector,
+        "hybrid": hybrid,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6,
+    }
+    print(json.dumps(made))
