@@ -125,7 +125,7 @@ def test_an_error_is_one_line(thing, query, says):
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory):
     cells = ("%config GptOssMagics.max_tokens = 8",)
-    with tiny_shell(tmp_path_factory.mktemp("neighbours"), 4096, *cells) as shell:
+    with tiny_shell(tmp_path_factory.mktemp("neighbours"), 2048, *cells) as shell:
         shell.user_ns |= {"pets": store(CATS), "orders": InOrder(documents=[ORDERS]), "n": 3}
         yield shell
 
