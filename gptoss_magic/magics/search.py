@@ -18,6 +18,7 @@ SEARCH: list[opt.Option] = [
     (("-K", "--passages"), {"type": int, "default": 5, "help": "chunks to show, at most"}),
     (("-W", "--where"), {"help": "an SQL condition, such as \"kind = 'markdown'\""}),
     (("-A", "--at"), {"type": int, "help": "this version of the index"}),
+    (("--rerank",), {"metavar": "MODEL", "help": "a cross-encoder orders the best 50 anew"}),
 ]
 PARSER = opt.parser("%gptoss search", SEARCH, "Passages of an index, without the model.")
 
@@ -43,17 +44,21 @@ def words(_typed: list[str]) -> list[str]:
 def found_passages(options: Namespace, prompt: str) -> list[Passage] | None:
     """What `%%gptoss --rag` quotes; None without that option."""
     if not options.rag:
-        if options.where or options.at is not None:
-            raise InputError("--where and --at choose passages: add --rag NAME")
+        if options.where or options.at is not None or options.rerank:
+            raise InputError("--where, --at and --rerank choose passages: add --rag NAME")
         return None
     return passages(options.rag, prompt, options)
 
 
 def passages(name: str, query: str, options: Namespace) -> list[Passage]:
     """Passages of the index, or of several in turn."""
+    from gptoss_magic.api.hidden_states import offer
     from gptoss_magic.retrieval.index import search_all
+    from gptoss_magic.retrieval.rerank import reranker_named
 
     names = [part.strip() for part in name.split(",") if part.strip()]
     if not names:
         raise InputError(f"{name!r}: give the name of an index")
-    return search_all(names, query, options.passages, options.where, options.at)
+    offer()
+    reranker = reranker_named(options.rerank) if options.rerank else None
+    return search_all(names, query, options.passages, options.where, options.at, reranker=reranker)

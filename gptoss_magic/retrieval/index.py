@@ -15,7 +15,7 @@ from gptoss_magic.retrieval.ingest import Ingest, Ingested, known, origins
 from gptoss_magic.retrieval.query import NUM_CANDIDATES, Query, hits
 from gptoss_magic.retrieval.rerank import reranked
 from gptoss_magic.retrieval.upkeep import begin, tend
-from gptoss_magic.retrieval.walk import check
+from gptoss_magic.retrieval.walk import MAX_BYTES, check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -62,17 +62,20 @@ class Index:
         frames: Iterable[Document] = (),
         progress: Callable[[int, int, str], None] = lambda done, total, note: None,
         on_wait: Callable[[], None] = lambda: None,
+        *,
+        max_bytes: int = MAX_BYTES,
     ) -> Ingested:
         """Index files, folders and patterns, and documents of DataFrames.
 
         Only changed files are read into the table again; what is gone from disk goes from it.
         An interrupt keeps what is done. `progress` is told bytes done, bytes in total and a file's
-        name; `on_wait` is called once where another process writes the index.
+        name; `on_wait` is called once where another process writes the index. A file larger than
+        `max_bytes` is left out, and named, unless the index has it already.
         Raises InputError for a path that is not there, before anything is done.
         """
         for path in paths:
             check(path)
-        return self._ingest(paths, frames, progress, on_wait)
+        return self._ingest(paths, frames, progress, on_wait, max_bytes)
 
     def refresh(
         self,
@@ -88,10 +91,12 @@ class Index:
         frames: Iterable[Document],
         progress: Callable[[int, int, str], None],
         on_wait: Callable[[], None],
+        max_bytes: int = MAX_BYTES,
     ) -> Ingested:
         with store.writing(self.name, on_wait):
             begin(self.table, self.name)
-            report = Ingest(self.table, self.embedder, self.name).run(paths, frames, progress)
+            work = Ingest(self.table, self.embedder, self.name, max_bytes)
+            report = work.run(paths, frames, progress)
             try:
                 if report.finish == "return":
                     tend(self.table, self.name)
@@ -109,8 +114,9 @@ class Index:
         query: str,
         k: int = 5,
         where: str | None = None,
-        reranker: Reranker | None = None,
+        *,
         by: str = "both",
+        reranker: Reranker | None = None,
     ) -> list[Passage]:
         """Passages for `query`, best first, from the k best chunks; neighbours become one passage.
 
@@ -194,14 +200,11 @@ def search_all(
     k: int = 5,
     where: str | None = None,
     version: int | None = None,
+    *,
     reranker: Reranker | None = None,
 ) -> list[Passage]:
-    """Passages of several indexes, k at most, numbered as one list.
-
-    They stand by the reranker's score, or without one in turn by rank.
-    """
-    found = [Index.open(name, version=version).search(query, k, where, reranker) for name in names]
-    in_turn = [passage for rank in zip_longest(*found) for passage in rank if passage]
-    if reranker:
-        in_turn.sort(key=lambda passage: -passage.score)
-    return [replace(passage, number=number) for number, passage in enumerate(in_turn[:k], 1)]
+    """Passages of several indexes in turn by rank, k at most, numbered as one list."""
+    opened = [Index.open(name, version=version) for name in names]
+    found = [index.search(query, k, where, reranker=reranker) for index in opened]
+    in_turn = [passage for rank in zip_longest(*found) for passage in rank if passage][:k]
+    return [replace(passage, number=number) for number, passage in enumerate(in_turn, 1)]
