@@ -8,7 +8,7 @@ begin = time.perf_counter()
 import lancedb  # noqa: E402, F401
 import numpy as np  # noqa: E402, F401
 
-from gptoss_magic.retrieval.index import COLUMNS, Index, passages  # noqa: E402
+from gptoss_magic.retrieval.index import Index  # noqa: E402
 
 IMPORT_S = time.perf_counter() - begin
 
@@ -34,9 +34,7 @@ class Ours:
         """Nothing: the text index is part of the table."""
 
     def vector(self, query: str) -> Any:
-        found = self.index.table.search(self.embedder.embed([query])[0])
-        found = found.distance_type("cosine").select(COLUMNS).limit(side.K)
-        return passages("docs", found.to_list())
+        return self.index.search(query, side.K, by="vectors")
 
     def hybrid(self, query: str) -> Any:
         return self.index.search(query, side.K)

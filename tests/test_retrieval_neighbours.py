@@ -172,8 +172,11 @@ def test_beside_an_index_each_has_its_turn(shell, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("cell", "says"),
     [
-        ("%gptoss search pets cat -W \"kind = 'text'\"", "--where and --at are for indexes"),
-        ("%%gptoss --rag pets --at 3\nx", "--where and --at are for indexes"),
+        (
+            "%gptoss search pets cat -W \"kind = 'text'\"",
+            "--where, --at and --rerank are for indexes",
+        ),
+        ("%%gptoss --rag pets --at 3\nx", "--where, --at and --rerank are for indexes"),
         ("%gptoss search n cat", "no such index"),
         ("%gptoss search orders fail", "retriever orders: KeyError"),
     ],

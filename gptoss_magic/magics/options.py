@@ -38,6 +38,7 @@ PROMPT: list[Option] = [
     (("-K", "--passages"), {"type": int, "default": 5, "help": "rag: chunks to quote, at most"}),
     (("-W", "--where"), {"help": "rag: an SQL condition, such as \"kind = 'markdown'\""}),
     (("-A", "--at"), {"type": int, "help": "rag: this version of the index"}),
+    (("--rerank",), {"metavar": "MODEL", "help": "rag: a cross-encoder orders the best 50 anew"}),
     (("-M", "--map"), {"help": "answer the cell, a template, for each row of this DataFrame"}),
     (("-I", "--into"), {"default": "answer", "help": "map: the column for the answers"}),
     (("-S", "--schema"), {"help": "map: a JSON schema or pydantic model for the answers"}),

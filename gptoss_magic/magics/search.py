@@ -25,6 +25,7 @@ SEARCH: list[opt.Option] = [
     (("-K", "--passages"), {"type": int, "default": 5, "help": "chunks to show, at most"}),
     (("-W", "--where"), {"help": "an SQL condition, such as \"kind = 'markdown'\""}),
     (("-A", "--at"), {"type": int, "help": "this version of the index"}),
+    (("--rerank",), {"metavar": "MODEL", "help": "a cross-encoder orders the best 50 anew"}),
 ]
 PARSER = opt.parser(
     "%gptoss search", SEARCH, "Passages of an index or a retriever, without the model."
@@ -52,19 +53,21 @@ def words(_typed: list[str]) -> list[str]:
 def found_passages(options: Namespace, prompt: str, names: dict[str, Any]) -> list[Passage] | None:
     """What `%%gptoss --rag` quotes; None without that option."""
     if not options.rag:
-        if options.where or options.at is not None:
-            raise InputError("--where and --at choose passages: add --rag NAME")
+        if options.where or options.at is not None or options.rerank:
+            raise InputError("--where, --at and --rerank choose passages: add --rag NAME")
         return None
     return passages(options.rag, prompt, options, names)
 
 
 def passages(name: str, query: str, options: Namespace, names: dict[str, Any]) -> list[Passage]:
     """Passages of an index or a retriever of the notebook, or of several in turn."""
+    from gptoss_magic.api.hidden_states import offer
     from gptoss_magic.retrieval.retriever import in_turn
 
     given = [part.strip() for part in name.split(",") if part.strip()]
     if not given:
         raise InputError(f"{name!r}: give the name of an index, or of a retriever")
+    offer()
     searches = [search_of(part, options, names) for part in given]
     return in_turn([search(query, options.passages) for search in searches], options.passages)
 
@@ -73,11 +76,15 @@ def search_of(name: str, options: Namespace, names: dict[str, Any]) -> Search:
     """How `name` is searched: a retriever that the notebook calls so, else the index."""
     from gptoss_magic.retrieval.index import Index
     from gptoss_magic.retrieval.neighbours import neighbour
+    from gptoss_magic.retrieval.rerank import reranker_named
 
     near = neighbour(name, names[name]) if name in names else None
     if near is None:
+        reranker = reranker_named(options.rerank) if options.rerank else None
         opened = Index.open(name, version=options.at)
-        return partial(opened.search, where=options.where)
-    if options.where or options.at is not None:
-        raise InputError(f"{name} is a retriever of the notebook: --where and --at are for indexes")
+        return partial(opened.search, where=options.where, reranker=reranker)
+    if options.where or options.at is not None or options.rerank:
+        raise InputError(
+            f"{name} is a retriever of the notebook: --where, --at and --rerank are for indexes"
+        )
     return near.search
