@@ -51,11 +51,13 @@ class IndexRetriever:
     def to_dict(self) -> dict[str, Any]:
         """The settings, as Haystack keeps a pipeline."""
         held = self._bridge
-        return default_to_dict(
+        made: dict[str, Any] = default_to_dict(
             self, index=held.index, k=held.k, where=held.where, version=held.version
         )
+        return made
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "IndexRetriever":
         """The component of `to_dict`."""
-        return default_from_dict(cls, data)
+        made: IndexRetriever = default_from_dict(cls, data)
+        return made
