@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.layer import LAYER
 from benchmarks.retrieval import RETRIEVAL
+from benchmarks.retrieval_growth import query_growth_1k_to_1m
 from benchmarks.routing import routing_capture_overhead
 from benchmarks.rows import map_64_rows_vs_generate_batch, map_64_rows_vs_loop
 from benchmarks.run import run
@@ -31,6 +32,7 @@ FIGURES = {
         map_64_rows_vs_loop,
         map_64_rows_vs_generate_batch,
         routing_capture_overhead,
+        query_growth_1k_to_1m,
         *WHOLE,
     )
 }

@@ -28,7 +28,8 @@ class Held:
 
         if not self._is_current(table):
             return None
-        near = self._vectors @ (vector / np.linalg.norm(vector))
+        unit = np.asarray(vector / np.linalg.norm(vector), np.float32)
+        near = np.einsum("nd,d->n", self._vectors, unit)  # one thread: no wait for others
         best = np.argpartition(-near, limit)[:limit] if limit < len(near) else np.arange(len(near))
         best = best[np.argsort(-near[best], kind="stable")]
         best = best[np.isfinite(near[best])]
