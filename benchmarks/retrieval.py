@@ -43,6 +43,7 @@ def summary(rounds: list[dict[str, Any]]) -> dict[str, Any]:
     for way in ("vector", "hybrid"):
         times = quantiles((ms for r in rounds for ms in r[way]["ms"]), n=100)
         made |= {f"{way}_p50_ms": round(times[49], 2), f"{way}_p95_ms": round(times[94], 2)}
+        made[f"{way}_cpu_ms"] = round(median(r[way]["cpu_ms"] for r in rounds), 2)
         made[f"{way}_recall_at_5"] = round(rounds[0][way]["recall"], 4)
     return made | {"questions": rounds[0]["vector"]["questions"]}
 
