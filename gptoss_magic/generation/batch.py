@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
 
     from gptoss_magic.generation.engine import Engine
-    from gptoss_magic.generation.guide import Guide
+    from gptoss_magic.generation.guide import Grammar
     from gptoss_magic.generation.sampling import SamplingSettings
     from gptoss_magic.records import TokenDelta
 
@@ -31,12 +31,12 @@ PREFIX = "(shared prefix)"
 class Request:
     """One prompt and how to answer it. All requests of a batch share all settings but the seed.
 
-    `guide`: what this answer may say.
+    `grammar`: what this answer may say.
     """
 
     prompt: Sequence[int]
     settings: SamplingSettings
-    guide: Guide | None = None
+    grammar: Grammar | None = None
 
 
 def stream_batch(
@@ -60,7 +60,7 @@ class _Batch:
 
         self.engine = engine
         self.waiting = deque(
-            Row(r.prompt, r.settings, engine.codec, engine.model.device, index, r.guide)
+            Row(r.prompt, r.settings, engine.codec, engine.model.device, index, r.grammar)
             for index, r in enumerate(requests)
         )
         self.rows: list[Row] = []

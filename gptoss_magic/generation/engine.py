@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from gptoss_magic.generation.guide import Guide
+    from gptoss_magic.generation.guide import Grammar
     from gptoss_magic.generation.prefixes import Held
     from gptoss_magic.generation.routes import Routes
     from gptoss_magic.harmony import HarmonyCodec
@@ -52,7 +52,7 @@ class Engine:
         cold: bool = False,
         routing: bool = False,
         kept: Sequence[int] = (),
-        guide: Guide | None = None,
+        grammar: Grammar | None = None,
         on_prefill: Callable[[int, int], None] = lambda done, total: None,
     ) -> Iterator[TokenDelta]:
         """Yield the tokens that follow `prompt_T` and `kept`; the last has `finish` set.
@@ -60,14 +60,14 @@ class Engine:
         What `conversation`'s cache shares with the prompt is not computed again, unless `cold`.
         `routing`: `routes` has the prompt and what is generated, all but the last token, which no
         forward sees; what was computed without is computed again. `kept`: tokens of the answer
-        that stand already. `guide`: what the answer may say; `kept` goes through it first.
+        that stand already. `grammar`: what the answer may say, `kept` included.
         `on_prefill` is told prompt tokens done and in total, where there is more than one chunk.
         Raises, before anything is computed, ContextOverflow where prompt and answer do not fit,
-        InputError where `kept` breaks the guide.
+        InputError where `kept` breaks the grammar.
         """
         prompt_T = [*prompt_T, *kept]
         self.check(prompt_T, settings.max_tokens)
-        row = Row(prompt_T, settings, self.codec, self.model.device, guide=guide)
+        row = Row(prompt_T, settings, self.codec, self.model.device, grammar=grammar)
         for token in kept:
             row.keep(token)
         held = self.prefixes.take(conversation, prompt_T, cold=cold, routing=routing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.records import TokenDelta
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from gptoss_magic.generation.guide import Guide
+    from gptoss_magic.generation.guide import Grammar, Guide
     from gptoss_magic.generation.sampling import SamplingSettings
     from gptoss_magic.harmony import HarmonyCodec
 
@@ -26,16 +27,21 @@ class Row:
         codec: HarmonyCodec,
         device: Any,
         index: int = 0,
-        guide: Guide | None = None,
+        grammar: Grammar | None = None,
     ) -> None:
         import torch
 
         self.prompt_T, self.settings, self.index = prompt_T, settings, index
-        self.guide = guide
+        self.grammar = grammar
         self.generator = torch.Generator(device=device).manual_seed(settings.seed)
         self.special = codec.special
         self.watch = StopStrings(settings.stop, codec)
         self.last, self.num_new, self.num_true = prompt_T[-1], 0, 0
+
+    @cached_property
+    def guide(self) -> Guide | None:
+        """Started when the first token is asked for: rows that wait hold none."""
+        return self.grammar and self.grammar.start()
 
     def bar(self, logits_V: torch.Tensor) -> None:
         """Put -inf, in place, where the guide lets a token not come next."""

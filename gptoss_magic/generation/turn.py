@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from gptoss_magic.generation.engine import Engine
-    from gptoss_magic.generation.guide import Guide
+    from gptoss_magic.generation.guide import Grammar
     from gptoss_magic.generation.sampling import SamplingSettings
 
 
@@ -39,7 +39,7 @@ def run_tokens(
     settings: SamplingSettings,
     *,
     kept: Sequence[int] = (),
-    guide: Guide | None = None,
+    grammar: Grammar | None = None,
     conversation: str = "",
     cold: bool = False,
     routing: bool = False,
@@ -50,7 +50,7 @@ def run_tokens(
     """Go on behind `prompt_T` and `kept`, parse. KeyboardInterrupt ends the answer as 'interrupt'.
 
     `kept`: the answer's tokens that stand already; they are parsed and told to `on_delta` as if
-    they were new, and count as prompt in the answer's `usage`. `kept`, `guide`, `conversation`,
+    they were new, and count as prompt in the answer's `usage`. `kept`, `grammar`, `conversation`,
     `cold`, `routing`, `on_prefill`: see `Engine.stream`. `provenance` is completed by the prompt's
     token ids and the sampler's settings. Raises ContextOverflow, InputError before the start.
     """
@@ -62,7 +62,7 @@ def run_tokens(
         cold=cold,
         routing=routing,
         kept=kept,
-        guide=guide,
+        grammar=grammar,
         on_prefill=on_prefill,
     )
     turn.keep(kept)

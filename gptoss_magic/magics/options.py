@@ -40,7 +40,7 @@ PROMPT: list[Option] = [
     (("-A", "--at"), {"type": int, "help": "rag: this version of the index"}),
     (("-M", "--map"), {"help": "answer the cell, a template, for each row of this DataFrame"}),
     (("-I", "--into"), {"default": "answer", "help": "map: the column for the answers"}),
-    (("-S", "--schema"), {"help": "map: a JSON schema or pydantic model for the answers"}),
+    (("-S", "--schema"), {"help": "a JSON schema or pydantic model: final follows it"}),
     (("-B", "--batch"), {"type": int, "default": 32, "help": "map: rows at a time, at most"}),
     (("-J", "--journal"), {"help": "map: the folder that keeps what is done"}),
 ]
