@@ -78,12 +78,19 @@ class Grammar:
         return f"<[{self.codec.special[name]}]>"
 
     @cached_property
-    def barred(self) -> dict[str, tuple[int, ...]]:
+    def barred(self) -> dict[str, frozenset[int]]:
         """The special tokens that a free text may not have: a 'thought', or a 'call'."""
         special = self.codec.special
         keep = {"thought": {special["end"]}, "call": {special["end"], special["call"]}}
         every = set(self.codec.tokenizer.added_tokens_decoder) | set(special.values())
-        return {kind: tuple(sorted(every - kept)) for kind, kept in keep.items()}
+        return {kind: frozenset(every - kept) for kind, kept in keep.items()}
+
+    @cached_property
+    def barred_ids(self) -> dict[str, torch.Tensor]:
+        """The same as ids, on the device where they were last asked for."""
+        import torch
+
+        return {kind: torch.tensor(sorted(ids)) for kind, ids in self.barred.items()}
 
 
 class Guide:
@@ -110,8 +117,9 @@ class Guide:
         import torch
 
         if self._state in ("thought", "call"):
-            barred = torch.tensor(self.grammar.barred[self._state], device=logits_V.device)
-            logits_V.index_fill_(0, barred, float("-inf"))
+            ids = self.grammar.barred_ids
+            ids[self._state] = ids[self._state].to(logits_V.device)
+            logits_V.index_fill_(0, ids[self._state], float("-inf"))
             return
         allowed = torch.frombuffer(bytearray(self._matcher.compute_logit_bias()), dtype=torch.bool)
         if self._matcher.is_error():
