@@ -167,6 +167,18 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class AnswerToken:
+    """One generated token: its place, its text (broken UTF-8 as \\x..), and whose text it is.
+
+    `channel` is 'analysis', 'commentary', 'final', or 'header' for what stands between the texts.
+    """
+
+    index: int
+    text: str
+    channel: str
+
+
+@dataclass(frozen=True)
 class Mapped:
     """What a map did. Of `rows`, `done` have an answer or an error; `kept` were in the journal.
 

@@ -57,8 +57,9 @@ def generate(
 
 
 def respond(
-    messages: Sequence[Message],
+    messages: Sequence[Message] | Sequence[int],
     *,
+    kept: Sequence[int] = (),
     effort: str = "medium",
     conversation: str = "",
     cold: bool = False,
@@ -74,6 +75,8 @@ def respond(
 ) -> Answer:
     """Answer whole `messages`, system and developer message first (see `opening`).
 
+    Or go on behind a prompt of token ids, as a provenance has it, and the tokens `kept` of the
+    answer, which stand already.
     Nothing is kept but what the engine computed, under the name `conversation`. `cold` computes
     all of it anew (in bf16 a reused prefix may differ by a rounding, and with it a sampled token).
     `on_prefill` is told prompt tokens done and in total, where the prompt is long. `adapters`:
@@ -86,9 +89,10 @@ def respond(
     `sampling`: fields of `SamplingSettings`; without a seed one is drawn and recorded.
     Raises ContextOverflow, InputError, NotLoaded.
     """
-    from gptoss_magic.generation import run_turn
+    from gptoss_magic.generation import run_tokens, run_turn
 
     session = current()
+    run: Any = run_tokens if isinstance(next(iter(messages), None), int) else run_turn
     if session.resident is None:
         load()
     resident, engine = session.require()
@@ -96,10 +100,11 @@ def respond(
     made = checked(schema)
     probe = {"mask": mask_experts, "force": force_experts} if mask_experts or force_experts else {}
     with session.using(adapters) as active, _probed(engine, **probe) as engine:
-        answer = run_turn(
+        answer = run(
             engine,
             messages,
             settings,
+            kept=kept,
             conversation=conversation,
             cold=cold,
             routing=routing,

@@ -169,7 +169,9 @@ class Engine:
 
         Each is drawn when those before it are taken, since a guide follows them.
         """
-        for row.num_true, logits_1V in enumerate(logits_TV.split(1)):
+        import torch
+
+        for row.num_true, logits_1V in enumerate(torch.split(logits_TV, 1)):
             row.bar(logits_1V[0])
             (token,) = sample_rows(logits_1V, row.settings, [row.generator])
             if draft[row.num_true : row.num_true + 1] == [token]:

@@ -38,7 +38,9 @@ class Grammar:
         options: Any = {"whitespace_pattern": WHITESPACE}
         self._body = matcher.grammar_from_json_schema(json.dumps(schema), overrides=options)
         self._first = matcher.grammar_from_lark(f"start: {self._header()}")
-        self._later = matcher.grammar_from_lark(f'start: {self._start} "assistant" {self._header()}')
+        self._later = matcher.grammar_from_lark(
+            f'start: {self._start} "assistant" {self._header()}'
+        )
         fault = self.body().get_error()
         if fault:
             raise InputError(f"the schema cannot be enforced: {_one_line(fault)}")

@@ -41,7 +41,7 @@ class Row:
     @cached_property
     def guide(self) -> Guide | None:
         """Started when the first token is asked for: rows that wait hold none."""
-        return self.grammar and self.grammar.start()
+        return None if self.grammar is None else self.grammar.start()
 
     def bar(self, logits_V: torch.Tensor) -> None:
         """Put -inf, in place, where the guide lets a token not come next."""
