@@ -168,7 +168,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class AnswerToken:
-    """One generated token: its place, its text (broken UTF-8 as \\x..), and whose text it is.
+    """One generated token: its place, its text (broken UTF-8 escaped), and whose text it is.
 
     `channel` is 'analysis', 'commentary', 'final', or 'header' for what stands between the texts.
     """

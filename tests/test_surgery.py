@@ -1,4 +1,4 @@
-"""Branches and edited analyses: the same numbers as without a cache, and everything in its place."""
+"""Branches and edited analyses: the numbers of a run without a cache, all else in its place."""
 
 from dataclasses import replace
 
@@ -15,13 +15,14 @@ from gptoss_magic.session import current
 from tests.shell_cells import run, tiny_shell
 
 ASK = {"effort": "low", "date": "2026-01-01"}
+WILD = {"temperature": 2, "max_tokens": 3}
 THOUGHT = "Käse, 漢字 🧀 thought of"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def shell(tmp_path_factory):
     cells = ("%config GptOssMagics.max_tokens = 8",)
-    with tiny_shell(tmp_path_factory.mktemp("surgery"), 1024, *cells) as shell:
+    with tiny_shell(tmp_path_factory.mktemp("surgery"), 2048, *cells) as shell:
         yield shell
 
 
@@ -30,6 +31,13 @@ def answer(shell):
     """One with both channels, many-byte characters and a cut end."""
     first = gptoss_magic.generate("Hello", temperature=1.5, seed=1, max_tokens=24, **ASK)
     return gptoss_magic.refine(first, THOUGHT, temperature=0, seed=1, max_tokens=20)
+
+
+def long_answer(prompt, **how):
+    """The first seed's that runs to its length."""
+    how = {"temperature": 1.5, "max_tokens": 30, **ASK, **how}
+    made = (gptoss_magic.generate(prompt, seed=seed, **how) for seed in range(20))
+    return next(answer for answer in made if answer.finish == "length")
 
 
 def test_an_edited_analysis_stands_and_final_is_new(answer):
@@ -71,7 +79,7 @@ def test_a_branch_at_any_token_is_what_a_cold_run_says(answer, data, temperature
 
 
 def test_the_cache_of_an_answer_serves_its_branches():
-    first = gptoss_magic.generate("Once", temperature=1.5, seed=4, max_tokens=30, **ASK)
+    first = long_answer("Once")
     prompt = len(first.provenance["prompt_tokens"])
     for at in (len(first.raw_tokens) - 1, 20, 9, 21):
         made = gptoss_magic.branch(first, at, seed=9, max_tokens=4)
@@ -79,7 +87,8 @@ def test_the_cache_of_an_answer_serves_its_branches():
 
 
 def test_a_greedy_branch_says_the_same_and_a_cut_answer_goes_on(answer):
-    for at in (3, 17, len(answer.raw_tokens) - 4):
+    kept = answer.provenance["surgery"]["kept_tokens"]
+    for at in (kept, kept + 7, len(answer.raw_tokens) - 4):
         made = gptoss_magic.branch(answer, at)
         assert made.raw_tokens[: len(answer.raw_tokens)] == answer.raw_tokens
     assert answer.finish == "length"
@@ -95,18 +104,15 @@ def test_another_temperature_and_seed_go_elsewhere(answer):
 
 
 def test_stop_strings_see_what_is_kept(answer):
-    stop = answer.final[2:5]
-    at = next(
-        n
-        for n in range(len(answer.raw_tokens))
-        if gptoss_magic.branch(answer, n, max_tokens=1).final == answer.final[:4]
-    )
-    made = gptoss_magic.branch(answer, at, stop=(stop,))
-    assert (made.finish, made.final) == ("stop", answer.final[:2])
+    draws = (gptoss_magic.branch(answer, 57, text="or n", seed=n, **WILD) for n in range(60))
+    made = next(a for a in draws if a.final[4:5].isalpha() and a.final[4:5].isascii())
+    seed, stop = made.provenance["sampling"]["seed"], made.final[3:5]
+    made = gptoss_magic.branch(answer, 57, text="or n", seed=seed, stop=(stop,), **WILD)
+    assert (made.finish, made.final, stop[0]) == ("stop", "or ", "n")
 
 
 def test_routes_are_those_of_a_cold_run():
-    first = gptoss_magic.generate("Hello", temperature=1.5, seed=1, routing=True, **ASK)
+    first = long_answer("Hello", routing=True)
     made, cold = (gptoss_magic.branch(first, 9, seed=2, cold=c, max_tokens=9) for c in (0, 1))
     assert made.usage.cached_tokens == len(first.provenance["prompt_tokens"]) + 8
     assert made.routing.ids.shape[0] == made.usage.prompt_tokens + len(made.raw_tokens) - 9 - 1
@@ -185,10 +191,10 @@ def test_cells_edit_and_branch(shell):
     assert "analysis edited" in shown
     assert "no conversation" not in shown
     assert current().conversations["cells"][1:] == [m for m in made.messages if m.content]
-    _, shown = run(shell, "%gptoss branch 12 --of a -s 3 -o c")
+    _, shown = run(shell, "%gptoss branch 2 --of a -s 3 -o c")
     assert "no conversation ends with that answer" in shown
-    assert shell.user_ns["c"].raw_tokens[:4] == shell.user_ns["a"].raw_tokens[:4]
-    assert "branched at 12" not in shown  # the answer has 8 tokens
+    assert "branched at 2" in shown
+    assert shell.user_ns["c"].raw_tokens[:2] == shell.user_ns["a"].raw_tokens[:2]
 
 
 def test_branches_by_line_and_by_cell(shell):

@@ -29,7 +29,7 @@ def grammar_of(schema: AnswerSchema | None, engine: Engine, *, calls: bool) -> G
 
     if schema is None:
         return None
-    return Grammar(schema.schema, engine.codec, engine.model.config.vocab_size, calls=calls)
+    return Grammar(schema.enforced, engine.codec, engine.model.config.vocab_size, calls=calls)
 
 
 def record_of(schema: AnswerSchema | None, *, calls: bool) -> dict[str, Any]:

@@ -158,7 +158,7 @@ class Guide:
 
 
 def _vocabulary(codec: HarmonyCodec, size: int) -> Any:
-    """llguidance's view of the tokenizer; made once, dropped with the codec."""
+    """Llguidance's view of the tokenizer; made once, dropped with the codec."""
     known = _VOCABULARIES.get(codec)
     if known is None or known[0] != size:
         made = _llguidance().TokenizerWrapper(_Tokens(codec, size))

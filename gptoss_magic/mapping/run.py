@@ -234,7 +234,7 @@ class _Run:
 def _grammar(engine: Engine, schema: AnswerSchema | None) -> Grammar | None:
     if schema is None:
         return None
-    return Grammar(schema.schema, engine.codec, engine.model.config.vocab_size)
+    return Grammar(schema.enforced, engine.codec, engine.model.config.vocab_size)
 
 
 def _prompt(template: RowTemplate, values: Sequence[Any]) -> str | InputError:

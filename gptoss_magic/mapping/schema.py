@@ -24,6 +24,11 @@ class AnswerSchema:
         self._validator = _validator(self.schema)
 
     @property
+    def enforced(self) -> dict[str, Any]:
+        """What the answer is held to: a pydantic model's objects have no fields but its own."""
+        return _closed(self.schema) if self.model else self.schema
+
+    @property
     def formats(self) -> dict[str, Any]:
         """As the developer message's response formats."""
         return {self.name: self.schema}
@@ -67,6 +72,18 @@ def _validator(schema: dict[str, Any]) -> Any:
     except SchemaError as error:
         raise InputError(f"the schema is wrong at {error.json_path}: {error.message}") from error
     return kind(schema)
+
+
+def _closed(node: Any) -> Any:
+    """A JSON schema whose objects allow no property that is not named."""
+    if isinstance(node, list):
+        return [_closed(one) for one in node]
+    if not isinstance(node, dict):
+        return node
+    made = {key: _closed(value) for key, value in node.items()}
+    if made.get("type") == "object" and "properties" in made:
+        made.setdefault("additionalProperties", False)
+    return made
 
 
 def _one_line(error: Exception) -> str:
