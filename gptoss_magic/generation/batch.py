@@ -60,7 +60,7 @@ class _Batch:
 
         self.engine = engine
         self.waiting = deque(
-            Row(r.prompt, r.settings, engine.codec, engine.model.device, index, r.grammar)
+            Row(r.prompt, r.settings, engine.codec, engine.model.device, index, grammar=r.grammar)
             for index, r in enumerate(requests)
         )
         self.rows: list[Row] = []

@@ -27,6 +27,7 @@ class Row:
         codec: HarmonyCodec,
         device: Any,
         index: int = 0,
+        *,
         grammar: Grammar | None = None,
     ) -> None:
         import torch
