@@ -22,6 +22,7 @@ HEAVY = {
     "pandas",
     "pyarrow",
     "semantic_text_splitter",
+    "sentence_transformers",
     "triton",
     "wordllama",
 }
