@@ -146,7 +146,9 @@ class Answer:
     `finish` is 'return', 'call', 'stop' (a stop string), 'length' or 'interrupt'.
     `raw_tokens` are the generated ids as sampled; nothing of the stream is lost. `routing`, where
     asked for, covers prompt and answer but for the last token, which no forward saw. `passages`
-    were in the prompt; `citations` are those of `final`, checked against them.
+    were in the prompt; `citations` are those of `final`, checked against them. `parsed`: with a
+    schema, the value of `final` (a pydantic model's instance, or plain JSON); None where the answer
+    was cut off, or where the provenance's `schema` has an `error`.
     """
 
     final: str
@@ -161,6 +163,19 @@ class Answer:
     routing: RoutingTrace | None = None
     passages: tuple[Passage, ...] = ()
     citations: tuple[Citation, ...] = ()
+    parsed: Any = None
+
+
+@dataclass(frozen=True)
+class AnswerToken:
+    """One generated token: its place, its text (broken UTF-8 escaped), and whose text it is.
+
+    `channel` is 'analysis', 'commentary', 'final', or 'header' for what stands between the texts.
+    """
+
+    index: int
+    text: str
+    channel: str
 
 
 @dataclass(frozen=True)

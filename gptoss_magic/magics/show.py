@@ -26,10 +26,15 @@ def transcript(answer: Answer) -> Transcript:
     )
 
 
-def notes(provenance: dict[str, Any]) -> tuple[str, str]:
-    """What an answer is labelled with: its probe, and a search that found nothing."""
+def notes(provenance: dict[str, Any]) -> list[str]:
+    """What an answer is labelled with: its probe, surgery, a search without hits, a bad value."""
     silent = provenance.get("passages") == []
-    return probe_note(provenance.get("probe")), "No passage matched the prompt." * silent
+    return [
+        probe_note(provenance.get("probe")),
+        surgery_note(provenance.get("surgery")),
+        "No passage matched the prompt." * silent,
+        (provenance.get("schema") or {}).get("error", ""),
+    ]
 
 
 def probe_note(probe: dict[str, str] | None) -> str:
@@ -38,6 +43,13 @@ def probe_note(probe: dict[str, str] | None) -> str:
         return ""
     words = {"masked": probe["mask"], "forced": probe["force"]}
     return "probe: " + "; ".join(f"{verb} experts {spec}" for verb, spec in words.items() if spec)
+
+
+def surgery_note(surgery: dict[str, Any] | None) -> str:
+    """What an answer is labelled with that goes on behind another's tokens."""
+    if not surgery:
+        return ""
+    return "analysis edited" if surgery["kind"] == "refine" else f"branched at {surgery['at']}"
 
 
 def answer_html(answer: Answer) -> str:
