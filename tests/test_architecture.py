@@ -25,6 +25,7 @@ HEAVY = {
     "llama_index",
     "haystack",
     "semantic_text_splitter",
+    "sentence_transformers",
     "triton",
     "wordllama",
 }
