@@ -21,7 +21,7 @@ HOSTILE = (
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory):
     cells = ("%config GptOssMagics.max_tokens = 8",)
-    with tiny_shell(tmp_path_factory.mktemp("magics"), 4096, *cells) as shell:
+    with tiny_shell(tmp_path_factory.mktemp("magics"), 2048, *cells) as shell:
         yield shell
 
 
