@@ -57,11 +57,11 @@ def _adapter(
     function: Any, parameters: Iterable[inspect.Parameter], said: dict[str, str]
 ) -> TypeAdapter[Any]:
     """A pydantic check of the arguments, as a dict of the function's keywords."""
-    from typing import Annotated, get_type_hints
+    from typing import Annotated, NotRequired, get_type_hints
 
     from pydantic import ConfigDict, Field, TypeAdapter
     from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
-    from typing_extensions import NotRequired, TypedDict
+    from typing_extensions import TypedDict
 
     try:
         typed = function if inspect.isroutine(function) else type(function).__call__
@@ -72,7 +72,8 @@ def _adapter(
     for p in parameters:
         hint: Any = Annotated[hints.get(p.name, Any), Field(description=said.get(p.name) or None)]
         fields[p.name] = hint if p.default is p.empty else NotRequired[hint]
-    kind: Any = TypedDict("Arguments", fields)  # type: ignore[operator]
+    make: Any = TypedDict
+    kind = make("Arguments", fields)
     kind.__pydantic_config__ = ConfigDict(extra="forbid")
     try:
         return TypeAdapter(kind)
@@ -119,7 +120,7 @@ def _faults(error: ValidationError) -> str:
 
 def plain(schema: dict[str, Any]) -> dict[str, Any]:
     """A JSON schema without references, titles and null alternatives: what harmony can write."""
-    return _plain(schema, schema.get("$defs", {}), ())
+    return dict(_plain(schema, schema.get("$defs", {}), ()))
 
 
 def _plain(schema: Any, known: dict[str, Any], inside: tuple[str, ...]) -> Any:
@@ -160,7 +161,7 @@ def _without_null(
     rest = {key: value for key, value in schema.items() if key != "anyOf"}
     made = [_plain(variant, known, inside) for variant in variants]
     if len(made) == 1:
-        return {**made[0], **rest}
+        return dict(made[0]) | rest
     kinds = [variant.get("type") for variant in made]
     simple = all(isinstance(kind, str) and kind not in ("object", "array") for kind in kinds)
-    return {"type": list(dict.fromkeys(kinds)), **rest} if simple else rest
+    return rest | ({"type": list(dict.fromkeys(kinds))} if simple else {})

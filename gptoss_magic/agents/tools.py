@@ -101,7 +101,7 @@ def tool(
 
     def made(given: Callable[..., Any]) -> Tool:
         about, parameters, check = described(given)
-        chosen = name or getattr(given, "__name__", type(given).__name__)
+        chosen = name or str(getattr(given, "__name__", type(given).__name__))
         return Tool(chosen, about, parameters, given, policy, NOTEBOOK, check)
 
     return made if function is None else made(function)
