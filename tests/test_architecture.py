@@ -74,6 +74,7 @@ MAY = {
     "magics": {"api", "study", "session", "routing", "tuning", "retrieval", "agents", "widgets"}
     | LEAVES,
     "extension": {"magics"} | LEAVES,
+    "scripted": {"harmony"} | LEAVES,
     "testing": {"model", "harmony"} | LEAVES,
 }
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.api.agent import all_cited, answered, specs
 from gptoss_magic.api.load import load
 from gptoss_magic.api.settings import opening, provenance_of, sampling_settings
 from gptoss_magic.session import current
@@ -12,15 +14,20 @@ from gptoss_magic.session import current
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from gptoss_magic.agents.limits import Limits
+    from gptoss_magic.agents.loop import Consent
     from gptoss_magic.generation import Engine
-    from gptoss_magic.records import Answer, ChannelDelta, Message, Passage, ToolSpec
+    from gptoss_magic.records import Answer, ChannelDelta, Message, Passage, Step
 
 
 def generate(
     prompt: str,
     *,
     system: str | None = None,
-    tools: Sequence[ToolSpec] = (),
+    tools: Sequence[Any] = (),
+    consent: Consent | None = None,
+    limits: Limits | None = None,
+    on_step: Callable[[Step], None] = lambda step: None,
     passages: Sequence[Passage] | None = None,
     effort: str = "medium",
     date: str | None = None,
@@ -33,17 +40,21 @@ def generate(
     `system` is the developer message's instructions. Without `conversation` nothing is remembered.
     `passages`: the sources to answer from, quoted in front of the prompt for this turn alone; the
     answer's citations are checked against them. `how`: the keywords of `respond`.
+    `tools`: functions, or what `@gptoss_magic.tool` made of them. They run within `limits` where
+    `consent(tool, arguments, note)` gives None, until the model answers, and `on_step` sees each
+    call; without a consent the model's call is the answer, and nothing runs.
     Raises ContextOverflow, InputError, NotLoaded.
     """
     from gptoss_magic.records import Message
-    from gptoss_magic.retrieval.cite import cited, grounded
+    from gptoss_magic.retrieval.cite import grounded
 
     session = current()
     kept = [] if new or conversation is None else session.conversations.get(conversation, [])
     system, quoting = grounded(system, passages, prompt)
-    messages = [*opening(system, tools, effort, date), *kept, Message("user", quoting)]
-    answer = respond(messages, conversation=conversation or "", effort=effort, **how)
-    session.last = answer = cited(answer, passages)
+    messages = [*opening(system, specs(tools), effort, date), *kept, Message("user", quoting)]
+    turn = partial(respond, conversation=conversation or "", effort=effort)
+    answer = answered(turn, messages, tools, how, consent=consent, limits=limits, on_step=on_step)
+    session.last = answer = all_cited(answer, passages)
     if conversation is not None and "probe" not in answer.provenance:
         session.conversations[conversation] = [*kept, Message("user", prompt), *kept_of(answer)]
     return answer
@@ -114,5 +125,5 @@ def _probed(engine: Engine, mask: str = "", force: str = "") -> Iterator[Engine]
 
 
 def kept_of(answer: Answer) -> list[Message]:
-    """The messages that the next turn sees: those that have text."""
-    return [message for message in answer.messages if message.content]
+    """The messages that the next turn sees: those that have text, and calls."""
+    return [message for message in answer.messages if message.content or message.recipient]

@@ -16,7 +16,8 @@ def transcript(answer: Answer) -> Transcript:
         analysis=answer.analysis,
         final=answer.final,
         commentary=answer.commentary,
-        tool_calls=answer.tool_calls,
+        tool_calls=() if answer.steps else answer.tool_calls,
+        steps=answer.steps,
         usage=answer.usage,
         finish=answer.finish,
         model=answer.provenance["model"],
@@ -26,10 +27,15 @@ def transcript(answer: Answer) -> Transcript:
     )
 
 
-def notes(provenance: dict[str, Any]) -> tuple[str, str]:
-    """What an answer is labelled with: its probe, and a search that found nothing."""
+def notes(provenance: dict[str, Any]) -> tuple[str, ...]:
+    """What an answer is labelled with: its probe, a search that found nothing, a run's end."""
     silent = provenance.get("passages") == []
-    return probe_note(provenance.get("probe")), "No passage matched the prompt." * silent
+    ended = provenance.get("tools", {}).get("ended_by", "")
+    return (
+        probe_note(provenance.get("probe")),
+        "No passage matched the prompt." * silent,
+        ended and f"The run ended: {ended}",
+    )
 
 
 def probe_note(probe: dict[str, str] | None) -> str:
