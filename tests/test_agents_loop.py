@@ -383,4 +383,3 @@ def test_no_call_is_ever_lost(name, raw):
     assert len(answer.steps) == 1
     assert answer.steps[0].result in engine.prompt_texts[-1]
     assert (answer.final, answer.finish, len(engine.prompts)) == ("ok", "return", 2)
-

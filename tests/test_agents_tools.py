@@ -58,7 +58,9 @@ def test_a_function_becomes_a_tool():
     assert find.check({"query": "x", "k": "3"}) == {"query": "x", "k": 3}
 
 
-@pytest.mark.parametrize("style", [":param city: which\n", "Parameters\n----------\ncity : str\n    which\n"])
+@pytest.mark.parametrize(
+    "style", [":param city: which\n", "Parameters\n----------\ncity : str\n    which\n"]
+)
 def test_other_docstring_styles(style):
     def f(city):
         pass
