@@ -64,6 +64,13 @@ def test_headless_and_unasked_nothing_runs(shell):
 
 def test_an_allowed_tool_runs_and_later_turns_see_it(shell):
     assert "get_weather (notebook): auto" in run(shell, "%gptoss tools allow get_weather")[1]
+    listed = run(shell, "%gptoss tools")[1].splitlines()
+    assert [line.split()[:3] for line in listed if "weather" in line] == [
+        ["get_weather", "auto", "notebook"]
+    ]
+    assert [line.split()[:2] for line in listed if line.startswith("python ")] == [
+        ["python", "ask"]
+    ]
     answer, shown, _ = asked(shell, "--tool get_weather", CALL, saying("It snows."))
     assert shell.user_ns["called"] == ["Oslo"]
     assert "snow in Oslo" in shown
