@@ -221,6 +221,17 @@ def test_an_interrupt_at_the_question_runs_nothing():
     assert (outcomes(answer), answer.finish, CALLED) == (["interrupt"], "interrupt", [])
 
 
+def test_an_interrupt_in_the_display_keeps_the_run():
+    def stop(step):
+        raise KeyboardInterrupt
+
+    both = calling("get_weather", '{"city": "Oslo"}') + calling("get_time", '{"zone": "x"}')
+    answer, engine = ran([both, saying("x")], [get_weather, get_time], on_step=stop)
+    assert (outcomes(answer), answer.finish) == (["result", "interrupt"], "interrupt")
+    assert [m.role for m in answer.messages] == ["assistant", "assistant", "tool", "tool"]
+    assert len(engine.prompts) == 1
+
+
 def test_the_step_limit_gives_one_last_turn():
     call = calling("get_weather", '{"city": "Oslo"}')
     answer, engine = ran([call, call, call, saying("Enough.")], [get_weather], calls=2)
