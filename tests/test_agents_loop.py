@@ -130,7 +130,10 @@ def test_a_misspelt_name_is_repaired_or_answered():
     assert "there is no tool 'get_rain'" in engine.prompt_texts[-1]
     ambiguous = [replace(get_time, name=name) for name in ("get_time_a", "get_time_b")]
     answer, _ = ran([calling("get_time_", '{"zone": "x"}'), saying("x")], ambiguous)
-    assert "did you mean get_time_" in answer.steps[0].result
+    assert "did you mean get_time_a or get_time_b?" in answer.steps[0].result
+    alike = [replace(get_time, name=name) for name in ("get_time", "gettime")]
+    answer, _ = ran([calling("get-time", '{"zone": "x"}'), saying("x")], alike)
+    assert outcomes(answer) == ["unknown"]
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("by <|end|> zero"), SystemExit(3)])
