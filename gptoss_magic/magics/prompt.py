@@ -41,6 +41,7 @@ def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> 
         answer = generate(
             prompt,
             passages=passages,
+            schema=named("--schema", options.schema, names) if options.schema else None,
             on_delta=streamed(view),
             on_prefill=view.prefill,
             on_step=view.step,

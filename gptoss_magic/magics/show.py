@@ -27,15 +27,17 @@ def transcript(answer: Answer) -> Transcript:
     )
 
 
-def notes(provenance: dict[str, Any]) -> tuple[str, ...]:
-    """What an answer is labelled with: its probe, a search that found nothing, a run's end."""
-    silent = provenance.get("passages") == []
+def notes(provenance: dict[str, Any]) -> list[str]:
+    """What an answer is labelled with: probe, surgery, empty searches, a bad value, a run's end."""
     ended = provenance.get("tools", {}).get("ended_by", "")
-    return (
+    silent = provenance.get("passages") == []
+    return [
         probe_note(provenance.get("probe")),
+        surgery_note(provenance.get("surgery")),
         "No passage matched the prompt." * silent,
+        (provenance.get("schema") or {}).get("error", ""),
         ended and f"The run ended: {ended}",
-    )
+    ]
 
 
 def probe_note(probe: dict[str, str] | None) -> str:
@@ -44,6 +46,13 @@ def probe_note(probe: dict[str, str] | None) -> str:
         return ""
     words = {"masked": probe["mask"], "forced": probe["force"]}
     return "probe: " + "; ".join(f"{verb} experts {spec}" for verb, spec in words.items() if spec)
+
+
+def surgery_note(surgery: dict[str, Any] | None) -> str:
+    """What an answer is labelled with that goes on behind another's tokens."""
+    if not surgery:
+        return ""
+    return "analysis edited" if surgery["kind"] == "refine" else f"branched at {surgery['at']}"
 
 
 def answer_html(answer: Answer) -> str:
