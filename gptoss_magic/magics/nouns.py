@@ -43,5 +43,6 @@ NOUNS = [
     Noun("runs", "runs", "", "tuning runs: list, show, compare; stop the one in the background"),
     Noun("index", "index", "PATH…", "index files, folders, patterns or a DataFrame; list, info, …"),
     Noun("search", "search", "NAME …", "passages of an index for a query, without the model"),
+    Noun("tools", "tools", "", "tools of the model: list; allow, ask or never NAME; mcp COMMAND…"),
 ]
 BY_NAME = {noun.name: noun for noun in NOUNS}

@@ -16,7 +16,8 @@ def transcript(answer: Answer) -> Transcript:
         analysis=answer.analysis,
         final=answer.final,
         commentary=answer.commentary,
-        tool_calls=answer.tool_calls,
+        tool_calls=() if answer.steps else answer.tool_calls,
+        steps=answer.steps,
         usage=answer.usage,
         finish=answer.finish,
         model=answer.provenance["model"],
@@ -27,13 +28,15 @@ def transcript(answer: Answer) -> Transcript:
 
 
 def notes(provenance: dict[str, Any]) -> list[str]:
-    """What an answer is labelled with: its probe, surgery, a search without hits, a bad value."""
+    """What an answer is labelled with: probe, surgery, empty searches, a bad value, a run's end."""
+    ended = provenance.get("tools", {}).get("ended_by", "")
     silent = provenance.get("passages") == []
     return [
         probe_note(provenance.get("probe")),
         surgery_note(provenance.get("surgery")),
         "No passage matched the prompt." * silent,
         (provenance.get("schema") or {}).get("error", ""),
+        ended and f"The run ended: {ended}",
     ]
 
 
