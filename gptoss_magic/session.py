@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError, NotLoaded
+from gptoss_magic.records import MemorySettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -39,6 +40,7 @@ class Session:
     conversations: dict[str, list[Message]] = field(default_factory=dict)
     personas: dict[str, Persona] = field(default_factory=dict)
     persona: tuple[str, ...] = ()
+    memory: MemorySettings = field(default_factory=MemorySettings)
     last: Answer | None = None
     last_error: BaseException | None = None
     busy: tuple[str, Any, int] | None = None

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.api.load import load
-from gptoss_magic.api.settings import opening, provenance_of, sampling_settings
+from gptoss_magic.api.settings import provenance_of, sampling_settings
 from gptoss_magic.session import current
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ def generate(
     system: str | None = None,
     tools: Sequence[ToolSpec] = (),
     passages: Sequence[Passage] | None = None,
-    effort: str = "medium",
+    persona: Sequence[str] = (),
+    effort: str | None = None,
     date: str | None = None,
     conversation: str | None = None,
     new: bool = False,
@@ -32,21 +33,19 @@ def generate(
 
     `system` is the developer message's instructions. Without `conversation` nothing is remembered.
     `passages`: the sources to answer from, quoted in front of the prompt for this turn alone; the
-    answer's citations are checked against them. `how`: the keywords of `respond`.
+    answer's citations are checked against them. `persona`: names of a base and its overlays; their
+    text stands above `system`, what is given here wins over their settings, and each persona has
+    conversations (and, where it is on, a memory) of its own. `how`: the keywords of `respond`.
     Raises ContextOverflow, InputError, NotLoaded.
     """
-    from gptoss_magic.records import Message
-    from gptoss_magic.retrieval.cite import cited, grounded
+    from gptoss_magic.api.talk import Asked, open_talk
 
-    session = current()
-    kept = [] if new or conversation is None else session.conversations.get(conversation, [])
-    system, quoting = grounded(system, passages, prompt)
-    messages = [*opening(system, tools, effort, date), *kept, Message("user", quoting)]
-    answer = respond(messages, conversation=conversation or "", effort=effort, **how)
-    session.last = answer = cited(answer, passages)
-    if conversation is not None and "probe" not in answer.provenance:
-        session.conversations[conversation] = [*kept, Message("user", prompt), *kept_of(answer)]
-    return answer
+    if current().resident is None:
+        load()
+    asked = Asked(prompt, system, tools, passages, effort, date)
+    talk = open_talk(asked, respond, persona, conversation, new=new, **how)
+    answer = respond(talk.messages, conversation=talk.name or "", effort=talk.effort, **talk.how)
+    return talk.closed(answer)
 
 
 def respond(
@@ -111,8 +110,3 @@ def _probed(engine: Engine, mask: str = "", force: str = "") -> Iterator[Engine]
         return
     with probing(engine.model, *pairs):
         yield engine.apart()
-
-
-def kept_of(answer: Answer) -> list[Message]:
-    """The messages that the next turn sees: those that have text."""
-    return [message for message in answer.messages if message.content]
