@@ -24,6 +24,10 @@ HEAVY = {
     "semantic_text_splitter",
     "triton",
     "wordllama",
+    "docstring_parser",
+    "json_repair",
+    "mcp",
+    "pydantic",
 }
 # modules of torch classes or Triton kernels: others import them inside functions only
 MADE_OF_TORCH = {
@@ -38,10 +42,12 @@ MADE_OF_TORCH = {
     "tuning.methods.svd",
 }
 THEIRS = {"torch", "transformers", "triton"}
-LEAVES = {"errors", "records"}
+LEAVES = {"errors", "records", "quoting"}
 MAY = {
     "errors": set(),
     "records": set(),
+    "quoting": set(),
+    "agents": LEAVES,
     "model": LEAVES,
     "harmony": {"model"} | LEAVES,
     "generation": {"model", "harmony"} | LEAVES,
