@@ -55,7 +55,6 @@ MAY = {
     "adapters": {"model", "harmony"} | LEAVES,
     "tuning": {"model", "harmony"} | LEAVES,
     "retrieval": LEAVES,
-    "agents": LEAVES,
     "widgets": {"records"},
     "session": {"model", "harmony", "generation", "adapters", "agents"} | LEAVES,
     "mapping": {"harmony", "generation"} | LEAVES,

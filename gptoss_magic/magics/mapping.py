@@ -7,6 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.magics.persona import persona_names
 from gptoss_magic.magics.prompt import check_output, chosen_settings, named
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def map_frame(options: Namespace, body: str, names: dict[str, Any], defaults: An
             journal=options.journal,
             new=options.new,
             adapters=options.adapter,
+            persona=persona_names(options),
             stop=tuple(options.stop or ()),
             seed=options.seed,
             on_row=_speed(bar),

@@ -40,6 +40,8 @@ NOUNS = [
     Noun("lora", "lora", "…", "adapters: attach, detach, use, scale, list, compare, export", True),
     Noun("runs", "runs", "", "tuning runs: list, show, compare; stop the one in the background"),
     Noun("index", "index", "PATH…", "index files, folders, patterns or a DataFrame; list, info, …"),
+    Noun("persona", "persona", "…", "use, list, show, diff, export, import, score, distil, remove"),
+    Noun("memory", "memory", "…", "what is remembered: on, off, list, show, note, edit, forget"),
     Noun("search", "search", "NAME …", "passages of an index for a query, without the model"),
 ]
 BY_NAME = {noun.name: noun for noun in NOUNS}

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics.body import expand
+from gptoss_magic.magics.memory import name_notebook
+from gptoss_magic.magics.persona import persona_names, persona_of
 from gptoss_magic.magics.search import found_passages
 from gptoss_magic.magics.show import transcript
 from gptoss_magic.magics.tools import tool_spec
@@ -28,15 +30,18 @@ def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> 
     if not prompt:
         raise InputError("the cell has no prompt: write one below the %%gptoss line")
     check_output(options.output)
+    name_notebook(names)
+    persona = persona_names(options)
     chosen = chosen_settings(options, defaults)
     passages = found_passages(options, prompt)
-    tools = [tool_spec(named("--tool", name, names)) for name in options.tool or ()]
+    tools = [tool_spec(named("--tool", name, names)) for name in tool_names(options)]
     model = current().require()[0].identity["model"]
     with open_view(model, quiet=options.quiet) as view:
         answer = generate(
             prompt,
             tools=tools,
             passages=passages,
+            persona=persona,
             conversation=options.conversation,
             new=options.new,
             cold=options.cold,
@@ -58,11 +63,21 @@ def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> 
 
 
 def chosen_settings(options: Namespace, defaults: Any) -> dict[str, Any]:
-    """Each setting from the line, else from `%config GptOssMagics`."""
+    """Each setting from the line, else of the persona, else from `%config GptOssMagics`.
+
+    A persona's text takes the place of the trait `system`; --system stands below that text.
+    """
+    voice = persona_of(options)
+    traits = {name: getattr(defaults, name) for name in DEFAULTS} | voice.settings
+    if voice.instructions:
+        traits["system"] = None
     given = {name: getattr(options, name) for name in DEFAULTS}
-    return {
-        name: getattr(defaults, name) if value is None else value for name, value in given.items()
-    }
+    return traits | {name: value for name, value in given.items() if value is not None}
+
+
+def tool_names(options: Namespace) -> list[str]:
+    """Functions that the line or the persona names, each once."""
+    return list(dict.fromkeys([*(options.tool or ()), *(persona_of(options).tools or ())]))
 
 
 def named(option: str, name: str, names: dict[str, Any]) -> Any:

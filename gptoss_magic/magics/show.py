@@ -9,6 +9,8 @@ from gptoss_magic.records import Answer, Transcript
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+SHOWN = 120  # characters of a recalled item
+
 
 def transcript(answer: Answer) -> Transcript:
     """The view of a whole answer."""
@@ -26,10 +28,34 @@ def transcript(answer: Answer) -> Transcript:
     )
 
 
-def notes(provenance: dict[str, Any]) -> tuple[str, str]:
-    """What an answer is labelled with: its probe, and a search that found nothing."""
+def notes(provenance: dict[str, Any]) -> tuple[str, ...]:
+    """What an answer is labelled with: probe, persona, a search without a find, and memory."""
     silent = provenance.get("passages") == []
-    return probe_note(provenance.get("probe")), "No passage matched the prompt." * silent
+    persona = provenance.get("persona", {}).get("name", "")
+    return (
+        probe_note(provenance.get("probe")),
+        f"persona {persona}." if persona else "",
+        "No passage matched the prompt." * silent,
+        memory_note(provenance.get("memory")),
+    )
+
+
+def memory_note(memory: dict[str, Any] | None) -> str:
+    """The items that were recalled for an answer, and a turn that could not be kept."""
+    if not memory:
+        return ""
+    items = [
+        f"M{n} {item['id'][:6]} ({item['kind']}, {item['time'][:10]}) «{_short(item['text'])}»"
+        for n, item in enumerate(memory["recalled"], 1)
+    ]
+    failed = f"Not remembered: {memory['failed']}." if memory.get("failed") else ""
+    said = f"From memory: {'; '.join(items)}." if items else ""
+    return " ".join(filter(None, (said, failed)))
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return f"{line[:SHOWN]} …" if len(line) > SHOWN else line
 
 
 def probe_note(probe: dict[str, str] | None) -> str:
