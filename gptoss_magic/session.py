@@ -33,6 +33,7 @@ class Session:
     """One per kernel; survives `%reload_ext`.
 
     `persona`: the names in use, a base and its overlays. Personas outlive the model.
+    `proposal`: the latest reflection on `last`.
     """
 
     loaded: tuple[Resident, Engine] | None = None
@@ -42,6 +43,7 @@ class Session:
     persona: tuple[str, ...] = ()
     memory: MemorySettings = field(default_factory=MemorySettings)
     last: Answer | None = None
+    proposal: Any = None
     last_error: BaseException | None = None
     busy: tuple[str, Any, int] | None = None
 

@@ -42,6 +42,9 @@ NOUNS = [
     Noun("index", "index", "PATH…", "index files, folders, patterns or a DataFrame; list, info, …"),
     Noun("persona", "persona", "…", "use, list, show, diff, export, import, score, distil, remove"),
     Noun("memory", "memory", "…", "what is remembered: on, off, list, show, note, edit, forget"),
+    Noun(
+        "reflect", "reflect", "", "criticise the last answer, propose a better one; --accept", True
+    ),
     Noun("search", "search", "NAME …", "passages of an index for a query, without the model"),
 ]
 BY_NAME = {noun.name: noun for noun in NOUNS}

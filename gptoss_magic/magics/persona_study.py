@@ -64,7 +64,7 @@ def distil(options: Namespace, magics: Any) -> None:
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror or error}") from error
     display(bundle(found), raw=True)  # type: ignore[no-untyped-call]
-    print(f"{len(lines)} rows in {path}: read them, then %%gptoss_tune --data {path}")
+    print(f"{len(lines)} rows in {path}: read them, then %gptoss_tune {path}")
 
 
 def show_score(found: PersonaScore) -> None:
