@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.agents.consent import Policies
 from gptoss_magic.errors import InputError, NotLoaded
 from gptoss_magic.records import MemorySettings
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from gptoss_magic.adapters import Active, Shelf
     from gptoss_magic.agents.persona import Persona
+    from gptoss_magic.agents.plan import Goals
+    from gptoss_magic.agents.servers import Server
     from gptoss_magic.generation import Engine
     from gptoss_magic.model.load import LoadSettings, Resident
     from gptoss_magic.model.plan import Plan
@@ -46,6 +49,9 @@ class Session:
     proposal: Any = None
     last_error: BaseException | None = None
     busy: tuple[str, Any, int] | None = None
+    policies: Policies = field(default_factory=Policies)
+    servers: dict[str, Server] = field(default_factory=dict)
+    plans: dict[str, Goals] = field(default_factory=dict)
 
     @property
     def resident(self) -> Resident | None:

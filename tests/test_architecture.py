@@ -70,11 +70,12 @@ MAY = {
     }
     | LEAVES,
     "study": {"api", "session", "model", "harmony", "generation", "routing", "adapters", "tuning"}
-    | {"agents"}
+    | {"agents", "retrieval"}
     | LEAVES,
     "magics": {"api", "study", "session", "routing", "tuning", "retrieval", "agents", "widgets"}
     | LEAVES,
     "extension": {"magics"} | LEAVES,
+    "scripted": {"harmony"} | LEAVES,
     "testing": {"model", "harmony"} | LEAVES,
 }
 

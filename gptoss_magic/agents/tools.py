@@ -64,10 +64,10 @@ class Tool:
 
     @property
     def identity(self) -> tuple[str, str, str]:
-        """What a consent is given to: a function redefined with other code is another one."""
+        """What a consent is given to: with other code or another description it is another tool."""
         code = getattr(self.function, "__code__", None)
-        body = "" if code is None else repr((code.co_code, code.co_names, _constants(code)))
-        return self.name, self.origin, body
+        body = () if code is None else (code.co_code, code.co_names, _constants(code))
+        return self.name, self.origin, repr((self.description, self.parameters, body))
 
 
 @overload

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.api.agent import answered, specs
 from gptoss_magic.api.load import load
 from gptoss_magic.api.settings import provenance_of, sampling_settings
 from gptoss_magic.session import current
@@ -12,15 +14,20 @@ from gptoss_magic.session import current
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from gptoss_magic.agents.limits import Limits
+    from gptoss_magic.agents.loop import Consent
     from gptoss_magic.generation import Engine
-    from gptoss_magic.records import Answer, ChannelDelta, Message, Passage, ToolSpec
+    from gptoss_magic.records import Answer, ChannelDelta, Message, Passage, Step
 
 
 def generate(
     prompt: str,
     *,
     system: str | None = None,
-    tools: Sequence[ToolSpec] = (),
+    tools: Sequence[Any] = (),
+    consent: Consent | None = None,
+    limits: Limits | None = None,
+    on_step: Callable[[Step], None] = lambda step: None,
     passages: Sequence[Passage] | None = None,
     persona: Sequence[str] = (),
     effort: str | None = None,
@@ -36,15 +43,20 @@ def generate(
     answer's citations are checked against them. `persona`: names of a base and its overlays; their
     text stands above `system`, what is given here wins over their settings, and each persona has
     conversations (and, where it is on, a memory) of its own. `how`: the keywords of `respond`.
+    `tools`: functions, or what `@gptoss_magic.tool` made of them. They run within `limits` where
+    `consent(tool, arguments, note)` gives None, until the model answers, and `on_step` sees each
+    call; without a consent the model's call is the answer, and nothing runs.
     Raises ContextOverflow, InputError, NotLoaded.
     """
     from gptoss_magic.api.talk import Asked, open_talk
 
     if current().resident is None:
         load()
-    asked = Asked(prompt, system, tools, passages, effort, date)
+    asked = Asked(prompt, system, specs(tools), passages, effort, date)
     talk = open_talk(asked, respond, persona, conversation, new=new, **how)
-    answer = respond(talk.messages, conversation=talk.name or "", effort=talk.effort, **talk.how)
+    turn = partial(respond, conversation=talk.name or "", effort=talk.effort)
+    said = talk.messages, tools, talk.how
+    answer = answered(turn, *said, consent=consent, limits=limits, on_step=on_step)
     return talk.closed(answer)
 
 

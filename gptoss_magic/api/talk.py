@@ -39,7 +39,7 @@ class Talk:
     asked: Asked
     name: str | None
     layers: Sequence[Persona]
-    messages: Sequence[Message]
+    messages: list[Message]
     kept: Sequence[Message]
     remembered: Remembered
     effort: str
@@ -48,11 +48,11 @@ class Talk:
     def closed(self, answer: Answer) -> Answer:
         """The answer with its sources, persona and recalled items; the conversation goes on."""
         from gptoss_magic.agents.layers import record
+        from gptoss_magic.api.agent import all_cited
         from gptoss_magic.records import Message
-        from gptoss_magic.retrieval.cite import cited
 
         session = current()
-        answer = cited(answer, self.asked.passages)
+        answer = all_cited(answer, self.asked.passages)
         if self.name is not None and "probe" not in answer.provenance:
             turn = [Message("user", self.asked.prompt), *kept_of(answer)]
             session.conversations[self.name] = [*self.kept, *turn]
@@ -111,8 +111,8 @@ def chosen_how(voice: Persona, how: dict[str, Any]) -> dict[str, Any]:
 
 
 def kept_of(answer: Answer) -> list[Message]:
-    """The messages that the next turn sees: those that have text."""
-    return [message for message in answer.messages if message.content]
+    """The messages that the next turn sees: those that have text, and calls."""
+    return [message for message in answer.messages if message.content or message.recipient]
 
 
 def _user(text: str) -> Message:

@@ -46,5 +46,6 @@ NOUNS = [
         "reflect", "reflect", "", "criticise the last answer, propose a better one; --accept", True
     ),
     Noun("search", "search", "NAME …", "passages of an index for a query, without the model"),
+    Noun("tools", "tools", "", "tools of the model: list; allow, ask or never NAME; mcp COMMAND…"),
 ]
 BY_NAME = {noun.name: noun for noun in NOUNS}

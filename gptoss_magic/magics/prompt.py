@@ -10,12 +10,14 @@ from gptoss_magic.magics.memory import name_notebook
 from gptoss_magic.magics.persona import persona_names, persona_of
 from gptoss_magic.magics.search import found_passages
 from gptoss_magic.magics.show import transcript
-from gptoss_magic.magics.tools import tool_spec
+from gptoss_magic.magics.toolbox import tool_settings
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable
 
-    from gptoss_magic.records import Answer
+    from gptoss_magic.records import Answer, ChannelDelta
+    from gptoss_magic.widgets.transcript import View
 
 DEFAULTS = ("temperature", "top_p", "top_k", "max_tokens", "effort", "system", "date")
 
@@ -31,35 +33,42 @@ def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> 
         raise InputError("the cell has no prompt: write one below the %%gptoss line")
     check_output(options.output)
     name_notebook(names)
-    persona = persona_names(options)
-    chosen = chosen_settings(options, defaults)
+    how = settings_of(options, defaults)
     passages = found_passages(options, prompt)
-    tools = [tool_spec(named("--tool", name, names)) for name in tool_names(options)]
+    options.tool = tool_names(options)
+    how |= tool_settings(options, defaults, len(passages or ()))
     model = current().require()[0].identity["model"]
     with open_view(model, quiet=options.quiet) as view:
         answer = generate(
             prompt,
-            tools=tools,
             passages=passages,
-            persona=persona,
-            conversation=options.conversation,
-            new=options.new,
-            cold=options.cold,
-            routing=options.routing or defaults.routing,
-            mask_experts=options.mask_experts or "",
-            force_experts=options.force_experts or "",
-            adapters=options.adapter,
-            stop=tuple(options.stop or ()),
-            seed=options.seed,
-            lookup=options.lookup,
-            on_delta=lambda delta: view.delta(delta.channel, delta.text),
+            on_delta=streamed(view),
             on_prefill=view.prefill,
-            **chosen,
+            on_step=view.step,
+            **how,
         )
         view.finish(transcript(answer), metadata={PROVENANCE_KEY: answer.provenance})
     if options.output:
         names[options.output] = answer
     return answer
+
+
+def settings_of(options: Namespace, defaults: Any) -> dict[str, Any]:
+    """The keywords of `generate` that the line and the defaults give."""
+    return {
+        "persona": persona_names(options),
+        "conversation": options.conversation,
+        "new": options.new,
+        "cold": options.cold,
+        "routing": options.routing or defaults.routing,
+        "mask_experts": options.mask_experts or "",
+        "force_experts": options.force_experts or "",
+        "adapters": options.adapter,
+        "stop": tuple(options.stop or ()),
+        "seed": options.seed,
+        "lookup": options.lookup,
+        **chosen_settings(options, defaults),
+    }
 
 
 def chosen_settings(options: Namespace, defaults: Any) -> dict[str, Any]:
@@ -76,8 +85,15 @@ def chosen_settings(options: Namespace, defaults: Any) -> dict[str, Any]:
 
 
 def tool_names(options: Namespace) -> list[str]:
-    """Functions that the line or the persona names, each once."""
-    return list(dict.fromkeys([*(options.tool or ()), *(persona_of(options).tools or ())]))
+    """Tools that the line or the persona names, each once.
+
+    Raises InputError where a persona asks for the user's own kernel: only the line may.
+    """
+    named_by_persona = persona_of(options).tools or ()
+    for name in named_by_persona:
+        if name.partition(":")[::2] == ("python", "kernel"):
+            raise InputError(f"persona: it may not name {name}; --tool {name} offers it")
+    return list(dict.fromkeys([*(options.tool or ()), *named_by_persona]))
 
 
 def named(option: str, name: str, names: dict[str, Any]) -> Any:
@@ -85,6 +101,19 @@ def named(option: str, name: str, names: dict[str, Any]) -> Any:
     if name not in names:
         raise InputError(f"{option} {name}: the notebook has no such name; define it first")
     return names[name]
+
+
+def streamed(view: View) -> Callable[[ChannelDelta], None]:
+    """What shows a stream: calls under their tool's name, each on lines of its own."""
+    shown: list[tuple[str, int]] = [("", 0)]
+
+    def on_delta(delta: ChannelDelta) -> None:
+        place = delta.recipient or delta.channel, delta.message
+        is_next = shown[0][0] == place[0] and shown[0][1] != place[1]
+        shown[0] = place
+        view.delta(place[0], "\n" * is_next + delta.text)
+
+    return on_delta
 
 
 def check_output(name: str | None) -> None:

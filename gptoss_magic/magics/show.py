@@ -18,7 +18,8 @@ def transcript(answer: Answer) -> Transcript:
         analysis=answer.analysis,
         final=answer.final,
         commentary=answer.commentary,
-        tool_calls=answer.tool_calls,
+        tool_calls=() if answer.steps else answer.tool_calls,
+        steps=answer.steps,
         usage=answer.usage,
         finish=answer.finish,
         model=answer.provenance["model"],
@@ -29,13 +30,15 @@ def transcript(answer: Answer) -> Transcript:
 
 
 def notes(provenance: dict[str, Any]) -> tuple[str, ...]:
-    """What an answer is labelled with: probe, persona, a search without a find, and memory."""
+    """What an answer is labelled with: probe, persona, an empty search, a run's end, memory."""
     silent = provenance.get("passages") == []
+    ended = provenance.get("tools", {}).get("ended_by", "")
     persona = provenance.get("persona", {}).get("name", "")
     return (
         probe_note(provenance.get("probe")),
         f"persona {persona}." if persona else "",
         "No passage matched the prompt." * silent,
+        ended and f"The run ended: {ended}",
         memory_note(provenance.get("memory")),
     )
 
