@@ -7,8 +7,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.magics.persona import persona_names
 from gptoss_magic.magics.prompt import check_output, chosen_settings, named
+from gptoss_magic.magics.voice import persona_names
 
 if TYPE_CHECKING:
     from argparse import Namespace

@@ -126,22 +126,6 @@ def words(typed: list[str]) -> list[str]:
     return [*opt.flags(OPTIONS.get(typed[0], [])), *names, *more]
 
 
-def persona_names(options: Namespace) -> tuple[str, ...]:
-    """What --persona names (`NAME+OVERLAY`), else those in use. 'none' is nobody."""
-    if options.persona is None:
-        return current().persona
-    names = [name.strip() for name in options.persona.replace(",", "+").split("+")]
-    current().layers(names)
-    return () if names == ["none"] else tuple(names)
-
-
-def persona_of(options: Namespace) -> Persona:
-    """All layers as one; without a persona one that says nothing."""
-    from gptoss_magic.agents.layers import overlay
-
-    return overlay(current().layers(persona_names(options)))
-
-
 def hold(made: Persona) -> None:
     """Keep a persona in the session under its name, and say what it names."""
     held = current().personas

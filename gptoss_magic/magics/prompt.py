@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics.body import expand
 from gptoss_magic.magics.memory import name_notebook
-from gptoss_magic.magics.persona import persona_names, persona_of
 from gptoss_magic.magics.search import found_passages
 from gptoss_magic.magics.show import transcript
 from gptoss_magic.magics.toolbox import tool_settings
+from gptoss_magic.magics.voice import persona_names, persona_of, tool_names
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -82,18 +82,6 @@ def chosen_settings(options: Namespace, defaults: Any) -> dict[str, Any]:
         traits["system"] = None
     given = {name: getattr(options, name) for name in DEFAULTS}
     return traits | {name: value for name, value in given.items() if value is not None}
-
-
-def tool_names(options: Namespace) -> list[str]:
-    """Tools that the line or the persona names, each once.
-
-    Raises InputError where a persona asks for the user's own kernel: only the line may.
-    """
-    named_by_persona = persona_of(options).tools or ()
-    for name in named_by_persona:
-        if name.partition(":")[::2] == ("python", "kernel"):
-            raise InputError(f"persona: it may not name {name}; --tool {name} offers it")
-    return list(dict.fromkeys([*(options.tool or ()), *named_by_persona]))
 
 
 def named(option: str, name: str, names: dict[str, Any]) -> Any:

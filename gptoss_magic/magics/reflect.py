@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
+from gptoss_magic.magics.consent import confirm
 from gptoss_magic.magics.show import transcript
 from gptoss_magic.session import current
 
@@ -23,7 +24,7 @@ NOBODY = (
 )
 
 
-def run(line: str, _magics: Any) -> None:
+def run(line: str, magics: Any) -> None:
     """Criticise and propose, show both answers, and take the proposal where the user says so.
 
     `--accept` behind a reflection that still stands takes that one.
@@ -37,7 +38,7 @@ def run(line: str, _magics: Any) -> None:
     found = session.proposal
     if not (options.accept and found is not None and found.is_current):
         found = session.proposal = reflected()
-    if options.keep or not (options.accept or agreed()):
+    if options.keep or not (options.accept or agreed(magics.shell)):
         return print("the answer stays")
     accept(found)
     session.proposal = None
@@ -64,10 +65,9 @@ def reflected() -> Reflection:
     return found
 
 
-def agreed() -> bool:
+def agreed(shell: Any) -> bool:
     """The user's y/n. Raises InputError where nobody can be asked."""
-    try:
-        reply = input("Take the proposal? [y/N] ")
-    except (EOFError, OSError, NotImplementedError) as error:
-        raise InputError(NOBODY) from error
-    return reply.strip().lower() in ("y", "yes")
+    reply = confirm(shell, "Take the proposal in place of the answer?")
+    if reply is None:
+        raise InputError(NOBODY)
+    return reply

@@ -46,7 +46,12 @@ def item_id(item: Item) -> str:
 
 def quoted(items: Sequence[Item]) -> str:
     """Items as lines of data: none can pass for anything else, and none is long."""
-    return "\n".join([HEAD, "", *(f"M{n}: {line(item)}" for n, item in enumerate(items, 1))])
+    return f"{HEAD}\n\n{lines(items)}"
+
+
+def lines(items: Sequence[Item]) -> str:
+    """`M1: note, 2026-11-27: …`, an item a line; '' for none."""
+    return "\n".join(f"M{n}: {line(item)}" for n, item in enumerate(items, 1))
 
 
 def line(item: Item) -> str:
