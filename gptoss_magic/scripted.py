@@ -62,7 +62,12 @@ class ScriptedEngine:
         on_prefill: Callable[[int, int], None] = lambda done, total: None,
         **_how: Any,
     ) -> Iterator[TokenDelta]:
-        """The tokens of the next turn, at most `settings.max_tokens`."""
+        """The tokens of the next turn, at most `settings.max_tokens`.
+
+        Raises ContextOverflow where the engine, if there is one, has no room for it.
+        """
+        if self.engine is not None:
+            self.engine.check(prompt_T, settings.max_tokens)
         self.prompts.append(list(prompt_T))
         on_prefill(len(prompt_T), len(prompt_T))
         number = len(self.prompts) - 1
