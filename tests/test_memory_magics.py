@@ -104,7 +104,7 @@ def test_a_full_window_moves_to_memory_and_the_talk_goes_on(shell):
     assert "summary" in listed
     assert "More." in run(shell, "%gptoss memory list --kind summary")[1]
     _, prompts = said(shell, "%%gptoss -q\nWhat about herons?", script=["Ok."])
-    assert "M1: summary, " in prompts[0]
+    assert "M1: summary, " in prompts[-1]
 
 
 def test_notes_are_listed_edited_and_forgotten(shell):
