@@ -69,13 +69,15 @@ class ScriptedEngine:
         if self.engine is not None:
             self.engine.check(prompt_T, settings.max_tokens)
         self.prompts.append(list(prompt_T))
-        on_prefill(len(prompt_T), len(prompt_T))
         number = len(self.prompts) - 1
         turn = self.script[number] if number < len(self.script) else saying("The script is over.")
         said = turn(self.codec.decode(list(prompt_T))) if callable(turn) else turn
-        return self._tokens(said, settings.max_tokens)
+        return self._tokens(said, settings.max_tokens, lambda: on_prefill(1, 1))
 
-    def _tokens(self, said: list[Message], limit: int) -> Iterator[TokenDelta]:
+    def _tokens(
+        self, said: list[Message], limit: int, on_read: Callable[[], None]
+    ) -> Iterator[TokenDelta]:
+        on_read()
         opening = len(render([], self.codec))
         ids = render(said, self.codec, prompt=False)[opening:]
         if said[-1].channel == "final":
