@@ -35,13 +35,14 @@ def shell(tiny, tmp_path, monkeypatch):
     session.memory = MemorySettings()
     session.policies.forget()
     session.conversations.clear()
-    return tiny
+    yield tiny
+    session.memory, session.persona = MemorySettings(), ()
 
 
 def said(shell, *cells, script=()):
     """What each cell shows, the model saying one line of `script` after the other."""
     turns = [saying(text) if isinstance(text, str) else text for text in script]
-    with scripted(current(), *turns) as engine:
+    with scripted(current(), *turns, is_bounded=True) as engine:
         shown = [run(shell, cell)[1] for cell in cells]
     return shown, engine.prompt_texts
 
@@ -85,7 +86,7 @@ def test_a_full_window_moves_to_memory_and_the_talk_goes_on(shell):
     assert isinstance(result.error_in_exec, ContextOverflow)
     cells = [f"%%gptoss -q\nNumber {n}. {long}" for n in range(6)]
     said(shell, *cells[:2], script=["One.", "Two."])
-    with scripted(current(), *[saying("More.")] * 9):
+    with scripted(current(), *[saying("More.")] * 9, is_bounded=True):
         for cell in cells[2:]:
             result, _ = run(shell, cell)
             if not result.success:

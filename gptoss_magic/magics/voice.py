@@ -30,7 +30,7 @@ def persona_of(options: Namespace) -> Persona:
 
 
 def tool_names(options: Namespace) -> list[str]:
-    """Tools that the line or the persona names, each once.
+    """Tools that the line names, and those of the persona that are not among them.
 
     Raises InputError where a persona asks for the user's own kernel: only the line may.
     """
@@ -38,4 +38,5 @@ def tool_names(options: Namespace) -> list[str]:
     for name in named_by_persona:
         if name.partition(":")[::2] == ("python", "kernel"):
             raise InputError(f"persona: it may not name {name}; --tool {name} offers it")
-    return list(dict.fromkeys([*(options.tool or ()), *named_by_persona]))
+    asked = options.tool or []
+    return [*asked, *(name for name in named_by_persona if name not in asked)]
