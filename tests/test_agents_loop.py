@@ -130,7 +130,10 @@ def test_a_misspelt_name_is_repaired_or_answered():
     assert "there is no tool 'get_rain'" in engine.prompt_texts[-1]
     ambiguous = [replace(get_time, name=name) for name in ("get_time_a", "get_time_b")]
     answer, _ = ran([calling("get_time_", '{"zone": "x"}'), saying("x")], ambiguous)
-    assert "did you mean get_time_" in answer.steps[0].result
+    assert "did you mean get_time_a or get_time_b?" in answer.steps[0].result
+    alike = [replace(get_time, name=name) for name in ("get_time", "gettime")]
+    answer, _ = ran([calling("get-time", '{"zone": "x"}'), saying("x")], alike)
+    assert outcomes(answer) == ["unknown"]
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("by <|end|> zero"), SystemExit(3)])
@@ -219,6 +222,17 @@ def test_an_interrupt_at_the_question_runs_nothing():
     script = [calling("get_weather", '{"city": "Oslo"}'), saying("x")]
     answer, _ = ran(script, [asks], asking(Policies(), ask))
     assert (outcomes(answer), answer.finish, CALLED) == (["interrupt"], "interrupt", [])
+
+
+def test_an_interrupt_in_the_display_keeps_the_run():
+    def stop(step):
+        raise KeyboardInterrupt
+
+    both = calling("get_weather", '{"city": "Oslo"}') + calling("get_time", '{"zone": "x"}')
+    answer, engine = ran([both, saying("x")], [get_weather, get_time], on_step=stop)
+    assert (outcomes(answer), answer.finish) == (["result", "interrupt"], "interrupt")
+    assert [m.role for m in answer.messages] == ["assistant", "assistant", "tool", "tool"]
+    assert len(engine.prompts) == 1
 
 
 def test_the_step_limit_gives_one_last_turn():

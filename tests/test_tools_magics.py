@@ -188,6 +188,7 @@ def test_an_mcp_server_is_started_listed_used_and_stopped(shell):
 def test_completion_of_the_noun():
     assert "allow" in candidates("%gptoss tools al")
     assert "python" in candidates("%gptoss tools allow py")
+    assert candidates("%%gptoss --tool pl") == ["plan"]
 
 
 # ---- the red team: text that gives orders, and what would be hit if they were followed

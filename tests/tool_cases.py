@@ -14,7 +14,7 @@ from gptoss_magic.testing import tiny_tokenizer
 CODEC = HarmonyCodec(tiny_tokenizer())
 
 
-def ran(script, tools, consent=None, max_tokens=2000, **limits):
+def ran(script, tools, consent=None, max_tokens=2000, on_step=None, **limits):
     """(answer, engine) of a run; the tools' own policies decide, where no consent is given."""
     engine = ScriptedEngine(CODEC, script)
 
@@ -25,6 +25,6 @@ def ran(script, tools, consent=None, max_tokens=2000, **limits):
 
     steps = []
     going = run(respond, [Message("user", "Hi")], tools, consent or by_policy(), Limits(**limits))
-    answer = finished(going, steps.append)
+    answer = finished(going, on_step or steps.append)
     assert tuple(steps) == answer.steps[: len(steps)]
     return answer, engine

@@ -26,12 +26,10 @@ def found(name: str, tools: Mapping[str, Tool]) -> tuple[Tool | None, str]:
     """
     if name in tools:
         return tools[name], ""
-    plain = {_letters(known): known for known in tools}
-    close = get_close_matches(_letters(name), plain, 3, CLOSE)
+    close = _close(name, tools, CLOSE)
     if len(close) == 1:
-        meant = plain[close[0]]
-        return tools[meant], f"{name}: taken as {meant}"
-    near = [plain[c] for c in close or get_close_matches(_letters(name), plain, 3, 0.5)]
+        return tools[close[0]], f"{name}: taken as {close[0]}"
+    near = close or _close(name, tools, 0.5)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     return None, f"there is no tool {name!r}; {hint}the tools are: {', '.join(tools)}"
 
@@ -103,6 +101,13 @@ def as_text(value: Any) -> str:
         except (ValueError, TypeError, RecursionError):
             return str(value)
     return str(value)
+
+
+def _close(name: str, tools: Mapping[str, Tool], cutoff: float) -> list[str]:
+    """The tools whose names have nearly the same letters and digits."""
+    plain = {known: _letters(known) for known in tools}
+    letters = get_close_matches(_letters(name), plain.values(), 3, cutoff)
+    return [known for known in tools if plain[known] in letters]
 
 
 def _letters(name: str) -> str:

@@ -214,12 +214,15 @@ def outcome_of(tool: Tool, arguments: dict[str, Any], seconds: float) -> tuple[s
 
 
 def finished(steps: Generator[Step, None, Answer], on_step: Callable[[Step], None]) -> Answer:
-    """Run to the end; `on_step` sees each step as it is done."""
-    while True:
-        try:
-            on_step(next(steps))
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
+    """Run to the end; `on_step` sees each step as it is done. ■ in `on_step` ends the run too."""
+    try:
+        while True:
+            try:
+                on_step(next(steps))
+            except KeyboardInterrupt as stop:
+                steps.throw(stop)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
 
 
 def summed(usages: Sequence[Usage]) -> Usage:

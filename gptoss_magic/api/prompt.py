@@ -45,7 +45,8 @@ def generate(
     conversations (and, where it is on, a memory) of its own. `how`: the keywords of `respond`.
     `tools`: functions, or what `@gptoss_magic.tool` made of them. They run within `limits` where
     `consent(tool, arguments, note)` gives None, until the model answers, and `on_step` sees each
-    call; without a consent the model's call is the answer, and nothing runs.
+    call; without a consent the model's call is the answer, and nothing runs. In a script,
+    `agents.consent.by_policy()` lets those run that `@tool(policy="auto")` made.
     Raises ContextOverflow, InputError, NotLoaded.
     """
     from gptoss_magic.api.talk import Asked, open_talk
