@@ -189,6 +189,8 @@ class Answer:
     `passages` were in the prompt or given by a tool; `citations` are those of `final`, checked
     against them. Where tools ran, `steps` has each call with its result, and `messages`,
     `tool_calls` and `usage` are those of all turns; the rest is the last turn's.
+    `parsed`: with a schema, the value of `final` (a pydantic model's instance, or plain JSON); None
+    where the answer was cut off, or where the provenance's `schema` has an `error`.
     """
 
     final: str
@@ -204,6 +206,19 @@ class Answer:
     passages: tuple[Passage, ...] = ()
     citations: tuple[Citation, ...] = ()
     steps: tuple[Step, ...] = ()
+    parsed: Any = None
+
+
+@dataclass(frozen=True)
+class AnswerToken:
+    """One generated token: its place, its text (broken UTF-8 escaped), and whose text it is.
+
+    `channel` is 'analysis', 'commentary', 'final', or 'header' for what stands between the texts.
+    """
+
+    index: int
+    text: str
+    channel: str
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ def tiny_shell(folder, context, *cells):
     shell.run_line_magic("load_ext", "gptoss_magic")
     current().unload()
     for cell in (f"%gptoss load '{path}' --context {context}", *cells):
-        run(shell, cell)
+        assert run(shell, cell)[0].success, cell
     yield shell
     current().unload()
     InteractiveShell.clear_instance()

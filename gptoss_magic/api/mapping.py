@@ -62,7 +62,7 @@ def map(  # noqa: A001 (what it does)
     adapters, effort = sampling.pop("adapters", None), effort or voice.effort or "medium"
     system = "\n\n".join(filter(None, (voice.instructions, system))) or None
     checked = AnswerSchema(schema) if schema is not None else None
-    formats = {checked.name: checked.schema} if checked else None
+    formats = checked.formats if checked else None
     scope = {**resident.identity, "system": system, "effort": effort, "date": date}
     records = session.shelf.records(adapters)
     if records:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Asked:
-    """What the user asks, and of whom nothing is known yet."""
+    """What the user asks, of nobody yet; `formats`: response formats by name."""
 
     prompt: str
     system: str | None = None
@@ -26,6 +26,7 @@ class Asked:
     passages: Sequence[Passage] | None = None
     effort: str | None = None
     date: str | None = None
+    formats: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def open_talk(
     texts = "\n\n".join(filter(None, (voice.instructions, asked.system)))
     system, quoting = grounded(texts or None, asked.passages, asked.prompt)
     memory = remembered(voice, persona, name, respond)
-    start = opening(memory.rules(system), asked.tools, effort, asked.date)
+    start = opening(memory.rules(system), asked.tools, effort, asked.date, asked.formats)
     kept, quoting = memory.fitted(start, held, asked.prompt, quoting, how)
     messages = [*start, *kept, _user(quoting)]
     return Talk(asked, name, layers, messages, kept, memory, effort, how)

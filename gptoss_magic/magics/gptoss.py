@@ -29,6 +29,7 @@ HELP = """\
 %%gptoss [OPTIONS]     prompt it: the cell's body is the prompt; %%gptoss? lists the options
 %%gptoss --rag NAME    answer from an index, with citations that are checked
 %%gptoss --tool NAME   let the model call a function; each call needs your consent
+%%gptoss --edit        the body is the last answer's new analysis; final is written again
 %%gptoss --map FRAME   the body is a Jinja template, answered for each row of a DataFrame
 %%gptoss_tune          tune on the cell's rows: a plan, then with --go a run with a live panel
 %%gptoss_persona NAME  a persona: Markdown below YAML front matter; %gptoss persona use NAME
@@ -82,13 +83,15 @@ class GptOssMagics(Magics):
         self._remembered(self._prompt, line, cell)
 
     def _prompt(self, line: str, cell: str) -> None:
+        from gptoss_magic.magics.branch import change_answer
         from gptoss_magic.magics.mapping import map_frame
         from gptoss_magic.magics.prompt import ask
 
         options = opt.parse(PROMPT, line)
         if current().resident is None:
             self._load("")
-        run = map_frame if options.map else ask
+        change = options.edit or options.branch is not None
+        run = change_answer if change else map_frame if options.map else ask
         run(options, cell, self.shell.user_ns, self)
 
     def _load(self, line: str) -> None:

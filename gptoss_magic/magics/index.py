@@ -29,7 +29,17 @@ INDEX: list[opt.Option] = [
         },
     ),
     (("-n", "--as"), {"dest": "name", "help": "the index's name, path or URI; else the path's"}),
-    (("-E", "--embedder"), {"help": "wordllama-256, or words: full text alone"}),
+    (
+        ("-E", "--embedder"),
+        {
+            "help": "wordllama-256; words: full text alone; st:MODEL; openai:URL#MODEL sends the "
+            "texts there; hidden:middle, the resident model's states, is experimental"
+        },
+    ),
+    (
+        ("-L", "--max-mb"),
+        {"type": float, "default": 20.0, "help": "leave out larger files; default 20"},
+    ),
 ]
 PARSER = opt.parser("%gptoss index", INDEX, "Index files, to search them and to answer from them.")
 MAX_SHOWN = 20
@@ -37,6 +47,9 @@ MAX_SHOWN = 20
 
 def run(line: str, magics: Any) -> None:
     """One line of `%gptoss index`."""
+    from gptoss_magic.api.hidden_states import offer
+
+    offer()
     given = opt.parse(PARSER, line)
     command, *rest = given.words
     if command not in COMMANDS:
@@ -71,7 +84,8 @@ def make(given: Namespace, names: dict[str, Any]) -> None:
     name = given.name or default_name(given.words[0])
     chosen = embedder_named(given.embedder) if given.embedder else None
     made = Index.create(name, chosen)
-    ingest(made, lambda **options: made.ingest(paths, frames, **options))
+    limit = int(given.max_mb * 1e6)
+    ingest(made, lambda **options: made.ingest(paths, frames, max_bytes=limit, **options))
 
 
 def refresh(name: str) -> None:

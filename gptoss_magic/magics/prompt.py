@@ -36,7 +36,7 @@ def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> 
     check_output(options.output)
     name_notebook(names)
     how = settings_of(options, defaults)
-    passages = found_passages(options, prompt)
+    passages = found_passages(options, prompt, names)
     options.tool = tool_names(options)
     how |= tool_settings(options, defaults, len(passages or ()))
     model = current().require()[0].identity["model"]
@@ -45,6 +45,7 @@ def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> 
         answer = generate(
             prompt,
             passages=passages,
+            schema=named("--schema", options.schema, names) if options.schema else None,
             on_delta=streamed(view),
             on_prefill=view.prefill,
             on_step=view.step,

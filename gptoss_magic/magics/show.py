@@ -29,18 +29,20 @@ def transcript(answer: Answer) -> Transcript:
     )
 
 
-def notes(provenance: dict[str, Any]) -> tuple[str, ...]:
-    """What an answer is labelled with: probe, persona, an empty search, a run's end, memory."""
-    silent = provenance.get("passages") == []
+def notes(provenance: dict[str, Any]) -> list[str]:
+    """What an answer is labelled with: probe, persona, surgery, what went wrong, and memory."""
     ended = provenance.get("tools", {}).get("ended_by", "")
+    silent = provenance.get("passages") == []
     persona = provenance.get("persona", {}).get("name", "")
-    return (
+    return [
         probe_note(provenance.get("probe")),
         f"persona {persona}." if persona else "",
+        surgery_note(provenance.get("surgery")),
         "No passage matched the prompt." * silent,
+        (provenance.get("schema") or {}).get("error", ""),
         ended and f"The run ended: {ended}",
         memory_note(provenance.get("memory")),
-    )
+    ]
 
 
 def memory_note(memory: dict[str, Any] | None) -> str:
@@ -67,6 +69,13 @@ def probe_note(probe: dict[str, str] | None) -> str:
         return ""
     words = {"masked": probe["mask"], "forced": probe["force"]}
     return "probe: " + "; ".join(f"{verb} experts {spec}" for verb, spec in words.items() if spec)
+
+
+def surgery_note(surgery: dict[str, Any] | None) -> str:
+    """What an answer is labelled with that goes on behind another's tokens."""
+    if not surgery:
+        return ""
+    return "analysis edited" if surgery["kind"] == "refine" else f"branched at {surgery['at']}"
 
 
 def answer_html(answer: Answer) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from array import array
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cache
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import MissingPackage
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from gptoss_magic.retrieval.loaders import Document
 
 CHARS = (400, 900)
+SECTION_CHARS = 50_000  # the splitter's time grows with the square of a text without joints
 
 
 @dataclass(frozen=True)
@@ -37,25 +39,60 @@ class Chunk:
 
 def chunks(document: Document) -> Iterator[Chunk]:
     """Pieces of 400 to 900 characters, cut where the text has its own joints."""
-    begins = [0, *accumulate(len(line) + 1 for line in document.text.split("\n"))]
-    splitter = _splitter(marked=document.kind not in ("text", "frame"))
-    for number, (start, text) in enumerate(splitter.chunk_indices(document.text)):
+    begins = line_starts(document.text)
+    titles = heading_paths(document)
+    lines = [line for line, _ in titles]
+    for number, (start, text) in enumerate(_pieces(document)):
         first = bisect_right(begins, start)
         last = bisect_right(begins, start + len(text) - 1)
-        heading = heading_path(document, first)
+        above = bisect_right(lines, first)
+        heading = titles[above - 1][1] if above else ""
         name = hashlib.sha256(f"{document.source}\0{number}".encode()).hexdigest()[:32]
         yield Chunk(name, number, start, first, last, heading, text)
 
 
-def heading_path(document: Document, line: int) -> str:
-    """`Title > Section` of what a line stands under."""
+def _pieces(document: Document) -> Iterator[tuple[int, str]]:
+    """(start, text) of each piece; every 50,000 characters the splitter begins anew."""
+    splitter = _splitter(marked=document.kind not in ("text", "frame"))
+    begin, text = 0, document.text
+    while begin < len(text):
+        end = _section_end(text, begin)
+        for start, piece in splitter.chunk_indices(text[begin:end]):
+            yield begin + start, piece
+        begin = end
+
+
+def _section_end(text: str, begin: int) -> int:
+    """Behind the last paragraph, else the last line, that ends within 50,000 characters."""
+    end = begin + SECTION_CHARS
+    if end >= len(text):
+        return len(text)
+    joints = (text.rfind(joint, begin, end) + len(joint) for joint in ("\n\n", "\n"))
+    return next((cut for cut in joints if cut > begin + 1), end)
+
+
+def line_starts(text: str) -> array[int]:
+    """Where each line begins, in characters."""
+    starts = array("q", [0])
+    starts.extend(found.end() for found in re.finditer("\n", text))
+    return starts
+
+
+def heading_paths(document: Document) -> list[tuple[int, str]]:
+    """(line, `Title > Section` of what stands below it) of each heading, in order."""
     open_: dict[int, str] = {}
-    for at, level, title in document.headings:
-        if at > line:
-            break
+    paths = []
+    for line, level, title in document.headings:
         open_ = {above: name for above, name in open_.items() if above < level}
         open_[level] = title
-    return " > ".join(open_[level] for level in sorted(open_))
+        paths.append((line, " > ".join(open_[level] for level in sorted(open_))))
+    return paths
+
+
+def heading_path(document: Document, line: int) -> str:
+    """`Title > Section` of what a line stands under."""
+    above = [path for at, path in heading_paths(document) if at <= line]
+    return above[-1] if above else ""
 
 
 @cache
