@@ -134,6 +134,20 @@ class Citation:
 
 
 @dataclass(frozen=True)
+class MemorySettings:
+    """What the user says of memory. `is_on`: None leaves it to the persona.
+
+    `is_shared`: across notebooks. `summarise`: the model sums up turns that leave the window.
+    `notebook`: what this notebook is called in memory; '' for where it lies.
+    """
+
+    is_on: bool | None = None
+    is_shared: bool = False
+    summarise: bool = False
+    notebook: str = ""
+
+
+@dataclass(frozen=True)
 class Transcript:
     """What a display needs to show one answer, at any moment of it."""
 

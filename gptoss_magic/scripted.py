@@ -47,7 +47,10 @@ class ScriptedEngine:
         codec: HarmonyCodec,
         script: Sequence[list[Message] | Callable[[str], list[Message]]],
         engine: Any = None,
+        *,
+        is_bounded: bool = False,
     ) -> None:
+        self.is_bounded = is_bounded
         self.codec, self.script, self.engine = codec, list(script), engine
         self.prompts: list[list[int]] = []
         self.num_cached = 0
@@ -62,7 +65,12 @@ class ScriptedEngine:
         on_prefill: Callable[[int, int], None] = lambda done, total: None,
         **_how: Any,
     ) -> Iterator[TokenDelta]:
-        """The tokens of the next turn, at most `settings.max_tokens`."""
+        """The tokens of the next turn, at most `settings.max_tokens`.
+
+        Raises ContextOverflow where it `is_bounded` and the engine has no room for them.
+        """
+        if self.is_bounded:
+            self.engine.check(prompt_T, settings.max_tokens)
         self.prompts.append(list(prompt_T))
         number = len(self.prompts) - 1
         turn = self.script[number] if number < len(self.script) else saying("The script is over.")
@@ -94,11 +102,16 @@ class ScriptedEngine:
 
 @contextmanager
 def scripted(
-    session: Any, *script: list[Message] | Callable[[str], list[Message]]
+    session: Any,
+    *script: list[Message] | Callable[[str], list[Message]],
+    is_bounded: bool = False,
 ) -> Iterator[ScriptedEngine]:
-    """Within, the session's model answers from `script`; `%%gptoss` works as ever."""
+    """Within, the session's model answers from `script`; `%%gptoss` works as ever.
+
+    `is_bounded`: within the context of the session's engine.
+    """
     resident, engine = session.require()
-    made = ScriptedEngine(engine.codec, script, engine)
+    made = ScriptedEngine(engine.codec, script, engine, is_bounded=is_bounded)
     session.loaded = resident, made
     try:
         yield made

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.agents.consent import Policies
 from gptoss_magic.errors import InputError, NotLoaded
+from gptoss_magic.records import MemorySettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from gptoss_magic.adapters import Active, Shelf
+    from gptoss_magic.agents.persona import Persona
     from gptoss_magic.agents.plan import Goals
     from gptoss_magic.agents.servers import Server
     from gptoss_magic.generation import Engine
@@ -31,12 +33,20 @@ PROBE = (
 
 @dataclass
 class Session:
-    """One per kernel; survives `%reload_ext`."""
+    """One per kernel; survives `%reload_ext`.
+
+    `persona`: the names in use, a base and its overlays. Personas outlive the model.
+    `proposal`: the latest reflection on `last`.
+    """
 
     loaded: tuple[Resident, Engine] | None = None
     held_adapters: Shelf | None = None
     conversations: dict[str, list[Message]] = field(default_factory=dict)
+    personas: dict[str, Persona] = field(default_factory=dict)
+    persona: tuple[str, ...] = ()
+    memory: MemorySettings = field(default_factory=MemorySettings)
     last: Answer | None = None
+    proposal: Any = None
     last_error: BaseException | None = None
     busy: tuple[str, Any, int] | None = None
     policies: Policies = field(default_factory=Policies)
@@ -127,6 +137,15 @@ class Session:
         with self.shelf.active(names) as active:
             yield active
 
+    def layers(self, names: Sequence[str] | None = None) -> list[Persona]:
+        """The personas by these names (None: those in use), in the order they are laid.
+
+        Raises InputError for a name that no persona has.
+        """
+        from gptoss_magic.agents.layers import layers_of
+
+        return layers_of(self.persona if names is None else names, self.personas)
+
     def status(self) -> dict[str, Any]:
         """What `%gptoss status` shows, as plain values."""
         if self.resident is None:
@@ -143,6 +162,7 @@ class Session:
             "context": f"{plan.context} tokens",
             "KV cache": self._cache_line(),
             "adapters": self.shelf.status(),
+            "persona": " + ".join(self.persona) or "none",
             "conversations": ", ".join(sorted(self.conversations)) or "none",
             "last speed": f"{last.usage.tokens_per_s:.1f} tokens/s" if last else "-",
         }

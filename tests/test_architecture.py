@@ -74,6 +74,7 @@ MAY = {
     }
     | LEAVES,
     "study": {"api", "session", "model", "harmony", "generation", "routing", "adapters", "tuning"}
+    | {"agents", "retrieval"}
     | LEAVES,
     "magics": {"api", "study", "session", "routing", "tuning", "retrieval", "agents", "widgets"}
     | LEAVES,

@@ -1,1 +1,1 @@
-"""Tools that a model may call, the loop that runs them, and the consent that each call needs."""
+"""Personas; tools that a model may call, the loop that runs them, the consent they need."""

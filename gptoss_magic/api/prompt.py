@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.api.agent import all_cited, answered, specs
+from gptoss_magic.api.agent import answered, specs
 from gptoss_magic.api.load import load
 from gptoss_magic.api.schemas import checked, grammar_of, record_of, valued
-from gptoss_magic.api.settings import opening, provenance_of, sampling_settings
+from gptoss_magic.api.settings import provenance_of, sampling_settings
 from gptoss_magic.session import current
 
 if TYPE_CHECKING:
@@ -30,8 +30,9 @@ def generate(
     limits: Limits | None = None,
     on_step: Callable[[Step], None] = lambda step: None,
     passages: Sequence[Passage] | None = None,
+    persona: Sequence[str] = (),
     schema: Any = None,
-    effort: str = "medium",
+    effort: str | None = None,
     date: str | None = None,
     conversation: str | None = None,
     new: bool = False,
@@ -41,31 +42,30 @@ def generate(
 
     `system` is the developer message's instructions. Without `conversation` nothing is remembered.
     `passages`: the sources to answer from, quoted in front of the prompt for this turn alone; the
-    answer's citations are checked against them. `schema` (a JSON schema or a pydantic model) is
-    shown to the model, its `final` cannot but follow it, and the answer's `parsed` is the value.
-    `how`: the keywords of `respond`.
+    answer's citations are checked against them. `persona`: names of a base and its overlays; their
+    text stands above `system`, what is given here wins over their settings, and each persona has
+    conversations (and, where it is on, a memory) of its own. `schema` (a JSON schema or a pydantic
+    model) is shown to the model, its `final` cannot but follow it, and the answer's `parsed` is the
+    value. `how`: the keywords of `respond`.
     `tools`: functions, or what `@gptoss_magic.tool` made of them. They run within `limits` where
     `consent(tool, arguments, note)` gives None, until the model answers, and `on_step` sees each
     call; without a consent the model's call is the answer, and nothing runs. In a script,
     `agents.consent.by_policy()` lets those run that `@tool(policy="auto")` made.
     Raises ContextOverflow, InputError, NotLoaded.
     """
-    from gptoss_magic.records import Message
-    from gptoss_magic.retrieval.cite import grounded
+    from gptoss_magic.api.talk import Asked, open_talk
 
-    session = current()
-    kept = [] if new or conversation is None else session.conversations.get(conversation, [])
+    if current().resident is None:
+        load()
     made = checked(schema)
-    system, quoting = grounded(system, passages, prompt)
-    opened = opening(system, specs(tools), effort, date, made.formats if made else None)
-    messages = [*opened, *kept, Message("user", quoting)]
-    how |= {"effort": effort, "schema": made, "calls": bool(tools)}
-    turn = partial(respond, conversation=conversation or "")
-    answer = answered(turn, messages, tools, how, consent=consent, limits=limits, on_step=on_step)
-    session.last = answer = all_cited(answer, passages)
-    if conversation is not None and "probe" not in answer.provenance:
-        session.conversations[conversation] = [*kept, Message("user", prompt), *kept_of(answer)]
-    return answer
+    formats = made.formats if made else None
+    asked = Asked(prompt, system, specs(tools), passages, effort, date, formats)
+    how |= {"schema": made, "calls": bool(tools)}
+    talk = open_talk(asked, respond, persona, conversation, new=new, **how)
+    turn = partial(respond, conversation=talk.name or "", effort=talk.effort)
+    said = talk.messages, tools, talk.how
+    answer = answered(turn, *said, consent=consent, limits=limits, on_step=on_step)
+    return talk.closed(answer)
 
 
 def respond(
@@ -143,8 +143,3 @@ def _probed(engine: Engine, mask: str = "", force: str = "") -> Iterator[Engine]
         return
     with probing(engine.model, *pairs):
         yield engine.apart()
-
-
-def kept_of(answer: Answer) -> list[Message]:
-    """The messages that the next turn sees: those that have text, and calls."""
-    return [message for message in answer.messages if message.content or message.recipient]

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.api.prompt import kept_of, respond
+from gptoss_magic.api.prompt import respond
 from gptoss_magic.api.settings import without_none
+from gptoss_magic.api.talk import kept_of
 from gptoss_magic.errors import InputError
 from gptoss_magic.mapping.schema import AnswerSchema
 from gptoss_magic.session import current

@@ -37,6 +37,8 @@ def candidates(line: str) -> list[str]:
 
 def _choices(flag: str) -> list[str]:
     """What may follow an option."""
+    if flag in ("-P", "--persona"):
+        return [*sorted(current().personas), "none"]
     if flag in ("-T", "--tool"):
         return [*BUILT_IN, *current().servers]
     return [*adapters(), "none"] if flag in ("-a", "--adapter") else CHOICES.get(flag, [])

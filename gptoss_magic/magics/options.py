@@ -19,6 +19,7 @@ PROMPT: list[Option] = [
     (("-l", "--lookup"), {"type": int, "help": "greedy: draft so many tokens from earlier text"}),
     (("-e", "--effort"), {"choices": ["low", "medium", "high"], "help": "reasoning effort"}),
     (("-y", "--system"), {"help": "instructions (the developer message)"}),
+    (("-P", "--persona"), {"help": "for this cell: NAME, NAME+OVERLAY, or none"}),
     (("-d", "--date"), {"help": "pin the prompt's current date, YYYY-MM-DD"}),
     (
         ("-n", "--new"),

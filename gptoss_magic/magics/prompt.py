@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics.body import expand
+from gptoss_magic.magics.memory import name_notebook
 from gptoss_magic.magics.search import found_passages
 from gptoss_magic.magics.show import transcript
 from gptoss_magic.magics.toolbox import tool_settings
+from gptoss_magic.magics.voice import persona_names, persona_of, tool_names
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -32,8 +34,10 @@ def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> 
     if not prompt:
         raise InputError("the cell has no prompt: write one below the %%gptoss line")
     check_output(options.output)
+    name_notebook(names)
     how = settings_of(options, defaults)
     passages = found_passages(options, prompt, names)
+    options.tool = tool_names(options)
     how |= tool_settings(options, defaults, len(passages or ()))
     model = current().require()[0].identity["model"]
     with open_view(model, quiet=options.quiet) as view:
@@ -56,6 +60,7 @@ def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> 
 def settings_of(options: Namespace, defaults: Any) -> dict[str, Any]:
     """The keywords of `generate` that the line and the defaults give."""
     return {
+        "persona": persona_names(options),
         "conversation": options.conversation,
         "new": options.new,
         "cold": options.cold,
@@ -71,11 +76,16 @@ def settings_of(options: Namespace, defaults: Any) -> dict[str, Any]:
 
 
 def chosen_settings(options: Namespace, defaults: Any) -> dict[str, Any]:
-    """Each setting from the line, else from `%config GptOssMagics`."""
+    """Each setting from the line, else of the persona, else from `%config GptOssMagics`.
+
+    A persona's text takes the place of the trait `system`; --system stands below that text.
+    """
+    voice = persona_of(options)
+    traits = {name: getattr(defaults, name) for name in DEFAULTS} | voice.settings
+    if voice.instructions:
+        traits["system"] = None
     given = {name: getattr(options, name) for name in DEFAULTS}
-    return {
-        name: getattr(defaults, name) if value is None else value for name, value in given.items()
-    }
+    return traits | {name: value for name, value in given.items() if value is not None}
 
 
 def named(option: str, name: str, names: dict[str, Any]) -> Any:

@@ -9,6 +9,8 @@ from gptoss_magic.records import Answer, Transcript
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+SHOWN = 120  # characters of a recalled item
+
 
 def transcript(answer: Answer) -> Transcript:
     """The view of a whole answer."""
@@ -28,16 +30,37 @@ def transcript(answer: Answer) -> Transcript:
 
 
 def notes(provenance: dict[str, Any]) -> list[str]:
-    """What an answer is labelled with: probe, surgery, empty searches, a bad value, a run's end."""
+    """What an answer is labelled with: probe, persona, surgery, what went wrong, and memory."""
     ended = provenance.get("tools", {}).get("ended_by", "")
     silent = provenance.get("passages") == []
+    persona = provenance.get("persona", {}).get("name", "")
     return [
         probe_note(provenance.get("probe")),
+        f"persona {persona}." if persona else "",
         surgery_note(provenance.get("surgery")),
         "No passage matched the prompt." * silent,
         (provenance.get("schema") or {}).get("error", ""),
         ended and f"The run ended: {ended}",
+        memory_note(provenance.get("memory")),
     ]
+
+
+def memory_note(memory: dict[str, Any] | None) -> str:
+    """The items that were recalled for an answer, and a turn that could not be kept."""
+    if not memory:
+        return ""
+    items = [
+        f"M{n} {item['id'][:6]} ({item['kind']}, {item['time'][:10]}) «{_short(item['text'])}»"
+        for n, item in enumerate(memory["recalled"], 1)
+    ]
+    failed = f"Not remembered: {memory['failed']}." if memory.get("failed") else ""
+    said = f"From memory: {'; '.join(items)}." if items else ""
+    return " ".join(filter(None, (said, failed)))
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return f"{line[:SHOWN]} …" if len(line) > SHOWN else line
 
 
 def probe_note(probe: dict[str, str] | None) -> str:

@@ -12,6 +12,7 @@ from gptoss_magic.agents.limits import Limits
 from gptoss_magic.agents.tools import Tool, as_tool
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics.consent import ask
+from gptoss_magic.magics.voice import persona_names
 from gptoss_magic.session import current
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 class Place:
     """Where a built-in tool is asked for: `name:argument`, in this shell and conversation.
 
+    `persona`: names, whose memory it is.
+
     `taken` numbers of passages are in the prompt already; `new`: the conversation starts afresh.
     """
 
@@ -31,6 +34,7 @@ class Place:
     conversation: str = "default"
     taken: int = 0
     new: bool = False
+    persona: tuple[str, ...] = ()
 
 
 def tool_settings(options: Namespace, magics: Any, taken: int) -> dict[str, Any]:
@@ -42,7 +46,9 @@ def tool_settings(options: Namespace, magics: Any, taken: int) -> dict[str, Any]
     )
     if limits.calls < 1:
         raise InputError(f"--calls {limits.calls}: give 1 or more, or --no-run")
-    place = Place("", magics.shell, options.conversation, taken, options.new)
+    place = Place(
+        "", magics.shell, options.conversation, taken, options.new, persona_names(options)
+    )
     offered = [tool for name in options.tool or () for tool in named(name, place)]
     policies = current().policies
     offered = [replace(tool, policy=policies.of(tool)) for tool in offered]
@@ -140,9 +146,35 @@ def _plan(place: Place) -> Tool:
     return plans[place.conversation].tool()
 
 
+def _remember(place: Place) -> Tool:
+    from gptoss_magic.agents.remember import remember_tool
+    from gptoss_magic.api.remembering import memory_of
+    from gptoss_magic.retrieval.items import Item
+
+    memory = memory_of(place.persona)
+
+    def keep(fact: str) -> str:
+        (item,) = memory.remember([Item("note", fact, conversation=place.conversation)])
+        return item.id[:6]
+
+    return remember_tool(memory.name, keep)
+
+
+def _recall(place: Place) -> Tool:
+    from gptoss_magic.agents.remember import recall_tool
+    from gptoss_magic.api.remembering import memory_of
+    from gptoss_magic.retrieval.items import lines
+
+    memory = memory_of(place.persona)
+    where = None if current().memory.is_shared else ""
+    return recall_tool(memory.name, lambda query: lines(memory.recall(query, notebook=where)))
+
+
 BUILT_IN: dict[str, Callable[[Place], Tool]] = {
     "notebook": _notebook,
     "plan": _plan,
     "python": _python,
+    "recall": _recall,
+    "remember": _remember,
     "search": _search,
 }
