@@ -109,6 +109,24 @@ class Citation:
 
 
 @dataclass(frozen=True)
+class Support:
+    """A sentence that the model did not cite, and the lines that hold its words, if any do.
+
+    Made by comparing words, not by the model: `text` stands in the answer from `start` on; the
+    lines hold `found` of its `words` different words. `number` is the passage's; 0: no lines hold
+    enough. It says where to look, and proves nothing.
+    """
+
+    text: str
+    start: int
+    number: int
+    first_line: int
+    last_line: int
+    found: int
+    words: int
+
+
+@dataclass(frozen=True)
 class Transcript:
     """What a display needs to show one answer, at any moment of it."""
 
@@ -122,6 +140,7 @@ class Transcript:
     note: str = ""
     passages: tuple[Passage, ...] = ()
     citations: tuple[Citation, ...] = ()
+    support: tuple[Support, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -146,7 +165,8 @@ class Answer:
     `finish` is 'return', 'call', 'stop' (a stop string), 'length' or 'interrupt'.
     `raw_tokens` are the generated ids as sampled; nothing of the stream is lost. `routing`, where
     asked for, covers prompt and answer but for the last token, which no forward saw. `passages`
-    were in the prompt; `citations` are those of `final`, checked against them.
+    were in the prompt; `citations` are those that the model wrote in `final`, checked against them;
+    `support` has what comparing words found for the sentences without a valid one.
     """
 
     final: str
@@ -161,6 +181,7 @@ class Answer:
     routing: RoutingTrace | None = None
     passages: tuple[Passage, ...] = ()
     citations: tuple[Citation, ...] = ()
+    support: tuple[Support, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def generate(
     system, quoting = grounded(system, passages, prompt)
     messages = [*opening(system, tools, effort, date), *kept, Message("user", quoting)]
     answer = respond(messages, conversation=conversation or "", effort=effort, **how)
-    session.last = answer = cited(answer, passages)
+    session.last = answer = cited(answer, passages, prompt)
     if conversation is not None and "probe" not in answer.provenance:
         session.conversations[conversation] = [*kept, Message("user", prompt), *kept_of(answer)]
     return answer

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+FEW_WORDS = 0.5
+
+
 def transcript(answer: Answer) -> Transcript:
     """The view of a whole answer."""
     return Transcript(
@@ -23,13 +26,24 @@ def transcript(answer: Answer) -> Transcript:
         note=" ".join(filter(None, notes(answer.provenance))),
         passages=answer.passages,
         citations=answer.citations,
+        support=answer.support,
     )
 
 
 def notes(provenance: dict[str, Any]) -> tuple[str, str]:
-    """What an answer is labelled with: its probe, and a search that found nothing."""
-    silent = provenance.get("passages") == []
-    return probe_note(provenance.get("probe")), "No passage matched the prompt." * silent
+    """What an answer is labelled with: its probe, and a search that found nothing, or little."""
+    found = provenance.get("passages")
+    silent = "" if found is None else silence(len(found), provenance.get("question_overlap", 1.0))
+    return probe_note(provenance.get("probe")), silent
+
+
+def silence(num_passages: int, overlap: float) -> str:
+    """What is said where the sources may be silent; empty where they are not."""
+    if not num_passages:
+        return "No passage matched the prompt."
+    if overlap >= FEW_WORDS:
+        return ""
+    return "No passage has half of the prompt's words: the sources may be silent about it."
 
 
 def probe_note(probe: dict[str, str] | None) -> str:

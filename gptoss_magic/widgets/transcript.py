@@ -222,7 +222,8 @@ class PlainView:
             self.delta("final", transcript.final)
         self._end_line()
         lines = [*map(tool_call_text, transcript.tool_calls)]
-        lines += [sources_text(transcript.passages, transcript.citations), transcript.note]
+        shown = sources_text(transcript.passages, transcript.citations, transcript.support)
+        lines += [shown, transcript.note]
         lines.append(meta_line(transcript) and f"[{meta_line(transcript)}]")
         sys.stdout.write("".join(f"{line}\n" for line in lines if line))
 
