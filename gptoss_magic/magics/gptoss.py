@@ -6,7 +6,7 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
-from traitlets import Bool, Float, Int, Unicode
+from traitlets import Bool, Dict, Float, Int, Unicode
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
@@ -46,6 +46,7 @@ class GptOssMagics(Magics):
     system = Unicode(None, allow_none=True, help="instructions for each prompt").tag(config=True)
     date = Unicode(None, allow_none=True, help="pinned current date").tag(config=True)
     routing = Bool(False, help="record where each token goes").tag(config=True)
+    answers = Dict(help="what was answered, by the cell's number: for %gptoss index --notebook")
 
     @no_var_expand
     @line_magic("gptoss")
@@ -83,8 +84,11 @@ class GptOssMagics(Magics):
         options = opt.parse(PROMPT, line)
         if current().resident is None:
             self._load("")
-        run = map_frame if options.map else ask
-        run(options, cell, self.shell.user_ns, self)
+        if options.map:
+            map_frame(options, cell, self.shell.user_ns, self)
+        else:
+            answer = ask(options, cell, self.shell.user_ns, self)
+            self.answers[self.shell.execution_count] = answer.final
 
     def _load(self, line: str) -> None:
         from gptoss_magic.api import load

@@ -32,7 +32,7 @@ def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> 
     passages = found_passages(options, prompt)
     tools = [tool_spec(named("--tool", name, names)) for name in options.tool or ()]
     model = current().require()[0].identity["model"]
-    with open_view(model, quiet=options.quiet) as view:
+    with open_view(model, passages or (), quiet=options.quiet) as view:
         answer = generate(
             prompt,
             tools=tools,

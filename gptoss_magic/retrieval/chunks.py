@@ -6,7 +6,7 @@ import hashlib
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import MissingPackage
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from gptoss_magic.retrieval.loaders import Document
 
 CHARS = (400, 900)
+MARKED = {"markdown", "html", "notebook"}
+PARTED = {"pdf", "pptx", "xlsx", "live"}
 
 
 @dataclass(frozen=True)
@@ -36,15 +38,28 @@ class Chunk:
 
 
 def chunks(document: Document) -> Iterator[Chunk]:
-    """Pieces of 400 to 900 characters, cut where the text has its own joints."""
+    """Pieces of 400 to 900 characters, cut where the text has its own joints.
+
+    None goes over the end of a page, slide, sheet or cell of the live notebook.
+    """
     begins = [0, *accumulate(len(line) + 1 for line in document.text.split("\n"))]
-    splitter = _splitter(marked=document.kind not in ("text", "frame"))
-    for number, (start, text) in enumerate(splitter.chunk_indices(document.text)):
+    for number, (start, text) in enumerate(_pieces(document, begins)):
         first = bisect_right(begins, start)
         last = bisect_right(begins, start + len(text) - 1)
         heading = heading_path(document, first)
         name = hashlib.sha256(f"{document.source}\0{number}".encode()).hexdigest()[:32]
         yield Chunk(name, number, start, first, last, heading, text)
+
+
+def _pieces(document: Document, begins: list[int]) -> Iterator[tuple[int, str]]:
+    """(start, text) of each piece."""
+    splitter = _splitter(marked=document.kind in MARKED)
+    cuts = [0, len(document.text)]
+    if document.kind in PARTED:
+        cuts[1:1] = [begins[line - 1] for line, level, _ in document.headings if level == 1]
+    for first, end in pairwise(cuts):
+        for start, text in splitter.chunk_indices(document.text[first:end]):
+            yield first + start, text
 
 
 def heading_path(document: Document, line: int) -> str:

@@ -77,9 +77,10 @@ class Index:
         self,
         progress: Callable[[int, int, str], None] = lambda done, total, note: None,
         on_wait: Callable[[], None] = lambda: None,
+        frames: Iterable[Document] = (),
     ) -> Ingested:
         """Index again what is in the index; DataFrames stay as they are. See `ingest`."""
-        return self._ingest(origins(self.table, self.name), (), progress, on_wait)
+        return self._ingest(origins(self.table, self.name), frames, progress, on_wait)
 
     def _ingest(
         self,
@@ -109,21 +110,24 @@ class Index:
     def _has_text_index(self) -> bool:
         return any(index.columns == ["text"] for index in self.table.list_indices())
 
-    def search(self, query: str, k: int = 5, where: str | None = None) -> list[Passage]:
+    def search(
+        self, query: str, k: int = 5, where: str | None = None, *, by: str = "both"
+    ) -> list[Passage]:
         """Passages for `query`, best first, from the k best chunks; neighbours become one passage.
 
         Vectors and full text are fused by reciprocal rank (Cormack, Clarke and Buettcher 2009).
-        `where`: the user's own SQL condition. Raises InputError.
+        `where`: the user's own SQL condition. `by`: 'words', 'vectors' or 'both'.
+        Raises InputError.
         """
         if not query.strip():
             raise InputError("search: the query is empty")
         if k < 1:
             raise InputError(f"search: {k} passages; give 1 or more")
-        rows = self._hits(query, max(NUM_CANDIDATES, k), where)[:k]
+        rows = self._hits(query, max(NUM_CANDIDATES, k), where, by)[:k]
         return passages(self.name, rows)
 
-    def _hits(self, query: str, limit: int, where: str | None) -> list[dict[str, Any]]:
-        hits = self._query(query).select(COLUMNS).limit(limit)
+    def _hits(self, query: str, limit: int, where: str | None, by: str) -> list[dict[str, Any]]:
+        hits = self._query(query, by).select(COLUMNS).limit(limit)
         if not where:
             with store.storage_errors(self.name):
                 return list(hits.to_list())
@@ -133,14 +137,16 @@ class Index:
             reason = re.sub(r"\s+", " ", str(error))[:200]
             raise InputError(f"where {where!r}: {reason}; the columns are {WHERE}") from error
 
-    def _query(self, text: str) -> Any:
+    def _query(self, text: str, by: str) -> Any:
         """A LanceDB query: hybrid, or by words or vectors alone where there is no more."""
         from lancedb.rerankers import RRFReranker
 
-        if not self.embedder.dim:
+        if by not in ("both", "words", "vectors"):
+            raise InputError(f"search by {by!r}: give 'both', 'words' or 'vectors'")
+        if not self.embedder.dim or by == "words":
             return self.table.search(text, query_type="fts", fts_columns="text")
         vector = self.embedder.embed([text])[0]
-        if not self._has_text_index() or not vector.any():
+        if by == "vectors" or not self._has_text_index() or not vector.any():
             return self.table.search(vector, vector_column_name="vector").distance_type("cosine")
         both = self.table.search(query_type="hybrid", vector_column_name="vector")
         both = both.vector(vector).text(text).distance_type("cosine")

@@ -30,13 +30,15 @@ SILENT = re.compile(
     re.IGNORECASE,
 )
 COMMON = frozenset(
-    "a about above after again all also am an and any are as at be been before being below between "
-    "both but by can could did do does doing done down during each few for from further had has "
-    "have having he her here him his how i if in into is it its itself just like many may me might "
-    "more most much must my no nor not of off on once one only or other our out over own same shall "
-    "she should so some such than that the their them then there these they this those through to "
-    "too under up use used using very was we were what when where which while who whom whose why "
-    "will with would yes you your called according source passage context".split()
+    """
+    a about above after again all also am an and any are as at be been before being below between
+    both but by can could did do does doing done down during each few for from further had has have
+    having he her here him his how i if in into is it its itself just like many may me might more
+    most much must my no nor not of off on once one only or other our out over own same shall she
+    should so some such than that the their them then there these they this those through to too
+    under up use used using very was we were what when where which while who whom whose why will
+    with would yes you your called according source passage context
+    """.split()  # noqa: SIM905
 )
 
 

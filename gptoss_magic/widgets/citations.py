@@ -1,6 +1,6 @@
-"""Citations in an answer's text: each unfolds its passage where it stands, without script or id.
+r"""Citations in an answer's text: each unfolds its passage where it stands, without script or id.
 
-Before Markdown is rendered a mark `{\\ue000N\\ue001}` is put where each belongs; a rule of the
+Before Markdown is rendered a mark `{\ue000N\ue001}` is put where each belongs; a rule of the
 parser turns marks into HTML. JupyterLab strips ids and scripts, so a citation is `<details>`.
 """
 

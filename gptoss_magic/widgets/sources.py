@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from html import escape
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 if TYPE_CHECKING:
@@ -67,6 +67,20 @@ def sources_text(
 def passage_line(passage: Passage) -> str:
     """`[1] guide.md · Title > Section · lines 3–7`."""
     return f"[{passage.number}] {place(passage, passage.first_line, passage.last_line)}"
+
+
+def live_sources(passages: Sequence[Passage]) -> list[dict[str, Any]]:
+    """The passages as a live view shows them: number, lines, place and text."""
+    return [
+        {
+            "number": passage.number,
+            "first": passage.first_line,
+            "last": passage.last_line,
+            "place": passage_line(passage),
+            "text": passage.text,
+        }
+        for passage in passages
+    ]
 
 
 def place(passage: Passage, first: int, last: int) -> str:

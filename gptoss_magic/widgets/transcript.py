@@ -15,7 +15,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gptoss_magic.records import Transcript
-from gptoss_magic.widgets.sources import sources_text
+from gptoss_magic.widgets.sources import live_sources, sources_text
 from gptoss_magic.widgets.static_html import (
     meta_line,
     tool_call_text,
@@ -24,8 +24,11 @@ from gptoss_magic.widgets.static_html import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
     from typing import Self
+
+    from gptoss_magic.records import Passage
 
 STATIC = Path(__file__).parent / "static"
 FIRST_SNAPSHOT_S = 0.5
@@ -54,12 +57,15 @@ class View(Protocol):
         """Replace the stream by the whole answer. `metadata` goes with the output."""
 
 
-def open_view(model: str = "", *, quiet: bool = False) -> View:
-    """The view that fits: a widget in a kernel, text in a terminal, nothing when quiet."""
+def open_view(model: str = "", passages: Sequence[Passage] = (), *, quiet: bool = False) -> View:
+    """The view that fits: a widget in a kernel, text in a terminal, nothing when quiet.
+
+    `passages`: what the answer may cite.
+    """
     if quiet:
         return SilentView()
     if in_kernel() and find_spec("anywidget") is not None:
-        return TranscriptView(model=model)
+        return TranscriptView(model, passages)
     return PlainView(model=model)
 
 
@@ -113,8 +119,8 @@ class Blocks:
 class TranscriptView:
     """A widget in the cell's output that turns into static HTML and text on leaving."""
 
-    def __init__(self, model: str = "", hz: float = 20) -> None:
-        self.model = model
+    def __init__(self, model: str = "", passages: Sequence[Passage] = (), hz: float = 20) -> None:
+        self.model, self._sources = model, live_sources(passages)
         self._period = 1 / hz
         self._blocks = Blocks()
         self._read = (0, 0)
@@ -127,7 +133,7 @@ class TranscriptView:
         from IPython.display import display
 
         self._began = monotonic()
-        self._widget = _live_widget_class()(model_name=self.model)
+        self._widget = _live_widget_class()(model_name=self.model, sources=self._sources)
         self._widget.on_msg(self._answer)
         self._handle = display(self._widget, display_id=True)  # type: ignore[no-untyped-call]
         return self
@@ -221,9 +227,8 @@ class PlainView:
         if not self._channel and transcript.final:
             self.delta("final", transcript.final)
         self._end_line()
-        lines = [*map(tool_call_text, transcript.tool_calls)]
         shown = sources_text(transcript.passages, transcript.citations, transcript.support)
-        lines += [shown, transcript.note]
+        lines = [*map(tool_call_text, transcript.tool_calls), shown, transcript.note]
         lines.append(meta_line(transcript) and f"[{meta_line(transcript)}]")
         sys.stdout.write("".join(f"{line}\n" for line in lines if line))
 
@@ -290,5 +295,6 @@ def _live_widget_class() -> type[Any]:
         _css = STATIC / "transcript.css"
         model_name = traitlets.Unicode("").tag(sync=True)
         snapshot = traitlets.Dict().tag(sync=True)
+        sources = traitlets.List().tag(sync=True)
 
     return LiveTranscript
