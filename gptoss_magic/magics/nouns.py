@@ -40,6 +40,7 @@ NOUNS = [
     Noun("lora", "lora", "…", "adapters: attach, detach, use, scale, list, compare, export", True),
     Noun("runs", "runs", "", "tuning runs: list, show, compare; stop the one in the background"),
     Noun("index", "index", "PATH…", "index files, folders, patterns or a DataFrame; list, info, …"),
+    Noun("evaluate", "evaluate", "…", "retrieval NAME FILE: recall, MRR, nDCG; questions NAME"),
     Noun("search", "search", "NAME …", "passages of an index for a query, without the model"),
 ]
 BY_NAME = {noun.name: noun for noun in NOUNS}

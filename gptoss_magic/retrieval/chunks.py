@@ -47,8 +47,13 @@ def chunks(document: Document) -> Iterator[Chunk]:
         first = bisect_right(begins, start)
         last = bisect_right(begins, start + len(text) - 1)
         heading = heading_path(document, first)
-        name = hashlib.sha256(f"{document.source}\0{number}".encode()).hexdigest()[:32]
+        name = chunk_id(document.source, number)
         yield Chunk(name, number, start, first, last, heading, text)
+
+
+def chunk_id(source: str, number: int) -> str:
+    """The key of a source's chunk in a table."""
+    return hashlib.sha256(f"{source}\0{number}".encode()).hexdigest()[:32]
 
 
 def _pieces(document: Document, begins: list[int]) -> Iterator[tuple[int, str]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import InputError
 from gptoss_magic.records import Passage
 from gptoss_magic.retrieval import store
+from gptoss_magic.retrieval.chunks import chunk_id
 from gptoss_magic.retrieval.embedders import embedder_named
 from gptoss_magic.retrieval.ingest import Ingest, Ingested, known, origins
 from gptoss_magic.retrieval.walk import check
@@ -125,6 +126,11 @@ class Index:
             raise InputError(f"search: {k} passages; give 1 or more")
         rows = self._hits(query, max(NUM_CANDIDATES, k), where, by)[:k]
         return passages(self.name, rows)
+
+    def ranked(self, query: str, k: int, *, by: str = "both") -> list[str]:
+        """Ids of the k best chunks, best first."""
+        rows = self._hits(query, max(NUM_CANDIDATES, k), None, by)[:k]
+        return [chunk_id(row["source"], row["number"]) for row in rows]
 
     def _hits(self, query: str, limit: int, where: str | None, by: str) -> list[dict[str, Any]]:
         hits = self._query(query, by).select(COLUMNS).limit(limit)

@@ -46,7 +46,9 @@ def _read(data: bytes, library: str, convert: Callable[[Any, io.BytesIO], Parsed
     try:
         module = import_module(library)
     except ImportError as error:
-        raise Unreadable("Office files need gptoss_magic[office]: pip install it") from error
+        raise Unreadable(
+            f"Office files need {library}: pip install gptoss_magic[office]"
+        ) from error
     try:
         return convert(module, io.BytesIO(data))
     except Exception as error:  # noqa: BLE001 (what these libraries raise for bad files is open)
