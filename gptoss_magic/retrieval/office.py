@@ -63,11 +63,17 @@ def _word(library: Any, file: io.BytesIO) -> Parsed:
             lines += [*_table(block), ""]
             continue
         text, style = " ".join(block.text.split()), block.style.name or ""
-        level = 1 if style == "Title" else int(found[1]) if (found := HEADING.match(style)) else 0
+        level = _level(style)
         if level and text:
             headings.append((len(lines) + 1, level, text))
         lines += [f"- {text}"] if style.startswith("List") else [text, ""]
     return "\n".join(lines), headings
+
+
+def _level(style: str) -> int:
+    """1 for the title, 2 for `Heading 1`; 0 for what is no heading."""
+    found = HEADING.match(style)
+    return 1 if style == "Title" else int(found[1]) + 1 if found else 0
 
 
 def _slides(library: Any, file: io.BytesIO) -> Iterator[tuple[str, str]]:

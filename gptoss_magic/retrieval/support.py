@@ -83,7 +83,7 @@ def sentences(text: str) -> Iterator[tuple[int, str]]:
 
 
 def words(text: str) -> set[str]:
-    """The words that carry meaning: lower case, a plural's `s` off, numbers as they are."""
+    """The words that carry meaning: lower case, a final `s` off, numbers as they are."""
     plain = (word.casefold() for word in WORD.findall(text))
     return {_stem(word) for word in plain if word not in COMMON}
 

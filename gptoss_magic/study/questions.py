@@ -19,7 +19,9 @@ Text:
 
 Write one short question that this text answers. Write only the question."""
 QUESTION = re.compile(r"[^\n?]{8,200}\?")
-VAGUE = re.compile(r"\b(?:this|the|that) (?:text|passage|document|section|paragraph)\b", re.IGNORECASE)
+VAGUE = re.compile(
+    r"\b(?:this|the|that) (?:text|passage|document|section|paragraph)\b", re.IGNORECASE
+)
 LONG_WORD = re.compile(r"\w{4,}")
 
 
