@@ -87,21 +87,32 @@ def evaluate(
     fresh = [question for question in asked if not question.is_stale]
     if not fresh:
         raise InputError(f"evaluate: the index {index.name} has no chunk that a question names")
-    ways = [way for way in WAYS if index.embedder.dim or way == "words"]
-    found: dict[str, list[list[str]]] = {way: [] for way in ways}
-    for number, question in enumerate(fresh, 1):
-        for way in ways:
-            found[way].append(index.ranked(question.text, k, by=way))
-        progress(number, len(fresh), "")
+    found = _found(index, fresh, k, progress)
     return Evaluation(
         index=index.name,
         k=k,
         num_questions=len(fresh),
         num_unreviewed=sum(not question.is_reviewed for question in fresh),
-        figures={way: figures(fresh, found[way], k) for way in ways},
-        missed={way: _missed(fresh, found[way]) for way in ways},
+        figures={way: figures(fresh, ids, k) for way, ids in found.items()},
+        missed={way: _missed(fresh, ids) for way, ids in found.items()},
         stale=tuple(question.text for question in asked if question.is_stale),
     )
+
+
+def _found(
+    index: Index,
+    questions: Sequence[Question],
+    k: int,
+    progress: Callable[[int, int, str], None],
+) -> dict[str, list[list[str]]]:
+    """For each way of searching, and each question: chunk ids, best first."""
+    ways = [way for way in WAYS if index.embedder.dim or way == "words"]
+    found: dict[str, list[list[str]]] = {way: [] for way in ways}
+    for number, question in enumerate(questions, 1):
+        for way in ways:
+            found[way].append(index.ranked(question.text, k, by=way))
+        progress(number, len(questions), "")
+    return found
 
 
 def figures(questions: Sequence[Question], found: Sequence[Sequence[str]], k: int) -> Figures:

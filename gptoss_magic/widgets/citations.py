@@ -36,7 +36,9 @@ def with_marks(t: Transcript) -> tuple[str, list[Item]]:
     given = {passage.number: passage for passage in t.passages}
     places = [(c.start, len(c.text), c.text, citation_html(c, given)) for c in t.citations]
     places += [(s.start + len(s.text), 0, "", support_html(s, given)) for s in t.support]
-    text, at, items, pieces = t.final, 0, [], []
+    text, at = t.final, 0
+    items: list[Item] = []
+    pieces: list[str] = []
     for start, length, old, html in sorted(places):
         pieces += [OURS.sub("", text[at:start]), f"{{\ue000{len(items)}\ue001}}"]
         items.append((old, html))
@@ -110,7 +112,7 @@ def unmarked(html: str, items: Sequence[Item]) -> str:
 def render_cite(
     _r: RendererHTML, tokens: Sequence[Token], idx: int, _options: Any, _env: Any
 ) -> str:
-    return tokens[idx].content
+    return str(tokens[idx].content)
 
 
 def render_paragraph(

@@ -295,6 +295,6 @@ def _live_widget_class() -> type[Any]:
         _css = STATIC / "transcript.css"
         model_name = traitlets.Unicode("").tag(sync=True)
         snapshot = traitlets.Dict().tag(sync=True)
-        sources = traitlets.List().tag(sync=True)
+        sources: Any = traitlets.List().tag(sync=True)
 
     return LiveTranscript
