@@ -27,6 +27,7 @@ LINK = "color: var(--jp-content-link-color, #2f6fd0); cursor: pointer; display: 
 FOUND = "color: var(--jp-ui-font-color2, #767676); cursor: pointer; display: inline; "
 FOUND += "border-bottom: 1px dotted; font-size: 0.9em"
 PLAIN = "color: var(--jp-ui-font-color2, #767676); font-style: italic; font-size: 0.9em"
+FOLD = "display: inline-block; vertical-align: top; max-width: 100%"  # inline breaks the line
 PARAGRAPH = '<div style="margin: 0 0 1em">'
 Item = tuple[str, str]
 
@@ -83,7 +84,7 @@ def _unfolding(
     label: str, about: str, style: str, passage: Passage, within: tuple[int, int]
 ) -> str:
     return (
-        f'<details class="gptoss-cite" style="display: inline"><summary style="{style}" '
+        f'<details class="gptoss-cite" style="{FOLD}"><summary style="{style}" '
         f'title="{escape(about)}">{escape(label)}</summary>'
         f'<div style="{QUOTE}">{passage_link(passage, *within)}\n{quote_html(passage, *within)}'
         "</div></details>"
