@@ -12,12 +12,13 @@ from gptoss_magic.testing import tiny_checkpoint
 @contextmanager
 def tiny_shell(folder, context, *cells):
     """A shell with the extension and the model loaded, after `cells`."""
-    path = tiny_checkpoint(folder / "tiny")
+    path = tiny_checkpoint(folder / "tiny", max_position_embeddings=max(2048, context))
     shell = InteractiveShell.instance()
     shell.run_line_magic("load_ext", "gptoss_magic")
     current().unload()
     for cell in (f"%gptoss load '{path}' --context {context}", *cells):
-        run(shell, cell)
+        result, shown = run(shell, cell)
+        assert result.success, shown
     yield shell
     current().unload()
     InteractiveShell.clear_instance()

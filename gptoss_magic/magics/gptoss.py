@@ -78,6 +78,7 @@ class GptOssMagics(Magics):
         self._remembered(self._prompt, line, cell)
 
     def _prompt(self, line: str, cell: str) -> None:
+        from gptoss_magic.magics.live import cell_number
         from gptoss_magic.magics.mapping import map_frame
         from gptoss_magic.magics.prompt import ask
 
@@ -88,7 +89,7 @@ class GptOssMagics(Magics):
             map_frame(options, cell, self.shell.user_ns, self)
         else:
             answer = ask(options, cell, self.shell.user_ns, self)
-            self.answers[self.shell.execution_count] = answer.final
+            self.answers[cell_number(self.shell)] = answer.final
 
     def _load(self, line: str) -> None:
         from gptoss_magic.api import load

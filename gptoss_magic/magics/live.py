@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -13,24 +14,33 @@ if TYPE_CHECKING:
     from gptoss_magic.retrieval.loaders import Document
 
 
+LOOKING = re.compile(r"(?:\s*%gptoss\s+(?:index|search|evaluate)\b[^\n]*)+\s*")
+
+
 def notebook_name(names: dict[str, Any]) -> str:
     """The notebook's file name as Jupyter or VS Code tells it to the kernel; else `session`."""
     told = names.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME") or "session"
     return PurePath(str(told)).name
 
 
-def live_cells(magics: Any) -> Iterator[tuple[int, str, str]]:
-    """(number, input, output's text) of the cells that came to their end, in order.
+def cell_number(shell: Any) -> int:
+    """`n` of `In [n]`, the cell that runs (`execution_count` may be one ahead already)."""
+    return len(shell.history_manager.input_hist_raw) - 1
 
-    Inputs as they were typed; outputs are the values of cells and the answers of `%%gptoss`.
+
+def live_cells(magics: Any) -> Iterator[tuple[int, str, str]]:
+    """(number, input, output's text) of the cells so far, in order.
+
+    Inputs as they were typed; outputs are the values of cells and the answers of `%%gptoss`. Left
+    out are cells that only index, search or evaluate: they would find themselves.
     """
     shell = magics.shell
     values = shell.user_ns.get("Out", {})
     for number, source in enumerate(shell.history_manager.input_hist_raw):
-        if number == 0 or number >= shell.execution_count:
+        if number == 0 or LOOKING.fullmatch(source):
             continue
-        text = magics.answers.get(number, "")
-        if not text and number in values:
+        text = magics.answers.get(number, "") if source.lstrip().startswith("%%gptoss") else ""
+        if number in values:
             text = value_text(shell, values[number])
         yield number, source, text
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 MARK = re.compile("\\{\ue000(\\d+)\ue001\\}")
 OURS = re.compile("[\ue000\ue001]")
-LINK = "color: var(--jp-content-link-color, #2f6fd0); cursor: pointer; display: inline"
+LINK = "color: var(--jp-content-link-color, #2f6fd0); cursor: pointer; display: inline; "
+LINK += "text-decoration: underline"
 FOUND = "color: var(--jp-ui-font-color2, #767676); cursor: pointer; display: inline; "
 FOUND += "border-bottom: 1px dotted; font-size: 0.9em"
 PLAIN = "color: var(--jp-ui-font-color2, #767676); font-style: italic; font-size: 0.9em"
