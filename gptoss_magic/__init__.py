@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gptoss_magic.api import generate, load, map, unload  # noqa: A004 (what it does)
+    from gptoss_magic.api.surgery import branch, refine, tokens
     from gptoss_magic.extension import load_ipython_extension, unload_ipython_extension
     from gptoss_magic.records import (
         Answer,
+        AnswerToken,
         Citation,
         Mapped,
         Message,
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Answer",
+    "AnswerToken",
     "Citation",
     "Index",
     "Mapped",
@@ -32,16 +35,20 @@ __all__ = [
     "ToolCall",
     "ToolSpec",
     "Usage",
+    "branch",
     "compare_routing",
     "generate",
     "load",
     "load_ipython_extension",
     "map",
+    "refine",
     "score_routing",
+    "tokens",
     "unload",
     "unload_ipython_extension",
 ]
 _ROOMS = {"generate": "api", "load": "api", "map": "api", "unload": "api"}
+_ROOMS |= dict.fromkeys(("branch", "refine", "tokens"), "api.surgery")
 _ROOMS["Index"] = "retrieval.index"
 _ROOMS |= dict.fromkeys(("compare_routing", "score_routing"), "study.routing")
 _ROOMS |= dict.fromkeys(("load_ipython_extension", "unload_ipython_extension"), "extension")

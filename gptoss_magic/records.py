@@ -166,7 +166,9 @@ class Answer:
     `raw_tokens` are the generated ids as sampled; nothing of the stream is lost. `routing`, where
     asked for, covers prompt and answer but for the last token, which no forward saw. `passages`
     were in the prompt; `citations` are those that the model wrote in `final`, checked against them;
-    `support` has what comparing words found for the sentences without a valid one.
+    `support` has what comparing words found for the sentences without a valid one. `parsed`: with a
+    schema, the value of `final` (a pydantic model's instance, or plain JSON); None where the answer
+    was cut off, or where the provenance's `schema` has an `error`.
     """
 
     final: str
@@ -182,6 +184,19 @@ class Answer:
     passages: tuple[Passage, ...] = ()
     citations: tuple[Citation, ...] = ()
     support: tuple[Support, ...] = ()
+    parsed: Any = None
+
+
+@dataclass(frozen=True)
+class AnswerToken:
+    """One generated token: its place, its text (broken UTF-8 escaped), and whose text it is.
+
+    `channel` is 'analysis', 'commentary', 'final', or 'header' for what stands between the texts.
+    """
+
+    index: int
+    text: str
+    channel: str
 
 
 @dataclass(frozen=True)

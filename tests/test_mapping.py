@@ -198,7 +198,7 @@ def test_a_schema_checks_answers(schema):
         made.parse("a, 3")
 
 
-def test_a_schema_reaches_the_prompt_and_wrong_answers_are_errors(place):
+def test_a_schema_reaches_the_prompt_and_what_is_cut_off_is_an_error(place):
     frame = words(2)
     gptoss_magic.map(frame, "{{ word }}", schema=Place, journal=place, **ASK)
     assert frame.answer_error.notna().all()
@@ -206,6 +206,18 @@ def test_a_schema_reaches_the_prompt_and_wrong_answers_are_errors(place):
     codec = current().require()[1].codec
     text = b"".join(codec.token_bytes(t) for t in record["prompt_tokens"] if t > 7).decode()
     assert "# Response Formats\n\n## Place\n\n{" in text
+
+
+def test_rows_with_a_schema_fail_by_their_length_alone(place):
+    frame = words(12)
+    how = {**ASK, "max_tokens": 150, "temperature": 1.5}
+    small = {"type": "object", "properties": {"n": {"type": "integer", "maximum": 9}}}
+    small |= {"required": ["n"], "additionalProperties": False}
+    gptoss_magic.map(frame, "{{ word }}", schema=small, journal=place, **how)
+    good = frame.answer_error.isna()
+    assert good.sum() > 3
+    assert all(type(value["n"]) is int for value in frame.answer[good])
+    assert frame.answer_error[~good].str.contains("cut off").all()
 
 
 def test_templates_read_values_and_no_more():

@@ -53,7 +53,7 @@ def map(  # noqa: A001 (what it does)
     if batch < 1:
         raise InputError(f"batch {batch}: give 1 row or more")
     checked = AnswerSchema(schema) if schema is not None else None
-    formats = {checked.name: checked.schema} if checked else None
+    formats = checked.formats if checked else None
     scope = {**resident.identity, "system": system, "effort": effort, "date": date}
     records = session.shelf.records(adapters)
     if records:

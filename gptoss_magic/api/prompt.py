@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.api.load import load
+from gptoss_magic.api.schemas import checked, grammar_of, record_of, valued
 from gptoss_magic.api.settings import opening, provenance_of, sampling_settings
 from gptoss_magic.session import current
 
@@ -22,6 +23,7 @@ def generate(
     system: str | None = None,
     tools: Sequence[ToolSpec] = (),
     passages: Sequence[Passage] | None = None,
+    schema: Any = None,
     effort: str = "medium",
     date: str | None = None,
     conversation: str | None = None,
@@ -32,7 +34,9 @@ def generate(
 
     `system` is the developer message's instructions. Without `conversation` nothing is remembered.
     `passages`: the sources to answer from, quoted in front of the prompt for this turn alone; the
-    answer's citations are checked against them. `how`: the keywords of `respond`.
+    answer's citations are checked against them. `schema` (a JSON schema or a pydantic model) is
+    shown to the model, its `final` cannot but follow it, and the answer's `parsed` is the value.
+    `how`: the keywords of `respond`.
     Raises ContextOverflow, InputError, NotLoaded.
     """
     from gptoss_magic.records import Message
@@ -40,9 +44,12 @@ def generate(
 
     session = current()
     kept = [] if new or conversation is None else session.conversations.get(conversation, [])
+    made = checked(schema)
     system, quoting = grounded(system, passages, prompt)
-    messages = [*opening(system, tools, effort, date), *kept, Message("user", quoting)]
-    answer = respond(messages, conversation=conversation or "", effort=effort, **how)
+    opened = opening(system, tools, effort, date, made.formats if made else None)
+    messages = [*opened, *kept, Message("user", quoting)]
+    how |= {"effort": effort, "schema": made, "calls": bool(tools)}
+    answer = respond(messages, conversation=conversation or "", **how)
     session.last = answer = cited(answer, passages, prompt)
     if conversation is not None and "probe" not in answer.provenance:
         session.conversations[conversation] = [*kept, Message("user", prompt), *kept_of(answer)]
@@ -50,8 +57,9 @@ def generate(
 
 
 def respond(
-    messages: Sequence[Message],
+    messages: Sequence[Message] | Sequence[int],
     *,
+    kept: Sequence[int] = (),
     effort: str = "medium",
     conversation: str = "",
     cold: bool = False,
@@ -59,12 +67,16 @@ def respond(
     mask_experts: str = "",
     force_experts: str = "",
     adapters: Sequence[str] | None = None,
+    schema: Any = None,
+    calls: bool = False,
     on_delta: Callable[[ChannelDelta], None] = lambda delta: None,
     on_prefill: Callable[[int, int], None] = lambda done, total: None,
     **sampling: Any,
 ) -> Answer:
     """Answer whole `messages`, system and developer message first (see `opening`).
 
+    Or go on behind a prompt of token ids, as a provenance has it, and the tokens `kept` of the
+    answer, which stand already.
     Nothing is kept but what the engine computed, under the name `conversation`. `cold` computes
     all of it anew (in bf16 a reused prefix may differ by a rounding, and with it a sampled token).
     `on_prefill` is told prompt tokens done and in total, where the prompt is long. `adapters`:
@@ -72,30 +84,38 @@ def respond(
     them: the bare base. `routing`: the answer's `routing` says where each token went.
     `mask_experts`, `force_experts` (such as "3:7,5:0-3,2:*"): a probe for this answer alone, which
     the conversation does not keep; see `routing.probe.probing`. `effort` is recorded only.
+    `schema`: `final` is JSON that follows it (show it to the model by `opening`); `calls`: tools
+    may be called before.
     `sampling`: fields of `SamplingSettings`; without a seed one is drawn and recorded.
     Raises ContextOverflow, InputError, NotLoaded.
     """
-    from gptoss_magic.generation import run_turn
+    from gptoss_magic.generation import run_tokens, run_turn
 
     session = current()
+    run: Any = run_tokens if isinstance(next(iter(messages), None), int) else run_turn
     if session.resident is None:
         load()
     resident, engine = session.require()
     settings = sampling_settings(greedy=resident.greedy, **sampling)
+    made = checked(schema)
     probe = {"mask": mask_experts, "force": force_experts} if mask_experts or force_experts else {}
     with session.using(adapters) as active, _probed(engine, **probe) as engine:
-        return run_turn(
+        answer = run(
             engine,
             messages,
             settings,
+            kept=kept,
             conversation=conversation,
             cold=cold,
             routing=routing,
+            grammar=grammar_of(made, engine, calls=calls),
             on_delta=on_delta,
             on_prefill=on_prefill,
             provenance=provenance_of(resident, active.records, effort)
+            | record_of(made, calls=calls)
             | ({"probe": probe} if probe else {}),
         )
+    return valued(answer, made)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
 
     from gptoss_magic.generation.engine import Engine
+    from gptoss_magic.generation.guide import Grammar
     from gptoss_magic.generation.sampling import SamplingSettings
     from gptoss_magic.records import TokenDelta
 
@@ -28,10 +29,14 @@ PREFIX = "(shared prefix)"
 
 @dataclass(frozen=True)
 class Request:
-    """One prompt and how to answer it. All requests of a batch share all settings but the seed."""
+    """One prompt and how to answer it. All requests of a batch share all settings but the seed.
+
+    `grammar`: what this answer may say.
+    """
 
     prompt: Sequence[int]
     settings: SamplingSettings
+    grammar: Grammar | None = None
 
 
 def stream_batch(
@@ -55,7 +60,7 @@ class _Batch:
 
         self.engine = engine
         self.waiting = deque(
-            Row(r.prompt, r.settings, engine.codec, engine.model.device, index)
+            Row(r.prompt, r.settings, engine.codec, engine.model.device, index, grammar=r.grammar)
             for index, r in enumerate(requests)
         )
         self.rows: list[Row] = []
@@ -137,6 +142,8 @@ class _Batch:
     def _take(
         self, fed: Sequence[Row], logits_BV: torch.Tensor
     ) -> Iterator[tuple[int, TokenDelta]]:
+        for row, logits_V in zip(fed, logits_BV, strict=True):
+            row.bar(logits_V)
         tokens = sample_rows(logits_BV, fed[0].settings, [row.generator for row in fed])
         ended = []
         for row, token in zip(list(fed), tokens, strict=True):

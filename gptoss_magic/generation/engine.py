@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from gptoss_magic.generation.guide import Grammar
     from gptoss_magic.generation.prefixes import Held
     from gptoss_magic.generation.routes import Routes
     from gptoss_magic.harmony import HarmonyCodec
@@ -50,20 +51,28 @@ class Engine:
         conversation: str = "",
         cold: bool = False,
         routing: bool = False,
+        kept: Sequence[int] = (),
+        grammar: Grammar | None = None,
         on_prefill: Callable[[int, int], None] = lambda done, total: None,
     ) -> Iterator[TokenDelta]:
-        """Yield the tokens that follow `prompt_T`; the last has `finish` set.
+        """Yield the tokens that follow `prompt_T` and `kept`; the last has `finish` set.
 
         What `conversation`'s cache shares with the prompt is not computed again, unless `cold`.
         `routing`: `routes` has the prompt and what is generated, all but the last token, which no
-        forward sees; what was computed without is computed again.
+        forward sees; what was computed without is computed again. `kept`: tokens of the answer
+        that stand already. `grammar`: what the answer may say, `kept` included.
         `on_prefill` is told prompt tokens done and in total, where there is more than one chunk.
-        Raises ContextOverflow, before anything is computed, where prompt and answer do not fit.
+        Raises, before anything is computed, ContextOverflow where prompt and answer do not fit,
+        InputError where `kept` breaks the grammar.
         """
+        prompt_T = [*prompt_T, *kept]
         self.check(prompt_T, settings.max_tokens)
+        row = Row(prompt_T, settings, self.codec, self.model.device, grammar=grammar)
+        for token in kept:
+            row.keep(token)
         held = self.prefixes.take(conversation, prompt_T, cold=cold, routing=routing)
         self.num_cached, self.routes = len(held.tokens), held.routes
-        return self._decode(prompt_T, settings, held, on_prefill)
+        return self._decode(row, held, on_prefill)
 
     @cached_property
     def capture(self) -> Capture:
@@ -135,13 +144,9 @@ class Engine:
         return out.logits[0]  # type: ignore[no-any-return]
 
     def _decode(
-        self,
-        prompt_T: Sequence[int],
-        settings: SamplingSettings,
-        held: Held,
-        on_prefill: Callable[[int, int], None],
+        self, row: Row, held: Held, on_prefill: Callable[[int, int], None]
     ) -> Iterator[TokenDelta]:
-        row = Row(prompt_T, settings, self.codec, self.model.device)
+        prompt_T, settings = row.prompt_T, row.settings
         lookup = Lookup(prompt_T, settings.lookup if settings.temperature == 0 else 0)
         logits_TV = self.prefill(prompt_T[len(held.tokens) :], held, on_prefill=on_prefill)
         draft: list[int] = []
@@ -157,11 +162,22 @@ class Engine:
             draft = lookup.draft(settings.max_tokens - row.num_new - 1)
             logits_TV = self.prefill([row.last, *draft], held, 1 + len(draft))
 
-    def _said(self, logits_TV: torch.Tensor, draft: list[int], row: Row, held: Held) -> list[int]:
-        """The tokens that the logits behind each of `draft` give; a wrong draft is cut off."""
-        tokens = sample_rows(logits_TV, row.settings, [row.generator] * len(logits_TV))
-        pairs = zip(draft, tokens, strict=False)
-        row.num_true = next((n for n, (a, b) in enumerate(pairs) if a != b), len(draft))
-        if row.num_true < len(draft):
-            held.cut(len(held.tokens) - len(draft) + row.num_true)
-        return tokens[: row.num_true + 1]
+    def _said(
+        self, logits_TV: torch.Tensor, draft: list[int], row: Row, held: Held
+    ) -> Iterator[int]:
+        """The tokens that the logits behind each of `draft` give; a wrong draft is cut off.
+
+        Each is drawn when those before it are taken, since a guide follows them.
+        """
+        import torch
+
+        for row.num_true, logits_1V in enumerate(torch.split(logits_TV, 1)):
+            row.bar(logits_1V[0])
+            (token,) = sample_rows(logits_1V, row.settings, [row.generator])
+            if draft[row.num_true : row.num_true + 1] == [token]:
+                yield token
+                continue
+            if row.num_true < len(draft):
+                held.cut(len(held.tokens) - len(draft) + row.num_true)
+            yield token
+            return

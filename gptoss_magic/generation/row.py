@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.records import TokenDelta
@@ -9,6 +10,9 @@ from gptoss_magic.records import TokenDelta
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import torch
+
+    from gptoss_magic.generation.guide import Grammar, Guide
     from gptoss_magic.generation.sampling import SamplingSettings
     from gptoss_magic.harmony import HarmonyCodec
 
@@ -23,17 +27,39 @@ class Row:
         codec: HarmonyCodec,
         device: Any,
         index: int = 0,
+        *,
+        grammar: Grammar | None = None,
     ) -> None:
         import torch
 
         self.prompt_T, self.settings, self.index = prompt_T, settings, index
+        self.grammar = grammar
         self.generator = torch.Generator(device=device).manual_seed(settings.seed)
         self.special = codec.special
         self.watch = StopStrings(settings.stop, codec)
         self.last, self.num_new, self.num_true = prompt_T[-1], 0, 0
 
+    @cached_property
+    def guide(self) -> Guide | None:
+        """Started when the first token is asked for: rows that wait hold none."""
+        return None if self.grammar is None else self.grammar.start()
+
+    def bar(self, logits_V: torch.Tensor) -> None:
+        """Put -inf, in place, where the guide lets a token not come next."""
+        if self.guide is not None:
+            self.guide.bar(logits_V)
+
+    def keep(self, token: int) -> None:
+        """A token of the answer that stands already, as the prompt's last ones."""
+        if self.guide is not None:
+            self.guide.take(token)
+        if self.watch.hit(token):
+            self.watch.tail = b""
+
     def take(self, token: int) -> TokenDelta:
         """Add one token and say whether it is the last."""
+        if self.guide is not None:
+            self.guide.take(token)
         self.last = token
         self.num_new += 1
         return TokenDelta(token, self._finish(token))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from gptoss_magic.generation.engine import Engine
+    from gptoss_magic.generation.guide import Grammar
     from gptoss_magic.generation.sampling import SamplingSettings
 
 
@@ -22,7 +23,23 @@ def run_turn(
     engine: Engine,
     messages: Sequence[Message],
     settings: SamplingSettings,
+    **how: Any,
+) -> Answer:
+    """Render `messages`, generate, parse: `run_tokens` behind them.
+
+    Raises ContextOverflow before the start.
+    """
+    with _said(messages, engine):
+        return run_tokens(engine, render(prune(messages), engine.codec), settings, **how)
+
+
+def run_tokens(
+    engine: Engine,
+    prompt_T: Sequence[int],
+    settings: SamplingSettings,
     *,
+    kept: Sequence[int] = (),
+    grammar: Grammar | None = None,
     conversation: str = "",
     cold: bool = False,
     routing: bool = False,
@@ -30,23 +47,25 @@ def run_turn(
     on_prefill: Callable[[int, int], None] = lambda done, total: None,
     provenance: dict[str, Any] | None = None,
 ) -> Answer:
-    """Render `messages`, generate, parse. KeyboardInterrupt ends the answer as 'interrupt'.
+    """Go on behind `prompt_T` and `kept`, parse. KeyboardInterrupt ends the answer as 'interrupt'.
 
-    `conversation`, `cold`, `routing`, `on_prefill`: see `Engine.stream`. `provenance` is completed
-    by the prompt's token ids and the sampler's settings.
-    Raises ContextOverflow before the start.
+    `kept`: the answer's tokens that stand already; they are parsed and told to `on_delta` as if
+    they were new, and count as prompt in the answer's `usage`. `kept`, `grammar`, `conversation`,
+    `cold`, `routing`, `on_prefill`: see `Engine.stream`. `provenance` is completed by the prompt's
+    token ids and the sampler's settings. Raises ContextOverflow, InputError before the start.
     """
-    prompt_T = render(prune(messages), engine.codec)
     turn = Turn(HarmonyParser(engine.codec), on_delta)
-    with _said(messages, engine):
-        tokens = engine.stream(
-            prompt_T,
-            settings,
-            conversation=conversation,
-            cold=cold,
-            routing=routing,
-            on_prefill=on_prefill,
-        )
+    tokens = engine.stream(
+        prompt_T,
+        settings,
+        conversation=conversation,
+        cold=cold,
+        routing=routing,
+        kept=kept,
+        grammar=grammar,
+        on_prefill=on_prefill,
+    )
+    turn.keep(kept)
     with suppress(KeyboardInterrupt):
         for token in tokens:
             turn.take(token.token_id)
@@ -54,8 +73,8 @@ def run_turn(
         turn.done = True
     with suppress(KeyboardInterrupt):
         turn.close(settings.stop if turn.finish == "stop" else ())
-    record = {**(provenance or {}), "prompt_tokens": prompt_T, "sampling": settings.record()}
-    record["cached_tokens"] = engine.num_cached
+    record = {**(provenance or {}), "prompt_tokens": list(prompt_T)}
+    record |= {"sampling": settings.record(), "cached_tokens": engine.num_cached}
     answer = turn.answer(len(prompt_T), engine.num_cached, record)
     return replace(answer, routing=engine.trace([*prompt_T, *answer.raw_tokens]))
 
@@ -86,8 +105,15 @@ class Turn:
         self.parser, self.on_delta = parser, on_delta
         self.finish, self.done = "interrupt", False
         self.start, self.first, self.analysis_end = time.perf_counter(), 0.0, 0.0
-        self.num_analysis = 0
+        self.num_analysis = self.num_kept = 0
         self.cut: tuple[str, ...] = ()
+
+    def keep(self, tokens: Sequence[int]) -> None:
+        """Tokens that stand already: parsed and shown, neither timed nor counted as new."""
+        self.num_kept = len(tokens)
+        for token in tokens:
+            for delta in self.parser.feed(token):
+                self.on_delta(delta)
 
     def take(self, token: int) -> None:
         now = time.perf_counter() - self.start
@@ -108,8 +134,8 @@ class Turn:
         parser, total = self.parser, time.perf_counter() - self.start
         tokens = tuple(parser.raw_tokens)
         usage = Usage(
-            num_prompt,
-            len(tokens),
+            num_prompt + self.num_kept,
+            len(tokens) - self.num_kept,
             self.num_analysis,
             self.first,
             self.analysis_end,

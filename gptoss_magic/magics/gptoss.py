@@ -28,6 +28,7 @@ HELP = """\
 %gptoss traceback      the whole traceback of the last error
 %%gptoss [OPTIONS]     prompt it: the cell's body is the prompt; %%gptoss? lists the options
 %%gptoss --rag NAME    answer from an index, with citations that are checked
+%%gptoss --edit        the body is the last answer's new analysis; final is written again
 %%gptoss --map FRAME   the body is a Jinja template, answered for each row of a DataFrame
 %%gptoss_tune          tune on the cell's rows: a plan, then with --go a run with a live panel
 %%gptoss_data          grow rows from a description and seeds, to review before tuning
@@ -78,6 +79,7 @@ class GptOssMagics(Magics):
         self._remembered(self._prompt, line, cell)
 
     def _prompt(self, line: str, cell: str) -> None:
+        from gptoss_magic.magics.branch import change_answer
         from gptoss_magic.magics.live import cell_number
         from gptoss_magic.magics.mapping import map_frame
         from gptoss_magic.magics.prompt import ask
@@ -85,11 +87,10 @@ class GptOssMagics(Magics):
         options = opt.parse(PROMPT, line)
         if current().resident is None:
             self._load("")
-        if options.map:
-            map_frame(options, cell, self.shell.user_ns, self)
-        else:
-            answer = ask(options, cell, self.shell.user_ns, self)
-            self.answers[cell_number(self.shell)] = answer.final
+        change = options.edit or options.branch is not None
+        run = change_answer if change else map_frame if options.map else ask
+        answer = run(options, cell, self.shell.user_ns, self)
+        self.answers[cell_number(self.shell)] = getattr(answer, "final", "")
 
     def _load(self, line: str) -> None:
         from gptoss_magic.api import load

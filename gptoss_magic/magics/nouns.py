@@ -37,6 +37,8 @@ class Noun:
 
 NOUNS = [
     Noun("routing", "routing", "DATA", "which experts a text or data set uses; compare A B", True),
+    Noun("tokens", "tokens", "[NAME]", "the last Answer's tokens, or NAME's, to branch at", True),
+    Noun("branch", "branch", "[N]", "keep its first N tokens and go on otherwise", True),
     Noun("lora", "lora", "…", "adapters: attach, detach, use, scale, list, compare, export", True),
     Noun("runs", "runs", "", "tuning runs: list, show, compare; stop the one in the background"),
     Noun("index", "index", "PATH…", "index files, folders, patterns or a DataFrame; list, info, …"),

@@ -38,11 +38,19 @@ PROMPT: list[Option] = [
     (("-K", "--passages"), {"type": int, "default": 5, "help": "rag: chunks to quote, at most"}),
     (("-W", "--where"), {"help": "rag: an SQL condition, such as \"kind = 'markdown'\""}),
     (("-A", "--at"), {"type": int, "help": "rag: this version of the index"}),
+    (("--edit",), {"action": "store_true", "help": "the cell is the last answer's new analysis"}),
+    (("--branch",), {"type": int, "help": "go on from its token N, behind the cell's text"}),
+    (("--of",), {"help": "edit, branch: the Answer in this variable, not the last"}),
     (("-M", "--map"), {"help": "answer the cell, a template, for each row of this DataFrame"}),
     (("-I", "--into"), {"default": "answer", "help": "map: the column for the answers"}),
-    (("-S", "--schema"), {"help": "map: a JSON schema or pydantic model for the answers"}),
+    (("-S", "--schema"), {"help": "a JSON schema or pydantic model: final follows it"}),
     (("-B", "--batch"), {"type": int, "default": 32, "help": "map: rows at a time, at most"}),
     (("-J", "--journal"), {"help": "map: the folder that keeps what is done"}),
+]
+_BRANCH = ("-t", "-p", "-k", "-m", "-s", "-l", "-C", "-a", "-o", "-q", "-x", "-R", "--of")
+BRANCH: list[Option] = [
+    (("at",), {"type": int, "nargs": "?", "help": "its first N tokens stay; none: where it ended"}),
+    *(option for option in PROMPT if option[0][0] in _BRANCH),
 ]
 ROUTING: list[Option] = [
     (("data",), {"nargs": "+", "help": "names of the notebook, .jsonl or .txt files, or texts"}),

@@ -37,6 +37,7 @@ def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> 
             prompt,
             tools=tools,
             passages=passages,
+            schema=named("--schema", options.schema, names) if options.schema else None,
             conversation=options.conversation,
             new=options.new,
             cold=options.cold,

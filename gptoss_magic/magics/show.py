@@ -30,11 +30,16 @@ def transcript(answer: Answer) -> Transcript:
     )
 
 
-def notes(provenance: dict[str, Any]) -> tuple[str, str]:
-    """What an answer is labelled with: its probe, and a search that found nothing, or little."""
+def notes(provenance: dict[str, Any]) -> list[str]:
+    """What an answer is labelled with: its probe, surgery, a poor search, a bad value."""
     found = provenance.get("passages")
     silent = "" if found is None else silence(len(found), provenance.get("question_overlap", 1.0))
-    return probe_note(provenance.get("probe")), silent
+    return [
+        probe_note(provenance.get("probe")),
+        surgery_note(provenance.get("surgery")),
+        silent,
+        (provenance.get("schema") or {}).get("error", ""),
+    ]
 
 
 def silence(num_passages: int, overlap: float) -> str:
@@ -52,6 +57,13 @@ def probe_note(probe: dict[str, str] | None) -> str:
         return ""
     words = {"masked": probe["mask"], "forced": probe["force"]}
     return "probe: " + "; ".join(f"{verb} experts {spec}" for verb, spec in words.items() if spec)
+
+
+def surgery_note(surgery: dict[str, Any] | None) -> str:
+    """What an answer is labelled with that goes on behind another's tokens."""
+    if not surgery:
+        return ""
+    return "analysis edited" if surgery["kind"] == "refine" else f"branched at {surgery['at']}"
 
 
 def answer_html(answer: Answer) -> str:

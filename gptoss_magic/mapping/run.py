@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import DoesNotFit, GptOssError, InputError, MissingPackage
-from gptoss_magic.generation import Request, Turn, stream_batch
+from gptoss_magic.generation import Grammar, Request, Turn, stream_batch
 from gptoss_magic.harmony import HarmonyParser, render
 from gptoss_magic.mapping.journal import Journal
 from gptoss_magic.records import Mapped, Message
@@ -50,7 +50,7 @@ class MapSettings:
         """A digest of the scope, the sampler and `parts`; the seed counts where it is used."""
         sampler = self.sampling.record()
         del sampler["seed"], sampler["lookup"]
-        schema = self.schema.schema if self.schema else None
+        schema = {"guided": self.schema.schema} if self.schema else None
         whole = json.dumps([dict(self.scope), sampler, schema, *parts], sort_keys=True, default=str)
         return hashlib.sha256(whole.encode()).hexdigest()
 
@@ -128,6 +128,7 @@ class _Run:
         self.asked: list[tuple[int, str]] = []  # row and key of each request
         self.done = self.kept = self.failed = self.num_tokens = 0
         self.finish, self.began = "return", time.perf_counter()
+        self.grammar = _grammar(engine, settings.schema)
 
     def open(self, prompts: Sequence[str | InputError]) -> None:
         """Sort the rows: failed before the start, known to the journal, or to be asked."""
@@ -149,7 +150,7 @@ class _Run:
         messages = [*self.settings.opening, Message("user", prompt)]
         prompt_T = render(messages, self.engine.codec)
         self.engine.check(prompt_T, sampling.max_tokens)
-        self.requests.append(Request(prompt_T, sampling))
+        self.requests.append(Request(prompt_T, sampling, self.grammar))
         self.asked.append((row, key))
 
     def answer(self, on_row: Callable[[], None]) -> None:
@@ -228,6 +229,12 @@ class _Run:
             journal=str(self.journal.folder),
             provenance={**self.provenance, "sampling": self.settings.sampling.record()},
         )
+
+
+def _grammar(engine: Engine, schema: AnswerSchema | None) -> Grammar | None:
+    if schema is None:
+        return None
+    return Grammar(schema.enforced, engine.codec, engine.model.config.vocab_size)
 
 
 def _prompt(template: RowTemplate, values: Sequence[Any]) -> str | InputError:

@@ -55,16 +55,13 @@ def cited(answer: Answer, passages: Sequence[Passage] | None, question: str = ""
         for passage in passages
     ]
     citations = check(answer.final, passages)
+    held = {"question_overlap": round(overlap(question, passages), 3)} if question else {}
     return replace(
         answer,
         passages=tuple(passages),
         citations=citations,
         support=support(answer.final, passages, citations, question),
-        provenance={
-            **answer.provenance,
-            "passages": named,
-            "question_overlap": round(overlap(question, passages), 3),
-        },
+        provenance={**answer.provenance, "passages": named, **held},
     )
 
 

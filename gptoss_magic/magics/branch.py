@@ -1,0 +1,95 @@
+"""Surgery on an answer: `%%gptoss --edit`, `%%gptoss --branch N`, `%gptoss branch [N]`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import InputError
+from gptoss_magic.magics import options as opt
+from gptoss_magic.magics.body import expand
+from gptoss_magic.magics.prompt import check_output, named
+from gptoss_magic.magics.show import transcript
+from gptoss_magic.records import Answer
+from gptoss_magic.session import current
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable
+
+BRANCH = opt.parser("%gptoss branch", opt.BRANCH, "Keep an answer's first tokens and go on.")
+FIXED = ("system", "effort", "date", "new", "tool", "rag", "map", "schema")
+PROBES = ("mask_experts", "force_experts")
+
+
+def run(line: str, magics: Any) -> None:
+    """`%gptoss branch [N]`: no N goes on where an answer was cut off."""
+    from gptoss_magic.api.surgery import branch
+
+    options = opt.parse(BRANCH, line)
+    names = magics.shell.user_ns
+    answer = chosen_answer(options.of, names)
+    shown(options, names, answer, lambda how: branch(answer, options.at, **how))
+
+
+def change_answer(options: Namespace, body: str, names: dict[str, Any], _defaults: Any) -> None:
+    """Run the cell: its text is the new analysis, or what follows the token of `--branch`."""
+    from gptoss_magic.api.surgery import branch, refine
+
+    if options.edit and options.branch is not None:
+        raise InputError("--edit and --branch: one change at a time")
+    fixed = next((name for name in (*FIXED, *PROBES) if getattr(options, name)), None)
+    if fixed:
+        option = f"--{fixed.replace('_', '-')}"
+        raise InputError(f"{option}: the prompt and its settings stay as they were; leave it out")
+    answer, text = chosen_answer(options.of, names), expand(body, names).strip("\n")
+    if options.edit:
+        return shown(options, names, answer, lambda how: refine(answer, text, **how))
+    text = text if text.strip() else ""
+    shown(options, names, answer, lambda how: branch(answer, options.branch, text=text, **how))
+
+
+def chosen_answer(name: str | None, names: dict[str, Any]) -> Answer:
+    """The Answer in the variable `name`, else the last one. Raises InputError."""
+    answer = named("--of", name, names) if name else current().last
+    if answer is None:
+        raise InputError("there is no answer yet: run a %%gptoss cell first")
+    if not isinstance(answer, Answer):
+        raise InputError(f"{name}: a {type(answer).__name__}, no Answer")
+    return answer
+
+
+def shown(
+    options: Namespace,
+    names: dict[str, Any],
+    answer: Answer,
+    change: Callable[[dict[str, Any]], Answer],
+) -> None:
+    """Make the change in sight; say where no conversation follows it."""
+    from gptoss_magic.api import PROVENANCE_KEY
+    from gptoss_magic.api.surgery import conversation_of
+    from gptoss_magic.widgets.transcript import open_view
+
+    check_output(options.output)
+    held = conversation_of(answer)
+    with open_view(current().require()[0].identity["model"], quiet=options.quiet) as view:
+        how = _sampling(options) | {
+            "on_delta": lambda delta: view.delta(delta.channel, delta.text),
+            "on_prefill": view.prefill,
+        }
+        made = change(how)
+        view.finish(transcript(made), metadata={PROVENANCE_KEY: made.provenance})
+    if options.output:
+        names[options.output] = made
+    if not (held and held[1]) and not options.quiet:
+        print("no conversation ends with that answer: none is changed")
+
+
+def _sampling(options: Namespace) -> dict[str, Any]:
+    """What the line gives; the rest is as it was."""
+    fields = ("temperature", "top_p", "top_k", "max_tokens", "seed", "lookup")
+    return {name: getattr(options, name) for name in fields} | {
+        "stop": tuple(options.stop) if options.stop else None,
+        "adapters": options.adapter,
+        "cold": options.cold,
+        "routing": options.routing or None,
+    }
