@@ -47,7 +47,9 @@ class GptOssMagics(Magics):
     system = Unicode(None, allow_none=True, help="instructions for each prompt").tag(config=True)
     date = Unicode(None, allow_none=True, help="pinned current date").tag(config=True)
     routing = Bool(False, help="record where each token goes").tag(config=True)
-    answers = Dict(help="what was answered, by the cell's number: for %gptoss index --notebook")
+    answers: Any = Dict(
+        help="what was answered, by the cell's number: for %gptoss index --notebook"
+    )
 
     @no_var_expand
     @line_magic("gptoss")
