@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 from benchmarks.layer import LAYER
+from benchmarks.retrieval import RETRIEVAL
+from benchmarks.retrieval_growth import query_growth_1k_to_1m
 from benchmarks.routing import routing_capture_overhead
 from benchmarks.rows import map_64_rows_vs_generate_batch, map_64_rows_vs_loop
 from benchmarks.run import run
@@ -30,10 +32,11 @@ FIGURES = {
         map_64_rows_vs_loop,
         map_64_rows_vs_generate_batch,
         routing_capture_overhead,
+        query_growth_1k_to_1m,
         *WHOLE,
     )
 }
-FIGURES |= TUNE | TRAIN | LAYER  # the layers last: they hold up to 8 GB
+FIGURES |= RETRIEVAL | TUNE | TRAIN | LAYER  # the layers last: they hold up to 8 GB
 RESULTS = Path(__file__).parent / "results" / "latest.jsonl"
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,7 +18,10 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True)
 class Figure:
-    """`ratio` above 1: ours is better. `what` says in words what was compared."""
+    """`ratio` above 1: ours is better. `what` says in words what was compared.
+
+    `more`: what else was measured; a line has it where there is any.
+    """
 
     name: str
     ours: float
@@ -26,10 +29,14 @@ class Figure:
     unit: str
     ratio: float
     what: str
+    more: dict[str, Any] = field(default_factory=dict)
 
     def line(self) -> str:
         """One JSON line."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+        held = asdict(self)
+        if not self.more:
+            del held["more"]
+        return json.dumps(held, ensure_ascii=False)
 
 
 def compared(

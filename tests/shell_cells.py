@@ -12,13 +12,12 @@ from gptoss_magic.testing import tiny_checkpoint
 @contextmanager
 def tiny_shell(folder, context, *cells):
     """A shell with the extension and the model loaded, after `cells`."""
-    path = tiny_checkpoint(folder / "tiny", max_position_embeddings=max(2048, context))
+    path = tiny_checkpoint(folder / "tiny")
     shell = InteractiveShell.instance()
     shell.run_line_magic("load_ext", "gptoss_magic")
     current().unload()
     for cell in (f"%gptoss load '{path}' --context {context}", *cells):
-        result, shown = run(shell, cell)
-        assert result.success, shown
+        assert run(shell, cell)[0].success, cell
     yield shell
     current().unload()
     InteractiveShell.clear_instance()

@@ -21,7 +21,11 @@ HEAVY = {
     "bitsandbytes",
     "pandas",
     "pyarrow",
+    "langchain_core",
+    "llama_index",
+    "haystack",
     "semantic_text_splitter",
+    "sentence_transformers",
     "triton",
     "wordllama",
 }

@@ -184,7 +184,8 @@ def test_neighbours_are_one_passage(index, docs):
 
 def test_passages_keep_the_order_of_rank():
     def row(source, number):
-        place = {"start": 9 * number, "first_line": number + 1, "last_line": number + 1}
+        lines = {"first_line": number + 1, "last_line": number + 1}
+        place = {"start": 9 * number, "score": 0.0, **lines}
         return {"source": source, "number": number, "heading": "", "text": f"{number}", **place}
 
     found = passages("x", [row("b", 4), row("a", 1), row("b", 3), row("a", 7)])

@@ -25,7 +25,7 @@ HOSTILE = (
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory):
     cells = ("%config GptOssMagics.max_tokens = 8",)
-    with tiny_shell(tmp_path_factory.mktemp("magics"), 4096, *cells) as shell:
+    with tiny_shell(tmp_path_factory.mktemp("magics"), 2048, *cells) as shell:
         yield shell
 
 
@@ -232,3 +232,23 @@ def test_completion():
     assert candidates("%gptoss ind") == ["index"]
     assert candidates("%gptoss index ref") == ["refresh"]
     assert candidates("%%gptoss --ra") == ["--rag"]
+
+
+def test_limits_and_rerankers_are_options(shell, docs, tmp_path):
+    run(shell, f"%gptoss index '{docs}' --as pets --max-mb 0.00001")
+    assert "no passage" in run(shell, "%gptoss search pets cat")[1]
+    run(shell, f"%gptoss index '{docs}' --as pets --max-mb 1")
+    assert "fifteen" in run(shell, "%gptoss search pets cat")[1]
+    for line in (
+        f"%gptoss search pets cat --rerank {tmp_path}/nothing",
+        f"%%gptoss --rag pets --rerank {tmp_path}/nothing\ncat",
+        "%%gptoss --rerank anything\ncat",
+    ):
+        result, _ = run(shell, line)
+        assert isinstance(result.error_in_exec, GptOssError)
+
+
+def test_hidden_states_of_the_resident_model_make_an_index(shell, docs):
+    assert "1 chunks" in run(shell, f"%gptoss index '{docs}' --as states -E hidden:middle")[1]
+    assert "fifteen" in run(shell, "%gptoss search states cat")[1]
+    assert "hidden:middle@" in run(shell, "%gptoss index info states")[1]

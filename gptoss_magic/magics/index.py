@@ -30,7 +30,17 @@ INDEX: list[opt.Option] = [
     ),
     (("-n", "--as"), {"dest": "name", "help": "the index's name, path or URI; else the path's"}),
     (("-N", "--notebook"), {"action": "store_true", "help": "the cells of this session so far"}),
-    (("-E", "--embedder"), {"help": "wordllama-256, or words: full text alone"}),
+    (
+        ("-E", "--embedder"),
+        {
+            "help": "wordllama-256; words: full text alone; st:MODEL; openai:URL#MODEL sends the "
+            "texts there; hidden:middle, the resident model's states, is experimental"
+        },
+    ),
+    (
+        ("-L", "--max-mb"),
+        {"type": float, "default": 20.0, "help": "leave out larger files; default 20"},
+    ),
 ]
 PARSER = opt.parser("%gptoss index", INDEX, "Index files, to search them and to answer from them.")
 MAX_SHOWN = 20
@@ -38,6 +48,9 @@ MAX_SHOWN = 20
 
 def run(line: str, magics: Any) -> None:
     """One line of `%gptoss index`."""
+    from gptoss_magic.api.hidden_states import offer
+
+    offer()
     given = opt.parse(PARSER, line)
     if not given.words and not given.notebook:
         raise InputError("%gptoss index: give paths, or --notebook; %gptoss index list shows all")
@@ -76,7 +89,8 @@ def make(given: Namespace, magics: Any) -> None:
     name = given.name or (default_name(given.words[0]) if given.words else "notebook")
     chosen = embedder_named(given.embedder) if given.embedder else None
     made = Index.create(name, chosen)
-    ingest(made, lambda **options: made.ingest(paths, frames, **options))
+    limit = int(given.max_mb * 1e6)
+    ingest(made, lambda **options: made.ingest(paths, frames, max_bytes=limit, **options))
 
 
 def refresh(name: str, magics: Any) -> None:

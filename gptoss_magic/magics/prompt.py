@@ -29,7 +29,7 @@ def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> 
         raise InputError("the cell has no prompt: write one below the %%gptoss line")
     check_output(options.output)
     chosen = chosen_settings(options, defaults)
-    passages = found_passages(options, prompt)
+    passages = found_passages(options, prompt, names)
     tools = [tool_spec(named("--tool", name, names)) for name in options.tool or ()]
     model = current().require()[0].identity["model"]
     with open_view(model, passages or (), quiet=options.quiet) as view:

@@ -1,7 +1,8 @@
-"""`%gptoss search`, and what `%%gptoss --rag` quotes: passages of one index or several."""
+"""`%gptoss search`, and what `%%gptoss --rag` quotes: passages of indexes and retrievers."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
@@ -9,27 +10,36 @@ from gptoss_magic.magics import options as opt
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable
 
     from gptoss_magic.records import Passage
 
+    Search = Callable[[str, int], list[Passage]]
+
 SEARCH: list[opt.Option] = [
-    (("name",), {"metavar": "NAME", "help": "an index; NAME,NAME: several"}),
+    (
+        ("name",),
+        {"metavar": "NAME", "help": "an index, or a retriever of the notebook; NAME,NAME: several"},
+    ),
     (("query",), {"nargs": "+", "metavar": "QUERY", "help": "a question, or words"}),
     (("-K", "--passages"), {"type": int, "default": 5, "help": "chunks to show, at most"}),
     (("-W", "--where"), {"help": "an SQL condition, such as \"kind = 'markdown'\""}),
     (("-A", "--at"), {"type": int, "help": "this version of the index"}),
+    (("--rerank",), {"metavar": "MODEL", "help": "a cross-encoder orders the best 50 anew"}),
 ]
-PARSER = opt.parser("%gptoss search", SEARCH, "Passages of an index, without the model.")
+PARSER = opt.parser(
+    "%gptoss search", SEARCH, "Passages of an index or a retriever, without the model."
+)
 
 
-def run(line: str, _magics: Any) -> None:
+def run(line: str, magics: Any) -> None:
     """One line of `%gptoss search`: the passages, their text folded."""
     from IPython.display import display
 
     from gptoss_magic.widgets.sources import sources_html, sources_text
 
     given = opt.parse(PARSER, line)
-    found = passages(given.name, " ".join(given.query), given)
+    found = passages(given.name, " ".join(given.query), given, magics.shell.user_ns)
     if not found:
         return print("no passage matches")
     data = {"text/html": sources_html(found), "text/plain": sources_text(found, quotes=True)}
@@ -40,20 +50,41 @@ def words(_typed: list[str]) -> list[str]:
     return opt.flags(SEARCH)
 
 
-def found_passages(options: Namespace, prompt: str) -> list[Passage] | None:
+def found_passages(options: Namespace, prompt: str, names: dict[str, Any]) -> list[Passage] | None:
     """What `%%gptoss --rag` quotes; None without that option."""
     if not options.rag:
-        if options.where or options.at is not None:
-            raise InputError("--where and --at choose passages: add --rag NAME")
+        if options.where or options.at is not None or options.rerank:
+            raise InputError("--where, --at and --rerank choose passages: add --rag NAME")
         return None
-    return passages(options.rag, prompt, options)
+    return passages(options.rag, prompt, options, names)
 
 
-def passages(name: str, query: str, options: Namespace) -> list[Passage]:
-    """Passages of the index, or of several in turn."""
-    from gptoss_magic.retrieval.index import search_all
+def passages(name: str, query: str, options: Namespace, names: dict[str, Any]) -> list[Passage]:
+    """Passages of an index or a retriever of the notebook, or of several in turn."""
+    from gptoss_magic.api.hidden_states import offer
+    from gptoss_magic.retrieval.retriever import in_turn
 
-    names = [part.strip() for part in name.split(",") if part.strip()]
-    if not names:
-        raise InputError(f"{name!r}: give the name of an index")
-    return search_all(names, query, options.passages, options.where, options.at)
+    given = [part.strip() for part in name.split(",") if part.strip()]
+    if not given:
+        raise InputError(f"{name!r}: give the name of an index, or of a retriever")
+    offer()
+    searches = [search_of(part, options, names) for part in given]
+    return in_turn([search(query, options.passages) for search in searches], options.passages)
+
+
+def search_of(name: str, options: Namespace, names: dict[str, Any]) -> Search:
+    """How `name` is searched: a retriever that the notebook calls so, else the index."""
+    from gptoss_magic.retrieval.index import Index
+    from gptoss_magic.retrieval.neighbours import neighbour
+    from gptoss_magic.retrieval.rerank import reranker_named
+
+    near = neighbour(name, names[name]) if name in names else None
+    if near is None:
+        reranker = reranker_named(options.rerank) if options.rerank else None
+        opened = Index.open(name, version=options.at)
+        return partial(opened.search, where=options.where, reranker=reranker)
+    if options.where or options.at is not None or options.rerank:
+        raise InputError(
+            f"{name} is a retriever of the notebook: --where, --at and --rerank are for indexes"
+        )
+    return near.search

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gptoss_magic.errors import InputError, MissingPackage
+from gptoss_magic.retrieval.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,18 +61,65 @@ class WordLlama:
         return vectors / np.where(lengths > 0, lengths, 1)
 
 
-@cache
+class SentenceTransformers:
+    """A sentence-transformers model by hub name or folder; its own code is not run.
+
+    Its hub name is asked of the network where it is not in the cache. Raises MissingPackage,
+    InputError.
+    """
+
+    def __init__(self, model: str) -> None:
+        try:
+            from sentence_transformers import SentenceTransformer
+        except ImportError as error:
+            raise MissingPackage(
+                f"embedder st:{model} needs sentence-transformers: pip install gptoss_magic[embed]"
+            ) from error
+        try:
+            self._model = SentenceTransformer(model, trust_remote_code=False)
+        except (OSError, ValueError) as error:
+            reason = str(error).strip().split("\n")[0][:200]
+            raise InputError(f"embedder st:{model}: {reason}") from error
+        self.name = f"st:{model}"
+        self.dim = int(self._model.get_embedding_dimension() or 0)
+
+    def embed(self, texts: Sequence[str]) -> Any:
+        import numpy as np
+
+        if not texts:
+            return np.zeros((0, self.dim), np.float32)
+        vectors = self._model.encode(
+            list(texts), normalize_embeddings=True, show_progress_bar=False
+        )
+        return np.asarray(vectors, np.float32)
+
+
 def embedder_named(name: str = "") -> Embedder:
     """The embedder of that name; without one, WordLlama where it is installed, else Words.
 
+    `st:MODEL` is a sentence-transformers model, `openai:URL#MODEL` an endpoint (see `Endpoint`).
     Raises InputError for an unknown name, MissingPackage.
     """
     name = name or (WordLlama.name if find_spec("wordllama") else Words.name)
+    kind, _, rest = name.partition(":")
+    if kind in OFFERED:
+        return OFFERED[kind](rest)
+    return _kept(name)
+
+
+@cache
+def _kept(name: str) -> Embedder:
+    kind, _, rest = name.partition(":")
+    if rest and kind in KINDS:
+        return KINDS[kind](rest)
     if name not in EMBEDDERS:
-        raise InputError(f"embedder {name}: there are {', '.join(EMBEDDERS)}")
+        known = [*EMBEDDERS, "st:MODEL", "openai:URL#MODEL", *OFFERED]
+        raise InputError(f"embedder {name}: there are {', '.join(known)}")
     if name == WordLlama.name and not find_spec("wordllama"):
         raise MissingPackage(f"embedder {name} needs wordllama: pip install gptoss_magic[rag]")
     return EMBEDDERS[name]()
 
 
 EMBEDDERS: dict[str, Callable[[], Embedder]] = {Words.name: Words, WordLlama.name: WordLlama}
+KINDS: dict[str, Callable[[str], Embedder]] = {"st": SentenceTransformers, "openai": Endpoint}
+OFFERED: dict[str, Callable[[str], Embedder]] = {}  # what lives no longer than a model: not kept

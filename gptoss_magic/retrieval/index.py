@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
-from itertools import pairwise, zip_longest
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
@@ -12,18 +10,20 @@ from gptoss_magic.records import Passage
 from gptoss_magic.retrieval import store
 from gptoss_magic.retrieval.chunks import chunk_id
 from gptoss_magic.retrieval.embedders import embedder_named
+from gptoss_magic.retrieval.held import Held
 from gptoss_magic.retrieval.ingest import Ingest, Ingested, known, origins
-from gptoss_magic.retrieval.walk import check
+from gptoss_magic.retrieval.query import NUM_CANDIDATES, Query, hits
+from gptoss_magic.retrieval.rerank import reranked
+from gptoss_magic.retrieval.retriever import in_turn
+from gptoss_magic.retrieval.upkeep import begin, tend
+from gptoss_magic.retrieval.walk import MAX_BYTES, check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from gptoss_magic.retrieval.embedders import Embedder
     from gptoss_magic.retrieval.loaders import Document
-
-NUM_CANDIDATES = 50
-COLUMNS = ["source", "number", "start", "heading", "first_line", "last_line", "text"]
-WHERE = "source, kind, heading, text, first_line, last_line"
+    from gptoss_magic.retrieval.rerank import Reranker
 
 
 class Index:
@@ -34,6 +34,7 @@ class Index:
 
     def __init__(self, name: str, table: Any, embedder: Embedder) -> None:
         self.name, self.table, self.embedder = name, table, embedder
+        self._held = Held()
 
     @classmethod
     def open(cls, name: str, embedder: Embedder | None = None, version: int | None = None) -> Index:
@@ -62,17 +63,20 @@ class Index:
         frames: Iterable[Document] = (),
         progress: Callable[[int, int, str], None] = lambda done, total, note: None,
         on_wait: Callable[[], None] = lambda: None,
+        *,
+        max_bytes: int = MAX_BYTES,
     ) -> Ingested:
         """Index files, folders and patterns, and documents of DataFrames.
 
         Only changed files are read into the table again; what is gone from disk goes from it.
         An interrupt keeps what is done. `progress` is told bytes done, bytes in total and a file's
-        name; `on_wait` is called once where another process writes the index.
+        name; `on_wait` is called once where another process writes the index. A file larger than
+        `max_bytes` is left out, and named, unless the index has it already.
         Raises InputError for a path that is not there, before anything is done.
         """
         for path in paths:
             check(path)
-        return self._ingest(paths, frames, progress, on_wait)
+        return self._ingest(paths, frames, progress, on_wait, max_bytes)
 
     def refresh(
         self,
@@ -89,74 +93,60 @@ class Index:
         frames: Iterable[Document],
         progress: Callable[[int, int, str], None],
         on_wait: Callable[[], None],
+        max_bytes: int = MAX_BYTES,
     ) -> Ingested:
         with store.writing(self.name, on_wait):
-            report = Ingest(self.table, self.embedder, self.name).run(paths, frames, progress)
-            if report.finish == "return" and (report.changed or report.removed):
-                self._optimize()
+            begin(self.table, self.name)
+            work = Ingest(self.table, self.embedder, self.name, max_bytes)
+            report = work.run(paths, frames, progress)
+            try:
+                if report.finish == "return":
+                    tend(self.table, self.name)
+            except KeyboardInterrupt:
+                report.finish = "interrupt"
         return report
 
     def optimize(self, on_wait: Callable[[], None] = lambda: None) -> None:
-        """Merge small files and bring the text index up to date. Versions are kept for a week."""
+        """Merge small files and bring the indexes up to date. Versions are kept for a week."""
         with store.writing(self.name, on_wait):
-            self._optimize()
-
-    def _optimize(self) -> None:
-        from lancedb.index import FTS
-
-        if not self._has_text_index():
-            store.commit(self.name, lambda: self.table.create_index("text", config=FTS()))
-        store.commit(self.name, self.table.optimize)
-
-    def _has_text_index(self) -> bool:
-        return any(index.columns == ["text"] for index in self.table.list_indices())
+            tend(self.table, self.name, always=True)
 
     def search(
-        self, query: str, k: int = 5, where: str | None = None, *, by: str = "both"
+        self,
+        query: str,
+        k: int = 5,
+        where: str | None = None,
+        *,
+        by: str = "both",
+        reranker: Reranker | None = None,
     ) -> list[Passage]:
         """Passages for `query`, best first, from the k best chunks; neighbours become one passage.
 
-        Vectors and full text are fused by reciprocal rank (Cormack, Clarke and Buettcher 2009).
-        `where`: the user's own SQL condition. `by`: 'words', 'vectors' or 'both'.
-        Raises InputError.
+        `by` 'words', 'vectors', or 'both', fused by reciprocal rank. `where`: the user's own SQL
+        condition. `reranker` orders the best 50 chunks anew. Raises InputError.
         """
         if not query.strip():
             raise InputError("search: the query is empty")
         if k < 1:
             raise InputError(f"search: {k} passages; give 1 or more")
-        rows = self._hits(query, max(NUM_CANDIDATES, k), where, by)[:k]
-        return passages(self.name, rows)
+        limit = max(k, NUM_CANDIDATES) if reranker else k
+        rows = hits(self.table, self.name, self._asked(query, where, by), limit, self._held)
+        rows = reranked(reranker, query, rows) if reranker else rows
+        return passages(self.name, rows[:k])
 
     def ranked(self, query: str, k: int, *, by: str = "both") -> list[str]:
         """Ids of the k best chunks, best first."""
-        rows = self._hits(query, max(NUM_CANDIDATES, k), None, by)[:k]
-        return [chunk_id(row["source"], row["number"]) for row in rows]
+        rows = hits(self.table, self.name, self._asked(query, None, by), k, self._held)
+        return [chunk_id(row["source"], row["number"]) for row in rows[:k]]
 
-    def _hits(self, query: str, limit: int, where: str | None, by: str) -> list[dict[str, Any]]:
-        hits = self._query(query, by).select(COLUMNS).limit(limit)
-        if not where:
-            with store.storage_errors(self.name):
-                return list(hits.to_list())
-        try:
-            return list(hits.where(where, prefilter=True).to_list())
-        except (ValueError, RuntimeError, OSError) as error:
-            reason = re.sub(r"\s+", " ", str(error))[:200]
-            raise InputError(f"where {where!r}: {reason}; the columns are {WHERE}") from error
-
-    def _query(self, text: str, by: str) -> Any:
-        """A LanceDB query: hybrid, or by words or vectors alone where there is no more."""
-        from lancedb.rerankers import RRFReranker
-
+    def _asked(self, text: str, where: str | None, by: str) -> Query:
         if by not in ("both", "words", "vectors"):
             raise InputError(f"search by {by!r}: give 'both', 'words' or 'vectors'")
-        if not self.embedder.dim or by == "words":
-            return self.table.search(text, query_type="fts", fts_columns="text")
-        vector = self.embedder.embed([text])[0]
-        if by == "vectors" or not self._has_text_index() or not vector.any():
-            return self.table.search(vector, vector_column_name="vector").distance_type("cosine")
-        both = self.table.search(query_type="hybrid", vector_column_name="vector")
-        both = both.vector(vector).text(text).distance_type("cosine")
-        return both.rerank(RRFReranker())
+        if by == "vectors" and not self.embedder.dim:
+            raise InputError(f"index {self.name} has no vectors; search by 'words'")
+        has_vector = self.embedder.dim and by != "words"
+        vector = self.embedder.embed([text])[0] if has_vector else None
+        return Query("" if by == "vectors" else text, vector, where)
 
     def info(self) -> dict[str, Any]:
         """What the index holds, as plain values."""
@@ -207,16 +197,8 @@ def _passage(number: int, name: str, group: Sequence[dict[str, Any]]) -> Passage
         first_line=first["first_line"],
         last_line=last["last_line"],
         text=text,
-        score=max(_score(row) for row in group),
+        score=max(row["score"] for row in group),
     )
-
-
-def _score(row: dict[str, Any]) -> float:
-    """Higher is better: the fused rank, the words' score, or one less the cosine distance."""
-    for key in ("_relevance_score", "_score"):
-        if row.get(key) is not None:
-            return float(row[key])
-    return 1.0 - float(row.get("_distance", 1.0))
 
 
 def search_all(
@@ -225,8 +207,9 @@ def search_all(
     k: int = 5,
     where: str | None = None,
     version: int | None = None,
+    *,
+    reranker: Reranker | None = None,
 ) -> list[Passage]:
     """Passages of several indexes in turn by rank, k at most, numbered as one list."""
-    found = [Index.open(name, version=version).search(query, k, where) for name in names]
-    in_turn = [passage for rank in zip_longest(*found) for passage in rank if passage][:k]
-    return [replace(passage, number=number) for number, passage in enumerate(in_turn, 1)]
+    opened = [Index.open(name, version=version) for name in names]
+    return in_turn([index.search(query, k, where, reranker=reranker) for index in opened], k)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import glob
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError, StorageError
 from gptoss_magic.retrieval.chunks import chunks
 from gptoss_magic.retrieval.loaders import Document, Unreadable, digest, read
-from gptoss_magic.retrieval.store import commit
-from gptoss_magic.retrieval.walk import Found, Skipped, walk
+from gptoss_magic.retrieval.store import commit, place
+from gptoss_magic.retrieval.walk import MAX_BYTES, Found, Skipped, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -37,11 +38,14 @@ class Ingested:
 class Ingest:
     """One pass over some paths. What was committed stays, whatever ends the pass."""
 
-    def __init__(self, table: Any, embedder: Embedder, name: str) -> None:
+    def __init__(
+        self, table: Any, embedder: Embedder, name: str, max_bytes: int = MAX_BYTES
+    ) -> None:
         self.table, self.embedder, self.name = table, embedder, name
+        self.max_bytes = max_bytes
         self.report = Ingested()
         self._known = known(table)
-        self._held: list[Document] = []
+        self._held: dict[str, Document] = {}
         self._num_held_chars = 0
 
     def run(
@@ -69,11 +73,12 @@ class Ingest:
     def _found(self, paths: Sequence[str]) -> list[Found]:
         files: dict[Path, Found] = {}
         for path in paths:
-            for item in walk(path):
-                if isinstance(item, Skipped):
+            for item in walk(path, self.max_bytes):
+                taken = item if isinstance(item, Found) else item.found
+                if taken and (taken is item or str(taken.path) in self._known):
+                    files.setdefault(taken.path, taken)
+                elif isinstance(item, Skipped):
                     self.report.skipped.append(item)
-                else:
-                    files.setdefault(item.path, item)
         return list(files.values())
 
     def _file(self, file: Found) -> None:
@@ -96,7 +101,7 @@ class Ingest:
         self.report.files += 1
         if self._known.get(document.source, ("", ""))[0] == document.digest:
             return
-        self._held.append(document)
+        self._held[document.source] = document
         self._num_held_chars += len(document.text)
         if self._num_held_chars >= BATCH_CHARS:
             self._flush()
@@ -105,17 +110,37 @@ class Ingest:
         """Replace the held documents' chunks by the new ones, in one commit."""
         if not self._held:
             return
-        rows = [row for document in self._held for row in _rows(document)]
-        texts = [f"{Path(row['source']).name} {row['heading']}\n{row['text']}" for row in rows]
-        if self.embedder.dim:
-            vectors = self.embedder.embed(texts)
-            for row, vector in zip(rows, vectors, strict=True):
-                row["vector"] = vector
-        replace(self.table, rows, [document.source for document in self._held], self.name)
+        sources = list(self._held)
+        is_new = not place(self.name).is_remote and not any(map(self._known.get, sources))
+        write = append if is_new else partial(replace, sources=sources)
+        self.report.chunks += write(self.table, self._batches, name=self.name)
         self.report.changed += len(self._held)
-        self.report.chunks += len(rows)
+        self._known |= {held.source: (held.digest, held.origin) for held in self._held.values()}
         self._held.clear()
         self._num_held_chars = 0
+
+    def _batches(self) -> Iterator[Any]:
+        """The held documents' rows, some 400,000 characters of them at a time."""
+        import pyarrow as pa
+
+        rows: list[dict[str, Any]] = []
+        num_chars = 0
+        for row in (row for document in self._held.values() for row in _rows(document)):
+            rows.append(row)
+            num_chars += len(row["text"])
+            if num_chars >= BATCH_CHARS:
+                yield pa.RecordBatch.from_pylist(self._embedded(rows), schema=self.table.schema)
+                rows, num_chars = [], 0
+        if rows:
+            yield pa.RecordBatch.from_pylist(self._embedded(rows), schema=self.table.schema)
+
+    def _embedded(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The rows, each with the vector of its file's name, headings and text."""
+        if self.embedder.dim:
+            names = [f"{Path(row['source']).name} {row['heading']}\n{row['text']}" for row in rows]
+            for row, vector in zip(rows, self.embedder.embed(names), strict=True):
+                row["vector"] = vector
+        return rows
 
     def _remove(self, paths: Sequence[str], seen: set[str]) -> None:
         """Drop what these paths once led to and do not any more: deleted, or unreadable now."""
@@ -163,14 +188,37 @@ def _rows(document: Document) -> Iterator[dict[str, Any]]:
         yield {**shared, **vars(chunk)}
 
 
-def replace(table: Any, rows: list[dict[str, Any]], sources: Sequence[str], name: str) -> None:
-    """One commit: `rows` in, every other row of `sources` out."""
-    import pyarrow as pa
+def append(table: Any, batches: Callable[[], Iterator[Any]], *, name: str) -> int:
+    """One commit: rows of sources that the table has not, where nobody else writes; how many."""
+    return _written(table, batches, name, table.add)
 
-    data = pa.Table.from_pylist(rows, schema=table.schema)
+
+def replace(
+    table: Any, batches: Callable[[], Iterator[Any]], *, sources: Sequence[str], name: str
+) -> int:
+    """One commit: the rows in, every other row of `sources` out; how many rows."""
     merge = table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
     merge = merge.when_not_matched_by_source_delete(among(sources))
-    commit(name, lambda: merge.execute(data))
+    return _written(table, batches, name, merge.execute)
+
+
+def _written(
+    table: Any, batches: Callable[[], Iterator[Any]], name: str, write: Callable[[Any], Any]
+) -> int:
+    """Commit what `batches` gives, made anew for each try, never all of it in memory."""
+    import pyarrow as pa
+
+    num_rows = 0
+
+    def counted() -> Iterator[Any]:
+        nonlocal num_rows
+        num_rows = 0
+        for batch in batches():
+            num_rows += batch.num_rows
+            yield batch
+
+    commit(name, lambda: write(pa.RecordBatchReader.from_batches(table.schema, counted())))
+    return num_rows
 
 
 def delete(table: Any, sources: Sequence[str], name: str) -> None:

@@ -24,6 +24,10 @@ SCHEMA_VERSION = 1
 NUM_TRIES = 20
 KEY = b"gptoss_magic"
 UNIQUE = {"lance-schema:unenforced-primary-key:position": "1"}
+REMOTE = (
+    "keys and endpoint of an object store come from the environment: AWS_ACCESS_KEY_ID, "
+    "AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT; GOOGLE_…; AZURE_STORAGE_…"
+)
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
@@ -41,6 +45,9 @@ class Place:
 
 def place(name: str) -> Place:
     """`docs`: among the user's indexes; `./x/docs`, `s3://bucket/docs`: in that folder.
+
+    `s3://`, `gs://` and `az://` take their keys from the environment, as LanceDB reads them
+    (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT, …): never from a line.
 
     Raises InputError for what cannot be a table's name.
     """
@@ -79,7 +86,8 @@ def storage_errors(what: str) -> Iterator[None]:
         if isinstance(error, (InputError, StorageError)):
             raise
         reason = str(error).strip().split("\n")[0][:300]
-        raise StorageError(f"index {what}: {reason}") from error
+        hint = f"; {REMOTE}" if "://" in what else ""
+        raise StorageError(f"index {what}: {reason}{hint}") from error
 
 
 def commit(what: str, action: Callable[[], Any]) -> None:

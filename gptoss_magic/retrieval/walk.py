@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import math
 import os
 import stat
 from dataclasses import dataclass
@@ -20,10 +21,11 @@ MAX_BYTES = 20_000_000
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that is not in the index, and why."""
+    """A file that is not in the index, and why; `found` where its size alone speaks against it."""
 
     path: str
     why: str
+    found: Found | None = None
 
 
 @dataclass(frozen=True)
@@ -108,9 +110,11 @@ def _checked(path: Path, origin: str, max_bytes: int) -> Found | Skipped:
         return Skipped(str(path), error.strerror or "cannot be read")
     if not stat.S_ISREG(status.st_mode):
         return Skipped(str(path), "not a regular file")
-    if status.st_size > max_bytes:
-        size = status.st_size / 1e6
-        return Skipped(str(path), f"too large: {size:,.0f} MB, the limit is {max_bytes / 1e6:g} MB")
     if not status.st_size:
         return Skipped(str(path), "empty")
-    return Found(path, origin, status.st_size)
+    found = Found(path, origin, status.st_size)
+    if status.st_size <= max_bytes:
+        return found
+    size, limit = math.ceil(status.st_size / 1e6), max_bytes / 1e6
+    why = f"too large: {size:,} MB, the limit is {limit:g} MB; --max-mb {size} takes it"
+    return Skipped(str(path), why, found)

@@ -1,0 +1,70 @@
+"""LangChain, Chroma, LlamaIndex and Haystack in a venv of their own, beside our pins."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from benchmarks.ggml import ran
+
+ROOT = Path(__file__).parents[1]
+PINNED = ROOT / "requirements" / "bench.txt"
+OURS = ("corpus", "search_ours")
+QUIET = {"ANONYMIZED_TELEMETRY": "False", "HAYSTACK_TELEMETRY_ENABLED": "False"}
+
+
+def kept() -> Path:
+    """Where the venv lies: another one for other pins or another Python."""
+    from platformdirs import user_cache_dir
+
+    made_of = hashlib.sha256(PINNED.read_bytes() + sys.version.encode()).hexdigest()[:12]
+    return Path(user_cache_dir("gptoss_magic")) / f"peers-{made_of}"
+
+
+@cache
+def peers_python() -> Path:
+    """The venv's interpreter; the venv is made the first time. Raises Unavailable."""
+    from filelock import FileLock
+
+    folder = kept()
+    python = folder / "venv" / "bin" / "python"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "lock"):
+        if not (folder / "done").exists():
+            log = folder / "venv.log"
+            ran(
+                "python -m venv",
+                [sys.executable, "-m", "venv", "--clear", str(python.parents[1])],
+                log,
+            )
+            pip = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+            ran("pip install of the peers", [*pip, "-r", str(PINNED)], folder / "pip.log")
+            (folder / "done").touch()
+    return python
+
+
+def side(module: str, *arguments: object) -> dict[str, Any]:
+    """The JSON in the last line of `python -m benchmarks.MODULE`, in a fresh process.
+
+    Ours run in this interpreter, peers in theirs; both see this checkout.
+    """
+    python = sys.executable if module in OURS else str(peers_python())
+    done = subprocess.run(
+        [python, "-m", f"benchmarks.{module}", *map(str, arguments)],
+        cwd=ROOT,
+        env=os.environ | QUIET | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        raise RuntimeError(f"{module} ended: {said[-1]}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found

@@ -1,0 +1,92 @@
+"""Vectors from an OpenAI-compatible server, which the user names: texts leave this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+from gptoss_magic.errors import InputError, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+KEY = "OPENAI_API_KEY"
+BATCH = 64
+TIMEOUT_S = 60
+MAX_ANSWER_BYTES = 100_000_000
+
+
+class _Stay(HTTPRedirectHandler):
+    """A redirection is an error: the key goes to the server that was named, and to no other."""
+
+    def redirect_request(self, *args: Any) -> None:
+        return None
+
+
+class Endpoint:
+    """`openai:URL#MODEL`: POST URL/embeddings, in the form of OpenAI's API.
+
+    The key is the environment's OPENAI_API_KEY, sent where it is set; without https only to this
+    machine. The first call asks for one vector, to know its width. Raises InputError.
+    """
+
+    def __init__(self, place: str) -> None:
+        self.url, _, self.model = place.partition("#")
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or not self.model:
+            raise InputError(
+                f"embedder openai:{place}: give openai:URL#MODEL, such as "
+                "openai:https://api.openai.com/v1#text-embedding-3-small"
+            )
+        if parts.username or parts.password:
+            raise InputError(f"embedder openai: no password in the URL; set {KEY}")
+        local = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        self._sends_key = parts.scheme == "https" or local
+        self.name = f"openai:{place}"
+        self.dim = len(self._asked(["width"])[0])
+
+    def embed(self, texts: Sequence[str]) -> Any:
+        import numpy as np
+
+        found: list[list[float]] = []
+        for begin in range(0, len(texts), BATCH):
+            found += self._asked(texts[begin : begin + BATCH])
+        try:
+            vectors = np.asarray(found, np.float32).reshape(len(texts), self.dim)
+        except ValueError as error:
+            raise InputError(f"{self.name}: vectors of another width than {self.dim}") from error
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors / np.where(lengths > 0, lengths, 1)
+
+    def _asked(self, texts: Sequence[str]) -> list[list[float]]:
+        """One vector for each text, in their order; an empty text is sent as a space."""
+        body = {"model": self.model, "input": [text or " " for text in texts]}
+        answer = self._posted(json.dumps(body).encode())
+        try:
+            data = sorted(answer["data"], key=lambda item: int(item["index"]))
+            vectors = [[float(number) for number in item["embedding"]] for item in data]
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{self.name}: an answer that holds no embeddings") from error
+        if len(vectors) != len(texts) or not all(vectors):
+            raise InputError(f"{self.name}: {len(vectors)} vectors for {len(texts)} texts")
+        return vectors
+
+    def _posted(self, body: bytes) -> Any:
+        headers = {"Content-Type": "application/json"}
+        if self._sends_key and (key := os.environ.get(KEY)):
+            headers["Authorization"] = f"Bearer {key}"
+        request = Request(f"{self.url.rstrip('/')}/embeddings", body, headers)  # noqa: S310 (http)
+        try:
+            with build_opener(_Stay).open(request, timeout=TIMEOUT_S) as response:
+                return json.loads(response.read(MAX_ANSWER_BYTES))
+        except HTTPError as error:
+            said = error.read(300).decode("utf-8", "replace").replace("\n", " ")
+            raise StorageError(f"{self.name}: HTTP {error.code}: {said}") from error
+        except (URLError, OSError) as error:
+            raise StorageError(f"{self.name}: {getattr(error, 'reason', error)}") from error
+        except ValueError as error:
+            raise InputError(f"{self.name}: an answer that is no JSON") from error

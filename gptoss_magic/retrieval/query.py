@@ -1,0 +1,115 @@
+"""One query of a table: by words and by vectors at the same time, fused by rank."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import InputError
+from gptoss_magic.retrieval.held import COLUMNS
+from gptoss_magic.retrieval.store import storage_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from gptoss_magic.retrieval.held import Held
+
+NUM_CANDIDATES = 50
+RANK_OFFSET = 60
+NUM_PROBES = 20
+REFINE = 4
+WHERE = "source, kind, heading, text, first_line, last_line"
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is asked of a table: words, the words' vector, or both; of rows that fit `where`.
+
+    `vector`: float32 [dim]. `words` of "" and a vector of None or zeros ask nothing.
+    """
+
+    words: str
+    vector: Any = None
+    where: str | None = None
+
+    @property
+    def has_vector(self) -> bool:
+        return self.vector is not None and bool(self.vector.any())
+
+
+def hits(table: Any, name: str, query: Query, limit: int, held: Held) -> list[dict[str, Any]]:
+    """At most `limit` rows, best first, each with its `score` (higher is better).
+
+    The score is the sum of 1 / (60 + rank) by words and by vector (Cormack, Clarke and Buettcher
+    2009); by words alone it is BM25's, by vector alone the cosine.
+    Raises InputError for a `where` that is no condition, StorageError.
+    """
+    each = max(limit, NUM_CANDIDATES)
+    with _errors(name, query.where):
+        if not query.has_vector:
+            rows = _by_words(table, query, limit).to_pylist() if query.words else []
+            return [{**row, "score": row["_score"]} for row in rows]
+        if not query.words:
+            rows = _by_vector(table, query, limit, held).to_pylist()
+            return [{**row, "score": 1.0 - row["_distance"]} for row in rows]
+        words = _pool().submit(_by_words, table, query, each)
+        return fused([_by_vector(table, query, each, held), words.result()], limit)
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(2, thread_name_prefix="gptoss-words")
+
+
+def _by_words(table: Any, query: Query, limit: int) -> Any:
+    """An Arrow table of the best by BM25."""
+    found = table.search(query.words, query_type="fts", fts_columns="text")
+    return _narrowed(found.select([*COLUMNS, "_score"]).limit(limit), query.where).to_arrow()
+
+
+def _by_vector(table: Any, query: Query, limit: int, held: Held) -> Any:
+    """An Arrow table of the nearest by cosine; a narrow filter opens all partitions."""
+    if not query.where and (rows := held.nearest(table, query.vector, limit)) is not None:
+        return rows
+    near = table.search(query.vector, vector_column_name="vector").distance_type("cosine")
+    near = near.minimum_nprobes(NUM_PROBES).maximum_nprobes(0).refine_factor(REFINE)
+    return _narrowed(near.select([*COLUMNS, "_distance"]).limit(limit), query.where).to_arrow()
+
+
+def _narrowed(query: Any, where: str | None) -> Any:
+    return query.where(where, prefilter=True) if where else query
+
+
+@contextmanager
+def _errors(name: str, where: str | None) -> Iterator[None]:
+    """LanceDB's errors as ours; with a `where` they are taken for the condition's."""
+    if not where:
+        with storage_errors(name):
+            yield
+        return
+    try:
+        yield
+    except (ValueError, RuntimeError, OSError) as error:
+        reason = re.sub(r"\s+", " ", str(error))[:200]
+        raise InputError(f"where {where!r}: {reason}; the columns are {WHERE}") from error
+
+
+def fused(found: Sequence[Any], limit: int) -> list[dict[str, Any]]:
+    """Rows of several Arrow tables by the sum of 1 / (60 + rank), `limit` at most."""
+    scores: dict[tuple[str, int], float] = {}
+    rows: dict[tuple[str, int], tuple[Any, int]] = {}
+    for table in found:
+        keys = zip(table["source"].to_pylist(), table["number"].to_pylist(), strict=True)
+        for place, key in enumerate(keys):
+            scores[key] = scores.get(key, 0.0) + 1 / (RANK_OFFSET + place + 1)
+            rows.setdefault(key, (table, place))
+    best = sorted(scores, key=lambda key: -scores[key])[:limit]
+    return [{**_row(*rows[key]), "score": scores[key]} for key in best]
+
+
+def _row(table: Any, place: int) -> dict[str, Any]:
+    return {column: table[column][place].as_py() for column in COLUMNS}
