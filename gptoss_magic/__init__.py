@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gptoss_magic.agents.tools import Tool, tool
     from gptoss_magic.api import generate, load, map, unload  # noqa: A004 (what it does)
     from gptoss_magic.api.surgery import branch, refine, tokens
     from gptoss_magic.extension import load_ipython_extension, unload_ipython_extension
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
         Mapped,
         Message,
         Passage,
+        Step,
         ToolCall,
         ToolSpec,
         Usage,
@@ -32,6 +34,8 @@ __all__ = [
     "Mapped",
     "Message",
     "Passage",
+    "Step",
+    "Tool",
     "ToolCall",
     "ToolSpec",
     "Usage",
@@ -44,10 +48,12 @@ __all__ = [
     "refine",
     "score_routing",
     "tokens",
+    "tool",
     "unload",
     "unload_ipython_extension",
 ]
 _ROOMS = {"generate": "api", "load": "api", "map": "api", "unload": "api"}
+_ROOMS |= {"Tool": "agents.tools", "tool": "agents.tools"}
 _ROOMS |= dict.fromkeys(("branch", "refine", "tokens"), "api.surgery")
 _ROOMS["Index"] = "retrieval.index"
 _ROOMS |= dict.fromkeys(("compare_routing", "score_routing"), "study.routing")

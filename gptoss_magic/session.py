@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.agents.consent import Policies
 from gptoss_magic.errors import InputError, NotLoaded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from gptoss_magic.adapters import Active, Shelf
+    from gptoss_magic.agents.plan import Goals
+    from gptoss_magic.agents.servers import Server
     from gptoss_magic.generation import Engine
     from gptoss_magic.model.load import LoadSettings, Resident
     from gptoss_magic.model.plan import Plan
@@ -36,6 +39,9 @@ class Session:
     last: Answer | None = None
     last_error: BaseException | None = None
     busy: tuple[str, Any, int] | None = None
+    policies: Policies = field(default_factory=Policies)
+    servers: dict[str, Server] = field(default_factory=dict)
+    plans: dict[str, Goals] = field(default_factory=dict)
 
     @property
     def resident(self) -> Resident | None:

@@ -28,6 +28,10 @@ HEAVY = {
     "sentence_transformers",
     "triton",
     "wordllama",
+    "docstring_parser",
+    "json_repair",
+    "mcp",
+    "pydantic",
 }
 # modules of torch classes or Triton kernels: others import them inside functions only
 MADE_OF_TORCH = {
@@ -42,10 +46,12 @@ MADE_OF_TORCH = {
     "tuning.methods.svd",
 }
 THEIRS = {"torch", "transformers", "triton"}
-LEAVES = {"errors", "records"}
+LEAVES = {"errors", "records", "quoting"}
 MAY = {
     "errors": set(),
     "records": set(),
+    "quoting": set(),
+    "agents": LEAVES,
     "model": LEAVES,
     "harmony": {"model"} | LEAVES,
     "generation": {"model", "harmony"} | LEAVES,
@@ -54,14 +60,25 @@ MAY = {
     "tuning": {"model", "harmony"} | LEAVES,
     "retrieval": LEAVES,
     "widgets": {"records"},
-    "session": {"model", "harmony", "generation", "adapters"} | LEAVES,
+    "session": {"model", "harmony", "generation", "adapters", "agents"} | LEAVES,
     "mapping": {"harmony", "generation"} | LEAVES,
-    "api": {"session", "mapping", "model", "harmony", "generation", "routing", "retrieval"}
+    "api": {
+        "session",
+        "mapping",
+        "model",
+        "harmony",
+        "generation",
+        "routing",
+        "retrieval",
+        "agents",
+    }
     | LEAVES,
     "study": {"api", "session", "model", "harmony", "generation", "routing", "adapters", "tuning"}
     | LEAVES,
-    "magics": {"api", "study", "session", "routing", "tuning", "retrieval", "widgets"} | LEAVES,
+    "magics": {"api", "study", "session", "routing", "tuning", "retrieval", "agents", "widgets"}
+    | LEAVES,
     "extension": {"magics"} | LEAVES,
+    "scripted": {"harmony"} | LEAVES,
     "testing": {"model", "harmony"} | LEAVES,
 }
 

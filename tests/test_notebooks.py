@@ -105,3 +105,24 @@ def test_answers_cite_their_sources_or_are_marked(tmp_path):
     both = next(line for line in frame.split("\n") if line.startswith("both"))
     assert float(both.split()[1]) >= 0.5
     assert "widget-view" not in nbformat.writes(notebook)
+
+
+def test_a_function_of_the_notebook_is_called_and_its_result_used(tmp_path):
+    notebook = executed("persona_and_tools.ipynb", tmp_path)
+    (refused, _), (text, provenance) = prompts(notebook)
+    assert "refused, not run" in refused
+    shown = [results(cell)[0]["data"]["text/plain"] for cell in notebook.cells if results(cell)]
+    assert shown[0] == "('refused', [])"
+    assert "'get_weather', {'city': 'Lisbon'}" in " ".join(shown[1].split())
+    assert shown[2].startswith("(['Lisbon'],")
+    calls, _, said = text.partition("-> The weather in Lisbon is 21 degrees and sunny.")
+    assert '1. get_weather(city="Lisbon")' in calls
+    assert "21 degrees" in said
+    assert provenance["tools"]["calls"][0]["outcome"] == "result"
+    assert "widget-view" not in nbformat.writes(notebook)
+
+
+def results(cell):
+    """The values that a code cell gave, prompts and prints aside."""
+    outputs = cell.get("outputs", [])
+    return [output for output in outputs if output["output_type"] == "execute_result"]

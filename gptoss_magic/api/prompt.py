@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.api.agent import all_cited, answered, specs
 from gptoss_magic.api.load import load
 from gptoss_magic.api.schemas import checked, grammar_of, record_of, valued
 from gptoss_magic.api.settings import opening, provenance_of, sampling_settings
@@ -13,15 +15,20 @@ from gptoss_magic.session import current
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from gptoss_magic.agents.limits import Limits
+    from gptoss_magic.agents.loop import Consent
     from gptoss_magic.generation import Engine
-    from gptoss_magic.records import Answer, ChannelDelta, Message, Passage, ToolSpec
+    from gptoss_magic.records import Answer, ChannelDelta, Message, Passage, Step
 
 
 def generate(
     prompt: str,
     *,
     system: str | None = None,
-    tools: Sequence[ToolSpec] = (),
+    tools: Sequence[Any] = (),
+    consent: Consent | None = None,
+    limits: Limits | None = None,
+    on_step: Callable[[Step], None] = lambda step: None,
     passages: Sequence[Passage] | None = None,
     schema: Any = None,
     effort: str = "medium",
@@ -37,20 +44,25 @@ def generate(
     answer's citations are checked against them. `schema` (a JSON schema or a pydantic model) is
     shown to the model, its `final` cannot but follow it, and the answer's `parsed` is the value.
     `how`: the keywords of `respond`.
+    `tools`: functions, or what `@gptoss_magic.tool` made of them. They run within `limits` where
+    `consent(tool, arguments, note)` gives None, until the model answers, and `on_step` sees each
+    call; without a consent the model's call is the answer, and nothing runs. In a script,
+    `agents.consent.by_policy()` lets those run that `@tool(policy="auto")` made.
     Raises ContextOverflow, InputError, NotLoaded.
     """
     from gptoss_magic.records import Message
-    from gptoss_magic.retrieval.cite import cited, grounded
+    from gptoss_magic.retrieval.cite import grounded
 
     session = current()
     kept = [] if new or conversation is None else session.conversations.get(conversation, [])
     made = checked(schema)
     system, quoting = grounded(system, passages, prompt)
-    opened = opening(system, tools, effort, date, made.formats if made else None)
+    opened = opening(system, specs(tools), effort, date, made.formats if made else None)
     messages = [*opened, *kept, Message("user", quoting)]
     how |= {"effort": effort, "schema": made, "calls": bool(tools)}
-    answer = respond(messages, conversation=conversation or "", **how)
-    session.last = answer = cited(answer, passages, prompt)
+    turn = partial(respond, conversation=conversation or "")
+    answer = answered(turn, messages, tools, how, consent=consent, limits=limits, on_step=on_step)
+    session.last = answer = all_cited(answer, passages, prompt)
     if conversation is not None and "probe" not in answer.provenance:
         session.conversations[conversation] = [*kept, Message("user", prompt), *kept_of(answer)]
     return answer
@@ -134,5 +146,5 @@ def _probed(engine: Engine, mask: str = "", force: str = "") -> Iterator[Engine]
 
 
 def kept_of(answer: Answer) -> list[Message]:
-    """The messages that the next turn sees: those that have text."""
-    return [message for message in answer.messages if message.content]
+    """The messages that the next turn sees: those that have text, and calls."""
+    return [message for message in answer.messages if message.content or message.recipient]

@@ -28,6 +28,7 @@ HELP = """\
 %gptoss traceback      the whole traceback of the last error
 %%gptoss [OPTIONS]     prompt it: the cell's body is the prompt; %%gptoss? lists the options
 %%gptoss --rag NAME    answer from an index, with citations that are checked
+%%gptoss --tool NAME   let the model call a function; each call needs your consent
 %%gptoss --edit        the body is the last answer's new analysis; final is written again
 %%gptoss --map FRAME   the body is a Jinja template, answered for each row of a DataFrame
 %%gptoss_tune          tune on the cell's rows: a plan, then with --go a run with a live panel
@@ -47,6 +48,9 @@ class GptOssMagics(Magics):
     system = Unicode(None, allow_none=True, help="instructions for each prompt").tag(config=True)
     date = Unicode(None, allow_none=True, help="pinned current date").tag(config=True)
     routing = Bool(False, help="record where each token goes").tag(config=True)
+    calls = Int(8, help="tools: calls of one prompt, at most").tag(config=True)
+    call_seconds = Float(60.0, help="tools: of one call, at most").tag(config=True)
+    run_seconds = Float(1800.0, help="tools: of all turns and calls, at most").tag(config=True)
     answers: Any = Dict(
         help="what was answered, by the cell's number: for %gptoss index --notebook"
     )

@@ -44,5 +44,6 @@ NOUNS = [
     Noun("index", "index", "PATH…", "index files, folders, patterns or a DataFrame; list, info, …"),
     Noun("evaluate", "evaluate", "…", "retrieval NAME FILE: recall, MRR, nDCG; questions NAME"),
     Noun("search", "search", "NAME …", "passages of an index for a query, without the model"),
+    Noun("tools", "tools", "", "tools of the model: list; allow, ask or never NAME; mcp COMMAND…"),
 ]
 BY_NAME = {noun.name: noun for noun in NOUNS}

@@ -8,12 +8,16 @@ from gptoss_magic.errors import InputError
 from gptoss_magic.magics.body import expand
 from gptoss_magic.magics.search import found_passages
 from gptoss_magic.magics.show import transcript
-from gptoss_magic.magics.tools import tool_spec
+from gptoss_magic.magics.toolbox import tool_settings
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable
 
-    from gptoss_magic.records import Answer
+    from gptoss_magic.agents.loop import Consent
+    from gptoss_magic.agents.tools import Tool
+    from gptoss_magic.records import Answer, ChannelDelta
+    from gptoss_magic.widgets.transcript import View
 
 DEFAULTS = ("temperature", "top_p", "top_k", "max_tokens", "effort", "system", "date")
 
@@ -28,34 +32,42 @@ def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> 
     if not prompt:
         raise InputError("the cell has no prompt: write one below the %%gptoss line")
     check_output(options.output)
-    chosen = chosen_settings(options, defaults)
+    how = settings_of(options, defaults)
     passages = found_passages(options, prompt, names)
-    tools = [tool_spec(named("--tool", name, names)) for name in options.tool or ()]
+    how |= tool_settings(options, defaults, len(passages or ()))
     model = current().require()[0].identity["model"]
     with open_view(model, passages or (), quiet=options.quiet) as view:
+        how["consent"] = shown_first(view, how["consent"])
         answer = generate(
             prompt,
-            tools=tools,
             passages=passages,
             schema=named("--schema", options.schema, names) if options.schema else None,
-            conversation=options.conversation,
-            new=options.new,
-            cold=options.cold,
-            routing=options.routing or defaults.routing,
-            mask_experts=options.mask_experts or "",
-            force_experts=options.force_experts or "",
-            adapters=options.adapter,
-            stop=tuple(options.stop or ()),
-            seed=options.seed,
-            lookup=options.lookup,
-            on_delta=lambda delta: view.delta(delta.channel, delta.text),
+            on_delta=streamed(view),
             on_prefill=view.prefill,
-            **chosen,
+            on_step=view.step,
+            **how,
         )
         view.finish(transcript(answer), metadata={PROVENANCE_KEY: answer.provenance})
     if options.output:
         names[options.output] = answer
     return answer
+
+
+def settings_of(options: Namespace, defaults: Any) -> dict[str, Any]:
+    """The keywords of `generate` that the line and the defaults give."""
+    return {
+        "conversation": options.conversation,
+        "new": options.new,
+        "cold": options.cold,
+        "routing": options.routing or defaults.routing,
+        "mask_experts": options.mask_experts or "",
+        "force_experts": options.force_experts or "",
+        "adapters": options.adapter,
+        "stop": tuple(options.stop or ()),
+        "seed": options.seed,
+        "lookup": options.lookup,
+        **chosen_settings(options, defaults),
+    }
 
 
 def chosen_settings(options: Namespace, defaults: Any) -> dict[str, Any]:
@@ -71,6 +83,31 @@ def named(option: str, name: str, names: dict[str, Any]) -> Any:
     if name not in names:
         raise InputError(f"{option} {name}: the notebook has no such name; define it first")
     return names[name]
+
+
+def streamed(view: View) -> Callable[[ChannelDelta], None]:
+    """What shows a stream: calls under their tool's name, each on lines of its own."""
+    shown: list[tuple[str, int]] = [("", 0)]
+
+    def on_delta(delta: ChannelDelta) -> None:
+        place = delta.recipient or delta.channel, delta.message
+        is_next = shown[0][0] == place[0] and shown[0][1] != place[1]
+        shown[0] = place
+        view.delta(place[0], "\n" * is_next + delta.text)
+
+    return on_delta
+
+
+def shown_first(view: View, consent: Consent | None) -> Consent | None:
+    """A consent that is asked for when the call is on the screen."""
+    if consent is None:
+        return None
+
+    def decide(tool: Tool, arguments: dict[str, Any], note: str) -> str | None:
+        view.flush()
+        return consent(tool, arguments, note)
+
+    return decide
 
 
 def check_output(name: str | None) -> None:

@@ -19,7 +19,8 @@ def transcript(answer: Answer) -> Transcript:
         analysis=answer.analysis,
         final=answer.final,
         commentary=answer.commentary,
-        tool_calls=answer.tool_calls,
+        tool_calls=() if answer.steps else answer.tool_calls,
+        steps=answer.steps,
         usage=answer.usage,
         finish=answer.finish,
         model=answer.provenance["model"],
@@ -31,7 +32,8 @@ def transcript(answer: Answer) -> Transcript:
 
 
 def notes(provenance: dict[str, Any]) -> list[str]:
-    """What an answer is labelled with: its probe, surgery, a poor search, a bad value."""
+    """What an answer is labelled with: probe, surgery, poor searches, a bad value, a run's end."""
+    ended = provenance.get("tools", {}).get("ended_by", "")
     found = provenance.get("passages")
     silent = "" if found is None else silence(len(found), provenance.get("question_overlap", 1.0))
     return [
@@ -39,6 +41,7 @@ def notes(provenance: dict[str, Any]) -> list[str]:
         surgery_note(provenance.get("surgery")),
         silent,
         (provenance.get("schema") or {}).get("error", ""),
+        ended and f"The run ended: {ended}",
     ]
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.widgets.citations import CITE_RULES, mark_rule, unmarked, with_marks
 from gptoss_magic.widgets.sources import sources_html, sources_text
+from gptoss_magic.widgets.steps import steps_html, steps_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,6 +36,7 @@ FINISH_WORDS = {
     "stop": "stopped at a stop string",
     "length": "cut at the token limit",
     "interrupt": "interrupted",
+    "limit": "stopped at the limit of the run",
 }
 MUTED = "color: var(--jp-ui-font-color2, #767676); font-size: 0.9em"
 RULE = "border-left: 3px solid var(--jp-border-color1, #8888); padding-left: 12px"
@@ -66,6 +68,7 @@ WEB_LINK = re.compile(r"(https?://|mailto:)", re.IGNORECASE)
 def transcript_html(t: Transcript) -> str:
     """The answer as self-contained HTML: reasoning folded, final rendered, counts below."""
     parts = [
+        steps_html(t.steps) if t.steps else "",
         _reasoning(t),
         _commentary(t.commentary),
         f'<div class="gptoss-final">{_final_html(t)}</div>' if t.final.strip() else "",
@@ -80,6 +83,7 @@ def transcript_html(t: Transcript) -> str:
 def transcript_text(t: Transcript) -> str:
     """The answer as plain text, in the same order as the HTML."""
     parts = [
+        steps_text(t.steps),
         f"{reasoning_label(t)}\n{_indented(t.analysis)}" if t.analysis.strip() else "",
         _indented(t.commentary) if t.commentary.strip() else "",
         t.final.strip(),
@@ -93,7 +97,7 @@ def transcript_text(t: Transcript) -> str:
 
 def reasoning_label(t: Transcript) -> str:
     """`Reasoning · 34 tokens · 2.1 s`; without a count the length in words."""
-    if t.usage is None:
+    if t.usage is None or t.steps:  # of a run, the counts are those of all turns
         return f"Reasoning · {_count(len(t.analysis.split()), 'word')}"
     tokens = _count(t.usage.analysis_tokens, "token")
     return f"Reasoning · {tokens} · {t.usage.analysis_s:.1f} s"
@@ -120,7 +124,6 @@ def markdown_html(text: str) -> str:
 
 
 def _final_html(t: Transcript) -> str:
-    """The final text, its citations foldable where they stand."""
     text, items = with_marks(t)
     return unmarked(str(_parser().render(text, {"items": items})).strip(), items)
 
