@@ -148,6 +148,24 @@ class MemorySettings:
 
 
 @dataclass(frozen=True)
+class Support:
+    """A sentence that the model did not cite, and the lines that hold its words, if any do.
+
+    Made by comparing words, not by the model: `text` stands in the answer from `start` on; the
+    lines hold `found` of its `words` different words. `number` is the passage's; 0: no lines hold
+    enough. It says where to look, and proves nothing.
+    """
+
+    text: str
+    start: int
+    number: int
+    first_line: int
+    last_line: int
+    found: int
+    words: int
+
+
+@dataclass(frozen=True)
 class Transcript:
     """What a display needs to show one answer, at any moment of it."""
 
@@ -161,6 +179,7 @@ class Transcript:
     note: str = ""
     passages: tuple[Passage, ...] = ()
     citations: tuple[Citation, ...] = ()
+    support: tuple[Support, ...] = ()
     steps: tuple[Step, ...] = ()
 
 
@@ -186,8 +205,9 @@ class Answer:
     `finish` is 'return', 'call', 'stop' (a stop string), 'length', 'interrupt' or 'limit' (of a
     run). `raw_tokens` are the generated ids as sampled; nothing of the stream is lost. `routing`,
     where asked for, covers prompt and answer but for the last token, which no forward saw.
-    `passages` were in the prompt or given by a tool; `citations` are those of `final`, checked
-    against them. Where tools ran, `steps` has each call with its result, and `messages`,
+    `passages` were in the prompt or given by a tool; `citations` are those that the model
+    wrote in `final`, checked against them; `support` is what comparing words found for sentences
+    without one. Where tools ran, `steps` has each call with its result, and `messages`,
     `tool_calls` and `usage` are those of all turns; the rest is the last turn's.
     `parsed`: with a schema, the value of `final` (a pydantic model's instance, or plain JSON); None
     where the answer was cut off, or where the provenance's `schema` has an `error`.
@@ -205,6 +225,7 @@ class Answer:
     routing: RoutingTrace | None = None
     passages: tuple[Passage, ...] = ()
     citations: tuple[Citation, ...] = ()
+    support: tuple[Support, ...] = ()
     steps: tuple[Step, ...] = ()
     parsed: Any = None
 

@@ -1,6 +1,9 @@
 """`%gptoss index`, `%gptoss search` and `%%gptoss --rag` in a real shell, with a tiny model."""
 
+import json
+
 import pytest
+from IPython.utils.capture import capture_output
 
 import gptoss_magic
 from gptoss_magic.errors import GptOssError, InputError
@@ -8,6 +11,7 @@ from gptoss_magic.magics.complete import candidates
 from gptoss_magic.magics.index import default_name
 from gptoss_magic.records import Citation, Passage, Transcript
 from gptoss_magic.retrieval.cite import check
+from gptoss_magic.retrieval.index import Index
 from gptoss_magic.session import current
 from gptoss_magic.widgets.static_html import transcript_html, transcript_text
 from tests.shell_cells import run, tiny_shell
@@ -56,6 +60,59 @@ def test_a_data_frame_and_another_name(shell, docs):
     run(shell, "import pandas as pd\nbirds = pd.DataFrame({'name': ['heron', 'stork']})")
     assert "index wings: 1 files" in run(shell, "%gptoss index birds --as wings")[1]
     assert "stork" in run(shell, "%gptoss search wings stork -K 1")[1]
+
+
+def live(shell, *cells):
+    """Cells as a notebook runs them: numbered, and kept in the history."""
+    with capture_output() as captured:
+        results = [shell.run_cell(cell, store_history=True) for cell in cells]
+    assert all(result.success for result in results), captured.stdout
+    return "\n".join([captured.stdout, *(o.data["text/plain"] for o in captured.outputs)])
+
+
+def test_the_live_notebook_is_a_source(shell, docs):
+    first = shell.execution_count
+    live(shell, "herons = 'wading'\nherons.upper()", "%%gptoss -n -o a\nName an axolotl")
+    magics = shell.magics_manager.registry["GptOssMagics"]
+    assert magics.answers == {first + 1: shell.user_ns["a"].final}
+    magics.answers[first + 1] = "Wooper"  # a tiny model's own answer may well be empty
+    shown = live(shell, f"%gptoss index --notebook '{docs}' --as here")
+    assert "index here: 2 files" in shown
+    assert f"In [{first}] · lines" in run(shell, "%gptoss search here herons -K 1")[1]
+    assert f"In [{first}] > Out [{first}]" not in shown
+    live(shell, "ostrich = 'flightless'", "1 / 1")
+    assert "ostrich" not in run(shell, "%gptoss search here ostrich -K 1")[1]
+    assert "2 files" in live(shell, "%gptoss index refresh here")
+    found = Index.open("here").search("ostrich", 1)[0]
+    assert (found.source, found.heading) == ("notebook:session", f"In [{first + 3}]")
+    wading = Index.open("here").search("WADING", 1)[0].text
+    assert wading == "herons = 'wading'\nherons.upper()\n'WADING'"
+    axolotl = Index.open("here").search("axolotl", 1)[0].text
+    assert axolotl == "%%gptoss -n -o a\nName an axolotl\nWooper"
+    run(shell, "%%gptoss --rag here -K 1 -n -o a\nWhat is the ostrich?")
+    assert shell.user_ns["a"].passages[0].heading == f"In [{first + 3}]"
+
+
+def test_an_evaluation_names_what_was_missed(shell, docs, tmp_path):
+    run(shell, f"%gptoss index '{docs}' --as graded")
+    questions = tmp_path / "q.jsonl"
+    rows = [
+        {"question": "How long does a cat sleep?", "source": "cats.md", "reviewed": False},
+        {"question": "xylophone", "source": "cats.md"},
+    ]
+    questions.write_text("\n".join(map(json.dumps, rows)))
+    result, shown = run(shell, f"%gptoss evaluate retrieval graded '{questions}' -K 1 -o found")
+    assert result.success
+    assert "2 questions · 1 of them not reviewed" in shown
+    assert "xylophone" in shown
+    found = shell.user_ns["found"]
+    assert found.missed == {"words": ("xylophone",), "vectors": (), "both": ()}
+    assert found.to_frame().loc["words", "recall"] == 0.5
+    _, shown = run(shell, f"%gptoss evaluate questions graded --num 2 -o '{tmp_path}/new.jsonl'")
+    assert "0 questions in" in shown  # the only chunk is too short to ask about
+    result, _ = run(shell, f"%gptoss evaluate questions graded -o '{questions}'")
+    assert "new file" in str(result.error_in_exec)
+    assert json.loads(questions.read_text().split("\n")[0]) == rows[0]
 
 
 def test_an_answer_has_its_passages(shell, docs):
@@ -116,7 +173,10 @@ def test_the_same_from_a_script(shell, docs):
 @pytest.mark.parametrize(
     ("cell", "says"),
     [
-        ("%gptoss index", "required"),
+        ("%gptoss index", "or --notebook"),
+        ("%gptoss evaluate", "retrieval or questions"),
+        ("%gptoss evaluate retrieval nothing nowhere.jsonl", "cannot be read"),
+        ("%gptoss evaluate questions nothing -o new.jsonl", "no such index"),
         ("%gptoss index nowhere", "no such file"),
         ("%gptoss index info", "one index's name"),
         ("%gptoss index info nothing", "no such index"),

@@ -72,7 +72,7 @@ def within(budget: Budget, how: dict[str, Any]) -> dict[str, Any]:
     return {**how, "max_tokens": tokens, "on_delta": on_delta, "on_prefill": on_prefill}
 
 
-def all_cited(answer: Answer, passages: Sequence[Passage] | None) -> Answer:
+def all_cited(answer: Answer, passages: Sequence[Passage] | None, question: str = "") -> Answer:
     """The answer with its citations checked against what the prompt and the tools quoted."""
     from gptoss_magic.retrieval.cite import cited
 
@@ -80,4 +80,4 @@ def all_cited(answer: Answer, passages: Sequence[Passage] | None) -> Answer:
     if passages is None and not given:
         return answer
     numbered = {p.number: p for quoted in (passages or (), *given) for p in quoted}
-    return cited(answer, [numbered[number] for number in sorted(numbered)])
+    return cited(answer, [numbered[number] for number in sorted(numbered)], question)

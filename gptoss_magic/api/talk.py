@@ -53,7 +53,7 @@ class Talk:
         from gptoss_magic.records import Message
 
         session = current()
-        answer = all_cited(answer, self.asked.passages)
+        answer = all_cited(answer, self.asked.passages, self.asked.prompt)
         if self.name is not None and "probe" not in answer.provenance:
             turn = [Message("user", self.asked.prompt), *kept_of(answer)]
             session.conversations[self.name] = [*self.kept, *turn]

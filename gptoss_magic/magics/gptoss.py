@@ -6,7 +6,7 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
-from traitlets import Bool, Float, Int, Unicode
+from traitlets import Bool, Dict, Float, Int, Unicode
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
@@ -52,6 +52,9 @@ class GptOssMagics(Magics):
     calls = Int(8, help="tools: calls of one prompt, at most").tag(config=True)
     call_seconds = Float(60.0, help="tools: of one call, at most").tag(config=True)
     run_seconds = Float(1800.0, help="tools: of all turns and calls, at most").tag(config=True)
+    answers: Any = Dict(
+        help="what was answered, by the cell's number: for %gptoss index --notebook"
+    )
 
     @no_var_expand
     @line_magic("gptoss")
@@ -84,6 +87,7 @@ class GptOssMagics(Magics):
 
     def _prompt(self, line: str, cell: str) -> None:
         from gptoss_magic.magics.branch import change_answer
+        from gptoss_magic.magics.live import cell_number
         from gptoss_magic.magics.mapping import map_frame
         from gptoss_magic.magics.prompt import ask
 
@@ -92,7 +96,8 @@ class GptOssMagics(Magics):
             self._load("")
         change = options.edit or options.branch is not None
         run = change_answer if change else map_frame if options.map else ask
-        run(options, cell, self.shell.user_ns, self)
+        answer = run(options, cell, self.shell.user_ns, self)
+        self.answers[cell_number(self.shell)] = getattr(answer, "final", "")
 
     def _load(self, line: str) -> None:
         from gptoss_magic.api import load

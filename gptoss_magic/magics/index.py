@@ -22,13 +22,14 @@ INDEX: list[opt.Option] = [
     (
         ("words",),
         {
-            "nargs": "+",
+            "nargs": "*",
             "metavar": "PATH",
             "help": "files, folders, patterns, a DataFrame's name; or list; or info, refresh, "
             "drop, optimize or versions, and an index's name",
         },
     ),
     (("-n", "--as"), {"dest": "name", "help": "the index's name, path or URI; else the path's"}),
+    (("-N", "--notebook"), {"action": "store_true", "help": "the cells of this session so far"}),
     (
         ("-E", "--embedder"),
         {
@@ -51,16 +52,18 @@ def run(line: str, magics: Any) -> None:
 
     offer()
     given = opt.parse(PARSER, line)
-    command, *rest = given.words
-    if command not in COMMANDS:
-        return make(given, magics.shell.user_ns)
+    if not given.words and not given.notebook:
+        raise InputError("%gptoss index: give paths, or --notebook; %gptoss index list shows all")
+    command, *rest = given.words or [""]
+    if given.notebook or command not in COMMANDS:
+        return make(given, magics)
     if command == "list":
         return show_list()
     if len(rest) != 1:
         raise InputError(f"%gptoss index {command}: give one index's name")
     actions: dict[str, Callable[[str], None]] = {
         "info": show_info,
-        "refresh": refresh,
+        "refresh": lambda name: refresh(name, magics),
         "drop": drop,
         "optimize": optimize,
         "versions": show_versions,
@@ -72,27 +75,31 @@ def words(_typed: list[str]) -> list[str]:
     return [*COMMANDS, *opt.flags(INDEX)]
 
 
-def make(given: Namespace, names: dict[str, Any]) -> None:
-    """Index the paths and DataFrames that were given."""
+def make(given: Namespace, magics: Any) -> None:
+    """Index the paths and DataFrames that were given, and the live notebook."""
+    from gptoss_magic.magics.live import live_notebook
     from gptoss_magic.retrieval.embedders import embedder_named
     from gptoss_magic.retrieval.index import Index
     from gptoss_magic.retrieval.walk import check
 
-    frames, paths = split(given.words, names)
+    frames, paths = split(given.words, magics.shell.user_ns)
+    frames += [live_notebook(magics)] if given.notebook else []
     for path in paths:
         check(path)
-    name = given.name or default_name(given.words[0])
+    name = given.name or (default_name(given.words[0]) if given.words else "notebook")
     chosen = embedder_named(given.embedder) if given.embedder else None
     made = Index.create(name, chosen)
     limit = int(given.max_mb * 1e6)
     ingest(made, lambda **options: made.ingest(paths, frames, max_bytes=limit, **options))
 
 
-def refresh(name: str) -> None:
+def refresh(name: str, magics: Any) -> None:
+    from gptoss_magic.magics.live import held_live
     from gptoss_magic.retrieval.index import Index
 
     opened = Index.open(name)
-    ingest(opened, opened.refresh)
+    frames = held_live(opened, magics)
+    ingest(opened, lambda **options: opened.refresh(frames=frames, **options))
 
 
 def ingest(opened: Index, action: Callable[..., Ingested]) -> None:

@@ -47,6 +47,7 @@ NOUNS = [
     Noun(
         "reflect", "reflect", "", "criticise the last answer, propose a better one; --accept", True
     ),
+    Noun("evaluate", "evaluate", "…", "retrieval NAME FILE: recall, MRR, nDCG; questions NAME"),
     Noun("search", "search", "NAME …", "passages of an index for a query, without the model"),
     Noun("tools", "tools", "", "tools of the model: list; allow, ask or never NAME; mcp COMMAND…"),
 ]

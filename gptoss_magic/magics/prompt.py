@@ -40,7 +40,7 @@ def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> 
     options.tool = tool_names(options)
     how |= tool_settings(options, defaults, len(passages or ()))
     model = current().require()[0].identity["model"]
-    with open_view(model, quiet=options.quiet) as view:
+    with open_view(model, passages or (), quiet=options.quiet) as view:
         how["consent"] = shown_first(view, how["consent"])
         answer = generate(
             prompt,

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SHOWN = 120  # characters of a recalled item
+FEW_WORDS = 0.5  # of the prompt's words in a passage
 
 
 def transcript(answer: Answer) -> Transcript:
@@ -26,19 +27,21 @@ def transcript(answer: Answer) -> Transcript:
         note=" ".join(filter(None, notes(answer.provenance))),
         passages=answer.passages,
         citations=answer.citations,
+        support=answer.support,
     )
 
 
 def notes(provenance: dict[str, Any]) -> list[str]:
     """What an answer is labelled with: probe, persona, surgery, what went wrong, and memory."""
     ended = provenance.get("tools", {}).get("ended_by", "")
-    silent = provenance.get("passages") == []
+    found = provenance.get("passages")
+    silent = "" if found is None else silence(len(found), provenance.get("question_overlap", 1.0))
     persona = provenance.get("persona", {}).get("name", "")
     return [
         probe_note(provenance.get("probe")),
         f"persona {persona}." if persona else "",
         surgery_note(provenance.get("surgery")),
-        "No passage matched the prompt." * silent,
+        silent,
         (provenance.get("schema") or {}).get("error", ""),
         ended and f"The run ended: {ended}",
         memory_note(provenance.get("memory")),
@@ -61,6 +64,15 @@ def memory_note(memory: dict[str, Any] | None) -> str:
 def _short(text: str) -> str:
     line = " ".join(text.split())
     return f"{line[:SHOWN]} …" if len(line) > SHOWN else line
+
+
+def silence(num_passages: int, overlap: float) -> str:
+    """What is said where the sources may be silent; empty where they are not."""
+    if not num_passages:
+        return "No passage matched the prompt."
+    if overlap >= FEW_WORDS:
+        return ""
+    return "No passage has half of the prompt's words: the sources may be silent about it."
 
 
 def probe_note(probe: dict[str, str] | None) -> str:

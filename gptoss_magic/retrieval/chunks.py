@@ -8,16 +8,19 @@ from array import array
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import MissingPackage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from gptoss_magic.retrieval.loaders import Document
 
 CHARS = (400, 900)
+MARKED = {"markdown", "html", "notebook"}
+PARTED = {"pdf", "pptx", "xlsx", "live"}
 SECTION_CHARS = 50_000  # the splitter's time grows with the square of a text without joints
 
 
@@ -38,28 +41,39 @@ class Chunk:
 
 
 def chunks(document: Document) -> Iterator[Chunk]:
-    """Pieces of 400 to 900 characters, cut where the text has its own joints."""
+    """Pieces of 400 to 900 characters, cut where the text has its own joints.
+
+    None goes over the end of a page, slide, sheet or cell of the live notebook.
+    """
     begins = line_starts(document.text)
     titles = heading_paths(document)
     lines = [line for line, _ in titles]
-    for number, (start, text) in enumerate(_pieces(document)):
+    for number, (start, text) in enumerate(_pieces(document, begins)):
         first = bisect_right(begins, start)
         last = bisect_right(begins, start + len(text) - 1)
         above = bisect_right(lines, first)
         heading = titles[above - 1][1] if above else ""
-        name = hashlib.sha256(f"{document.source}\0{number}".encode()).hexdigest()[:32]
+        name = chunk_id(document.source, number)
         yield Chunk(name, number, start, first, last, heading, text)
 
 
-def _pieces(document: Document) -> Iterator[tuple[int, str]]:
+def chunk_id(source: str, number: int) -> str:
+    """The key of a source's chunk in a table."""
+    return hashlib.sha256(f"{source}\0{number}".encode()).hexdigest()[:32]
+
+
+def _pieces(document: Document, begins: Sequence[int]) -> Iterator[tuple[int, str]]:
     """(start, text) of each piece; every 50,000 characters the splitter begins anew."""
-    splitter = _splitter(marked=document.kind not in ("text", "frame"))
-    begin, text = 0, document.text
-    while begin < len(text):
-        end = _section_end(text, begin)
-        for start, piece in splitter.chunk_indices(text[begin:end]):
-            yield begin + start, piece
-        begin = end
+    splitter = _splitter(marked=document.kind in MARKED)
+    cuts = [0, len(document.text)]
+    if document.kind in PARTED:
+        cuts[1:1] = [begins[line - 1] for line, level, _ in document.headings if level == 1]
+    for begin, last in pairwise(cuts):
+        while begin < last:
+            end = min(_section_end(document.text, begin), last)
+            for start, piece in splitter.chunk_indices(document.text[begin:end]):
+                yield begin + start, piece
+            begin = end  # noqa: PLW2901
 
 
 def _section_end(text: str, begin: int) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from gptoss_magic.quoting import harmless
 from gptoss_magic.records import Answer, Citation, Passage
+from gptoss_magic.retrieval.support import overlap, support
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,19 +42,25 @@ def grounded(
     return "\n\n".join(filter(None, (system, RULES))), prompt_with(passages, prompt)
 
 
-def cited(answer: Answer, passages: Sequence[Passage] | None) -> Answer:
-    """The answer with its passages, its citations checked, and both in its provenance."""
+def cited(answer: Answer, passages: Sequence[Passage] | None, question: str = "") -> Answer:
+    """The answer with its passages, its citations checked, and both in its provenance.
+
+    Sentences without a valid citation get their `support`.
+    """
     if passages is None:
         return answer
     named = [
         {name: value for name, value in vars(passage).items() if name not in ("text", "score")}
         for passage in passages
     ]
+    citations = check(answer.final, passages)
+    held = {"question_overlap": round(overlap(question, passages), 3)} if question else {}
     return replace(
         answer,
         passages=tuple(passages),
-        citations=check(answer.final, passages),
-        provenance={**answer.provenance, "passages": named},
+        citations=citations,
+        support=support(answer.final, passages, citations, question),
+        provenance={**answer.provenance, "passages": named, **held},
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import InputError
 from gptoss_magic.records import Passage
 from gptoss_magic.retrieval import store
+from gptoss_magic.retrieval.chunks import chunk_id
 from gptoss_magic.retrieval.embedders import embedder_named
 from gptoss_magic.retrieval.held import Held
 from gptoss_magic.retrieval.ingest import Ingest, Ingested, known, origins
@@ -81,9 +82,10 @@ class Index:
         self,
         progress: Callable[[int, int, str], None] = lambda done, total, note: None,
         on_wait: Callable[[], None] = lambda: None,
+        frames: Iterable[Document] = (),
     ) -> Ingested:
         """Index again what is in the index; DataFrames stay as they are. See `ingest`."""
-        return self._ingest(origins(self.table, self.name), (), progress, on_wait)
+        return self._ingest(origins(self.table, self.name), frames, progress, on_wait)
 
     def _ingest(
         self,
@@ -131,6 +133,11 @@ class Index:
         rows = hits(self.table, self.name, self._asked(query, where, by), limit, self._held)
         rows = reranked(reranker, query, rows) if reranker else rows
         return passages(self.name, rows[:k])
+
+    def ranked(self, query: str, k: int, *, by: str = "both") -> list[str]:
+        """Ids of the k best chunks, best first."""
+        rows = hits(self.table, self.name, self._asked(query, None, by), k, self._held)
+        return [chunk_id(row["source"], row["number"]) for row in rows[:k]]
 
     def _asked(self, text: str, where: str | None, by: str) -> Query:
         if by not in ("both", "words", "vectors"):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gptoss_magic.retrieval.embedders import Embedder
 
 BATCH_CHARS = 400_000
+OF_MEMORY = ("frame:", "notebook:")
 
 
 @dataclass
@@ -166,7 +167,7 @@ def known(table: Any) -> dict[str, tuple[str, str]]:
 def origins(table: Any, name: str) -> list[str]:
     """What a refresh reads again. Raises InputError where a folder is missing: nothing is lost."""
     held = known(table)
-    found = sorted({origin for _, origin in held.values() if not origin.startswith("frame:")})
+    found = sorted({origin for _, origin in held.values() if not origin.startswith(OF_MEMORY)})
     for origin in found:
         if not (Path(origin).exists() or glob.has_magic(origin) or origin in held):
             raise InputError(

@@ -1,21 +1,24 @@
-"""A file's bytes to text with headings: Markdown, HTML, notebooks, code, any other text."""
+"""A file's bytes to text with headings: Markdown, HTML, notebooks, PDF, Office, any other text."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import GptOssError, MissingPackage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 MARKDOWN = {".md", ".markdown", ".mdx", ".qmd"}
 HTML = {".html", ".htm", ".xhtml"}
 MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
+LINE_END = re.compile(r"\r\n?|\v")
+CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*$")
 FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
 BLOCKS = ["p", "div", "section", "article", "li", "tr", "dt", "dd", "br", "table", "ul", "ol", "dl"]
@@ -26,9 +29,10 @@ NOT_TEXT = ["script", "style", "nav", "template", "noscript"]
 class Document:
     """What is indexed of one source.
 
-    `source` is unique in an index (an absolute path, or `frame:NAME`), `origin` the argument that
-    led to it, `digest` of the bytes. `headings`: (line from 1, level from 1, title) in order.
-    `kind`: 'markdown', 'html', 'notebook', 'text' or 'frame'.
+    `source` is unique in an index (an absolute path, `frame:NAME` or `notebook:NAME`), `origin` the
+    argument that led to it, `digest` of the bytes. `headings`: (line from 1, level from 1, title)
+    in order. `kind`: 'markdown', 'html', 'notebook', 'pdf', 'docx', 'pptx', 'xlsx', 'text', 'frame'
+    or 'live'.
     """
 
     source: str
@@ -51,8 +55,11 @@ def digest(data: bytes) -> str:
 def read(path: Path, origin: str, data: bytes) -> Document:
     """The document in a file's bytes. Raises Unreadable, MissingPackage."""
     suffix = path.suffix.lower()
-    kind, convert = LOADERS.get(suffix, ("text", plain))
-    text, headings = convert(decode(data))
+    if suffix in PACKED:
+        kind, (text, headings) = suffix[1:], packed(*PACKED[suffix])(data)
+    else:
+        kind, convert = LOADERS.get(suffix, ("text", plain))
+        text, headings = convert(decode(data))
     if not text.strip():
         raise Unreadable("no text in it")
     return Document(str(path), origin, digest(data), kind, text, tuple(headings))
@@ -162,6 +169,31 @@ def frame(name: str, table: Any) -> Document:
     return Document(source, source, digest(text.encode()), "frame", text, tuple(headings))
 
 
+def pages(noun: str, parts: Iterable[tuple[str, str]]) -> Parsed:
+    """Numbered parts, as (title, text), one below the other: headings `page N`, and the title."""
+    lines: list[str] = []
+    headings: list[tuple[int, int, str]] = []
+    for number, (title, text) in enumerate(parts, 1):
+        headings.append((len(lines) + 1, 1, f"{noun} {number}"))
+        headings += [(len(lines) + 1, 2, title)] if title else []
+        lines += [*CONTROL.sub("", LINE_END.sub("\n", text)).strip("\n").split("\n"), ""]
+    return "\n".join(lines), headings
+
+
+def packed(module: str, name: str) -> Callable[[bytes], Parsed]:
+    """A loader of files that are no text, from a module that is imported now."""
+    loader: Callable[[bytes], Parsed] = getattr(
+        import_module(f"gptoss_magic.retrieval.{module}"), name
+    )
+    return loader
+
+
+PACKED = {
+    ".pdf": ("pdf", "pdf"),
+    ".docx": ("office", "docx"),
+    ".pptx": ("office", "pptx"),
+    ".xlsx": ("office", "xlsx"),
+}
 LOADERS: dict[str, tuple[str, Callable[[str], Parsed]]] = {
     **dict.fromkeys(MARKDOWN, ("markdown", markdown)),
     **dict.fromkeys(HTML, ("html", html)),

@@ -1,19 +1,23 @@
 """The sources of an answer: file, heading and lines, the quoted text folded below each.
 
-Sources are untrusted: everything is escaped, nothing is linked or fetched.
+Sources are untrusted: everything is escaped and nothing is fetched. A link leads to the file that
+was indexed, where it is still there; JupyterLab opens it at the place by the link's fragment.
 """
 
 from __future__ import annotations
 
+import os
+import re
 from collections import Counter
 from html import escape
-from pathlib import PurePath
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from gptoss_magic.records import Citation, Passage
+    from gptoss_magic.records import Citation, Passage, Support
 
 QUOTE = (
     "white-space: pre-wrap; overflow-wrap: anywhere; margin: 4px 0 8px 12px; padding-left: 10px; "
@@ -22,6 +26,9 @@ QUOTE = (
 )
 MUTED = "color: var(--jp-ui-font-color2, #767676); font-size: 0.9em"
 WARNING = "color: var(--jp-error-color1, #d03c3c)"
+PAGE = re.compile(r"\bpage (\d+)")
+MARKDOWN = {".md", ".markdown"}
+NO_LINES = {".docx", ".pptx", ".xlsx", ".html", ".htm", ".xhtml"}
 
 
 def sources_html(passages: Sequence[Passage], citations: Sequence[Citation] | None = None) -> str:
@@ -30,7 +37,7 @@ def sources_html(passages: Sequence[Passage], citations: Sequence[Citation] | No
     entries = "".join(
         f'<details><summary style="cursor: pointer" title="{escape(passage.source)}">'
         f"{escape(passage_line(passage))}{_cited(counts, passage)}</summary>"
-        f'<div style="{QUOTE}">{escape(passage.text)}</div></details>'
+        f'<div style="{QUOTE}">{_open_link(passage)}{escape(passage.text)}</div></details>'
         for passage in passages
     )
     invented = invented_line(citations or ())
@@ -42,6 +49,7 @@ def sources_html(passages: Sequence[Passage], citations: Sequence[Citation] | No
 def sources_text(
     passages: Sequence[Passage],
     citations: Sequence[Citation] | None = None,
+    support: Sequence[Support] = (),
     *,
     quotes: bool = False,
 ) -> str:
@@ -52,21 +60,105 @@ def sources_text(
         lines.append(f"{passage_line(passage)}{_cited(counts, passage)}")
         if quotes:
             lines += [f"    {line}" for line in passage.text.split("\n")]
-    return "\n".join(filter(None, [*lines, invented_line(citations or ())]))
+    lines += [invented_line(citations or ()), *map(support_line, support)]
+    return "\n".join(filter(None, lines))
 
 
 def passage_line(passage: Passage) -> str:
     """`[1] guide.md · Title > Section · lines 3–7`."""
+    return f"[{passage.number}] {place(passage, passage.first_line, passage.last_line)}"
+
+
+def live_sources(passages: Sequence[Passage]) -> list[dict[str, Any]]:
+    """The passages as a live view shows them: number, lines, place and text."""
+    return [
+        {
+            "number": passage.number,
+            "first": passage.first_line,
+            "last": passage.last_line,
+            "place": passage_line(passage),
+            "text": passage.text,
+        }
+        for passage in passages
+    ]
+
+
+def place(passage: Passage, first: int, last: int) -> str:
+    """`guide.md · Title > Section · lines 3–7`."""
     name = PurePath(passage.source).name
-    first, last = passage.first_line, passage.last_line
     lines = f"line {first}" if first == last else f"lines {first}–{last}"
-    return f"[{passage.number}] " + " · ".join(filter(None, (name, passage.heading, lines)))
+    return " · ".join(filter(None, (name, passage.heading, lines)))
+
+
+def passage_link(passage: Passage, first: int = 0, last: int = 0) -> str:
+    """The passage's place, or that of some of its lines, as a link to the file where it is."""
+    shown = escape(place(passage, first or passage.first_line, last or passage.last_line))
+    href = file_link(passage, first)
+    if not href:
+        return f"<strong>{shown}</strong>"
+    return f'<a href="{escape(href)}" title="{escape(passage.source)}">{shown}</a>'
+
+
+def _open_link(passage: Passage) -> str:
+    href = file_link(passage)
+    title = escape(PurePath(passage.source).name)
+    return f'<a href="{escape(href)}">Open {title}</a>\n' if href else ""
+
+
+def file_link(passage: Passage, line: int = 0) -> str:
+    """A path relative to this folder with the place as a fragment; empty where no file is there.
+
+    Fragments are those that JupyterLab understands: a heading in Markdown and notebooks, a page in
+    PDF, a line in other texts. Front ends that do not know them open the file.
+    """
+    path = Path(passage.source)
+    if not path.is_absolute() or not path.is_file():
+        return ""
+    try:
+        relative = quote(Path(os.path.relpath(path)).as_posix())
+    except ValueError:  # another drive
+        return ""
+    return f"{relative}{_fragment(passage, path.suffix.lower(), line or passage.first_line)}"
+
+
+def _fragment(passage: Passage, suffix: str, line: int) -> str:
+    page = PAGE.search(passage.heading)
+    if suffix == ".pdf":
+        return f"#page={page[1]}" if page else ""
+    if suffix in MARKDOWN or suffix == ".ipynb":
+        title = passage.heading.split(" > ")[-1]
+        return f"#{quote(title.replace(' ', '-'))}" if title else ""
+    return "" if suffix in NO_LINES else f"#line={line - 1}"
+
+
+def quote_html(passage: Passage, first: int = 0, last: int = 0) -> str:
+    """The passage's lines behind their numbers; those from `first` to `last` stand out."""
+    return "\n".join(_numbered(passage, first, last))
+
+
+def _numbered(passage: Passage, first: int, last: int) -> Iterator[str]:
+    for number, line in enumerate(passage.text.split("\n"), passage.first_line):
+        shown = escape(line)
+        if first <= number <= last:
+            shown = f"<strong>{shown}</strong>"
+        yield f'<span style="{MUTED}">{number:>4} </span> {shown}'
 
 
 def invented_line(citations: Sequence[Citation]) -> str:
     """Which citations name nothing that was given; empty where there is none."""
     invented = dict.fromkeys(citation.text for citation in citations if not citation.valid)
     return f"Not among the sources: {', '.join(invented)}" if invented else ""
+
+
+def support_line(support: Support) -> str:
+    """Where comparing words found a sentence that the model did not cite, in words."""
+    text = support.text if len(support.text) <= 60 else support.text[:59] + "…"
+    if not support.number:
+        return f"Not found in the sources: {text}"
+    lines = f"{support.first_line}–{support.last_line}"
+    if support.first_line == support.last_line:
+        lines = f"{support.first_line}"
+    return f"Found by comparing words, not cited by the model: {text} → [{support.number}] L{lines}"
 
 
 def _counts(citations: Sequence[Citation] | None) -> Counter[int] | None:

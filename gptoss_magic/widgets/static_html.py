@@ -14,6 +14,7 @@ from functools import cache
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.widgets.citations import CITE_RULES, mark_rule, unmarked, with_marks
 from gptoss_magic.widgets.sources import sources_html, sources_text
 from gptoss_magic.widgets.steps import steps_html, steps_text
 
@@ -70,7 +71,7 @@ def transcript_html(t: Transcript) -> str:
         steps_html(t.steps) if t.steps else "",
         _reasoning(t),
         _commentary(t.commentary),
-        f'<div class="gptoss-final">{markdown_html(t.final)}</div>' if t.final.strip() else "",
+        f'<div class="gptoss-final">{_final_html(t)}</div>' if t.final.strip() else "",
         *map(_tool_call_html, t.tool_calls),
         sources_html(t.passages, t.citations) if t.passages or t.citations else "",
         _line(f"<em>{escape(t.note)}</em>") if t.note else "",
@@ -87,7 +88,7 @@ def transcript_text(t: Transcript) -> str:
         _indented(t.commentary) if t.commentary.strip() else "",
         t.final.strip(),
         *map(tool_call_text, t.tool_calls),
-        sources_text(t.passages, t.citations),
+        sources_text(t.passages, t.citations, t.support),
         f"Note: {t.note}" if t.note else "",
         f"[{meta_line(t)}]" if meta_line(t) else "",
     ]
@@ -120,6 +121,11 @@ def tool_call_text(call: ToolCall) -> str:
 def markdown_html(text: str) -> str:
     """Render Markdown that a model wrote; TeX stays as written for the page's MathJax."""
     return str(_parser().render(text)).strip()
+
+
+def _final_html(t: Transcript) -> str:
+    text, items = with_marks(t)
+    return unmarked(str(_parser().render(text, {"items": items})).strip(), items)
 
 
 def code_html(code: str, language: str = "") -> str:
@@ -189,6 +195,7 @@ def _parser() -> MarkdownIt:
 
     md = ModelMarkdown("commonmark", {"html": False}).enable(["table", "strikethrough"])
     md.inline.ruler.before("escape", "math", _math_inline)
+    md.inline.ruler.before("escape", "cite", mark_rule)
     stops: RuleOptionsType = {"alt": ["paragraph", "reference", "blockquote", "list"]}
     md.block.ruler.before("fence", "math", _math_block, stops)
     for name, rule in RENDER_RULES.items():
@@ -289,4 +296,5 @@ RENDER_RULES = {
     "math_block": _render_math_block,
     "image": _render_image,
     "link_open": _render_link,
+    **CITE_RULES,
 }

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gptoss_magic.records import Transcript
 from gptoss_magic.widgets.blocks import Blocks
-from gptoss_magic.widgets.sources import sources_text
+from gptoss_magic.widgets.sources import live_sources, sources_text
 from gptoss_magic.widgets.static_html import (
     meta_line,
     tool_call_text,
@@ -26,10 +26,11 @@ from gptoss_magic.widgets.static_html import (
 from gptoss_magic.widgets.steps import step_line
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
     from typing import Self
 
-    from gptoss_magic.records import Step
+    from gptoss_magic.records import Passage, Step
 
 STATIC = Path(__file__).parent / "static"
 FIRST_SNAPSHOT_S = 0.5
@@ -64,12 +65,15 @@ class View(Protocol):
         """Replace the stream by the whole answer. `metadata` goes with the output."""
 
 
-def open_view(model: str = "", *, quiet: bool = False) -> View:
-    """The view that fits: a widget in a kernel, text in a terminal, nothing when quiet."""
+def open_view(model: str = "", passages: Sequence[Passage] = (), *, quiet: bool = False) -> View:
+    """The view that fits: a widget in a kernel, text in a terminal, nothing when quiet.
+
+    `passages`: what the answer may cite.
+    """
     if quiet:
         return SilentView()
     if in_kernel() and find_spec("anywidget") is not None:
-        return TranscriptView(model=model)
+        return TranscriptView(model, passages)
     return PlainView(model=model)
 
 
@@ -85,8 +89,8 @@ def in_kernel() -> bool:
 class TranscriptView:
     """A widget in the cell's output that turns into static HTML and text on leaving."""
 
-    def __init__(self, model: str = "", hz: float = 20) -> None:
-        self.model = model
+    def __init__(self, model: str = "", passages: Sequence[Passage] = (), hz: float = 20) -> None:
+        self.model, self._sources = model, live_sources(passages)
         self._period = 1 / hz
         self._blocks = Blocks()
         self._read = (0, 0)
@@ -99,7 +103,7 @@ class TranscriptView:
         from IPython.display import display
 
         self._began = monotonic()
-        self._widget = _live_widget_class()(model_name=self.model)
+        self._widget = _live_widget_class()(model_name=self.model, sources=self._sources)
         self._widget.on_msg(self._answer)
         self._handle = display(self._widget, display_id=True)  # type: ignore[no-untyped-call]
         return self
@@ -206,8 +210,8 @@ class PlainView:
         if not self._channel and transcript.final:
             self.delta("final", transcript.final)
         self._end_line()
-        lines = [*map(tool_call_text, transcript.tool_calls)]
-        lines += [sources_text(transcript.passages, transcript.citations), transcript.note]
+        shown = sources_text(transcript.passages, transcript.citations, transcript.support)
+        lines = [*map(tool_call_text, transcript.tool_calls), shown, transcript.note]
         lines.append(meta_line(transcript) and f"[{meta_line(transcript)}]")
         sys.stdout.write("".join(f"{line}\n" for line in lines if line))
 
@@ -275,5 +279,6 @@ def _live_widget_class() -> type[Any]:
         _css = STATIC / "transcript.css"
         model_name = traitlets.Unicode("").tag(sync=True)
         snapshot = traitlets.Dict().tag(sync=True)
+        sources: Any = traitlets.List().tag(sync=True)
 
     return LiveTranscript

@@ -18,14 +18,35 @@ function copyButton(text) {
   return button;
 }
 
-// `code` and **bold**; the rest stays as it came.
-function inline(text) {
+// A citation that unfolds its passage, or one that names nothing that was given. `open` remembers
+// which were unfolded when the text is drawn again.
+function citation(text, sources, open, key) {
+  const found = text.match(/^(?:【\s*(\d+)\s*(?:†\s*L?(\d+)(?:\s*[-–]\s*L?(\d+))?\s*)?】|\[(\d+)\])$/);
+  if (!found) return text;
+  const [number, first] = [Number(found[1] ?? found[4]), found[2] && Number(found[2])];
+  const last = found[3] ? Number(found[3]) : first;
+  const source = sources.find((one) => one.number === number);
+  const given = source && (!first || (source.first <= first && first <= last && last <= source.last));
+  if (!given) return make("span", "gptoss-invented", `${text} (not a source)`);
+  const lines = first ? (first === last ? ` · line ${first}` : ` · lines ${first}–${last}`) : "";
+  const details = make("details", "gptoss-cite");
+  details.append(make("summary", "", `[${number}${lines}]`));
+  details.append(make("div", "gptoss-quote", `${source.place}\n${source.text}`));
+  details.open = open.has(key);
+  details.ontoggle = () => (details.open ? open.add(key) : open.delete(key));
+  return details;
+}
+
+// `code`, **bold** and citations; the rest stays as it came.
+function inline(text, { sources, open }, part) {
   const node = make("span", "gptoss-prose");
-  for (const piece of text.split(/(`[^`\n]+`|\*\*[^*\n]+\*\*)/)) {
+  const pieces = text.split(/(`[^`\n]+`|\*\*[^*\n]+\*\*|【[^【】\n]*】|\[\d+\](?!\())/);
+  pieces.forEach((piece, at) => {
     if (/^`.+`$/.test(piece)) node.append(make("code", "", piece.slice(1, -1)));
     else if (/^\*\*.+\*\*$/.test(piece)) node.append(make("strong", "", piece.slice(2, -2)));
+    else if (sources.length && at % 2) node.append(citation(piece, sources, open, `${part}:${at}`));
     else node.append(piece);
-  }
+  });
   return node;
 }
 
@@ -38,8 +59,10 @@ function fence(text) {
 
 // Prose and fences in turn. Only the parts that may still grow are drawn again.
 class Prose {
-  constructor(parent) {
+  constructor(parent, sources) {
     this.parent = parent;
+    this.sources = sources;
+    this.open = new Set();
     this.text = "";
   }
   append(text) {
@@ -48,7 +71,7 @@ class Prose {
     const kept = Math.max(0, this.parent.childNodes.length - 2);
     while (this.parent.childNodes.length > kept) this.parent.lastChild.remove();
     for (let i = kept; i < parts.length; i++)
-      this.parent.append(i % 2 ? fence(parts[i]) : inline(parts[i]));
+      this.parent.append(i % 2 ? fence(parts[i]) : inline(parts[i], this, i));
   }
 }
 
@@ -94,24 +117,25 @@ function resultBlock(el, channel) {
   };
 }
 
-function block(el, channel) {
+function block(el, channel, sources) {
   if (channel === "analysis") return reasoningBlock(el);
-  return channel.startsWith("result · ") ? resultBlock(el, channel) : proseBlock(el, channel);
+  return channel.startsWith("result · ") ? resultBlock(el, channel) : proseBlock(el, channel, sources);
 }
 
-function proseBlock(el, channel) {
+function proseBlock(el, channel, sources) {
   const known = channel === "final" || channel === "commentary";
   const label = channel.replace(/^functions\./, "Call · ");
   if (!known) el.append(make("div", "gptoss-label", label));
   const box = make("div", known ? `gptoss-${channel}` : "gptoss-call");
   el.append(box);
-  return { body: known ? new Prose(box) : new Plain(box) };
+  return { body: known ? new Prose(box, sources) : new Plain(box) };
 }
 
 class Answer {
-  constructor(el, ask) {
+  constructor(el, ask, sources) {
     this.el = el;
     this.ask = ask;
+    this.sources = sources;
     this.blocks = [];
     this.read = [0, 0];
     this.began = performance.now();
@@ -131,7 +155,7 @@ class Answer {
     if (i === this.blocks.length) {
       if (o > 0) return false;
       this.settle();
-      this.blocks.push(block(this.el, c));
+      this.blocks.push(block(this.el, c, this.sources()));
       this.blocks[i].from = this.seconds();
     }
     const body = this.blocks[i].body;
@@ -166,7 +190,7 @@ function render({ model, el }) {
     asked = performance.now();
     model.send({ op: "ready" });
   };
-  const answer = new Answer(body, ask);
+  const answer = new Answer(body, ask, () => model.get("sources") || []);
   const onMessage = (message) => answer.apply(message);
   const onSnapshot = () => answer.apply(model.get("snapshot") || {});
   const tick = () => {

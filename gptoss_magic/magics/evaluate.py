@@ -1,0 +1,131 @@
+"""`%gptoss evaluate`: how well an index finds things, and questions to ask it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import InputError, StorageError
+from gptoss_magic.magics import options as opt
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from gptoss_magic.retrieval.evaluate import Evaluation
+
+COMMANDS = ["retrieval", "questions"]
+RETRIEVAL: list[opt.Option] = [
+    (("name",), {"metavar": "NAME", "help": "an index"}),
+    (("file",), {"metavar": "QUESTIONS.jsonl", "help": "questions, and what answers them"}),
+    (("-K", "--passages"), {"type": int, "default": 5, "help": "k: chunks that are looked at"}),
+    (("-A", "--at"), {"type": int, "help": "this version of the index"}),
+    (("-o", "--output"), {"help": "put the Evaluation into this variable"}),
+]
+QUESTIONS: list[opt.Option] = [
+    (("name",), {"metavar": "NAME", "help": "an index"}),
+    (("-o", "--output"), {"required": True, "help": "a new file, JSON Lines"}),
+    (("-n", "--num"), {"type": int, "default": 20, "help": "questions, at most"}),
+    (("-s", "--seed"), {"type": int, "default": 0, "help": "draw the same chunks again"}),
+]
+PARSERS = {
+    "retrieval": opt.parser("%gptoss evaluate retrieval", RETRIEVAL, "Recall@k, MRR and nDCG."),
+    "questions": opt.parser("%gptoss evaluate questions", QUESTIONS, "Questions for review."),
+}
+NAMES = {"words": "words", "vectors": "vectors", "both": "hybrid"}
+MAX_SHOWN = 20
+
+
+def run(line: str, magics: Any) -> None:
+    """One line of `%gptoss evaluate`."""
+    command, _, rest = line.strip().partition(" ")
+    if command not in COMMANDS:
+        raise InputError(f"%gptoss evaluate {command}: give retrieval or questions")
+    given = opt.parse(PARSERS[command], rest)
+    if command == "retrieval":
+        return retrieval(given, magics.shell.user_ns)
+    return questions(given)
+
+
+def words(typed: list[str]) -> list[str]:
+    if len(typed) < 2:
+        return COMMANDS
+    return opt.flags(QUESTIONS if typed[0] == "questions" else RETRIEVAL)
+
+
+def retrieval(given: Namespace, names: dict[str, Any]) -> None:
+    """Evaluate, show the figures side by side and what was missed."""
+    from gptoss_magic.magics.prompt import check_output
+    from gptoss_magic.retrieval.evaluate import evaluate, read_questions
+    from gptoss_magic.retrieval.index import Index
+    from gptoss_magic.widgets.progress import ProgressView
+
+    check_output(given.output)
+    rows = read_questions(given.file)
+    opened = Index.open(given.name, version=given.at)
+    with ProgressView("questions", lambda done, total: f"{done} of {total}") as bar:
+        found = evaluate(opened, rows, given.passages, bar.update)
+        bar.finish(summary(found))
+    show(found)
+    if given.output:
+        names[given.output] = found
+
+
+def summary(found: Evaluation) -> str:
+    """One line: how many questions, and how many of them nobody reviewed."""
+    unreviewed = found.num_unreviewed
+    parts = [
+        f"index {found.index}: {found.num_questions} questions",
+        f"{unreviewed} of them not reviewed: figures are provisional" if unreviewed else "",
+        f"{len(found.stale)} left out: the index has not what they were made from"
+        if found.stale
+        else "",
+    ]
+    return " · ".join(filter(None, parts))
+
+
+def show(found: Evaluation) -> None:
+    """A table of the figures; below it the questions that were missed, and by which way."""
+    from gptoss_magic.magics.index import show_table
+
+    headers = ("", f"recall@{found.k}", "± error", "MRR", f"nDCG@{found.k}", "missed")
+    rows = [
+        (NAMES[way], f"{f.recall:.3f}", f"{f.error:.3f}", f"{f.mrr:.3f}", f"{f.ndcg:.3f}", n)
+        for way, f in found.figures.items()
+        for n in [len(found.missed[way])]
+    ]
+    show_table(headers, rows)
+    missed = {question: None for way in found.missed for question in found.missed[way]}
+    if missed:
+        show_table(("missed", "by"), [(q, _by(found, q)) for q in list(missed)[:MAX_SHOWN]])
+
+
+def _by(found: Evaluation, question: str) -> str:
+    return ", ".join(NAMES[way] for way in found.missed if question in found.missed[way])
+
+
+def questions(given: Namespace) -> None:
+    """Let the resident model write questions into a new file; ■ keeps those that are there."""
+    from gptoss_magic.retrieval.evaluate import held_chunks
+    from gptoss_magic.retrieval.index import Index
+    from gptoss_magic.study.questions import corpus_questions
+    from gptoss_magic.widgets.progress import ProgressView
+
+    if given.num < 1:
+        raise InputError(f"%gptoss evaluate questions --num {given.num}: give 1 or more")
+    chunks, number = held_chunks(Index.open(given.name)), 0
+    try:
+        with (
+            ProgressView("questions", lambda done, total: f"{done} of {total}") as bar,
+            Path(given.output).expanduser().open("x", encoding="utf-8") as file,
+        ):
+            made = corpus_questions(chunks, given.num, seed=given.seed)
+            for number, row in enumerate(made, 1):
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                file.flush()
+                bar.update(number, given.num, "")
+            bar.finish(f"{number} questions in {given.output}: read each, set reviewed to true")
+    except FileExistsError as error:
+        raise InputError(f"{given.output} is there already; give the name of a new file") from error
+    except OSError as error:
+        raise StorageError(f"{given.output}: {error.strerror or error}") from error
