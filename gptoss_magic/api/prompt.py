@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.api.load import load
 from gptoss_magic.api.settings import opening, provenance_of, sampling_settings
+from gptoss_magic.api.stopping import WORK
 from gptoss_magic.session import current
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from gptoss_magic.records import Answer, ChannelDelta, Message, Passage, ToolSpec
 
 
+@WORK.doing("generate")
 def generate(
     prompt: str,
     *,
@@ -49,6 +51,7 @@ def generate(
     return answer
 
 
+@WORK.doing("respond")
 def respond(
     messages: Sequence[Message],
     *,
@@ -94,7 +97,8 @@ def respond(
             on_delta=on_delta,
             on_prefill=on_prefill,
             provenance=provenance_of(resident, active.records, effort)
-            | ({"probe": probe} if probe else {}),
+            | ({"probe": probe} if probe else {})
+            | ({"routing": True} if routing else {}),
         )
 
 

@@ -43,7 +43,6 @@ def map_frame(options: Namespace, body: str, names: dict[str, Any], defaults: An
             new=options.new,
             adapters=options.adapter,
             stop=tuple(options.stop or ()),
-            seed=options.seed,
             on_row=_speed(bar),
             **chosen_settings(options, defaults),
         )

@@ -38,6 +38,8 @@ class Noun:
 NOUNS = [
     Noun("routing", "routing", "DATA", "which experts a text or data set uses; compare A B", True),
     Noun("lora", "lora", "…", "adapters: attach, detach, use, scale, list, compare, export", True),
+    Noun("panel", "panel", "", "sliders for the defaults of %%gptoss, Stop, presets"),
+    Noun("compare", "compare", "PROMPT…", "one prompt over a grid of settings, side by side", True),
     Noun("runs", "runs", "", "tuning runs: list, show, compare; stop the one in the background"),
     Noun("index", "index", "PATH…", "index files, folders, patterns or a DataFrame; list, info, …"),
     Noun("search", "search", "NAME …", "passages of an index for a query, without the model"),

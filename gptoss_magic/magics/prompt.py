@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from gptoss_magic.records import Answer
 
-DEFAULTS = ("temperature", "top_p", "top_k", "max_tokens", "effort", "system", "date")
+DEFAULTS = ("temperature", "top_p", "top_k", "max_tokens", "effort", "system", "date", "seed")
 
 
 def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> Answer:
@@ -29,7 +29,7 @@ def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> 
         raise InputError("the cell has no prompt: write one below the %%gptoss line")
     check_output(options.output)
     chosen = chosen_settings(options, defaults)
-    passages = found_passages(options, prompt)
+    passages = found_passages(options, prompt, defaults.rag)
     tools = [tool_spec(named("--tool", name, names)) for name in options.tool or ()]
     model = current().require()[0].identity["model"]
     with open_view(model, quiet=options.quiet) as view:
@@ -45,7 +45,6 @@ def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> 
             force_experts=options.force_experts or "",
             adapters=options.adapter,
             stop=tuple(options.stop or ()),
-            seed=options.seed,
             lookup=options.lookup,
             on_delta=lambda delta: view.delta(delta.channel, delta.text),
             on_prefill=view.prefill,

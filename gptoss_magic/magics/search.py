@@ -40,13 +40,16 @@ def words(_typed: list[str]) -> list[str]:
     return opt.flags(SEARCH)
 
 
-def found_passages(options: Namespace, prompt: str) -> list[Passage] | None:
-    """What `%%gptoss --rag` quotes; None without that option."""
-    if not options.rag:
+def found_passages(
+    options: Namespace, prompt: str, default: str | None = None
+) -> list[Passage] | None:
+    """What `%%gptoss --rag` quotes, or the default index; None without, and for 'none'."""
+    name = options.rag or default
+    if not name or name == "none":
         if options.where or options.at is not None:
             raise InputError("--where and --at choose passages: add --rag NAME")
         return None
-    return passages(options.rag, prompt, options)
+    return passages(name, prompt, options)
 
 
 def passages(name: str, query: str, options: Namespace) -> list[Passage]:
