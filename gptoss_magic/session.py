@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from gptoss_magic.adapters import Active, Shelf
+    from gptoss_magic.agents.persona import Persona
     from gptoss_magic.generation import Engine
     from gptoss_magic.model.load import LoadSettings, Resident
     from gptoss_magic.model.plan import Plan
@@ -28,11 +29,16 @@ PROBE = (
 
 @dataclass
 class Session:
-    """One per kernel; survives `%reload_ext`."""
+    """One per kernel; survives `%reload_ext`.
+
+    `persona`: the names in use, a base and its overlays. Personas outlive the model.
+    """
 
     loaded: tuple[Resident, Engine] | None = None
     held_adapters: Shelf | None = None
     conversations: dict[str, list[Message]] = field(default_factory=dict)
+    personas: dict[str, Persona] = field(default_factory=dict)
+    persona: tuple[str, ...] = ()
     last: Answer | None = None
     last_error: BaseException | None = None
     busy: tuple[str, Any, int] | None = None
@@ -121,6 +127,15 @@ class Session:
         with self.shelf.active(names) as active:
             yield active
 
+    def layers(self, names: Sequence[str] | None = None) -> list[Persona]:
+        """The personas by these names (None: those in use), in the order they are laid.
+
+        Raises InputError for a name that no persona has.
+        """
+        from gptoss_magic.agents.layers import layers_of
+
+        return layers_of(self.persona if names is None else names, self.personas)
+
     def status(self) -> dict[str, Any]:
         """What `%gptoss status` shows, as plain values."""
         if self.resident is None:
@@ -137,6 +152,7 @@ class Session:
             "context": f"{plan.context} tokens",
             "KV cache": self._cache_line(),
             "adapters": self.shelf.status(),
+            "persona": " + ".join(self.persona) or "none",
             "conversations": ", ".join(sorted(self.conversations)) or "none",
             "last speed": f"{last.usage.tokens_per_s:.1f} tokens/s" if last else "-",
         }

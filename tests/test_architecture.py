@@ -49,14 +49,26 @@ MAY = {
     "adapters": {"model", "harmony"} | LEAVES,
     "tuning": {"model", "harmony"} | LEAVES,
     "retrieval": LEAVES,
+    "agents": LEAVES,
     "widgets": {"records"},
-    "session": {"model", "harmony", "generation", "adapters"} | LEAVES,
+    "session": {"model", "harmony", "generation", "adapters", "agents"} | LEAVES,
     "mapping": {"harmony", "generation"} | LEAVES,
-    "api": {"session", "mapping", "model", "harmony", "generation", "routing", "retrieval"}
+    "api": {
+        "session",
+        "mapping",
+        "model",
+        "harmony",
+        "generation",
+        "routing",
+        "retrieval",
+        "agents",
+    }
     | LEAVES,
     "study": {"api", "session", "model", "harmony", "generation", "routing", "adapters", "tuning"}
+    | {"agents"}
     | LEAVES,
-    "magics": {"api", "study", "session", "routing", "tuning", "retrieval", "widgets"} | LEAVES,
+    "magics": {"api", "study", "session", "routing", "tuning", "retrieval", "agents", "widgets"}
+    | LEAVES,
     "extension": {"magics"} | LEAVES,
     "testing": {"model", "harmony"} | LEAVES,
 }

@@ -1,0 +1,1 @@
+"""Personas, as text, and their layers."""

@@ -1,0 +1,82 @@
+"""Layers of personas: a base, what it extends, and overlays, as one persona."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.agents.persona import NONE, Character, Persona, Sampler
+from gptoss_magic.agents.persona_file import render_persona
+from gptoss_magic.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+
+def layers_of(names: Sequence[str], personas: Mapping[str, Persona]) -> list[Persona]:
+    """The personas below and up to each of `names`, in the order they are laid; none twice.
+
+    'none' alone is no persona. Raises InputError for unknown names and for circles.
+    """
+    found: dict[str, Persona] = {}
+    if NONE in names:
+        if len(names) > 1:
+            raise InputError("persona none: leave the other names out")
+        return []
+    for name in names:
+        for persona in _chain(name, personas):
+            found.setdefault(persona.name, persona)
+    return list(found.values())
+
+
+def overlay(layers: Sequence[Persona]) -> Persona:
+    """One persona of all: what a later layer says wins, the texts stand below each other.
+
+    Without layers a persona that says nothing.
+    """
+    name = "+".join(layer.name for layer in layers)
+    text = "\n\n".join(layer.text for layer in layers if layer.text)
+    return Persona(
+        name,
+        text,
+        Character(**{k: v for one in layers for k, v in _said(one.character).items()}),
+        _last(layer.effort for layer in layers),
+        Sampler(**{k: v for one in layers for k, v in _said(one.sampler).items()}),
+        _last(layer.adapters for layer in layers),
+        _last(layer.tools for layer in layers),
+        _last(layer.memory for layer in layers),
+    )
+
+
+def digest(persona: Persona) -> str:
+    """The first 16 hex digits of the SHA-256 of what the persona says."""
+    return hashlib.sha256(render_persona(persona).encode()).hexdigest()[:16]
+
+
+def record(layers: Sequence[Persona]) -> dict[str, Any]:
+    """For a provenance: the whole and its layers by name and digest."""
+    whole = overlay(layers)
+    named = [{"name": layer.name, "sha256": digest(layer)} for layer in layers]
+    return {"name": whole.name, "sha256": digest(whole), "layers": named}
+
+
+def _chain(name: str, personas: Mapping[str, Persona]) -> list[Persona]:
+    """A persona behind all that it extends."""
+    chain: list[Persona] = []
+    while name:
+        if name not in personas:
+            known = ", ".join(sorted(personas)) or "none yet"
+            raise InputError(f"persona {name}: no such persona; there are {known}")
+        if any(name == persona.name for persona in chain):
+            raise InputError(f"persona {name}: it extends itself; take out one 'extends'")
+        chain.append(personas[name])
+        name = personas[name].extends
+    return chain[::-1]
+
+
+def _said(part: Character | Sampler) -> dict[str, Any]:
+    return {key: value for key, value in vars(part).items() if value not in ("", None)}
+
+
+def _last(values: Iterable[Any]) -> Any:
+    return next((value for value in reversed(list(values)) if value is not None), None)
