@@ -1,6 +1,7 @@
 """What prompts use where their line says nothing: read and changed as plain values, by name.
 
-The traits of `GptOssMagics` hold all but the adapters, which stand on the session's shelf.
+The traits of `GptOssMagics` hold all but the adapters, which stand on the session's shelf, and
+the persona, which the session names.
 """
 
 from __future__ import annotations
@@ -75,14 +76,17 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "system": optional(text),
     "rag": optional(text),
     "routing": flag,
+    "persona": optional(text),
     "adapters": scales,
 }
-TRAITS = tuple(name for name in CHECKS if name != "adapters")
+TRAITS = tuple(name for name in CHECKS if name not in ("persona", "adapters"))
 
 
 def values(magics: Any) -> dict[str, Any]:
-    """Every setting by name; `adapters` are those in use, with their scales."""
-    return {name: getattr(magics, name) for name in TRAITS} | {"adapters": used_adapters()}
+    """Every setting by name: `persona` with its overlays as `a+b`, `adapters` with their scales."""
+    traits = {name: getattr(magics, name) for name in TRAITS}
+    persona = "+".join(current().persona) or None
+    return {**traits, "persona": persona, "adapters": used_adapters()}
 
 
 def used_adapters() -> dict[str, float]:
@@ -110,8 +114,17 @@ def put(magics: Any, name: str, value: Any) -> None:
         raise InputError(f"{name.replace('_', ' ')} {value!r}: give {error}") from None
     if name == "adapters":
         put_adapters(checked)
+    elif name == "persona":
+        put_persona(checked)
     else:
         setattr(magics, name, checked)
+
+
+def put_persona(names: str | None) -> None:
+    """Use this persona, `a+b`: b laid over a; None: no persona. Raises InputError."""
+    wanted = tuple(names.split("+")) if names else ()
+    current().layers(wanted)
+    current().persona = wanted
 
 
 def put_adapters(wanted: dict[str, float]) -> None:

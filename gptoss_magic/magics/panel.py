@@ -10,9 +10,11 @@ from gptoss_magic.api.stopping import WORK
 from gptoss_magic.errors import GptOssError
 from gptoss_magic.magics import defaults
 from gptoss_magic.magics import options as opt
+from gptoss_magic.session import current
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable
 
 PANEL: list[opt.Option] = [
     (("-s", "--save"), {"metavar": "NAME", "help": "keep the settings as a preset"}),
@@ -93,7 +95,7 @@ class Bound:
 
     def hear(self, content: dict[str, Any]) -> None:
         """Do what a control says. What is wrong is said in the panel, and nothing changes."""
-        actions = {
+        actions: dict[str, Callable[[dict[str, Any]], str | None]] = {
             "set": self._set,
             "save": self._save,
             "load": self._load,
@@ -141,6 +143,7 @@ def choices() -> dict[str, Any]:
 
     return {
         "rag": names_at_home(),
+        "persona": sorted(current().personas),
         "adapters": defaults.all_scales(),
         "presets": presets.names(),
     }

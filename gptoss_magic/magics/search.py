@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
 
 if TYPE_CHECKING:
-    from argparse import Namespace
-
     from gptoss_magic.records import Passage
 
+NONE, PASSAGES = "none", 5
 SEARCH: list[opt.Option] = [
     (("name",), {"metavar": "NAME", "help": "an index; NAME,NAME: several"}),
     (("query",), {"nargs": "+", "metavar": "QUERY", "help": "a question, or words"}),
-    (("-K", "--passages"), {"type": int, "default": 5, "help": "chunks to show, at most"}),
+    (("-K", "--passages"), {"type": int, "default": PASSAGES, "help": "chunks to show, at most"}),
     (("-W", "--where"), {"help": "an SQL condition, such as \"kind = 'markdown'\""}),
     (("-A", "--at"), {"type": int, "help": "this version of the index"}),
 ]
@@ -45,11 +45,18 @@ def found_passages(
 ) -> list[Passage] | None:
     """What `%%gptoss --rag` quotes, or the default index; None without, and for 'none'."""
     name = options.rag or default
-    if not name or name == "none":
+    if not name or name == NONE:
         if options.where or options.at is not None:
             raise InputError("--where and --at choose passages: add --rag NAME")
         return None
     return passages(name, prompt, options)
+
+
+def passages_of(default: str | None, prompt: str) -> list[Passage] | None:
+    """What the default index has to say; None without one."""
+    if not default or default == NONE:
+        return None
+    return passages(default, prompt, Namespace(passages=PASSAGES, where=None, at=None))
 
 
 def passages(name: str, query: str, options: Namespace) -> list[Passage]:

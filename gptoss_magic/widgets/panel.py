@@ -53,6 +53,7 @@ FIELDS = (
     Field("max_tokens", "Max tokens", "number", 1, help="of an answer, at most"),
     Field("seed", "Seed", "number", 0, empty="drawn", help="empty: drawn and recorded"),
     Field("effort", "Reasoning effort", "choice", choices=("low", "medium", "high")),
+    Field("persona", "Persona", "select", empty="none", help="its text, and its own conversations"),
     Field("rag", "Retrieval", "select", empty="off", help="answer from an index"),
     Field("routing", "Routing", "switch", help="record where each token goes"),
     Field("system", "System text", "text", empty="none", help="instructions before each prompt"),
@@ -88,7 +89,7 @@ class ControlPanel:
     ) -> None:
         """Show these: settings by name, what selects offer, and the model's state.
 
-        `choices` has 'rag' (names), 'adapters' (scale by name) and 'presets' (names).
+        `choices` has 'rag' and 'persona' (names), 'adapters' (scale by name) and 'presets' (names).
         """
         with self._lock, self._widget.hold_sync():
             self._widget.values, self._widget.choices = values, choices
@@ -149,9 +150,7 @@ def panel_text(values: dict[str, Any], choices: dict[str, Any], state: dict[str,
 
 def setting_rows(values: dict[str, Any], choices: dict[str, Any]) -> list[tuple[str, str]]:
     """Label and value in words, setting by setting."""
-    return [
-        (field.label, value_words(field, values.get(field.name), choices)) for field in FIELDS
-    ]
+    return [(field.label, value_words(field, values.get(field.name), choices)) for field in FIELDS]
 
 
 def value_words(field: Field, value: Any, choices: dict[str, Any]) -> str:

@@ -316,7 +316,7 @@ class Head {
     parent.append(head, this.numbers);
   }
   show(state) {
-    this.stop.disabled = !state.working;
+    this.stop.setAttribute("aria-disabled", !state.working); // not `disabled`: the focus would go
     const words = state.working ? `Running ${state.working}` : "Idle";
     if (this.working.textContent !== words) this.working.textContent = words;
     const parts = state.model ? facts(state) : [["Model", "none loaded: %gptoss load"]];
