@@ -205,7 +205,7 @@ def test_stop_keeps_what_was_said(shell, bound):
     thread = threading.Thread(target=stop)
     thread.start()
     began = time.monotonic()
-    made = answer(shell, "-m 1500 -t 1 -s 1")
+    made = answer(shell, "-m 1500 -t 0")
     thread.join()
     assert made.finish == "interrupt"
     assert 0 < len(made.raw_tokens) < 1500

@@ -79,7 +79,7 @@ class Bound:
         from gptoss_magic.widgets.panel import ControlPanel
 
         self.magics = magics
-        self.panel = ControlPanel(self.hear)
+        self.panel, self.heard = ControlPanel(self.hear), False
         magics.observe(lambda change: self.refresh(), names=list(defaults.TRAITS))
         WORK.listeners.append(self.refresh_and_settle)
 
@@ -88,9 +88,9 @@ class Bound:
         self.panel.update(defaults.values(self.magics), choices(), model_state())
 
     def refresh_and_settle(self) -> None:
-        """The same, and in what the notebook keeps. Work began or ended."""
+        """The same; work began or ended. A page says itself when it is a good time to settle."""
         self.refresh()
-        if not WORK.name:
+        if not WORK.name and not self.heard:
             self.panel.settle()
 
     def hear(self, content: dict[str, Any]) -> None:
@@ -100,12 +100,13 @@ class Bound:
             "save": self._save,
             "load": self._load,
             "delete": self._delete,
-            "stop": lambda content: "" if WORK.stop() else "Nothing is running.",
-            "settled": lambda content: self.panel.settle(),
+            "stop": self._stop,
+            "settled": self._settle,
         }
-        action = actions.get(str(content.get("op")), lambda content: None)
+        self.heard = True
+        action = actions.get(str(content.get("op")))
         try:
-            note = action(content)
+            note = action(content) if action else None
         except GptOssError as error:
             note = str(error)
         self.refresh()
@@ -115,6 +116,12 @@ class Bound:
     def _set(self, content: dict[str, Any]) -> str:
         defaults.put(self.magics, str(content.get("name")), content.get("value"))
         return ""
+
+    def _stop(self, _content: dict[str, Any]) -> str:
+        return "" if WORK.stop() else "Nothing is running."
+
+    def _settle(self, _content: dict[str, Any]) -> None:
+        self.panel.settle()
 
     def _save(self, content: dict[str, Any]) -> str:
         name = str(content.get("name", "")).strip()

@@ -80,8 +80,10 @@ class ControlPanel:
 
         if plain:
             return display(self._widget)  # type: ignore[no-untyped-call, no-any-return]
+        data = self._bundle()
+        self._static = data["text/html"]
         self._handle = display(  # type: ignore[no-untyped-call]
-            self._bundle(), raw=True, display_id=self._identity
+            data, raw=True, display_id=self._identity
         )
 
     def update(

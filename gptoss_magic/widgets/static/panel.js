@@ -6,12 +6,15 @@
 const PATIENCE_MS = 4000;
 const HOLD_MS = 500; // what was just moved does not jump back to an older value
 const SETTLE_MS = 1000;
+const RELEASES = ["pointerup", "pointercancel", "blur"];
+const CONTROLS = ["input", "select", "textarea", "button"]; // the notebook's shortcuts leave them alone
 let count = 0;
 
 function make(tag, className, text) {
   const node = document.createElement(tag);
   if (className) node.className = className;
   if (text !== undefined) node.textContent = text;
+  if (CONTROLS.includes(tag)) node.dataset.lmSuppressShortcuts = "true";
   return node;
 }
 
@@ -378,12 +381,15 @@ class Panel {
     const { fields, counts } = model.get("setup");
     this.root = make("section", "gptoss-panel");
     this.root.setAttribute("aria-label", "gpt-oss control panel");
-    this.root.dataset.lmSuppressShortcuts = "true"; // arrows and Space are for the controls here
     this.head = new Head(this.root, () => this.say({ op: "stop" }));
     this.note = make("div", "gptoss-note");
     this.note.setAttribute("role", "alert");
     const grid = make("div", "gptoss-fields");
-    const settle = delayed(() => this.say({ op: "settled" }), SETTLE_MS);
+    const settle = delayed(() => (this.held ? settle() : this.say({ op: "settled" })), SETTLE_MS);
+    this.settle = settle; // the page draws the output anew: not while a slider is held
+    this.root.addEventListener("pointerdown", () => (this.held = true));
+    this.released = () => (this.held = false);
+    for (const event of RELEASES) window.addEventListener(event, this.released);
     const send = (name, value) => {
       this.say({ op: "set", name, value });
       settle();
@@ -402,6 +408,7 @@ class Panel {
     model.on("msg:custom", this.heard);
     this.keepFocus();
     this.show();
+    this.say({ op: "ready" });
   }
   // Where the page draws an output anew, the focus goes; it comes back unless the user moved it.
   keepFocus() {
@@ -414,6 +421,7 @@ class Panel {
     );
   }
   say(message) {
+    if (this.gone) return;
     clearTimeout(this.waiting);
     const words = "No answer from the kernel yet. To stop it, use ■ in the toolbar.";
     this.waiting = setTimeout(() => (this.note.textContent = words), PATIENCE_MS);
@@ -430,6 +438,8 @@ class Panel {
     const choices = this.model.get("choices");
     const state = this.model.get("state");
     this.head.show(state);
+    if (this.worked && !state.working) this.settle();
+    this.worked = state.working;
     this.presets.show(choices.presets);
     for (const field of this.fields) field.take(values[field.field.name] ?? null, choices, state);
   }
@@ -437,6 +447,8 @@ class Panel {
     clearTimeout(this.waiting);
     this.model.off("change", this.changed);
     this.model.off("msg:custom", this.heard);
+    for (const event of RELEASES) window.removeEventListener(event, this.released);
+    this.gone = true;
     this.root.remove();
   }
 }
