@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gptoss_magic.agents.tools import Tool, tool
     from gptoss_magic.api import generate, load, map, unload  # noqa: A004 (what it does)
     from gptoss_magic.extension import load_ipython_extension, unload_ipython_extension
     from gptoss_magic.records import (
@@ -29,6 +30,7 @@ __all__ = [
     "Mapped",
     "Message",
     "Passage",
+    "Tool",
     "ToolCall",
     "ToolSpec",
     "Usage",
@@ -38,10 +40,12 @@ __all__ = [
     "load_ipython_extension",
     "map",
     "score_routing",
+    "tool",
     "unload",
     "unload_ipython_extension",
 ]
 _ROOMS = {"generate": "api", "load": "api", "map": "api", "unload": "api"}
+_ROOMS |= {"Tool": "agents.tools", "tool": "agents.tools"}
 _ROOMS["Index"] = "retrieval.index"
 _ROOMS |= dict.fromkeys(("compare_routing", "score_routing"), "study.routing")
 _ROOMS |= dict.fromkeys(("load_ipython_extension", "unload_ipython_extension"), "extension")

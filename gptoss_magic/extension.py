@@ -11,6 +11,7 @@ def load_ipython_extension(shell: Any) -> None:
     from gptoss_magic.magics.complete import gptoss_matcher
     from gptoss_magic.magics.data import DataMagics
     from gptoss_magic.magics.gptoss import GptOssMagics
+    from gptoss_magic.magics.persona import PersonaMagics
     from gptoss_magic.magics.show import answer_html, answer_text
     from gptoss_magic.magics.tune import TuneMagics
     from gptoss_magic.records import Answer
@@ -25,7 +26,10 @@ def load_ipython_extension(shell: Any) -> None:
         formatters["text/html"].for_type_by_name(f"gptoss_magic.routing.{module}", name, html)
         formatters["text/plain"].for_type_by_name(f"gptoss_magic.routing.{module}", name, text)
     shell.register_magics(
-        GptOssMagics(shell=shell), TuneMagics(shell=shell), DataMagics(shell=shell)
+        GptOssMagics(shell=shell),
+        TuneMagics(shell=shell),
+        DataMagics(shell=shell),
+        PersonaMagics(shell=shell),
     )
     matchers = shell.Completer.custom_matchers
     if gptoss_matcher not in matchers:
@@ -39,7 +43,7 @@ def unload_ipython_extension(shell: Any) -> None:
 
     unbind()
     for kind in ("line", "cell"):
-        for name in ("gptoss", "gptoss_tune", "gptoss_data"):
+        for name in ("gptoss", "gptoss_tune", "gptoss_data", "gptoss_persona"):
             shell.magics_manager.magics[kind].pop(name, None)
     shell.Completer.custom_matchers[:] = [
         matcher for matcher in shell.Completer.custom_matchers if matcher is not gptoss_matcher

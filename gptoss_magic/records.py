@@ -37,6 +37,31 @@ class ToolCall:
 
 
 @dataclass(frozen=True)
+class Step:
+    """One call of a run: what was thought and said before it, the call, and what came of it.
+
+    `outcome` is 'result', 'error' (the tool raised, or its arguments were wrong), 'unknown' (no
+    such tool), 'refused' (by the user, or nobody could be asked), 'timeout', 'interrupt' (■),
+    'cut' (the model's call was cut off) or 'limit' (of the run). `result` is what the model was
+    told. Calls of one turn share `turn`, from 1; the first of them has `thought` and `said`.
+    Times in seconds; `call_s` without the wait for consent. `note`: what was repaired or cut.
+    `passages` are None where the tool quotes none; `plan` is the goals' tree as lines.
+    """
+
+    turn: int
+    call: ToolCall
+    outcome: str
+    result: str
+    thought: str = ""
+    said: str = ""
+    thought_s: float = 0.0
+    call_s: float = 0.0
+    note: str = ""
+    passages: tuple[Passage, ...] | None = None
+    plan: str = ""
+
+
+@dataclass(frozen=True)
 class TokenDelta:
     """One generated token. `finish` is set on the last: 'return', 'call', 'stop', 'length'."""
 
@@ -109,6 +134,20 @@ class Citation:
 
 
 @dataclass(frozen=True)
+class MemorySettings:
+    """What the user says of memory. `is_on`: None leaves it to the persona.
+
+    `is_shared`: across notebooks. `summarise`: the model sums up turns that leave the window.
+    `notebook`: what this notebook is called in memory; '' for where it lies.
+    """
+
+    is_on: bool | None = None
+    is_shared: bool = False
+    summarise: bool = False
+    notebook: str = ""
+
+
+@dataclass(frozen=True)
 class Transcript:
     """What a display needs to show one answer, at any moment of it."""
 
@@ -122,6 +161,7 @@ class Transcript:
     note: str = ""
     passages: tuple[Passage, ...] = ()
     citations: tuple[Citation, ...] = ()
+    steps: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -143,10 +183,12 @@ class RoutingTrace:
 class Answer:
     """What a prompt cell gives back.
 
-    `finish` is 'return', 'call', 'stop' (a stop string), 'length' or 'interrupt'.
-    `raw_tokens` are the generated ids as sampled; nothing of the stream is lost. `routing`, where
-    asked for, covers prompt and answer but for the last token, which no forward saw. `passages`
-    were in the prompt; `citations` are those of `final`, checked against them.
+    `finish` is 'return', 'call', 'stop' (a stop string), 'length', 'interrupt' or 'limit' (of a
+    run). `raw_tokens` are the generated ids as sampled; nothing of the stream is lost. `routing`,
+    where asked for, covers prompt and answer but for the last token, which no forward saw.
+    `passages` were in the prompt or given by a tool; `citations` are those of `final`, checked
+    against them. Where tools ran, `steps` has each call with its result, and `messages`,
+    `tool_calls` and `usage` are those of all turns; the rest is the last turn's.
     """
 
     final: str
@@ -161,6 +203,7 @@ class Answer:
     routing: RoutingTrace | None = None
     passages: tuple[Passage, ...] = ()
     citations: tuple[Citation, ...] = ()
+    steps: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True)

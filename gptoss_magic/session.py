@@ -9,13 +9,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.agents.consent import Policies
 from gptoss_magic.errors import InputError, NotLoaded
+from gptoss_magic.records import MemorySettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from gptoss_magic.adapters import Active, Shelf
     from gptoss_magic.agents.persona import Persona
+    from gptoss_magic.agents.plan import Goals
+    from gptoss_magic.agents.servers import Server
     from gptoss_magic.generation import Engine
     from gptoss_magic.model.load import LoadSettings, Resident
     from gptoss_magic.model.plan import Plan
@@ -32,6 +36,7 @@ class Session:
     """One per kernel; survives `%reload_ext`.
 
     `persona`: the names in use, a base and its overlays. Personas outlive the model.
+    `proposal`: the latest reflection on `last`.
     """
 
     loaded: tuple[Resident, Engine] | None = None
@@ -39,9 +44,14 @@ class Session:
     conversations: dict[str, list[Message]] = field(default_factory=dict)
     personas: dict[str, Persona] = field(default_factory=dict)
     persona: tuple[str, ...] = ()
+    memory: MemorySettings = field(default_factory=MemorySettings)
     last: Answer | None = None
+    proposal: Any = None
     last_error: BaseException | None = None
     busy: tuple[str, Any, int] | None = None
+    policies: Policies = field(default_factory=Policies)
+    servers: dict[str, Server] = field(default_factory=dict)
+    plans: dict[str, Goals] = field(default_factory=dict)
 
     @property
     def resident(self) -> Resident | None:

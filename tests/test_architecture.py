@@ -24,6 +24,10 @@ HEAVY = {
     "semantic_text_splitter",
     "triton",
     "wordllama",
+    "docstring_parser",
+    "json_repair",
+    "mcp",
+    "pydantic",
 }
 # modules of torch classes or Triton kernels: others import them inside functions only
 MADE_OF_TORCH = {
@@ -38,10 +42,12 @@ MADE_OF_TORCH = {
     "tuning.methods.svd",
 }
 THEIRS = {"torch", "transformers", "triton"}
-LEAVES = {"errors", "records"}
+LEAVES = {"errors", "records", "quoting"}
 MAY = {
     "errors": set(),
     "records": set(),
+    "quoting": set(),
+    "agents": LEAVES,
     "model": LEAVES,
     "harmony": {"model"} | LEAVES,
     "generation": {"model", "harmony"} | LEAVES,
@@ -49,7 +55,6 @@ MAY = {
     "adapters": {"model", "harmony"} | LEAVES,
     "tuning": {"model", "harmony"} | LEAVES,
     "retrieval": LEAVES,
-    "agents": LEAVES,
     "widgets": {"records"},
     "session": {"model", "harmony", "generation", "adapters", "agents"} | LEAVES,
     "mapping": {"harmony", "generation"} | LEAVES,
@@ -65,11 +70,12 @@ MAY = {
     }
     | LEAVES,
     "study": {"api", "session", "model", "harmony", "generation", "routing", "adapters", "tuning"}
-    | {"agents"}
+    | {"agents", "retrieval"}
     | LEAVES,
     "magics": {"api", "study", "session", "routing", "tuning", "retrieval", "agents", "widgets"}
     | LEAVES,
     "extension": {"magics"} | LEAVES,
+    "scripted": {"harmony"} | LEAVES,
     "testing": {"model", "harmony"} | LEAVES,
 }
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from IPython.utils.capture import capture_output
 
 from gptoss_magic.adapters import Adapter
-from gptoss_magic.api import Axes, Grid, grid
+from gptoss_magic.agents.persona import Persona, Sampler
+from gptoss_magic.api import Axes, Grid, generate, grid
 from gptoss_magic.api.stopping import WORK
 from gptoss_magic.errors import GptOssError, InputError
 from gptoss_magic.generation.score import log_likelihood
@@ -70,6 +71,26 @@ def test_likelihoods_are_those_of_the_answer_under_the_base_and_under_its_maker(
     assert f"{facts.base:.3f}" in text
 
 
+def test_a_persona_is_scored_against_the_prompt_without_it(shell):
+    sampler = Sampler(temperature=0.3, max_tokens=3)
+    current().personas["poet"] = Persona("poet", "Rhyme.", effort="high", sampler=sampler)
+    found, _, text, _ = compared(shell, "Hello -P none,poet -a base,facts -t 0 -m 4")
+    nobody, _, poet, _ = found.cells
+    assert list(found.to_frame().persona) == ["none", "none", "poet", "poet"]
+    made = poet.answer.provenance
+    assert (made["effort"], made["sampling"]["temperature"]) == ("high", 0)
+    assert made["sampling"]["max_tokens"] == 4
+    engine = current().require()[1]
+    asked = generate("Hello", effort="high", date="2026-01-01", max_tokens=1, adapters=["none"])
+    bare_T = asked.provenance["prompt_tokens"]
+    with current().using(["none"]):
+        bare = log_likelihood(engine, bare_T, poet.answer.raw_tokens)
+        own = log_likelihood(engine, made["prompt_tokens"], poet.answer.raw_tokens)
+    assert (poet.base, poet.own) == pytest.approx((bare, own), abs=1e-5)
+    assert nobody.base == nobody.own
+    assert "persona poet · adapter facts" in text
+
+
 def test_each_answer_can_be_had_again_alone(shell):
     found, *_ = compared(shell, "Hello -t 1.2 -s 3,4")
     assert found.cells[0].answer.raw_tokens != found.cells[1].answer.raw_tokens
@@ -120,7 +141,16 @@ def test_a_large_grid_is_refused_before_it_begins(shell):
 
 
 @pytest.mark.parametrize(
-    "line", ["Hello -a nobody", "Hello -t x", "Hello -t -1", "Hello -e huge", "Hello -s 1.5", ""]
+    "line",
+    [
+        "Hello -a nobody",
+        "Hello -P nobody",
+        "Hello -t x",
+        "Hello -t -1",
+        "Hello -e huge",
+        "Hello -s 1.5",
+        "",
+    ],
 )
 def test_what_cannot_be_is_one_line(shell, line):
     result, _ = run(shell, f"%gptoss compare {line}")
@@ -150,7 +180,7 @@ def test_a_line_is_read_as_it_was_written(temperatures, several, efforts):
     read = opt.parse(PARSER, line)
     assert read.temperature == tuple(temperatures)
     assert (read.seed, read.effort) == (tuple(several), tuple(efforts))
-    points = Axes(read.temperature, read.effort, (), read.seed).points()
+    points = Axes(read.temperature, read.effort, seed=read.seed).points()
     assert len({tuple(p.items()) for p in points}) == len(points)
     greedy = [p for p in points if p["temperature"] == 0]
     assert {p["temperature"] for p in points} == set(temperatures)

@@ -1,7 +1,5 @@
 """`%gptoss` and `%%gptoss` in a real shell, and options, body, completion and tools alone."""
 
-from typing import Literal
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +10,6 @@ from gptoss_magic.magics.body import expand
 from gptoss_magic.magics.complete import candidates
 from gptoss_magic.magics.gptoss import LOAD, PROMPT
 from gptoss_magic.magics.options import parse
-from gptoss_magic.magics.tools import tool_spec
 from gptoss_magic.session import current
 from tests.shell_cells import run, tiny_shell
 
@@ -165,20 +162,6 @@ def test_expressions_are_expanded_once():
 def test_options_strip_quotes():
     assert parse(PROMPT, "--system 'be brief'").system == "be brief"
     assert parse(LOAD, "built-in -C 512").context == 512
-
-
-def test_a_function_becomes_a_tool():
-    def find(query: str, kind: Literal["a", "b"] = "a", k: int | None = None) -> str:
-        """Find it.
-
-        More.
-        """
-
-    spec = tool_spec(find)
-    assert (spec.name, spec.description) == ("find", "Find it.")
-    assert spec.parameters["required"] == ["query"]
-    assert spec.parameters["properties"]["kind"] == {"type": "string", "enum": ["a", "b"]}
-    assert spec.parameters["properties"]["k"] == {"type": "integer"}
 
 
 def test_bench_is_a_table_to_paste(shell):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gptoss_magic.adapters import Adapter
-from gptoss_magic.agents.persona import Persona
+from gptoss_magic.agents.persona import Persona, Sampler
 from gptoss_magic.api import presets
 from gptoss_magic.api.stopping import WORK, Work
 from gptoss_magic.errors import InputError, StorageError
@@ -102,10 +102,12 @@ def test_config_and_commands_move_the_controls(shell, bound):
     run(shell, "%gptoss lora scale facts 0.75")
     run(shell, "%gptoss lora use facts")
     assert shown(bound, "adapters") == {"facts": 0.75}
-    current().personas["poet"] = Persona("poet", "Rhyme.")
+    current().personas["poet"] = Persona("poet", "Rhyme.", sampler=Sampler(temperature=0.2))
     bound.hear({"op": "set", "name": "persona", "value": "poet"})
     assert current().persona == ("poet",)
     assert shown(bound, "persona") == "poet"
+    assert bound.panel._widget.state["says"] == {"temperature": 0.2, "system": "its own text"}  # noqa: SLF001
+    assert answer(shell, "-m 2").provenance["sampling"]["temperature"] == 0.2
     bound.hear({"op": "set", "name": "persona", "value": None})
     assert current().persona == ()
 

@@ -1,1 +1,1 @@
-"""Personas, as text, and their layers."""
+"""Personas; tools that a model may call, the loop that runs them, the consent they need."""

@@ -17,9 +17,10 @@ MATTER = re.compile(r"---[ \t]*\n(.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTI
 MOST_CHARS = 200_000
 
 
-def parse_persona(text: str, name: str = "") -> Persona:
-    """A persona of its file's text; `name` is asked for, or taken where the file names none.
+def parse_persona(text: str, name: str = "", otherwise: str = "") -> Persona:
+    """A persona of its file's text, called as the file says, which must be `name` where given.
 
+    `otherwise`: its name where there is no other.
     Raises InputError: what is wrong in the front matter, and what was perhaps meant.
     """
     label = f"persona {name}" if name else "persona"
@@ -30,7 +31,7 @@ def parse_persona(text: str, name: str = "") -> Persona:
     if found is None and plain.startswith("---\n"):
         raise InputError(f"{label}: the front matter has no end; close it by a line ---")
     known = _front_matter(found[1], label) if found else {}
-    given = str(known.pop("name", name))
+    given = str(known.pop("name", name or otherwise))
     if name and given != name:
         raise InputError(f"{label}: the file calls it {given[:64]}; give one name")
     body = (plain[found.end() :] if found else plain).strip()

@@ -8,6 +8,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.api.prompt import generate
+from gptoss_magic.api.settings import without_none
 from gptoss_magic.errors import InputError, MissingPackage
 from gptoss_magic.session import current
 
@@ -17,17 +18,19 @@ if TYPE_CHECKING:
     from gptoss_magic.records import Answer, Comparison
 
 BASE = "base"
+BARE = (BASE, "none")
 
 
 @dataclass(frozen=True)
 class Axes:
     """What a grid varies; an empty axis keeps what the settings say.
 
-    `adapters` are names, `a+b` for several, 'base' for none.
+    Adapters and personas are names, `a+b` for several, 'base' or 'none' for none.
     """
 
     temperature: tuple[float, ...] = ()
     effort: tuple[str, ...] = ()
+    persona: tuple[str, ...] = ()
     adapter: tuple[str, ...] = ()
     seed: tuple[int, ...] = ()
 
@@ -45,7 +48,7 @@ class Compared:
     """One answer of a grid, made at `point`.
 
     `base` and `own`: its mean log-likelihood in nats a token, at temperature 1, under the bare base
-    and beside the adapters that it was made with; None where it was cut off by an interrupt.
+    (no persona, no adapter) and under what made it; None where it was cut off by an interrupt.
     """
 
     point: dict[str, Any]
@@ -103,60 +106,104 @@ def compare(
         yield Comparison(prompt, answers, figures)
 
 
-def grid(prompt: str, axes: Axes, **settings: Any) -> Iterator[Compared]:
+def grid(
+    prompt: str, axes: Axes, defaults: Mapping[str, Any] | None = None, **settings: Any
+) -> Iterator[Compared]:
     """Answer `prompt` at each point of `axes`; `settings` (of `generate`) hold for all.
 
-    Without a seed one is drawn for all. Nothing is remembered. After an interrupt the answer so far
-    comes last, without its likelihoods. Raises InputError, before anything is generated, for
-    adapters that are not attached.
+    A persona's own settings lie between `defaults` and those; its text takes the place of
+    `defaults`' system text. Without a seed one is drawn for all. Nothing is remembered. After an
+    interrupt the answer so far comes last, without its likelihoods. Raises InputError, before
+    anything is generated, for adapters and personas that are not there.
     """
-    shelf = current().shelf
-    points = axes.points()
+    session, points = current(), axes.points()
     for point in points:
-        shelf.chosen(adapters_of(point))
-    if settings.get("seed") is None:
-        settings["seed"] = secrets.randbelow(2**31)
+        session.shelf.chosen(adapters_of(point))
+        session.layers(personas_of(point))
+    common = {"seed": secrets.randbelow(2**31), **without_none(dict(defaults or {}))}
     for point in points:
-        cell = _answered(prompt, point, settings)
+        cell = _answered(prompt, point, common, without_none(settings))
         yield cell
         if cell.base is None:
             return
 
 
 def adapters_of(point: Mapping[str, Any]) -> list[str] | None:
-    """The adapters of a point; None: those in use."""
+    """The adapters of a point; None: the persona's, or those in use."""
     return point["adapter"].split("+") if "adapter" in point else None
 
 
+def personas_of(point: Mapping[str, Any]) -> tuple[str, ...]:
+    """The persona of a point and its overlays; those in use where the grid names none."""
+    if "persona" not in point:
+        return current().persona
+    return () if point["persona"] in BARE else tuple(point["persona"].split("+"))
+
+
 def likelihoods(
-    answers: Mapping[str, Answer], adapters: Sequence[str] | None = None
+    answers: Mapping[str, Answer],
+    adapters: Sequence[str] | None = None,
+    prompt_T: Sequence[int] | None = None,
 ) -> dict[str, float]:
-    """Mean log-likelihood of each answer behind its prompt, in nats a token, beside `adapters`."""
+    """Mean log-likelihood of each answer, in nats a token, beside `adapters`.
+
+    Behind its own prompt, or behind the token ids `prompt_T`.
+    """
     from gptoss_magic.generation.score import log_likelihood
 
     session = current()
     with session.using(adapters):
         return {
             name: log_likelihood(
-                session.require()[1], answer.provenance["prompt_tokens"], answer.raw_tokens
+                session.require()[1],
+                prompt_T or answer.provenance["prompt_tokens"],
+                answer.raw_tokens,
             )
             for name, answer in answers.items()
         }
 
 
-def _answered(prompt: str, point: dict[str, Any], settings: dict[str, Any]) -> Compared:
+def _answered(
+    prompt: str, point: dict[str, Any], common: dict[str, Any], settings: dict[str, Any]
+) -> Compared:
     """One point's answer and its likelihoods; without them where an interrupt came."""
-    given = {name: value for name, value in point.items() if name != "adapter"}
-    adapters = adapters_of(point)
-    answer = generate(prompt, adapters=adapters, **{**settings, **given})
+    from gptoss_magic.agents.layers import overlay
+
+    names = personas_of(point)
+    voice = overlay(current().layers(names))
+    given = {key: value for key, value in point.items() if key not in ("adapter", "persona")}
+    how = {**common, **voice.settings, **settings, **given}
+    bare = dict(how)
+    if voice.instructions and "system" not in settings:
+        how.pop("system", None)
+    answer = generate(prompt, persona=names, adapters=adapters_of(point), **how)
     if answer.finish == "interrupt":
         return Compared(point, answer)
     try:
-        base = likelihoods({"": answer}, [BASE])[""]
-        own = likelihoods({"": answer}, adapters)[""] if answer.provenance["adapters"] else base
+        return Compared(point, answer, *_scored(prompt, answer, bare if names else None))
     except KeyboardInterrupt:
         return Compared(point, answer)
-    return Compared(point, answer, base, own)
+
+
+def _scored(prompt: str, answer: Answer, bare: dict[str, Any] | None) -> tuple[float, float]:
+    """(under the bare base, under what made it); `bare`: settings of a prompt without a persona."""
+    prompt_T = _bare_prompt(prompt, bare) if bare is not None else None
+    base = likelihoods({"": answer}, [BASE], prompt_T)[""]
+    adapters = [record["name"] for record in answer.provenance["adapters"]]
+    if not adapters and prompt_T is None:
+        return base, base
+    return base, likelihoods({"": answer}, adapters or [BASE])[""]
+
+
+def _bare_prompt(prompt: str, settings: dict[str, Any]) -> list[int]:
+    """Token ids of the prompt as nobody in particular would be asked it."""
+    from gptoss_magic.api.talk import Asked, open_talk
+    from gptoss_magic.harmony import prune, render
+
+    known = {key: settings.get(key) for key in ("system", "passages", "effort", "date")}
+    asked = Asked(prompt, **known)  # type: ignore[arg-type]
+    talk = open_talk(asked, generate, ())
+    return render(prune(talk.messages), current().require()[1].codec)
 
 
 def _row(cell: Compared) -> dict[str, Any]:
@@ -166,6 +213,7 @@ def _row(cell: Compared) -> dict[str, Any]:
     return {
         "temperature": sampling["temperature"],
         "effort": made["effort"],
+        "persona": made.get("persona", {}).get("name") or "none",
         "adapter": "+".join(record["name"] for record in made["adapters"]) or BASE,
         "seed": sampling["seed"],
         "final": answer.final,

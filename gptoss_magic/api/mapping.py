@@ -24,7 +24,8 @@ def map(  # noqa: A001 (what it does)
     names: Mapping[str, Any] | None = None,
     schema: Any = None,
     system: str | None = None,
-    effort: str = "medium",
+    persona: Sequence[str] = (),
+    effort: str | None = None,
     date: str | None = None,
     batch: int = 32,
     journal: str | Path | None = None,
@@ -39,9 +40,12 @@ def map(  # noqa: A001 (what it does)
     answers go into the column `into` as they come, what fails into `into`_error. `schema` (a JSON
     schema or a pydantic model) is shown to the model, and answers become checked JSON values. Row
     n draws with seed + n (seed 0 where none is given). What was answered is kept in `journal`, a
-    folder: the same call goes on where it was stopped, unless `new`. `adapters`: see `generate`.
+    folder: the same call goes on where it was stopped, unless `new`. `adapters`, `persona`: see
+    `generate`.
     Raises InputError, MissingPackage, StorageError, NotLoaded.
     """
+    from gptoss_magic.agents.layers import overlay, record
+    from gptoss_magic.api.talk import chosen_how
     from gptoss_magic.mapping.run import MapSettings, run_map
     from gptoss_magic.mapping.schema import AnswerSchema
     from gptoss_magic.mapping.template import RowTemplate
@@ -52,6 +56,11 @@ def map(  # noqa: A001 (what it does)
     resident, engine = session.require()
     if batch < 1:
         raise InputError(f"batch {batch}: give 1 row or more")
+    layers = session.layers(persona)
+    voice = overlay(layers)
+    sampling = chosen_how(voice, {**sampling, "adapters": adapters})
+    adapters, effort = sampling.pop("adapters", None), effort or voice.effort or "medium"
+    system = "\n\n".join(filter(None, (voice.instructions, system))) or None
     checked = AnswerSchema(schema) if schema is not None else None
     formats = {checked.name: checked.schema} if checked else None
     scope = {**resident.identity, "system": system, "effort": effort, "date": date}
@@ -70,5 +79,6 @@ def map(  # noqa: A001 (what it does)
     )
     made = RowTemplate(template, getattr(frame, "columns", ()), names or {})
     provenance = provenance_of(resident, records, effort)
+    provenance |= {"persona": record(layers)} if layers else {}
     with session.using(adapters):
         return run_map(engine, frame, made, settings, provenance, on_row)

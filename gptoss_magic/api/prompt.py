@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.api.agent import answered, specs
 from gptoss_magic.api.load import load
-from gptoss_magic.api.settings import opening, provenance_of, sampling_settings
+from gptoss_magic.api.settings import provenance_of, sampling_settings
 from gptoss_magic.api.stopping import WORK
 from gptoss_magic.session import current
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from gptoss_magic.agents.limits import Limits
+    from gptoss_magic.agents.loop import Consent
     from gptoss_magic.generation import Engine
-    from gptoss_magic.records import Answer, ChannelDelta, Message, Passage, ToolSpec
+    from gptoss_magic.records import Answer, ChannelDelta, Message, Passage, Step
 
 
 @WORK.doing("generate")
@@ -22,9 +26,13 @@ def generate(
     prompt: str,
     *,
     system: str | None = None,
-    tools: Sequence[ToolSpec] = (),
+    tools: Sequence[Any] = (),
+    consent: Consent | None = None,
+    limits: Limits | None = None,
+    on_step: Callable[[Step], None] = lambda step: None,
     passages: Sequence[Passage] | None = None,
-    effort: str = "medium",
+    persona: Sequence[str] = (),
+    effort: str | None = None,
     date: str | None = None,
     conversation: str | None = None,
     new: bool = False,
@@ -34,21 +42,24 @@ def generate(
 
     `system` is the developer message's instructions. Without `conversation` nothing is remembered.
     `passages`: the sources to answer from, quoted in front of the prompt for this turn alone; the
-    answer's citations are checked against them. `how`: the keywords of `respond`.
+    answer's citations are checked against them. `persona`: names of a base and its overlays; their
+    text stands above `system`, what is given here wins over their settings, and each persona has
+    conversations (and, where it is on, a memory) of its own. `how`: the keywords of `respond`.
+    `tools`: functions, or what `@gptoss_magic.tool` made of them. They run within `limits` where
+    `consent(tool, arguments, note)` gives None, until the model answers, and `on_step` sees each
+    call; without a consent the model's call is the answer, and nothing runs.
     Raises ContextOverflow, InputError, NotLoaded.
     """
-    from gptoss_magic.records import Message
-    from gptoss_magic.retrieval.cite import cited, grounded
+    from gptoss_magic.api.talk import Asked, open_talk
 
-    session = current()
-    kept = [] if new or conversation is None else session.conversations.get(conversation, [])
-    system, quoting = grounded(system, passages, prompt)
-    messages = [*opening(system, tools, effort, date), *kept, Message("user", quoting)]
-    answer = respond(messages, conversation=conversation or "", effort=effort, **how)
-    session.last = answer = cited(answer, passages)
-    if conversation is not None and "probe" not in answer.provenance:
-        session.conversations[conversation] = [*kept, Message("user", prompt), *kept_of(answer)]
-    return answer
+    if current().resident is None:
+        load()
+    asked = Asked(prompt, system, specs(tools), passages, effort, date)
+    talk = open_talk(asked, respond, persona, conversation, new=new, **how)
+    turn = partial(respond, conversation=talk.name or "", effort=talk.effort)
+    said = talk.messages, tools, talk.how
+    answer = answered(turn, *said, consent=consent, limits=limits, on_step=on_step)
+    return talk.closed(answer)
 
 
 @WORK.doing("respond")
@@ -115,8 +126,3 @@ def _probed(engine: Engine, mask: str = "", force: str = "") -> Iterator[Engine]
         return
     with probing(engine.model, *pairs):
         yield engine.apart()
-
-
-def kept_of(answer: Answer) -> list[Message]:
-    """The messages that the next turn sees: those that have text."""
-    return [message for message in answer.messages if message.content]

@@ -10,6 +10,7 @@ from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.lora import adapters
 from gptoss_magic.magics.prompt import check_output
 from gptoss_magic.magics.show import transcript
+from gptoss_magic.session import current
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -73,6 +74,10 @@ COMPARE: list[opt.Option] = [
         {"type": listed(effort, "low, medium or high"), "default": (), "help": "such as low,high"},
     ),
     (
+        ("-P", "--persona"),
+        {"type": listed(name, "names"), "default": (), "help": "none,x: nobody, x; x+y: laid over"},
+    ),
+    (
         ("-a", "--adapter"),
         {"type": listed(name, "names"), "default": (), "help": "base,x: the bare base, x; x+y"},
     ),
@@ -93,7 +98,7 @@ def run(line: str, magics: Any) -> None:
 
     given = opt.parse(PARSER, line)
     check_output(given.output)
-    axes = Axes(given.temperature, given.effort, given.adapter, given.seed)
+    axes = Axes(given.temperature, given.effort, given.persona, given.adapter, given.seed)
     check_size(len(axes.points()), given)
     found = answered(axes, given, magics)
     show(found)
@@ -102,9 +107,11 @@ def run(line: str, magics: Any) -> None:
 
 
 def words(typed: list[str]) -> list[str]:
-    """Options; behind --adapter the attached ones."""
+    """Options; behind --adapter and --persona those that are there."""
     if len(typed) > 1 and typed[-2] in ("-a", "--adapter"):
         return ["base", *adapters()]
+    if len(typed) > 1 and typed[-2] in ("-P", "--persona"):
+        return ["none", *current().personas]
     return opt.flags(COMPARE)
 
 
@@ -126,7 +133,7 @@ def answered(axes: Axes, given: Namespace, magics: Any) -> Grid:
     with ProgressView("compare", answers_text) as bar:
         bar.update(0, total)
         try:
-            for cell in grid(prompt, axes, **settings(given, magics, prompt)):
+            for cell in grid(prompt, axes, settings(magics, prompt), max_tokens=given.max_tokens):
                 cells.append(cell)
                 bar.update(len(cells), total, label(cell.point))
         except KeyboardInterrupt:
@@ -137,16 +144,13 @@ def answered(axes: Axes, given: Namespace, magics: Any) -> Grid:
     return Grid(prompt, total, tuple(cells))
 
 
-def settings(given: Namespace, defaults: Any, prompt: str) -> dict[str, Any]:
-    """What holds at every point, unless an axis says otherwise."""
+def settings(defaults: Any, prompt: str) -> dict[str, Any]:
+    """What holds at every point, unless a persona, the line or an axis says otherwise."""
     from gptoss_magic.magics.search import passages_of
 
-    names = ("temperature", "top_p", "top_k", "effort", "system", "date", "seed")
-    return {
-        **{key: getattr(defaults, key) for key in names},
-        "max_tokens": given.max_tokens or defaults.max_tokens,
-        "passages": passages_of(defaults.rag, prompt),
-    }
+    names = ("temperature", "top_p", "top_k", "max_tokens", "effort", "system", "date", "seed")
+    known = {key: getattr(defaults, key) for key in names}
+    return {**known, "passages": passages_of(defaults.rag, prompt)}
 
 
 def answers_text(done: int, total: int) -> str:

@@ -10,6 +10,7 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, context_
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.lora import adapters
 from gptoss_magic.magics.nouns import BY_NAME
+from gptoss_magic.session import current
 
 CHOICES = {"-e": ["low", "medium", "high"], "--effort": ["low", "medium", "high"]}
 PLAIN = ["load", "status", "bench", "unload", "traceback"]
@@ -35,6 +36,8 @@ def candidates(line: str) -> list[str]:
 
 def _choices(flag: str) -> list[str]:
     """What may follow an option."""
+    if flag in ("-P", "--persona"):
+        return [*sorted(current().personas), "none"]
     return [*adapters(), "none"] if flag in ("-a", "--adapter") else CHOICES.get(flag, [])
 
 

@@ -28,8 +28,10 @@ HELP = """\
 %gptoss traceback      the whole traceback of the last error
 %%gptoss [OPTIONS]     prompt it: the cell's body is the prompt; %%gptoss? lists the options
 %%gptoss --rag NAME    answer from an index, with citations that are checked
+%%gptoss --tool NAME   let the model call a function; each call needs your consent
 %%gptoss --map FRAME   the body is a Jinja template, answered for each row of a DataFrame
 %%gptoss_tune          tune on the cell's rows: a plan, then with --go a run with a live panel
+%%gptoss_persona NAME  a persona: Markdown below YAML front matter; %gptoss persona use NAME
 %%gptoss_data          grow rows from a description and seeds, to review before tuning
 """.format(nouns="\n".join(f"%gptoss {n.name + ' ' + n.usage:<15}{n.about}" for n in NOUNS))
 
@@ -48,6 +50,9 @@ class GptOssMagics(Magics):
     seed = Int(None, allow_none=True, help="None: drawn and recorded").tag(config=True)
     rag = Unicode(None, allow_none=True, help="index to answer from").tag(config=True)
     routing = Bool(False, help="record where each token goes").tag(config=True)
+    calls = Int(8, help="tools: calls of one prompt, at most").tag(config=True)
+    call_seconds = Float(60.0, help="tools: of one call, at most").tag(config=True)
+    run_seconds = Float(300.0, help="tools: of all turns and calls, at most").tag(config=True)
     panel: Any = None  # what shows these, where `%gptoss panel` was run
 
     @no_var_expand

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics.prompt import check_output, chosen_settings, named
+from gptoss_magic.magics.voice import persona_names
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -42,6 +43,7 @@ def map_frame(options: Namespace, body: str, names: dict[str, Any], defaults: An
             journal=options.journal,
             new=options.new,
             adapters=options.adapter,
+            persona=persona_names(options),
             stop=tuple(options.stop or ()),
             on_row=_speed(bar),
             **chosen_settings(options, defaults),

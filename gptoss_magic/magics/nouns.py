@@ -42,6 +42,12 @@ NOUNS = [
     Noun("compare", "compare", "PROMPT…", "one prompt over a grid of settings, side by side", True),
     Noun("runs", "runs", "", "tuning runs: list, show, compare; stop the one in the background"),
     Noun("index", "index", "PATH…", "index files, folders, patterns or a DataFrame; list, info, …"),
+    Noun("persona", "persona", "…", "use, list, show, diff, export, import, score, distil, remove"),
+    Noun("memory", "memory", "…", "what is remembered: on, off, list, show, note, edit, forget"),
+    Noun(
+        "reflect", "reflect", "", "criticise the last answer, propose a better one; --accept", True
+    ),
     Noun("search", "search", "NAME …", "passages of an index for a query, without the model"),
+    Noun("tools", "tools", "", "tools of the model: list; allow, ask or never NAME; mcp COMMAND…"),
 ]
 BY_NAME = {noun.name: noun for noun in NOUNS}

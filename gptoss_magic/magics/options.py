@@ -19,6 +19,7 @@ PROMPT: list[Option] = [
     (("-l", "--lookup"), {"type": int, "help": "greedy: draft so many tokens from earlier text"}),
     (("-e", "--effort"), {"choices": ["low", "medium", "high"], "help": "reasoning effort"}),
     (("-y", "--system"), {"help": "instructions (the developer message)"}),
+    (("-P", "--persona"), {"help": "for this cell: NAME, NAME+OVERLAY, or none"}),
     (("-d", "--date"), {"help": "pin the prompt's current date, YYYY-MM-DD"}),
     (
         ("-n", "--new"),
@@ -26,7 +27,12 @@ PROMPT: list[Option] = [
     ),
     (("-C", "--cold"), {"action": "store_true", "help": "reuse nothing that was computed before"}),
     (("-c", "--conversation"), {"default": "default", "help": "name of the conversation"}),
-    (("-T", "--tool"), {"action": "append", "help": "offer a Python function; calls are shown"}),
+    (
+        ("-T", "--tool"),
+        {"action": "append", "help": "a function, python, search:INDEX, notebook, plan, a server"},
+    ),
+    (("-N", "--calls"), {"type": int, "help": "tools: at most so many calls"}),
+    (("--no-run",), {"action": "store_true", "help": "tools: show the call, run nothing"}),
     (("-a", "--adapter"), {"action": "append", "help": "an attached adapter, or none; repeatable"}),
     (("-o", "--output"), {"help": "put the Answer into this variable"}),
     (("-q", "--quiet"), {"action": "store_true", "help": "show nothing"}),

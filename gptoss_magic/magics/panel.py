@@ -65,7 +65,7 @@ def show(magics: Any, *, plain: bool = False) -> None:
     from gptoss_magic.widgets.transcript import in_kernel
 
     if not in_kernel():
-        return print(panel_text(defaults.values(magics), choices(), model_state()))
+        return print(panel_text(defaults.values(magics), choices(), shown_state()))
     bound = magics.panel if isinstance(magics.panel, Bound) else Bound(magics)
     magics.panel = bound
     bound.refresh()
@@ -85,7 +85,7 @@ class Bound:
 
     def refresh(self) -> None:
         """Show what holds now."""
-        self.panel.update(defaults.values(self.magics), choices(), model_state())
+        self.panel.update(defaults.values(self.magics), choices(), shown_state())
 
     def refresh_and_settle(self) -> None:
         """The same; work began or ended. A page says itself when it is a good time to settle."""
@@ -137,6 +137,19 @@ class Bound:
         name = str(content.get("name", ""))
         presets.delete(name)
         return f"Preset {name} deleted."
+
+
+def shown_state() -> dict[str, Any]:
+    """The model's state, and `says`: settings of the persona in use, which win over these."""
+    from gptoss_magic.agents.layers import overlay
+
+    voice = overlay(current().layers())
+    says = voice.settings
+    if voice.instructions:
+        says["system"] = "its own text"
+    if voice.adapters is not None:
+        says["adapters"] = " + ".join(voice.adapters) or "none"
+    return {**model_state(), "says": says}
 
 
 def unbind() -> None:

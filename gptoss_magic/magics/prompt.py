@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics.body import expand
+from gptoss_magic.magics.memory import name_notebook
 from gptoss_magic.magics.search import found_passages
 from gptoss_magic.magics.show import transcript
-from gptoss_magic.magics.tools import tool_spec
+from gptoss_magic.magics.toolbox import tool_settings
+from gptoss_magic.magics.voice import persona_names, persona_of, tool_names
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable
 
-    from gptoss_magic.records import Answer
+    from gptoss_magic.records import Answer, ChannelDelta
+    from gptoss_magic.widgets.transcript import View
 
 DEFAULTS = ("temperature", "top_p", "top_k", "max_tokens", "effort", "system", "date", "seed")
 
@@ -28,27 +32,20 @@ def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> 
     if not prompt:
         raise InputError("the cell has no prompt: write one below the %%gptoss line")
     check_output(options.output)
-    chosen = chosen_settings(options, defaults)
+    name_notebook(names)
+    how = settings_of(options, defaults)
     passages = found_passages(options, prompt, defaults.rag)
-    tools = [tool_spec(named("--tool", name, names)) for name in options.tool or ()]
+    options.tool = tool_names(options)
+    how |= tool_settings(options, defaults, len(passages or ()))
     model = current().require()[0].identity["model"]
     with open_view(model, quiet=options.quiet) as view:
         answer = generate(
             prompt,
-            tools=tools,
             passages=passages,
-            conversation=options.conversation,
-            new=options.new,
-            cold=options.cold,
-            routing=options.routing or defaults.routing,
-            mask_experts=options.mask_experts or "",
-            force_experts=options.force_experts or "",
-            adapters=options.adapter,
-            stop=tuple(options.stop or ()),
-            lookup=options.lookup,
-            on_delta=lambda delta: view.delta(delta.channel, delta.text),
+            on_delta=streamed(view),
             on_prefill=view.prefill,
-            **chosen,
+            on_step=view.step,
+            **how,
         )
         view.finish(transcript(answer), metadata={PROVENANCE_KEY: answer.provenance})
     if options.output:
@@ -56,12 +53,34 @@ def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> 
     return answer
 
 
-def chosen_settings(options: Namespace, defaults: Any) -> dict[str, Any]:
-    """Each setting from the line, else from `%config GptOssMagics`."""
-    given = {name: getattr(options, name) for name in DEFAULTS}
+def settings_of(options: Namespace, defaults: Any) -> dict[str, Any]:
+    """The keywords of `generate` that the line and the defaults give."""
     return {
-        name: getattr(defaults, name) if value is None else value for name, value in given.items()
+        "persona": persona_names(options),
+        "conversation": options.conversation,
+        "new": options.new,
+        "cold": options.cold,
+        "routing": options.routing or defaults.routing,
+        "mask_experts": options.mask_experts or "",
+        "force_experts": options.force_experts or "",
+        "adapters": options.adapter,
+        "stop": tuple(options.stop or ()),
+        "lookup": options.lookup,
+        **chosen_settings(options, defaults),
     }
+
+
+def chosen_settings(options: Namespace, defaults: Any) -> dict[str, Any]:
+    """Each setting from the line, else of the persona, else from `%config GptOssMagics`.
+
+    A persona's text takes the place of the trait `system`; --system stands below that text.
+    """
+    voice = persona_of(options)
+    traits = {name: getattr(defaults, name) for name in DEFAULTS} | voice.settings
+    if voice.instructions:
+        traits["system"] = None
+    given = {name: getattr(options, name) for name in DEFAULTS}
+    return traits | {name: value for name, value in given.items() if value is not None}
 
 
 def named(option: str, name: str, names: dict[str, Any]) -> Any:
@@ -69,6 +88,19 @@ def named(option: str, name: str, names: dict[str, Any]) -> Any:
     if name not in names:
         raise InputError(f"{option} {name}: the notebook has no such name; define it first")
     return names[name]
+
+
+def streamed(view: View) -> Callable[[ChannelDelta], None]:
+    """What shows a stream: calls under their tool's name, each on lines of its own."""
+    shown: list[tuple[str, int]] = [("", 0)]
+
+    def on_delta(delta: ChannelDelta) -> None:
+        place = delta.recipient or delta.channel, delta.message
+        is_next = shown[0][0] == place[0] and shown[0][1] != place[1]
+        shown[0] = place
+        view.delta(place[0], "\n" * is_next + delta.text)
+
+    return on_delta
 
 
 def check_output(name: str | None) -> None:

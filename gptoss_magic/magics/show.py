@@ -9,6 +9,8 @@ from gptoss_magic.records import Answer, Transcript
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+SHOWN = 120  # characters of a recalled item
+
 
 def transcript(answer: Answer) -> Transcript:
     """The view of a whole answer."""
@@ -16,7 +18,8 @@ def transcript(answer: Answer) -> Transcript:
         analysis=answer.analysis,
         final=answer.final,
         commentary=answer.commentary,
-        tool_calls=answer.tool_calls,
+        tool_calls=() if answer.steps else answer.tool_calls,
+        steps=answer.steps,
         usage=answer.usage,
         finish=answer.finish,
         model=answer.provenance["model"],
@@ -26,10 +29,36 @@ def transcript(answer: Answer) -> Transcript:
     )
 
 
-def notes(provenance: dict[str, Any]) -> tuple[str, str]:
-    """What an answer is labelled with: its probe, and a search that found nothing."""
+def notes(provenance: dict[str, Any]) -> tuple[str, ...]:
+    """What an answer is labelled with: probe, persona, an empty search, a run's end, memory."""
     silent = provenance.get("passages") == []
-    return probe_note(provenance.get("probe")), "No passage matched the prompt." * silent
+    ended = provenance.get("tools", {}).get("ended_by", "")
+    persona = provenance.get("persona", {}).get("name", "")
+    return (
+        probe_note(provenance.get("probe")),
+        f"persona {persona}." if persona else "",
+        "No passage matched the prompt." * silent,
+        ended and f"The run ended: {ended}",
+        memory_note(provenance.get("memory")),
+    )
+
+
+def memory_note(memory: dict[str, Any] | None) -> str:
+    """The items that were recalled for an answer, and a turn that could not be kept."""
+    if not memory:
+        return ""
+    items = [
+        f"M{n} {item['id'][:6]} ({item['kind']}, {item['time'][:10]}) «{_short(item['text'])}»"
+        for n, item in enumerate(memory["recalled"], 1)
+    ]
+    failed = f"Not remembered: {memory['failed']}." if memory.get("failed") else ""
+    said = f"From memory: {'; '.join(items)}." if items else ""
+    return " ".join(filter(None, (said, failed)))
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return f"{line[:SHOWN]} …" if len(line) > SHOWN else line
 
 
 def probe_note(probe: dict[str, str] | None) -> str:

@@ -91,7 +91,8 @@ class ControlPanel:
     ) -> None:
         """Show these: settings by name, what selects offer, and the model's state.
 
-        `choices` has 'rag' and 'persona' (names), 'adapters' (scale by name) and 'presets' (names).
+        `choices` has 'rag' and 'persona' (names), 'adapters' (scale by name) and 'presets' (names);
+        `state` also 'says': settings by name that the persona in use says instead.
         """
         with self._lock, self._widget.hold_sync():
             self._widget.values, self._widget.choices = values, choices
@@ -133,7 +134,7 @@ def panel_html(
     values: dict[str, Any], choices: dict[str, Any], state: dict[str, Any], identity: str = ""
 ) -> str:
     """The settings as a table under the model's state; the live panel `identity` hides it."""
-    rows = setting_rows(values, choices)
+    rows = setting_rows(values, choices, state)
     line = f'<div style="{MUTED}">{escape(state_line(state))}</div>'
     table = table_html(("setting", "value"), rows)
     foot = f'<div style="{MUTED}">{escape(GONE)}</div>'
@@ -146,13 +147,17 @@ def panel_html(
 
 def panel_text(values: dict[str, Any], choices: dict[str, Any], state: dict[str, Any]) -> str:
     """The same in columns of text."""
-    table = table_text(("setting", "value"), setting_rows(values, choices))
+    table = table_text(("setting", "value"), setting_rows(values, choices, state))
     return f"{state_line(state)}\n{table}"
 
 
-def setting_rows(values: dict[str, Any], choices: dict[str, Any]) -> list[tuple[str, str]]:
-    """Label and value in words, setting by setting."""
-    return [(field.label, value_words(field, values.get(field.name), choices)) for field in FIELDS]
+def setting_rows(
+    values: dict[str, Any], choices: dict[str, Any], state: dict[str, Any]
+) -> list[tuple[str, str]]:
+    """Label and value in words, setting by setting, with what the persona says instead."""
+    words = {f.name: value_words(f, values.get(f.name), choices) for f in FIELDS}
+    said = {name: f" (the persona: {value})" for name, value in (state.get("says") or {}).items()}
+    return [(field.label, words[field.name] + said.get(field.name, "")) for field in FIELDS]
 
 
 def value_words(field: Field, value: Any, choices: dict[str, Any]) -> str:

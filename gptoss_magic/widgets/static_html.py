@@ -15,6 +15,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.widgets.sources import sources_html, sources_text
+from gptoss_magic.widgets.steps import steps_html, steps_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,6 +35,7 @@ FINISH_WORDS = {
     "stop": "stopped at a stop string",
     "length": "cut at the token limit",
     "interrupt": "interrupted",
+    "limit": "stopped at the limit of the run",
 }
 MUTED = "color: var(--jp-ui-font-color2, #767676); font-size: 0.9em"
 RULE = "border-left: 3px solid var(--jp-border-color1, #8888); padding-left: 12px"
@@ -65,6 +67,7 @@ WEB_LINK = re.compile(r"(https?://|mailto:)", re.IGNORECASE)
 def transcript_html(t: Transcript) -> str:
     """The answer as self-contained HTML: reasoning folded, final rendered, counts below."""
     parts = [
+        steps_html(t.steps) if t.steps else "",
         _reasoning(t),
         _commentary(t.commentary),
         f'<div class="gptoss-final">{markdown_html(t.final)}</div>' if t.final.strip() else "",
@@ -79,6 +82,7 @@ def transcript_html(t: Transcript) -> str:
 def transcript_text(t: Transcript) -> str:
     """The answer as plain text, in the same order as the HTML."""
     parts = [
+        steps_text(t.steps),
         f"{reasoning_label(t)}\n{_indented(t.analysis)}" if t.analysis.strip() else "",
         _indented(t.commentary) if t.commentary.strip() else "",
         t.final.strip(),

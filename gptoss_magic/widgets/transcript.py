@@ -15,6 +15,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gptoss_magic.records import Transcript
+from gptoss_magic.widgets.blocks import Blocks
 from gptoss_magic.widgets.sources import sources_text
 from gptoss_magic.widgets.static_html import (
     meta_line,
@@ -22,10 +23,13 @@ from gptoss_magic.widgets.static_html import (
     transcript_html,
     transcript_text,
 )
+from gptoss_magic.widgets.steps import step_line
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
+
+    from gptoss_magic.records import Step
 
 STATIC = Path(__file__).parent / "static"
 FIRST_SNAPSHOT_S = 0.5
@@ -50,6 +54,9 @@ class View(Protocol):
     def prefill(self, done: int, total: int) -> None:
         """Prompt tokens read, of those to read."""
 
+    def step(self, step: Step) -> None:
+        """A call that is done: its result."""
+
     def finish(self, transcript: Transcript, metadata: dict[str, Any] | None = None) -> None:
         """Replace the stream by the whole answer. `metadata` goes with the output."""
 
@@ -70,44 +77,6 @@ def in_kernel() -> bool:
     from IPython.core.getipython import get_ipython
 
     return getattr(get_ipython(), "kernel", None) is not None
-
-
-class Blocks:
-    """The text so far as runs of one channel, and which part of it was not yet sent."""
-
-    def __init__(self) -> None:
-        self._blocks: list[tuple[str, list[str]]] = []
-        self._sent = (0, 0)
-
-    def add(self, channel: str, text: str) -> None:
-        if not self._blocks or self._blocks[-1][0] != channel:
-            self._blocks.append((channel, []))
-        self._blocks[-1][1].append(text)
-
-    def text(self, channel: str) -> str:
-        return "".join("".join(pieces) for name, pieces in self._blocks if name == channel)
-
-    def whole(self) -> list[dict[str, Any]]:
-        """Every block from its beginning, in the form that `fresh` has."""
-        return self._parts(0, 0)
-
-    def fresh(self) -> list[dict[str, Any]]:
-        """Parts added since the last call: block index, channel, offset in characters, text."""
-        index, piece = self._sent
-        parts = self._parts(index, piece)
-        if self._blocks:
-            self._sent = (len(self._blocks) - 1, len(self._blocks[-1][1]))
-        return parts
-
-    def _parts(self, index: int, piece: int) -> list[dict[str, Any]]:
-        parts = []
-        for number, (channel, pieces) in enumerate(self._blocks[index:], index):
-            skipped = piece if number == index else 0
-            text = "".join(pieces[skipped:])
-            if text:
-                offset = _utf16_length("".join(pieces[:skipped]))
-                parts.append({"i": number, "c": channel, "o": offset, "t": text})
-        return parts
 
 
 class TranscriptView:
@@ -150,6 +119,10 @@ class TranscriptView:
 
     def prefill(self, done: int, total: int) -> None:
         self._read = (done, total)
+        self._flush()
+
+    def step(self, step: Step) -> None:
+        self._blocks.add(f"result · {step_line(step)}", step.result)
         self._flush()
 
     def finish(self, transcript: Transcript, metadata: dict[str, Any] | None = None) -> None:
@@ -213,6 +186,9 @@ class PlainView:
     def prefill(self, done: int, total: int) -> None:
         """Nothing: the terminal shows text only."""
 
+    def step(self, step: Step) -> None:
+        self.delta(f"result · {step_line(step)}", step.result)
+
     def finish(
         self,
         transcript: Transcript,
@@ -252,6 +228,9 @@ class SilentView:
     def prefill(self, done: int, total: int) -> None:
         return None
 
+    def step(self, step: Step) -> None:
+        return None
+
     def finish(
         self,
         transcript: Transcript,  # noqa: ARG002
@@ -272,11 +251,6 @@ def partial_transcript(blocks: Blocks, model: str, error: BaseException | None) 
         model=model,
         note=note,
     )
-
-
-def _utf16_length(text: str) -> int:
-    """Length as JavaScript counts it."""
-    return len(text) + sum(char > "\uffff" for char in text)
 
 
 @cache

@@ -77,9 +77,17 @@ class Labelled {
   }
   take(value, choices, state) {
     this.offer(choices[this.field.name], value);
+    this.overridden(state.says?.[this.field.name]);
     if (performance.now() > this.until) this.show(value, state);
   }
   offer() {}
+  // What the persona in use says instead.
+  overridden(said) {
+    const words = said === undefined ? "" : `the persona: ${said}`;
+    this.persona ??= make("div", "gptoss-said");
+    if (this.persona.textContent !== words) this.persona.textContent = words;
+    if (words && !this.persona.isConnected) this.box.append(this.persona);
+  }
 }
 
 function numeric(field) {

@@ -73,9 +73,36 @@ function reasoningBlock(el) {
   return { summary, body: new Plain(body) };
 }
 
+// What a tool gave: folded where it is long.
+function resultBlock(el, channel) {
+  const details = make("details", "gptoss-result");
+  const body = make("div", "gptoss-call");
+  details.open = true;
+  details.append(make("summary", "", channel.replace("result · ", "Result · ")), body);
+  el.append(details);
+  const plain = new Plain(body);
+  return {
+    body: {
+      get text() {
+        return plain.text;
+      },
+      append(text) {
+        plain.append(text);
+        details.open = plain.text.length <= 400;
+      },
+    },
+  };
+}
+
+function block(el, channel) {
+  if (channel === "analysis") return reasoningBlock(el);
+  return channel.startsWith("result · ") ? resultBlock(el, channel) : proseBlock(el, channel);
+}
+
 function proseBlock(el, channel) {
   const known = channel === "final" || channel === "commentary";
-  if (!known) el.append(make("div", "gptoss-label", channel));
+  const label = channel.replace(/^functions\./, "Call · ");
+  if (!known) el.append(make("div", "gptoss-label", label));
   const box = make("div", known ? `gptoss-${channel}` : "gptoss-call");
   el.append(box);
   return { body: known ? new Prose(box) : new Plain(box) };
@@ -104,7 +131,7 @@ class Answer {
     if (i === this.blocks.length) {
       if (o > 0) return false;
       this.settle();
-      this.blocks.push(c === "analysis" ? reasoningBlock(this.el) : proseBlock(this.el, c));
+      this.blocks.push(block(this.el, c));
       this.blocks[i].from = this.seconds();
     }
     const body = this.blocks[i].body;

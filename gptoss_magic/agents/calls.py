@@ -1,0 +1,105 @@
+"""What the model called, made good where that is safe: names, arguments, results as text."""
+
+from __future__ import annotations
+
+import json
+import re
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.agents.tools import Tool, ToolResult
+from gptoss_magic.quoting import harmless_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gptoss_magic.records import ToolCall
+
+CLOSE = 0.8
+NOTHING = "(done; it gave no result)"
+
+
+def found(name: str, tools: Mapping[str, Tool]) -> tuple[Tool | None, str]:
+    """The tool that `name` means, and what was repaired, or else words for the model.
+
+    A misspelt name is repaired where one tool alone is close to it.
+    """
+    if name in tools:
+        return tools[name], ""
+    plain = {_letters(known): known for known in tools}
+    close = get_close_matches(_letters(name), plain, 3, CLOSE)
+    if len(close) == 1:
+        meant = plain[close[0]]
+        return tools[meant], f"{name}: taken as {meant}"
+    near = [plain[c] for c in close or get_close_matches(_letters(name), plain, 3, 0.5)]
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    return None, f"there is no tool {name!r}; {hint}the tools are: {', '.join(tools)}"
+
+
+def arguments_of(call: ToolCall, tool: Tool) -> tuple[dict[str, Any], str]:
+    """The call's arguments, checked, and what was repaired. Raises ValueError for the model."""
+    if call.arguments is not None:
+        return tool.check(call.arguments), ""
+    given, note = _repaired(call.raw, tool)
+    if given is None:
+        names = ", ".join(tool.parameters.get("properties", {})) or "none"
+        raise ValueError(f"the arguments are no JSON object; give one with: {names}")
+    return tool.check(given), note
+
+
+def _repaired(raw: str, tool: Tool) -> tuple[dict[str, Any] | None, str]:
+    """An object out of nearly JSON, or a bare text where the tool takes one text."""
+    from json_repair import repair_json
+
+    text = raw.strip()
+    if not text:
+        return {}, ""
+    if re.match(r"(```\w*\s*)?[{]", text):
+        made = repair_json(text, return_objects=True)
+        return (
+            (made, "its arguments were repaired") if isinstance(made, dict) and made else (None, "")
+        )
+    fields = tool.parameters.get("properties", {})
+    wanted = [name for name in tool.parameters.get("required", ()) if name in fields]
+    if len(wanted) == 1 and fields[wanted[0]].get("type") == "string":
+        return {wanted[0]: _bare(raw)}, f"its text was taken as {wanted[0]}"
+    return None, ""
+
+
+def _bare(raw: str) -> str:
+    """A text as it stands, without the quotes of JSON."""
+    try:
+        value = json.loads(raw)
+    except ValueError:
+        return raw
+    return value if isinstance(value, str) else raw
+
+
+def result_of(value: Any, limit: int) -> tuple[ToolResult, str]:
+    """What a tool gave, as text that is safe to quote and at most `limit` characters; a note."""
+    given = value if isinstance(value, ToolResult) else ToolResult(harmless_lines(as_text(value)))
+    if not given.text.strip():
+        return ToolResult(NOTHING, given.passages, given.plan), ""
+    if len(given.text) <= limit:
+        return given, ""
+    note = f"cut: {limit:,} of {len(given.text):,} characters"
+    text = f"{given.text[:limit]}\n[{note}]"
+    return ToolResult(text, given.passages, given.plan), note
+
+
+def as_text(value: Any) -> str:
+    """A string as it is, plain values as JSON, anything else as it prints itself."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (dict, list, tuple, int, float, bool)):
+        try:
+            return json.dumps(value, ensure_ascii=False, default=str)
+        except (ValueError, TypeError, RecursionError):
+            return str(value)
+    return str(value)
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]", "", name.removeprefix("functions.")).lower()

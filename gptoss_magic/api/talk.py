@@ -1,0 +1,121 @@
+"""A turn of a conversation: what the prompt is made of before it, and what is kept behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.api.settings import opening
+from gptoss_magic.session import current
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gptoss_magic.agents.persona import Persona
+    from gptoss_magic.api.remembering import Remembered
+    from gptoss_magic.records import Answer, Message, Passage, ToolSpec
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user asks, and of whom nothing is known yet."""
+
+    prompt: str
+    system: str | None = None
+    tools: Sequence[ToolSpec] = ()
+    passages: Sequence[Passage] | None = None
+    effort: str | None = None
+    date: str | None = None
+
+
+@dataclass(frozen=True)
+class Talk:
+    """A turn that stands open: `messages` are to be answered, by `how` (keywords of `respond`).
+
+    `name` is the conversation's, of this persona; None where nothing is kept. `kept`: its earlier
+    messages, those that the window holds.
+    """
+
+    asked: Asked
+    name: str | None
+    layers: Sequence[Persona]
+    messages: list[Message]
+    kept: Sequence[Message]
+    remembered: Remembered
+    effort: str
+    how: dict[str, Any]
+
+    def closed(self, answer: Answer) -> Answer:
+        """The answer with its sources, persona and recalled items; the conversation goes on."""
+        from gptoss_magic.agents.layers import record
+        from gptoss_magic.api.agent import all_cited
+        from gptoss_magic.records import Message
+
+        session = current()
+        answer = all_cited(answer, self.asked.passages)
+        if self.name is not None and "probe" not in answer.provenance:
+            turn = [Message("user", self.asked.prompt), *kept_of(answer)]
+            session.conversations[self.name] = [*self.kept, *turn]
+            self.remembered.keep(turn)
+        known = {"persona": record(self.layers)} if self.layers else {}
+        known |= self.remembered.provenance()
+        session.last = replace(answer, provenance={**answer.provenance, **known})
+        return session.last
+
+
+def open_talk(
+    asked: Asked,
+    respond: Callable[..., Answer],
+    persona: Sequence[str] | None = (),
+    conversation: str | None = None,
+    *,
+    new: bool = False,
+    **how: Any,
+) -> Talk:
+    """The turn of `asked` in `conversation` (None: nothing is kept), as `persona` (names; None:
+    those in use) would have it. The model is loaded; a summary is asked of `respond`.
+
+    What `asked` and `how` say wins over the persona's settings. Raises InputError.
+    """
+    from gptoss_magic.agents.layers import overlay
+    from gptoss_magic.api.remembering import remembered
+    from gptoss_magic.retrieval.cite import grounded
+
+    session = current()
+    layers = session.layers(persona)
+    voice = overlay(layers)
+    name = None if conversation is None else talk_name(conversation, voice.name)
+    held = [] if new or name is None else session.conversations.get(name, [])
+    effort = asked.effort or voice.effort or "medium"
+    how = chosen_how(voice, how)
+    texts = "\n\n".join(filter(None, (voice.instructions, asked.system)))
+    system, quoting = grounded(texts or None, asked.passages, asked.prompt)
+    memory = remembered(voice, persona, name, respond)
+    start = opening(memory.rules(system), asked.tools, effort, asked.date)
+    kept, quoting = memory.fitted(start, held, asked.prompt, quoting, how)
+    messages = [*start, *kept, _user(quoting)]
+    return Talk(asked, name, layers, messages, kept, memory, effort, how)
+
+
+def talk_name(conversation: str, persona: str) -> str:
+    """What the conversation is called that this persona has of its own."""
+    return f"{conversation} @ {persona}" if persona else conversation
+
+
+def chosen_how(voice: Persona, how: dict[str, Any]) -> dict[str, Any]:
+    """The keywords that were given (not None), above what the persona says."""
+    said = {key: value for key, value in voice.settings.items() if key != "effort"}
+    if voice.adapters is not None:
+        said["adapters"] = list(voice.adapters) or ["none"]
+    return said | {key: value for key, value in how.items() if value is not None}
+
+
+def kept_of(answer: Answer) -> list[Message]:
+    """The messages that the next turn sees: those that have text, and calls."""
+    return [message for message in answer.messages if message.content or message.recipient]
+
+
+def _user(text: str) -> Message:
+    from gptoss_magic.records import Message
+
+    return Message("user", text)

@@ -1,0 +1,182 @@
+"""`%gptoss memory …`: what a persona remembers, shown, edited and forgotten."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import InputError
+from gptoss_magic.magics import options as opt
+from gptoss_magic.session import current
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from gptoss_magic.retrieval.memory import Memory
+
+PERSONA = (("-P", "--persona"), {"help": "whose memory; else of the one in use, or of none"})
+EVERYWHERE = (("-A", "--everywhere"), {"action": "store_true", "help": "of all notebooks"})
+OPTIONS: dict[str, list[opt.Option]] = {
+    "on": [
+        (("-s", "--shared"), {"action": "store_true", "help": "recall from all notebooks"}),
+        (("-u", "--summary"), {"action": "store_true", "help": "let the model sum up old turns"}),
+        (("-n", "--as"), {"dest": "name", "default": "", "help": "what this notebook is called"}),
+    ],
+    "off": [],
+    "list": [
+        (("-k", "--kind"), {"choices": ["episode", "note", "summary"], "help": "these only"}),
+        EVERYWHERE,
+        PERSONA,
+    ],
+    "show": [(("id",), {"help": "an item's id, or how it begins"}), PERSONA],
+    "recall": [(("query",), {"nargs": "+", "help": "a question, or words"}), EVERYWHERE, PERSONA],
+    "note": [(("text",), {"nargs": "+", "help": "a fact to keep"}), PERSONA],
+    "edit": [
+        (("id",), {"help": "an item's id, or how it begins"}),
+        (("text",), {"nargs": "+", "help": "its new text"}),
+        PERSONA,
+    ],
+    "forget": [
+        (("ids",), {"nargs": "*", "metavar": "ID", "help": "items"}),
+        (("-X", "--all"), {"action": "store_true", "help": "all items of this notebook"}),
+        EVERYWHERE,
+        PERSONA,
+    ],
+}
+ABOUT = {
+    "on": "Remember turns and notes, whatever the persona says; in this notebook alone.",
+    "off": "Remember and recall nothing; what is kept stays.",
+    "list": "All that is remembered, and where it came from.",
+    "show": "One item in full.",
+    "recall": "What a prompt would recall.",
+    "note": "Keep a fact.",
+    "edit": "Give an item another text.",
+    "forget": "Delete items, from the disk too.",
+}
+PARSERS = {
+    name: opt.parser(f"%gptoss memory {name}", options, ABOUT[name])
+    for name, options in OPTIONS.items()
+}
+HEADERS = ("id", "kind", "text", "notebook", "conversation", "turn", "when")
+
+
+def run(line: str, magics: Any) -> None:
+    """One `%gptoss memory` line; without a command, whether it is on."""
+    command, _, rest = line.strip().partition(" ")
+    name_notebook(magics.shell.user_ns)
+    if not command:
+        return print(state())
+    if command not in PARSERS:
+        known = ", ".join(PARSERS)
+        raise InputError(f"%gptoss memory {command}: no such command; there are {known}")
+    commands = {
+        "on": turn_on,
+        "off": turn_off,
+        "list": show_list,
+        "show": show,
+        "recall": recall,
+        "note": note,
+        "edit": edit,
+        "forget": forget,
+    }
+    commands[command](opt.parse(PARSERS[command], rest))
+
+
+def words(typed: list[str]) -> list[str]:
+    return list(PARSERS) if len(typed) == 1 else opt.flags(OPTIONS.get(typed[0], []))
+
+
+def name_notebook(names: dict[str, Any]) -> None:
+    """Let the session know the notebook's path where the front end tells it in the namespace."""
+    path = names.get("__vsc_ipynb_file__")
+    session = current()
+    if isinstance(path, str) and not session.memory.notebook:
+        session.memory = replace(session.memory, notebook=path)
+
+
+def state() -> str:
+    """`memory of pirate: on, in this notebook (…)`."""
+    from gptoss_magic.agents.layers import overlay
+    from gptoss_magic.api.remembering import memory_of, notebook
+
+    session, memory = current(), memory_of()
+    asked = overlay(session.layers()).memory in ("on", "shared")
+    is_on = asked if session.memory.is_on is None else session.memory.is_on
+    where = "from all notebooks" if session.memory.is_shared else f"in this notebook ({notebook()})"
+    who = "" if memory.name == "none" else f" of {memory.name}"
+    return f"memory{who}: {f'on, {where}' if is_on else 'off'}"
+
+
+def turn_on(options: Namespace) -> None:
+    session = current()
+    name = options.name or session.memory.notebook
+    session.memory = replace(
+        session.memory,
+        is_on=True,
+        is_shared=options.shared,
+        summarise=options.summary,
+        notebook=name,
+    )
+    print(state())
+
+
+def turn_off(_options: Namespace) -> None:
+    session = current()
+    session.memory = replace(session.memory, is_on=False)
+    print(state())
+
+
+def show_list(options: Namespace) -> None:
+    where = None if options.everywhere else ""
+    _show(_memory(options).items(notebook=where, kind=options.kind or ""))
+
+
+def show(options: Namespace) -> None:
+    item = _memory(options).show(options.id)
+    for name in ("id", "kind", "notebook", "conversation", "turn", "time"):
+        print(f"{name:<14}{getattr(item, name)}")
+    print(f"\n{item.text}")
+
+
+def recall(options: Namespace) -> None:
+    where = None if options.everywhere or current().memory.is_shared else ""
+    _show(_memory(options).recall(" ".join(options.query), notebook=where))
+
+
+def note(options: Namespace) -> None:
+    from gptoss_magic.retrieval.items import Item
+
+    (item,) = _memory(options).remember([Item("note", " ".join(options.text))])
+    print(f"note {item.id[:6]} kept")
+
+
+def edit(options: Namespace) -> None:
+    item = _memory(options).edit(options.id, " ".join(options.text))
+    print(f"{item.kind} {item.id[:6]} changed")
+
+
+def forget(options: Namespace) -> None:
+    memory, keys = _memory(options), list(options.ids)
+    if options.all == bool(keys):
+        raise InputError("%gptoss memory forget: give ids, or --all")
+    if options.all:
+        keys = [item.id for item in memory.items(notebook=None if options.everywhere else "")]
+    print(f"{memory.forget(keys)} forgotten")
+
+
+def _memory(options: Namespace) -> Memory:
+    from gptoss_magic.api.remembering import memory_of
+
+    return memory_of([options.persona] if options.persona else None)
+
+
+def _show(items: Any) -> None:
+    from gptoss_magic.magics.index import show_table
+
+    if not items:
+        return print("nothing is remembered here")
+    rows = [
+        (i.id[:6], i.kind, i.text, i.notebook, i.conversation, i.turn or None, i.time)
+        for i in items
+    ]
+    show_table(HEADERS, rows)

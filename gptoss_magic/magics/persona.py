@@ -1,0 +1,242 @@
+"""`%%gptoss_persona NAME` and `%gptoss persona …`: who answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import Magics, cell_magic, magics_class, no_var_expand
+
+from gptoss_magic.errors import InputError
+from gptoss_magic.magics import options as opt
+from gptoss_magic.session import current
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from gptoss_magic.agents.persona import Persona
+
+NAME = (("name",), {"help": "a persona"})
+FILE = {"help": "prompts: a .txt (one a line) or data file, or a list of the notebook"}
+TOKENS = (
+    ("-m", "--max-tokens"),
+    {"type": int, "default": 256, "help": "of each answer, at most"},
+)
+OPTIONS: dict[str, list[opt.Option]] = {
+    "use": [
+        (("names",), {"nargs": "+", "metavar": "NAME", "help": "a base, then overlays; or none"})
+    ],
+    "list": [],
+    "show": [NAME],
+    "diff": [(("one",), {"help": "a persona"}), (("other",), {"help": "another"})],
+    "export": [
+        NAME,
+        (("path",), {"help": "a new file"}),
+        (("-f", "--force"), {"action": "store_true", "help": "write over a file that is there"}),
+    ],
+    "import": [
+        (("path",), {"help": "a persona's text file"}),
+        (("-n", "--as"), {"dest": "name", "default": "", "help": "its name; else as it says"}),
+    ],
+    "score": [
+        NAME,
+        (("-a", "--adapter"), {"help": "compare with this attached adapter, without the text"}),
+        (("-f", "--prompts"), FILE),
+        TOKENS,
+        (("-o", "--output"), {"help": "put the PersonaScore into this variable"}),
+    ],
+    "distil": [
+        NAME,
+        (("-f", "--prompts"), FILE),
+        TOKENS,
+        (("-o", "--output"), {"required": True, "help": "a new .jsonl file"}),
+    ],
+    "remove": [NAME],
+}
+ABOUT = {
+    "use": "Let this persona answer, each with conversations of its own.",
+    "list": "The personas of this kernel; * marks those in use.",
+    "show": "A persona as its text file.",
+    "diff": "Two personas, line by line.",
+    "export": "Write a persona as one text file.",
+    "import": "Read a persona's file. It is not used until you say so.",
+    "score": "How much the text changes answers, and how much of an adapter's effect it has.",
+    "distil": "Tuning rows of the persona's own answers, without its text.",
+    "remove": "Forget a persona; its memory stays.",
+}
+PARSERS = {
+    name: opt.parser(f"%gptoss persona {name}", options, ABOUT[name])
+    for name, options in OPTIONS.items()
+}
+CELL = opt.parser("%%gptoss_persona", [NAME], "The cell is a persona: YAML front matter, Markdown.")
+HEADERS = ("", "persona", "extends", "effort", "sampler", "adapters", "tools", "memory", "text")
+
+
+@magics_class
+class PersonaMagics(Magics):
+    """`%%gptoss_persona NAME`: the body is the persona's file."""
+
+    @no_var_expand
+    @cell_magic("gptoss_persona")
+    def persona(self, line: str, cell: str) -> None:
+        from gptoss_magic.agents.persona_file import parse_persona
+
+        try:
+            hold(parse_persona(cell, opt.parse(CELL, line).name))
+        except Exception as error:
+            current().last_error = error
+            raise
+
+
+PersonaMagics.persona.__doc__ = CELL.format_help()
+
+
+def run(line: str, magics: Any) -> None:
+    """One `%gptoss persona` line."""
+    from gptoss_magic.magics import persona_study
+
+    command, _, rest = line.strip().partition(" ")
+    if not command:
+        for parser in PARSERS.values():
+            print(parser.format_usage().removeprefix("usage: ").strip())
+        return
+    if command not in PARSERS:
+        known = ", ".join(PARSERS)
+        raise InputError(f"%gptoss persona {command}: no such command; there are {known}")
+    commands = {
+        "use": use,
+        "list": show_list,
+        "show": show,
+        "diff": diff,
+        "export": export,
+        "import": import_file,
+        "score": persona_study.score,
+        "distil": persona_study.distil,
+        "remove": remove,
+    }
+    commands[command](opt.parse(PARSERS[command], rest), magics)
+
+
+def words(typed: list[str]) -> list[str]:
+    """Commands; behind one, personas and options."""
+    if len(typed) == 1:
+        return list(PARSERS)
+    names = [] if typed[0] in ("list", "import") else sorted(current().personas)
+    more = ["none"] if typed[0] == "use" else []
+    return [*opt.flags(OPTIONS.get(typed[0], [])), *names, *more]
+
+
+def hold(made: Persona) -> None:
+    """Keep a persona in the session under its name, and say what it names."""
+    held = current().personas
+    verb = "changed" if made.name in held else "kept"
+    held[made.name] = made
+    named = ", ".join((*(made.tools or ()), *(made.adapters or ())))
+    more = f"; it names {named}" if named else ""
+    print(f"persona {made.name} {verb}{more}. %gptoss persona use {made.name}")
+
+
+def use(options: Namespace, _magics: Any) -> None:
+    session = current()
+    layers = session.layers(options.names)
+    session.persona = tuple(options.names) if layers else ()
+    print(f"{' + '.join(one.name for one in layers) or 'no persona'} in use{_memory_words(layers)}")
+
+
+def show_list(_options: Namespace, _magics: Any) -> None:
+    from gptoss_magic.magics.index import show_table
+
+    session = current()
+    if not session.personas:
+        return print("no persona yet: %%gptoss_persona NAME, or %gptoss persona import PATH")
+    rows = [
+        (
+            "*" if name in session.persona else "",
+            name,
+            one.extends,
+            one.effort,
+            ", ".join(f"{k} {v}" for k, v in one.settings.items() if k != "effort"),
+            ", ".join(one.adapters or ()),
+            ", ".join(one.tools or ()),
+            one.memory,
+            " ".join(one.instructions.split())[:80],
+        )
+        for name, one in sorted(session.personas.items())
+    ]
+    show_table(HEADERS, rows)
+
+
+def show(options: Namespace, _magics: Any) -> None:
+    print(_text(options.name), end="")
+
+
+def diff(options: Namespace, _magics: Any) -> None:
+    from difflib import unified_diff
+
+    one, other = options.one, options.other
+    sides = [_text(name).splitlines(keepends=True) for name in (one, other)]
+    lines = "".join(unified_diff(sides[0], sides[1], one, other))
+    print(lines or f"{one} and {other} say the same")
+
+
+def export(options: Namespace, _magics: Any) -> None:
+    from pathlib import Path
+
+    from gptoss_magic.errors import StorageError
+
+    held, path = _named(options.name), Path(options.path).expanduser()
+    if path.exists() and not options.force:
+        raise InputError(f"{path}: is there already; --force writes over it")
+    try:
+        path.write_text(held.source or _text(options.name), "utf-8", newline="")
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror or error}") from error
+    print(f"{options.name} written to {path}")
+
+
+def import_file(options: Namespace, _magics: Any) -> None:
+    from pathlib import Path
+
+    from gptoss_magic.agents.persona import check_name
+    from gptoss_magic.agents.persona_file import parse_persona
+
+    path = Path(options.path).expanduser()
+    try:
+        data = path.read_bytes()
+        text = data.decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: {error}; give a text file in UTF-8") from error
+    made = parse_persona(text, "", path.stem)
+    hold(replace(made, name=check_name(options.name), source="") if options.name else made)
+
+
+def remove(options: Namespace, _magics: Any) -> None:
+    session = current()
+    _named(options.name)
+    if options.name in session.persona:
+        raise InputError(f"persona {options.name} is in use; %gptoss persona use none first")
+    del session.personas[options.name]
+    print(f"{options.name} removed")
+
+
+def _memory_words(layers: list[Persona]) -> str:
+    """What a persona asks of memory, in words."""
+    from gptoss_magic.agents.layers import overlay
+
+    asked, settings = overlay(layers).memory, current().memory
+    if asked not in ("on", "shared") or settings.is_on is False:
+        return ""
+    words = "; its memory is on: turns are kept on this disk (%gptoss memory list, off)"
+    if asked == "shared" and not settings.is_shared:
+        words += ". It asks to remember across notebooks: %gptoss memory on --shared agrees"
+    return words
+
+
+def _named(name: str) -> Persona:
+    return current().layers([name])[-1]
+
+
+def _text(name: str) -> str:
+    from gptoss_magic.agents.persona_file import render_persona
+
+    return render_persona(_named(name))

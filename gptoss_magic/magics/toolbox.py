@@ -1,0 +1,179 @@
+"""What `--tool NAME` and `%gptoss tools` mean by a name: functions, built-in tools, MCP servers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.agents.consent import asking
+from gptoss_magic.agents.limits import Limits
+from gptoss_magic.agents.tools import Tool, as_tool
+from gptoss_magic.errors import InputError
+from gptoss_magic.magics.consent import ask
+from gptoss_magic.magics.voice import persona_names
+from gptoss_magic.session import current
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a built-in tool is asked for: `name:argument`, in this shell and conversation.
+
+    `persona`: names, whose memory it is.
+
+    `taken` numbers of passages are in the prompt already; `new`: the conversation starts afresh.
+    """
+
+    argument: str
+    shell: Any
+    conversation: str = "default"
+    taken: int = 0
+    new: bool = False
+    persona: tuple[str, ...] = ()
+
+
+def tool_settings(options: Namespace, magics: Any, taken: int) -> dict[str, Any]:
+    """The keywords of `generate` for the tools of one cell."""
+    limits = Limits(
+        calls=magics.calls if options.calls is None else options.calls,
+        seconds=magics.run_seconds,
+        call_seconds=magics.call_seconds,
+    )
+    if limits.calls < 1:
+        raise InputError(f"--calls {limits.calls}: give 1 or more, or --no-run")
+    place = Place(
+        "", magics.shell, options.conversation, taken, options.new, persona_names(options)
+    )
+    offered = [tool for name in options.tool or () for tool in named(name, place)]
+    session = current()
+    consent = None if options.no_run else asking(session.policies, partial(ask, magics.shell))
+    return {"tools": offered, "consent": consent, "limits": limits}
+
+
+def named(name: str, place: Place) -> list[Tool]:
+    """The tools that `name` means. Raises InputError where there is none.
+
+    A function of the notebook comes first, then a built-in tool (`search:INDEX`), then an MCP
+    server (all its tools) or one tool of it (`SERVER.TOOL`).
+    """
+    given = place.shell.user_ns.get(name)
+    if isinstance(given, Tool) or (callable(given) and not isinstance(given, type)):
+        return [as_tool(given)]
+    word, _, argument = name.partition(":")
+    if word in BUILT_IN:
+        return [BUILT_IN[word](Place(**{**vars(place), "argument": argument}))]
+    server, _, one = name.partition(".")
+    if server in current().servers:
+        found = current().servers[server].tools()
+        return _picked(name, [tool for tool in found if not one or tool.name == one])
+    if given is not None:
+        raise InputError(f"--tool {name}: it is {type(given).__name__}, no function")
+    raise InputError(f"--tool {name}: {_hint(name, place)}")
+
+
+def _picked(name: str, found: list[Tool]) -> list[Tool]:
+    if not found:
+        raise InputError(f"--tool {name}: the server has no such tool; see %gptoss tools")
+    return found
+
+
+def _hint(name: str, place: Place) -> str:
+    functions = [n for n, v in place.shell.user_ns.items() if callable(v) and n[0] != "_"]
+    close = get_close_matches(name, [*functions, *BUILT_IN, *current().servers], 3)
+    near = f"did you mean {' or '.join(close)}?" if close else "define the function first"
+    return f"the notebook has no such name, and no built-in tool has it; {near}"
+
+
+def _python(place: Place) -> Tool:
+    from gptoss_magic.agents.python import python_tool
+
+    if place.argument not in ("", "kernel"):
+        raise InputError(f"--tool python:{place.argument}: give python, or python:kernel")
+    return _in_kernel(place.shell) if place.argument else python_tool()
+
+
+def _in_kernel(shell: Any) -> Tool:
+    """Python in the user's own kernel, with its names: only where the line asks for it."""
+    from IPython.utils.capture import capture_output
+
+    def python(code: str) -> str:
+        """Run Python code in the user's notebook kernel and give what it shows."""
+        with capture_output() as captured:
+            result = shell.run_cell(code, store_history=False)
+        error = result.error_before_exec or result.error_in_exec
+        if error is not None:
+            raise error
+        shown = [str(output.data.get("text/plain", "")) for output in captured.outputs]
+        return "\n".join(filter(None, [captured.stdout, *shown]))
+
+    made = as_tool(python)
+    origin = "built in; this kernel, with all its names"
+    return Tool("python", made.description, made.parameters, python, "ask", origin, made.check)
+
+
+def _search(place: Place) -> Tool:
+    from gptoss_magic.agents.search import search_tool
+    from gptoss_magic.retrieval.cite import quoted
+    from gptoss_magic.retrieval.index import Index, search_all
+
+    names = [part.strip() for part in place.argument.split(",") if part.strip()]
+    if not names:
+        raise InputError("--tool search: say which index: search:NAME")
+    for name in names:
+        Index.open(name)
+    return search_tool(", ".join(names), lambda q, k: search_all(names, q, k), quoted, place.taken)
+
+
+def _notebook(place: Place) -> Tool:
+    from gptoss_magic.agents.notebook import notebook_tool
+
+    names = place.shell.user_ns
+    return notebook_tool(lambda: names.get("In", [""]), lambda: names.get("Out", {}))
+
+
+def _plan(place: Place) -> Tool:
+    from gptoss_magic.agents.plan import Goals
+
+    plans = current().plans
+    if place.new or place.conversation not in plans:
+        plans[place.conversation] = Goals()
+    return plans[place.conversation].tool()
+
+
+def _remember(place: Place) -> Tool:
+    from gptoss_magic.agents.remember import remember_tool
+    from gptoss_magic.api.remembering import memory_of
+    from gptoss_magic.retrieval.items import Item
+
+    memory = memory_of(place.persona)
+
+    def keep(fact: str) -> str:
+        (item,) = memory.remember([Item("note", fact, conversation=place.conversation)])
+        return item.id[:6]
+
+    return remember_tool(memory.name, keep)
+
+
+def _recall(place: Place) -> Tool:
+    from gptoss_magic.agents.remember import recall_tool
+    from gptoss_magic.api.remembering import memory_of
+    from gptoss_magic.retrieval.items import lines
+
+    memory = memory_of(place.persona)
+    where = None if current().memory.is_shared else ""
+    return recall_tool(memory.name, lambda query: lines(memory.recall(query, notebook=where)))
+
+
+BUILT_IN: dict[str, Callable[[Place], Tool]] = {
+    "notebook": _notebook,
+    "plan": _plan,
+    "python": _python,
+    "recall": _recall,
+    "remember": _remember,
+    "search": _search,
+}
