@@ -58,10 +58,10 @@ import torch
 from gptoss_magic.adapters import Adapter
 from gptoss_magic.model.branches import LinearLora
 from gptoss_magic.session import current
-layer = current().resident.model.get_submodule("model.layers.3.self_attn.q_proj")
+layer = current().resident.model.get_submodule("model.layers.1.self_attn.q_proj")
 sizes = layer.in_features, layer.out_features
 small = torch.randn(4, sizes[0]) / 100, torch.randn(sizes[1], 4) / 100
-part = LinearLora("model.layers.3.self_attn.q_proj", *small, 1.0)
+part = LinearLora("model.layers.1.self_attn.q_proj", *small, 1.0)
 current().shelf.add(Adapter("verse", (part,)))
 current().shelf.use(["verse"])""",
     "%gptoss persona use librarian",
