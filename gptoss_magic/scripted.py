@@ -62,15 +62,22 @@ class ScriptedEngine:
         on_prefill: Callable[[int, int], None] = lambda done, total: None,
         **_how: Any,
     ) -> Iterator[TokenDelta]:
-        """The tokens of the next turn, at most `settings.max_tokens`."""
+        """The tokens of the next turn, at most `settings.max_tokens`.
+
+        Raises ContextOverflow where the engine, if there is one, has no room for it.
+        """
+        if self.engine is not None:
+            self.engine.check(prompt_T, settings.max_tokens)
         self.prompts.append(list(prompt_T))
-        on_prefill(len(prompt_T), len(prompt_T))
         number = len(self.prompts) - 1
         turn = self.script[number] if number < len(self.script) else saying("The script is over.")
         said = turn(self.codec.decode(list(prompt_T))) if callable(turn) else turn
-        return self._tokens(said, settings.max_tokens)
+        return self._tokens(said, settings.max_tokens, lambda: on_prefill(1, 1))
 
-    def _tokens(self, said: list[Message], limit: int) -> Iterator[TokenDelta]:
+    def _tokens(
+        self, said: list[Message], limit: int, on_read: Callable[[], None]
+    ) -> Iterator[TokenDelta]:
+        on_read()
         opening = len(render([], self.codec))
         ids = render(said, self.codec, prompt=False)[opening:]
         if said[-1].channel == "final":

@@ -11,6 +11,7 @@ from gptoss_magic.magics.complete import candidates
 from gptoss_magic.session import current
 from gptoss_magic.study.persona import neutral_prompts, read_prompts
 from gptoss_magic.tuning.sources import read_rows
+from tests.adapter_cases import mixed
 from tests.shell_cells import run, tiny_shell
 
 PIRATE = """%%gptoss_persona pirate
@@ -228,6 +229,23 @@ def test_a_score_is_measured(shell, tmp_path):
         score.gain
     )
     assert current().conversations == {}
+
+
+def test_shares_of_an_adapters_effect(shell):
+    current().shelf.add(mixed())
+    shell.user_ns["asked"] = ["Hello", "Who are you?", "Why?"]
+    _, shown = run(shell, "%gptoss persona score pirate -f asked -a mixed -m 6 -o s")
+    assert "by context alone" in shown
+    score, frame = shell.user_ns["s"], shell.user_ns["s"].to_frame()
+    whole = (frame["adapter|adapter"] - frame["adapter|base"]).sum()
+    part = (frame["adapter|persona"] - frame["adapter|base"]).sum()
+    assert score.adapter_gain == pytest.approx(whole / 3)
+    assert score.adapter_gain > 0
+    assert score.context_share == pytest.approx(part / whole)
+    low, high = score.interval("context_share")
+    assert low <= score.context_share <= high
+    assert current().shelf.default == ()
+    current().shelf.detach("mixed")
 
 
 def test_rows_of_a_personas_answers(shell, tmp_path):

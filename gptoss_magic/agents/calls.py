@@ -77,7 +77,11 @@ def _bare(raw: str) -> str:
 
 def result_of(value: Any, limit: int) -> tuple[ToolResult, str]:
     """What a tool gave, as text that is safe to quote and at most `limit` characters; a note."""
-    given = value if isinstance(value, ToolResult) else ToolResult(harmless_lines(as_text(value)))
+    given = (
+        value
+        if isinstance(value, ToolResult)
+        else ToolResult(harmless_lines(as_text(value)).strip("\n"))
+    )
     if not given.text.strip():
         return ToolResult(NOTHING, given.passages, given.plan), ""
     if len(given.text) <= limit:

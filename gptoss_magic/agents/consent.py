@@ -42,6 +42,10 @@ class Policies:
             raise InputError(f"policy {policy!r}: give ask, auto or never")
         self._said[tool.identity[:2]] = policy, tool.identity
 
+    def names(self) -> set[str]:
+        """The tools of which the user said something."""
+        return {name for name, _ in self._said}
+
     def forget(self) -> None:
         """Everything is as the tools themselves say again."""
         self._said.clear()

@@ -23,7 +23,7 @@ class Limits:
     """
 
     calls: int = 8
-    seconds: float = 300.0
+    seconds: float = 1800.0
     tokens: int = 8192
     call_seconds: float = 60.0
     chars: int = 8000

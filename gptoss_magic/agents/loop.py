@@ -51,7 +51,7 @@ def run(
     except KeyboardInterrupt:
         if not state.answers:
             raise
-        state.finish = "interrupt"
+        state.finish = "limit" if state.budget.is_over else "interrupt"
         list(state.calls())
     return state.answer()
 
@@ -77,6 +77,8 @@ class Run:
 
     def turn(self, respond: Respond) -> bool:
         """One turn of the model; False where the run is over."""
+        if self.answers and self._is_spent():
+            self.finish = self.finish or "limit"
         if self.finish:
             return False
         try:
@@ -113,7 +115,7 @@ class Run:
             self.steps.append(step)
             self.said.append(_told(step, recipient))
             yield step
-        self.is_last = len(self.steps) >= self.limits.calls or self._is_spent()
+        self.is_last = len(self.steps) >= self.limits.calls
 
     def _is_spent(self) -> bool:
         return self.budget.tokens <= 0 or self.budget.seconds <= 0

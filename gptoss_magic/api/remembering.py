@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.errors import StorageError
 from gptoss_magic.records import Message
 from gptoss_magic.session import current
 
@@ -135,7 +134,7 @@ class Remembered:
         try:
             number = self.memory.num_turns(self.conversation) + 1
             self.memory.remember([replace(item, turn=number) for item in self.episodes([turn])])
-        except StorageError as error:
+        except OSError as error:
             self.failed = str(error)
 
     def quoted(self, text: str) -> str:

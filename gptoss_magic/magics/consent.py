@@ -48,7 +48,7 @@ def can_ask(shell: Any) -> bool:
     """True where the front end takes input: it says so with each cell; else in a terminal."""
     kernel = getattr(shell, "kernel", None)
     if kernel is not None:
-        return bool(getattr(kernel, "_allow_stdin", False))
+        return bool(getattr(kernel, "_allow_stdin", True))
     return sys.stdin is not None and sys.stdin.isatty()
 
 

@@ -52,7 +52,7 @@ class GptOssMagics(Magics):
     routing = Bool(False, help="record where each token goes").tag(config=True)
     calls = Int(8, help="tools: calls of one prompt, at most").tag(config=True)
     call_seconds = Float(60.0, help="tools: of one call, at most").tag(config=True)
-    run_seconds = Float(300.0, help="tools: of all turns and calls, at most").tag(config=True)
+    run_seconds = Float(1800.0, help="tools: of all turns and calls, at most").tag(config=True)
     panel: Any = None  # what shows these, where `%gptoss panel` was run
 
     @no_var_expand

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
 
+    from gptoss_magic.agents.loop import Consent
+    from gptoss_magic.agents.tools import Tool
     from gptoss_magic.records import Answer, ChannelDelta
     from gptoss_magic.widgets.transcript import View
 
@@ -39,6 +41,7 @@ def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> 
     how |= tool_settings(options, defaults, len(passages or ()))
     model = current().require()[0].identity["model"]
     with open_view(model, quiet=options.quiet) as view:
+        how["consent"] = shown_first(view, how["consent"])
         answer = generate(
             prompt,
             passages=passages,
@@ -101,6 +104,18 @@ def streamed(view: View) -> Callable[[ChannelDelta], None]:
         view.delta(place[0], "\n" * is_next + delta.text)
 
     return on_delta
+
+
+def shown_first(view: View, consent: Consent | None) -> Consent | None:
+    """A consent that is asked for when the call is on the screen."""
+    if consent is None:
+        return None
+
+    def decide(tool: Tool, arguments: dict[str, Any], note: str) -> str | None:
+        view.flush()
+        return consent(tool, arguments, note)
+
+    return decide
 
 
 def check_output(name: str | None) -> None:

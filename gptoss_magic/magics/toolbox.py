@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -50,8 +50,9 @@ def tool_settings(options: Namespace, magics: Any, taken: int) -> dict[str, Any]
         "", magics.shell, options.conversation, taken, options.new, persona_names(options)
     )
     offered = [tool for name in options.tool or () for tool in named(name, place)]
-    session = current()
-    consent = None if options.no_run else asking(session.policies, partial(ask, magics.shell))
+    policies = current().policies
+    offered = [replace(tool, policy=policies.of(tool)) for tool in offered]
+    consent = None if options.no_run else asking(policies, partial(ask, magics.shell))
     return {"tools": offered, "consent": consent, "limits": limits}
 
 

@@ -6,7 +6,7 @@ import shlex
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.agents.tools import POLICIES, Policy, Tool
+from gptoss_magic.agents.tools import Policy, Tool, as_tool
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics.consent import confirm, visible
 from gptoss_magic.magics.index import show_table
@@ -52,23 +52,18 @@ def show(_names: list[str], shell: Any) -> None:
     """Every tool by name, with what holds for it now."""
     policies = current().policies
     rows = [(name, policies.of(t), t.origin, t.description) for name, t in known(shell)]
-    rows += [(name, "ask", "built in", about) for name, about in ABOUT.items()]
+    rows.append(("search:INDEX", "ask", "built in; reads an index", "Search the user's documents."))
     show_table(("tool", "policy", "from", "what it does"), rows)
 
 
-ABOUT = {
-    "notebook": "reads the cells above",
-    "plan": "keeps a plan of goals, shown in the answer",
-    "python": "runs code in a process of its own (python:kernel: in this kernel)",
-    "search:INDEX": "searches an index; its passages can be cited",
-}
-
-
 def known(shell: Any) -> Iterator[tuple[str, Tool]]:
-    """The notebook's tools and those of the servers, by the name that --tool takes."""
+    """The notebook's tools, the built-in ones, the servers': by the name that --tool takes."""
+    said = current().policies.names()
     for name, value in list(shell.user_ns.items()):
-        if isinstance(value, Tool):
-            yield name, value
+        if isinstance(value, Tool) or (name in said and callable(value)):
+            yield name, as_tool(value)
+    for name in ("notebook", "plan", "python", "python:kernel"):
+        yield name, named(name, Place("", shell))[0]
     for server, running in current().servers.items():
         for tool in running.tools():
             yield f"{server}.{tool.name}", tool
@@ -76,7 +71,6 @@ def known(shell: Any) -> Iterator[tuple[str, Tool]]:
 
 def say(policy: Policy, names: list[str], shell: Any) -> None:
     """Set the policy of each named tool, for this kernel."""
-    assert policy in POLICIES
     if not names:
         raise InputError(f"{USAGE}: name a tool")
     for name in names:

@@ -96,7 +96,7 @@ def transcript_text(t: Transcript) -> str:
 
 def reasoning_label(t: Transcript) -> str:
     """`Reasoning · 34 tokens · 2.1 s`; without a count the length in words."""
-    if t.usage is None:
+    if t.usage is None or t.steps:  # of a run, the counts are those of all turns
         return f"Reasoning · {_count(len(t.analysis.split()), 'word')}"
     tokens = _count(t.usage.analysis_tokens, "token")
     return f"Reasoning · {tokens} · {t.usage.analysis_s:.1f} s"

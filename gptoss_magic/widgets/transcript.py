@@ -57,6 +57,9 @@ class View(Protocol):
     def step(self, step: Step) -> None:
         """A call that is done: its result."""
 
+    def flush(self) -> None:
+        """Show what has come so far: a question or a tool is next, which may take long."""
+
     def finish(self, transcript: Transcript, metadata: dict[str, Any] | None = None) -> None:
         """Replace the stream by the whole answer. `metadata` goes with the output."""
 
@@ -125,6 +128,9 @@ class TranscriptView:
         self._blocks.add(f"result · {step_line(step)}", step.result)
         self._flush()
 
+    def flush(self) -> None:
+        self._flush()
+
     def finish(self, transcript: Transcript, metadata: dict[str, Any] | None = None) -> None:
         data = {"text/html": transcript_html(transcript), "text/plain": transcript_text(transcript)}
         self._become(data, metadata or {})
@@ -189,6 +195,9 @@ class PlainView:
     def step(self, step: Step) -> None:
         self.delta(f"result · {step_line(step)}", step.result)
 
+    def flush(self) -> None:
+        self._end_line()
+
     def finish(
         self,
         transcript: Transcript,
@@ -229,6 +238,9 @@ class SilentView:
         return None
 
     def step(self, step: Step) -> None:
+        return None
+
+    def flush(self) -> None:
         return None
 
     def finish(
