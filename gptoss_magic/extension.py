@@ -39,7 +39,9 @@ def load_ipython_extension(shell: Any) -> None:
 def unload_ipython_extension(shell: Any) -> None:
     """Take the magics away; a loaded model stays until `%gptoss unload` or the kernel's end."""
     from gptoss_magic.magics.complete import gptoss_matcher
+    from gptoss_magic.magics.panel import unbind
 
+    unbind()
     for kind in ("line", "cell"):
         for name in ("gptoss", "gptoss_tune", "gptoss_data", "gptoss_persona"):
             shell.magics_manager.magics[kind].pop(name, None)

@@ -1,9 +1,11 @@
 """Run a notebook in a real JupyterLab and Chromium, and take its pictures.
 
     python tools/screenshots.py docs
+    python tools/screenshots.py docs --panel
 
-Writes quickstart-light.png, quickstart-dark.png and quickstart-reopened.png. With --all also a
-picture taken in the middle of a stream and one of a narrow window.
+Writes quickstart-light.png, quickstart-dark.png and quickstart-reopened.png; with --panel
+panel-light.png and panel-dark.png. With --all also a picture taken in the middle of a stream and
+one of a narrow window.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
 ROOT = Path(__file__).parents[1]
 TOKEN = "local-pictures"  # noqa: S105
@@ -48,6 +50,25 @@ SETTINGS = {
     "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},
 }
 START_S = 60.0
+PANEL = (
+    "%load_ext gptoss_magic\n%gptoss load tiny --context 2048",
+    "%%gptoss_persona librarian\n---\neffort: low\n---\nName your sources.",
+    """\
+import torch
+from gptoss_magic.adapters import Adapter
+from gptoss_magic.model.branches import LinearLora
+from gptoss_magic.session import current
+layer = current().resident.model.get_submodule("model.layers.1.self_attn.q_proj")
+sizes = layer.in_features, layer.out_features
+small = torch.randn(4, sizes[0]) / 100, torch.randn(sizes[1], 4) / 100
+part = LinearLora("model.layers.1.self_attn.q_proj", *small, 1.0)
+current().shelf.add(Adapter("verse", (part,)))
+current().shelf.use(["verse"])""",
+    "%gptoss persona use librarian",
+    "%%gptoss -q -m 60\nWhat is the capital of France?",
+    "%config GptOssMagics.temperature = 0.7",
+    "%gptoss panel",
+)
 KERNEL_READY = """async () => {
   const context = window.jupyterapp.shell.currentWidget.sessionContext;
   await context.ready;
@@ -191,7 +212,7 @@ def show(page: Page, text: str) -> None:
     page.wait_for_timeout(600)
 
 
-def take(page: Page, target: Path) -> None:
+def take(page: Page | Locator, target: Path) -> None:
     page.screenshot(path=target)
     print(f"{target}  {target.stat().st_size / 1000:.0f} KB")
 
@@ -217,12 +238,53 @@ def running_pictures(page: Page, url: str, out: Path, everything: bool) -> None:
         take(page, out / "narrow.png")
 
 
+def panel_notebook(folder: Path) -> None:
+    """A notebook whose last cell shows the control panel, and the tiny model beside it."""
+    import nbformat
+
+    from gptoss_magic.testing import tiny_checkpoint
+
+    tiny_checkpoint(folder / "tiny")
+
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source) for source in PANEL],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+    )
+    nbformat.write(notebook, folder / "panel.ipynb")
+
+
+def panel_pictures(page: Page, url: str, out: Path, everything: bool) -> None:
+    """The panel alone: light, dark, and in a narrow window."""
+    open_notebook(page, url, "panel.ipynb")
+    start_all(page)
+    wait_all(page)
+    panel = page.locator(".gptoss-panel")
+    panel.wait_for()
+    panel.get_by_role("button", name="Stop").scroll_into_view_if_needed()
+    take(panel, out / "panel-light.png")
+    command(page, "apputils:change-theme", theme="JupyterLab Dark")
+    page.locator("body[data-jp-theme-light=false]").wait_for(state="attached")
+    page.wait_for_timeout(600)
+    take(panel, out / "panel-dark.png")
+    if everything:
+        page.set_viewport_size({"width": 320, "height": 1400})
+        page.wait_for_timeout(600)
+        take(panel, out / "panel-narrow.png")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--all", action="store_true", help="also mid-stream and narrow")
+    parser.add_argument("--panel", action="store_true", help="of the control panel, and no other")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
+    if options.panel:
+        with tempfile.TemporaryDirectory() as name, browser_page(1000) as page:
+            panel_notebook(Path(name))
+            with lab(Path(name)) as url:
+                panel_pictures(page, url, options.out, options.all)
+        return
     with tempfile.TemporaryDirectory() as name, browser_page() as page:
         folder = Path(name)
         shutil.copy(ROOT / "notebooks" / "quickstart.ipynb", folder)

@@ -1,6 +1,6 @@
 """The same as the magics, for scripts: `load`, `generate`, `map`, `unload`."""
 
-from gptoss_magic.api.comparing import BASE, compare
+from gptoss_magic.api.comparing import BASE, Axes, Compared, Grid, compare, grid
 from gptoss_magic.api.load import bench, load, unload, versions
 from gptoss_magic.api.mapping import map  # noqa: A004 (what it does)
 from gptoss_magic.api.prompt import generate, respond
@@ -9,9 +9,13 @@ from gptoss_magic.api.settings import PROVENANCE_KEY, opening, sampling_settings
 __all__ = [
     "BASE",
     "PROVENANCE_KEY",
+    "Axes",
+    "Compared",
+    "Grid",
     "bench",
     "compare",
     "generate",
+    "grid",
     "load",
     "map",
     "opening",

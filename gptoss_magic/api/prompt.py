@@ -10,6 +10,7 @@ from gptoss_magic.api.agent import answered, specs
 from gptoss_magic.api.load import load
 from gptoss_magic.api.schemas import checked, grammar_of, record_of, valued
 from gptoss_magic.api.settings import provenance_of, sampling_settings
+from gptoss_magic.api.stopping import WORK
 from gptoss_magic.session import current
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from gptoss_magic.records import Answer, ChannelDelta, Message, Passage, Step
 
 
+@WORK.doing("generate")
 def generate(
     prompt: str,
     *,
@@ -68,6 +70,7 @@ def generate(
     return talk.closed(answer)
 
 
+@WORK.doing("respond")
 def respond(
     messages: Sequence[Message] | Sequence[int],
     *,
@@ -125,7 +128,8 @@ def respond(
             on_prefill=on_prefill,
             provenance=provenance_of(resident, active.records, effort)
             | record_of(made, calls=calls)
-            | ({"probe": probe} if probe else {}),
+            | ({"probe": probe} if probe else {})
+            | ({"routing": True} if routing else {}),
         )
     return valued(answer, made)
 

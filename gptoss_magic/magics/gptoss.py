@@ -48,6 +48,8 @@ class GptOssMagics(Magics):
     effort = Unicode("medium", help="low, medium or high").tag(config=True)
     system = Unicode(None, allow_none=True, help="instructions for each prompt").tag(config=True)
     date = Unicode(None, allow_none=True, help="pinned current date").tag(config=True)
+    seed = Int(None, allow_none=True, help="None: drawn and recorded").tag(config=True)
+    rag = Unicode(None, allow_none=True, help="index to answer from").tag(config=True)
     routing = Bool(False, help="record where each token goes").tag(config=True)
     calls = Int(8, help="tools: calls of one prompt, at most").tag(config=True)
     call_seconds = Float(60.0, help="tools: of one call, at most").tag(config=True)
@@ -55,11 +57,12 @@ class GptOssMagics(Magics):
     answers: Any = Dict(
         help="what was answered, by the cell's number: for %gptoss index --notebook"
     )
+    panel: Any = None  # what shows these, where `%gptoss panel` was run
 
     @no_var_expand
     @line_magic("gptoss")
     def line(self, line: str) -> None:
-        self._remembered(self._command, line)
+        self._remembered("%gptoss", self._command, line)
 
     def _command(self, line: str) -> None:
         command, _, rest = line.strip().partition(" ")
@@ -83,7 +86,7 @@ class GptOssMagics(Magics):
     @no_var_expand
     @cell_magic("gptoss")
     def cell(self, line: str, cell: str) -> None:
-        self._remembered(self._prompt, line, cell)
+        self._remembered("%%gptoss", self._prompt, line, cell)
 
     def _prompt(self, line: str, cell: str) -> None:
         from gptoss_magic.magics.branch import change_answer
@@ -127,9 +130,12 @@ class GptOssMagics(Magics):
         error = current().last_error
         print("".join(traceback.format_exception(error)) if error else "no error so far")
 
-    def _remembered(self, action: Any, *arguments: str) -> None:
+    def _remembered(self, name: str, action: Any, *arguments: str) -> None:
+        from gptoss_magic.api.stopping import WORK
+
         try:
-            action(*arguments)
+            with WORK.doing(name):
+                action(*arguments)
         except Exception as error:
             current().last_error = error
             raise

@@ -45,7 +45,6 @@ def map_frame(options: Namespace, body: str, names: dict[str, Any], defaults: An
             adapters=options.adapter,
             persona=persona_names(options),
             stop=tuple(options.stop or ()),
-            seed=options.seed,
             on_row=_speed(bar),
             **chosen_settings(options, defaults),
         )

@@ -40,6 +40,8 @@ NOUNS = [
     Noun("tokens", "tokens", "[NAME]", "the last Answer's tokens, or NAME's, to branch at", True),
     Noun("branch", "branch", "[N]", "keep its first N tokens and go on otherwise", True),
     Noun("lora", "lora", "…", "adapters: attach, detach, use, scale, list, compare, export", True),
+    Noun("panel", "panel", "", "sliders for the defaults of %%gptoss, Stop, presets"),
+    Noun("compare", "compare", "PROMPT…", "one prompt over a grid of settings, side by side", True),
     Noun("runs", "runs", "", "tuning runs: list, show, compare; stop the one in the background"),
     Noun("index", "index", "PATH…", "index files, folders, patterns or a DataFrame; list, info, …"),
     Noun("persona", "persona", "…", "use, list, show, diff, export, import, score, distil, remove"),

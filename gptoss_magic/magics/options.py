@@ -40,7 +40,7 @@ PROMPT: list[Option] = [
     (("-R", "--routing"), {"action": "store_true", "help": "record where each token goes"}),
     (("--mask-experts",), {"help": "a probe: no token goes to these LAYER:EXPERT, e.g. 3:7,5:0-2"}),
     (("--force-experts",), {"help": "a probe: every token goes to these, e.g. 5:1 or *:3"}),
-    (("-G", "--rag"), {"help": "answer from this index or retriever, with citations; NAME,NAME"}),
+    (("-G", "--rag"), {"help": "answer from this index or retriever, cited; NAME,NAME; none"}),
     (("-K", "--passages"), {"type": int, "default": 5, "help": "rag: chunks to quote, at most"}),
     (("-W", "--where"), {"help": "rag: an SQL condition, such as \"kind = 'markdown'\""}),
     (("-A", "--at"), {"type": int, "help": "rag: this version of the index"}),

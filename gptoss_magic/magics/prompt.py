@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gptoss_magic.records import Answer, ChannelDelta
     from gptoss_magic.widgets.transcript import View
 
-DEFAULTS = ("temperature", "top_p", "top_k", "max_tokens", "effort", "system", "date")
+DEFAULTS = ("temperature", "top_p", "top_k", "max_tokens", "effort", "system", "date", "seed")
 
 
 def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> Answer:
@@ -36,7 +36,7 @@ def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> 
     check_output(options.output)
     name_notebook(names)
     how = settings_of(options, defaults)
-    passages = found_passages(options, prompt, names)
+    passages = found_passages(options, prompt, names, defaults.rag)
     options.tool = tool_names(options)
     how |= tool_settings(options, defaults, len(passages or ()))
     model = current().require()[0].identity["model"]
@@ -69,7 +69,6 @@ def settings_of(options: Namespace, defaults: Any) -> dict[str, Any]:
         "force_experts": options.force_experts or "",
         "adapters": options.adapter,
         "stop": tuple(options.stop or ()),
-        "seed": options.seed,
         "lookup": options.lookup,
         **chosen_settings(options, defaults),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -9,20 +10,20 @@ from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
 
 if TYPE_CHECKING:
-    from argparse import Namespace
     from collections.abc import Callable
 
     from gptoss_magic.records import Passage
 
     Search = Callable[[str, int], list[Passage]]
 
+NONE, PASSAGES = "none", 5
 SEARCH: list[opt.Option] = [
     (
         ("name",),
         {"metavar": "NAME", "help": "an index, or a retriever of the notebook; NAME,NAME: several"},
     ),
     (("query",), {"nargs": "+", "metavar": "QUERY", "help": "a question, or words"}),
-    (("-K", "--passages"), {"type": int, "default": 5, "help": "chunks to show, at most"}),
+    (("-K", "--passages"), {"type": int, "default": PASSAGES, "help": "chunks to show, at most"}),
     (("-W", "--where"), {"help": "an SQL condition, such as \"kind = 'markdown'\""}),
     (("-A", "--at"), {"type": int, "help": "this version of the index"}),
     (("--rerank",), {"metavar": "MODEL", "help": "a cross-encoder orders the best 50 anew"}),
@@ -50,13 +51,24 @@ def words(_typed: list[str]) -> list[str]:
     return opt.flags(SEARCH)
 
 
-def found_passages(options: Namespace, prompt: str, names: dict[str, Any]) -> list[Passage] | None:
-    """What `%%gptoss --rag` quotes; None without that option."""
-    if not options.rag:
+def found_passages(
+    options: Namespace, prompt: str, names: dict[str, Any], default: str | None = None
+) -> list[Passage] | None:
+    """What `%%gptoss --rag` quotes, or the default index; None without, and for 'none'."""
+    name = options.rag or default
+    if not name or name == NONE:
         if options.where or options.at is not None or options.rerank:
             raise InputError("--where, --at and --rerank choose passages: add --rag NAME")
         return None
-    return passages(options.rag, prompt, options, names)
+    return passages(name, prompt, options, names)
+
+
+def passages_of(default: str | None, prompt: str, names: dict[str, Any]) -> list[Passage] | None:
+    """What the default index has to say; None without one."""
+    if not default or default == NONE:
+        return None
+    plain = Namespace(passages=PASSAGES, where=None, at=None, rerank=None)
+    return passages(default, prompt, plain, names)
 
 
 def passages(name: str, query: str, options: Namespace, names: dict[str, Any]) -> list[Passage]:

@@ -66,6 +66,11 @@ def home() -> Path:
     return user_data_path("gptoss_magic") / "indexes"
 
 
+def names_at_home() -> list[str]:
+    """The user's indexes by their folders, sorted; LanceDB is not asked."""
+    return sorted(folder.stem for folder in home().glob("*.lance"))
+
+
 def connect(uri: str) -> Any:
     """A LanceDB connection that always sees the newest commit. Raises MissingPackage."""
     os.environ.setdefault("LANCEDB_LOG", "error")

@@ -177,6 +177,8 @@ class Controls {
     const label = make("label", "gptoss-rate-label");
     label.append("Peak learning rate", this.slider, this.shown);
     this.box.append(this.pause, this.stop, label);
+    for (const control of [this.pause, this.stop, this.slider])
+      control.dataset.lmSuppressShortcuts = "true"; // arrows and Space are for the controls here
     parent.append(this.box);
     this.pause.onclick = () => send({ op: this.paused ? "resume" : "pause" });
     this.stop.onclick = () => {
@@ -276,7 +278,6 @@ function render({ model, el }) {
   const setup = model.get("setup");
   const root = make("section", "gptoss-tuning");
   root.setAttribute("aria-label", setup.title);
-  root.dataset.lmSuppressShortcuts = "true"; // arrows and Space are for the controls here
   const status = heading(root, setup);
   const numbers = new Numbers(root, setup.num_steps);
   let waiting;

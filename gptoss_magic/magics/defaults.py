@@ -1,0 +1,157 @@
+"""What prompts use where their line says nothing: read and changed as plain values, by name.
+
+The traits of `GptOssMagics` hold all but the adapters, which stand on the session's shelf, and
+the persona, which the session names.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import GptOssError, InputError
+from gptoss_magic.session import current
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+EFFORTS = ("low", "medium", "high")
+
+
+def number(
+    low: float, high: float = math.inf, *, whole: bool = False, above: bool = False
+) -> Callable[[Any], Any]:
+    """A check: a number from `low` (`above`: and not it) to `high`; `whole`: an int."""
+    words = f"a {'whole ' if whole else ''}number {'above' if above else 'from'} {low:g}"
+    words += f" to {high:g}" if math.isfinite(high) else " on"
+
+    def check(value: Any) -> Any:
+        good = isinstance(value, int | float) and not isinstance(value, bool)
+        if not good or not math.isfinite(value) or not low <= value <= high:
+            raise ValueError(words)
+        if (above and value == low) or (whole and value != int(value)):
+            raise ValueError(words)
+        return int(value) if whole else float(value)
+
+    return check
+
+
+def optional(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """None and empty text are None; the rest is checked."""
+    return lambda value: None if value is None or value == "" else check(value)
+
+
+def text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a text")
+    return value
+
+
+def effort(value: Any) -> str:
+    if value not in EFFORTS:
+        raise ValueError("low, medium or high")
+    return str(value)
+
+
+def flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("true or false")
+    return value
+
+
+def scales(value: Any) -> dict[str, float]:
+    if not isinstance(value, dict):
+        raise TypeError("adapters by name, each with its scale")
+    check = number(-math.inf)
+    return {text(name): check(scale) for name, scale in value.items()}
+
+
+CHECKS: dict[str, Callable[[Any], Any]] = {
+    "temperature": optional(number(0)),
+    "top_p": number(0, 1, above=True),
+    "top_k": number(0, whole=True),
+    "max_tokens": number(1, whole=True),
+    "effort": effort,
+    "seed": optional(number(0, 2**63 - 1, whole=True)),
+    "system": optional(text),
+    "rag": optional(text),
+    "routing": flag,
+    "persona": optional(text),
+    "adapters": scales,
+}
+TRAITS = tuple(name for name in CHECKS if name not in ("persona", "adapters"))
+
+
+def values(magics: Any) -> dict[str, Any]:
+    """Every setting by name: `persona` with its overlays as `a+b`, `adapters` with their scales."""
+    traits = {name: getattr(magics, name) for name in TRAITS}
+    persona = "+".join(current().persona) or None
+    return {**traits, "persona": persona, "adapters": used_adapters()}
+
+
+def used_adapters() -> dict[str, float]:
+    """The adapters that prompts use, with their scales."""
+    session = current()
+    shelf = session.shelf if session.resident else None
+    return {name: shelf.held[name].scale for name in shelf.default} if shelf else {}
+
+
+def all_scales() -> dict[str, float]:
+    """Every attached adapter, with its scale."""
+    session = current()
+    if session.resident is None:
+        return {}
+    return {name: held.scale for name, held in session.shelf.held.items()}
+
+
+def put(magics: Any, name: str, value: Any) -> None:
+    """Change one setting, for the prompts that start from now on. Raises InputError."""
+    if name not in CHECKS:
+        raise InputError(f"{name}: no such setting; there are {', '.join(CHECKS)}")
+    try:
+        checked = CHECKS[name](value)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name.replace('_', ' ')} {value!r}: give {error}") from None
+    if name == "adapters":
+        put_adapters(checked)
+    elif name == "persona":
+        put_persona(checked)
+    else:
+        setattr(magics, name, checked)
+
+
+def put_persona(names: str | None) -> None:
+    """Use this persona, `a+b`: b laid over a; None: no persona. Raises InputError."""
+    wanted = tuple(names.split("+")) if names else ()
+    current().layers(wanted)
+    current().persona = wanted
+
+
+def put_adapters(wanted: dict[str, float]) -> None:
+    """Use these adapters, at these scales, and no others. Raises InputError, changing nothing."""
+    session = current()
+    if not wanted and session.resident is None:
+        return
+    session.check_idle()
+    names = tuple(wanted) or ("none",)
+    session.shelf.chosen(names)
+    before = all_scales()
+    try:
+        for name, scale in wanted.items():
+            session.shelf.rescale(name, scale)
+    except InputError:
+        for name in wanted:
+            session.shelf.held[name].scale = before[name]
+        raise
+    session.shelf.use(names)
+
+
+def put_all(magics: Any, wanted: dict[str, Any]) -> list[str]:
+    """Change what can be changed; what is wrong with the rest, a line each."""
+    wrong = []
+    for name, value in wanted.items():
+        try:
+            put(magics, name, value)
+        except GptOssError as error:
+            wrong.append(str(error))
+    return wrong
