@@ -43,7 +43,7 @@ def with_marks(t: Transcript) -> tuple[str, list[Item]]:
     pieces: list[str] = []
     for start, length, old, html in sorted(places):
         pieces += [OURS.sub("", text[at:start]), f"{{\ue000{len(items)}\ue001}}"]
-        items.append((old, html))
+        items.append((OURS.sub("", old), OURS.sub("", html)))
         at = start + length
     return "".join([*pieces, OURS.sub("", text[at:])]), items
 
