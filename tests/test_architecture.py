@@ -43,6 +43,7 @@ MADE_OF_TORCH = {
     "model.router",
     "model.rows_cache",
     "model.triton_kernels",
+    "model.wide",
     "tuning.methods.svd",
 }
 THEIRS = {"torch", "transformers", "triton"}

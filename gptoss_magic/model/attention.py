@@ -17,6 +17,7 @@ from transformers.masking_utils import sdpa_mask
 from gptoss_magic.errors import InputError
 from gptoss_magic.model.backends import native
 from gptoss_magic.model.linear import has_library
+from gptoss_magic.model.wide import is_slow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -191,8 +192,11 @@ def attend(  # noqa: PLR0917 (transformers calls it so)
     if _can_stream(query, key, value, module.sinks, sight):
         streamed: torch.Tensor = _streamed(query, key, value, module.sinks, sight)
         return streamed, None
-    out = cast("Any", SinkAttention).apply(query, key, value, module.sinks, sight)
-    return out.transpose(1, 2).contiguous(), None
+    given = [query, key, value, module.sinks]
+    if is_slow(query):
+        given = [x.float() for x in given]
+    out = cast("Any", SinkAttention).apply(*given, sight)
+    return out.to(query.dtype).transpose(1, 2).contiguous(), None
 
 
 def _can_stream(

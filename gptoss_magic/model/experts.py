@@ -16,6 +16,7 @@ from transformers.models.gpt_oss.modeling_gpt_oss import GptOssExperts
 
 from gptoss_magic.model.backends import backend_for
 from gptoss_magic.model.mxfp4 import Packed
+from gptoss_magic.model.wide import is_slow, wide_linear
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -188,7 +189,10 @@ class PackedExperts(nn.Module):
 
 
 class ResidentExperts(GptOssExperts):  # type: ignore[misc, no-any-unimported]
-    """transformers' bf16 experts with `taps`; without any, transformers' own forward."""
+    """transformers' bf16 experts with `taps`; without any, transformers' own forward.
+
+    Where bf16 is slow, products go by way of fp32.
+    """
 
     taps: Taps
 
@@ -196,7 +200,7 @@ class ResidentExperts(GptOssExperts):  # type: ignore[misc, no-any-unimported]
         self, hidden_TH: torch.Tensor, ids_Tk: torch.Tensor, weights_Tk: torch.Tensor
     ) -> torch.Tensor:
         """[T, H], as `PackedExperts`."""
-        if not self.taps:
+        if not self.taps and not is_slow(hidden_TH):
             return super().forward(hidden_TH, ids_Tk, weights_Tk)  # type: ignore[no-any-return]
         routing = (hidden_TH, ids_Tk, weights_Tk)
         return self.taps.run(routing, self.num_experts, self._linear, (self.alpha, self.limit))
@@ -205,6 +209,8 @@ class ResidentExperts(GptOssExperts):  # type: ignore[misc, no-any-unimported]
         w_EKN, bias_EN = getattr(self, name), getattr(self, f"{name}_bias")
         rows = torch.split(x_SK, offsets.diff().tolist())
         parts = zip(rows, w_EKN, bias_EN, strict=True)
+        if is_slow(x_SK) and w_EKN.dtype == x_SK.dtype:
+            return torch.cat([wide_linear(x, w.T, bias) for x, w, bias in parts if len(x)])
         return torch.cat([torch.addmm(bias, x, w) for x, w, bias in parts if len(x)])
 
 

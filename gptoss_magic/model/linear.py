@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from gptoss_magic.model.backends import native
+from gptoss_magic.model.wide import is_slow, wide_linear
 
 FEW = 8
 
@@ -15,12 +16,15 @@ FEW = 8
 class ResidentLinear(nn.Linear):
     """nn.Linear whose forward of up to `FEW` bf16 rows is the C++ matrix-vector product.
 
-    Anything else (gradients, other dtypes and devices, more rows) is nn.Linear's own.
+    Anything else (gradients, other dtypes and devices, more rows) is nn.Linear's own, or goes by
+    way of fp32 where bf16 is slow.
     """
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 (nn.Linear's name)
         rows = input.numel() // self.in_features
         if rows > FEW or not self._plain(input) or not has_library():
+            if is_slow(input) and self.weight.dtype == input.dtype:
+                return wide_linear(input, self.weight, self.bias)
             return super().forward(input)
         y: torch.Tensor = self._dense(input.reshape(rows, -1))
         return y.reshape(*input.shape[:-1], -1)
