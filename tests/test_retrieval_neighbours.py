@@ -11,8 +11,9 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.vectorstores import InMemoryVectorStore
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.quoting import LINE_BREAKS
 from gptoss_magic.records import Passage
-from gptoss_magic.retrieval.cite import LINE_BREAKS, check, quoted
+from gptoss_magic.retrieval.cite import check, quoted
 from gptoss_magic.retrieval.index import Index
 from gptoss_magic.retrieval.neighbours import neighbour, passage_of
 from gptoss_magic.session import current
