@@ -1,5 +1,6 @@
 """The shipped notebooks run, and what they leave behind can be read and repeated."""
 
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -24,7 +25,13 @@ def executed(name, folder):
     notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells)
     where = {"metadata": {"path": str(folder)}}
-    NotebookClient(notebook, timeout=600, store_widget_state=False, resources=where).execute()
+    client = NotebookClient(notebook, timeout=600, store_widget_state=False, resources=where)
+    with client.setup_kernel():
+        for number, cell in enumerate(notebook.cells):
+            if "restart" in cell.metadata.get("tags", ()):
+                client.km.restart_kernel(now=True)
+                client.kc.wait_for_ready(timeout=60)
+            client.execute_cell(cell, number)
     return notebook
 
 
@@ -107,18 +114,29 @@ def test_answers_cite_their_sources_or_are_marked(tmp_path):
     assert "widget-view" not in nbformat.writes(notebook)
 
 
-def test_a_function_of_the_notebook_is_called_and_its_result_used(tmp_path):
+def test_a_persona_speaks_a_tool_is_used_and_memory_outlives_the_kernel(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    shutil.copytree(NOTEBOOKS / "sailor", tmp_path / "sailor")
     notebook = executed("persona_and_tools.ipynb", tmp_path)
-    (refused, _), (text, provenance) = prompts(notebook)
-    assert "refused, not run" in refused
+    plain, spoken, refused, weather, _, recalled = prompts(notebook)
+    assert "Vienna" in plain[0]
+    assert "Ahoy!" not in plain[0]
+    assert "Ahoy!" in spoken[0]
+    assert "Vienna" in spoken[0]
+    assert spoken[1]["persona"]["name"] == "sailor"
+    assert "refused, not run" in refused[0]
     shown = [results(cell)[0]["data"]["text/plain"] for cell in notebook.cells if results(cell)]
-    assert shown[0] == "('refused', [])"
-    assert "'get_weather', {'city': 'Lisbon'}" in " ".join(shown[1].split())
-    assert shown[2].startswith("(['Lisbon'],")
-    calls, _, said = text.partition("-> The weather in Lisbon is 21 degrees and sunny.")
+    assert "('refused', [])" in shown
+    assert any("'get_weather', {'city': 'Lisbon'}" in " ".join(value.split()) for value in shown)
+    assert any(value.startswith("(['Lisbon'],") for value in shown)
+    calls, _, said = weather[0].partition("-> The weather in Lisbon is 21 degrees and sunny.")
     assert '1. get_weather(city="Lisbon")' in calls
     assert "21 degrees" in said
-    assert provenance["tools"]["calls"][0]["outcome"] == "result"
+    assert weather[1]["tools"]["calls"][0]["outcome"] == "result"
+    assert "Bergen" in shown[-1]
+    assert "From memory:" in recalled[0]
+    assert "Bergen" in recalled[0].partition("From memory:")[0]
+    assert "Bergen" in str(notebook.cells[-2].outputs)
     assert "widget-view" not in nbformat.writes(notebook)
 
 
