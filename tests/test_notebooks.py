@@ -5,6 +5,7 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
+from nbclient.util import run_sync
 from nbconvert import HTMLExporter
 
 import gptoss_magic
@@ -29,8 +30,8 @@ def executed(name, folder):
     with client.setup_kernel():
         for number, cell in enumerate(notebook.cells):
             if "restart" in cell.metadata.get("tags", ()):
-                client.km.restart_kernel(now=True)
-                client.kc.wait_for_ready(timeout=60)
+                run_sync(client.km.restart_kernel)(now=True)
+                run_sync(client.kc.wait_for_ready)(timeout=60)
             client.execute_cell(cell, number)
     return notebook
 
