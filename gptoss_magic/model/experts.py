@@ -15,8 +15,9 @@ from torch import nn
 from transformers.models.gpt_oss.modeling_gpt_oss import GptOssExperts
 
 from gptoss_magic.model.backends import backend_for
+from gptoss_magic.model.linear import fast_linear, has_library
 from gptoss_magic.model.mxfp4 import Packed
-from gptoss_magic.model.wide import is_slow, wide_linear
+from gptoss_magic.model.wide import is_slow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -191,7 +192,7 @@ class PackedExperts(nn.Module):
 class ResidentExperts(GptOssExperts):  # type: ignore[misc, no-any-unimported]
     """transformers' bf16 experts with `taps`; without any, transformers' own forward.
 
-    Where bf16 is slow, products go by way of fp32.
+    Where bf16 is slow, each product is a `fast_linear`.
     """
 
     taps: Taps
@@ -209,9 +210,12 @@ class ResidentExperts(GptOssExperts):  # type: ignore[misc, no-any-unimported]
         w_EKN, bias_EN = getattr(self, name), getattr(self, f"{name}_bias")
         rows = torch.split(x_SK, offsets.diff().tolist())
         parts = zip(rows, w_EKN, bias_EN, strict=True)
-        if is_slow(x_SK) and w_EKN.dtype == x_SK.dtype:
-            return torch.cat([wide_linear(x, w.T, bias) for x, w, bias in parts if len(x)])
-        return torch.cat([torch.addmm(bias, x, w) for x, w, bias in parts if len(x)])
+        return torch.cat([_product(x, w, bias) for x, w, bias in parts if len(x)])
+
+
+def _product(x_SK: torch.Tensor, w_KN: torch.Tensor, bias_N: torch.Tensor) -> torch.Tensor:
+    y = fast_linear(x_SK, w_KN.T, bias_N)
+    return torch.addmm(bias_N, x_SK, w_KN) if y is None else y
 
 
 def grouped(ids_Tk: torch.Tensor, num_experts: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -232,8 +236,15 @@ def use_packed_experts(model: nn.Module, config: Any) -> None:
 
 
 def use_resident_experts(model: nn.Module) -> None:
-    """Let every bf16 experts module of `model` be a `ResidentExperts`; weights stay in place."""
+    """Let every bf16 experts module of `model` be a `ResidentExperts`.
+
+    Weights stay in place; where bf16 is slow they are turned, so that an output's numbers lie side
+    by side, as the C++ kernel reads them: shapes and values stay.
+    """
     for module in model.modules():
         if type(module) is GptOssExperts:
             module.__class__ = ResidentExperts
             cast("Any", module).taps = Taps()
+            for weights in (module.gate_up_proj, module.down_proj):
+                if is_slow(weights) and has_library():
+                    weights.data = weights.data.mT.contiguous().mT

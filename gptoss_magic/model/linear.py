@@ -1,4 +1,4 @@
-"""bf16 linears that reach the memory's bandwidth for a few tokens on a CPU."""
+"""bf16 linears on a CPU: the C++ matrix-vector product for a few rows, fp32 where bf16 is slow."""
 
 from __future__ import annotations
 
@@ -14,37 +14,48 @@ FEW = 8
 
 
 class ResidentLinear(nn.Linear):
-    """nn.Linear whose forward of up to `FEW` bf16 rows is the C++ matrix-vector product.
-
-    Anything else (gradients, other dtypes and devices, more rows) is nn.Linear's own, or goes by
-    way of fp32 where bf16 is slow.
-    """
+    """nn.Linear that multiplies as `fast_linear` does, where that knows a faster way."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 (nn.Linear's name)
-        rows = input.numel() // self.in_features
-        if rows > FEW or not self._plain(input) or not has_library():
-            if is_slow(input) and self.weight.dtype == input.dtype:
-                return wide_linear(input, self.weight, self.bias)
-            return super().forward(input)
-        y: torch.Tensor = self._dense(input.reshape(rows, -1))
-        return y.reshape(*input.shape[:-1], -1)
+        y = fast_linear(input, self.weight, self.bias)
+        return super().forward(input) if y is None else y
 
-    @torch.compiler.disable
-    def _dense(self, x_MK: torch.Tensor) -> torch.Tensor:
-        library: Any = native()[0]
-        y_MN: torch.Tensor = library.dense(x_MK, self.weight)
-        if self.bias is not None:
-            y_MN += self.bias
-        return y_MN.to(x_MK.dtype)
 
-    def _plain(self, given: torch.Tensor) -> bool:
-        tensors = (given, self.weight)
-        return (
-            all(t.device.type == "cpu" and t.dtype == torch.bfloat16 for t in tensors)
-            and self.in_features % 32 == 0
-            and self.weight.is_contiguous()
-            and not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
-        )
+def fast_linear(
+    x: torch.Tensor, w_NK: torch.Tensor, bias_N: torch.Tensor | None
+) -> torch.Tensor | None:
+    """x·Wᵀ + b of bf16 on a CPU, x [..., K]; None where torch's own product is what there is.
+
+    Up to `FEW` rows without gradients go by the C++ kernel, all else by way of fp32 where bf16 is
+    slow.
+    """
+    rows = x.numel() // x.shape[-1]
+    if rows <= FEW and _plain(x, w_NK, bias_N) and has_library():
+        y: torch.Tensor = _dense(x.reshape(rows, -1), w_NK, bias_N)
+        return y.reshape(*x.shape[:-1], -1)
+    if is_slow(x) and w_NK.dtype == x.dtype:
+        return wide_linear(x, w_NK, bias_N)
+    return None
+
+
+@torch.compiler.disable
+def _dense(x_MK: torch.Tensor, w_NK: torch.Tensor, bias_N: torch.Tensor | None) -> torch.Tensor:
+    library: Any = native()[0]
+    y_MN: torch.Tensor = library.dense(x_MK, w_NK)
+    if bias_N is not None:
+        y_MN += bias_N
+    return y_MN.to(x_MK.dtype)
+
+
+def _plain(x: torch.Tensor, w_NK: torch.Tensor, bias_N: torch.Tensor | None) -> bool:
+    tensors = (x, w_NK)
+    recorded = tensors if bias_N is None else (*tensors, bias_N)
+    return (
+        all(t.device.type == "cpu" and t.dtype == torch.bfloat16 for t in tensors)
+        and x.shape[-1] % 32 == 0
+        and w_NK.is_contiguous()
+        and not (torch.is_grad_enabled() and any(t.requires_grad for t in recorded))
+    )
 
 
 @torch.compiler.assume_constant_result
