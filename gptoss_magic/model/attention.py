@@ -120,7 +120,8 @@ class SinkAttention(torch.autograd.Function):
     def forward(  # noqa: PLR0917 (autograd's way)
         ctx: Any, q: Any, k: Any, v: Any, sinks: Any, sight: Sight
     ) -> torch.Tensor:
-        out = torch.empty_like(q)
+        out, given = torch.empty_like(q), (q, k, v)
+        q, k, v = _widened(q, k, v)
         norms = q.new_empty(q.shape[:3], dtype=torch.promote_types(q.dtype, torch.float32))
         sink = sinks.to(norms.dtype).view(k.shape[1], -1, 1, 1)
         for block in sight.blocks(q, k.shape[2]):
@@ -131,17 +132,18 @@ class SinkAttention(torch.autograd.Function):
             mixed = weights.to(v.dtype).flatten(2, 3) @ v[:, :, block.keys]
             block.rows(out, k.shape[1]).copy_(mixed.view(*weights.shape[:4], -1) / total)
             block.rows(norms, k.shape[1]).copy_((top + total.log()).squeeze(-1))
-        ctx.save_for_backward(q, k, v, sinks, out, norms)
+        ctx.save_for_backward(*given, sinks, out, norms)
         ctx.sight = sight
         return out
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Any) -> Any:
-        (dout,), (q, k, v, sinks, out, norms) = grads, ctx.saved_tensors
-        wide, groups = norms.dtype, k.shape[1]
+        (dout,), (*given, sinks, out, norms) = grads, ctx.saved_tensors
+        kind, wide, groups = dout.dtype, norms.dtype, given[1].shape[1]
+        q, k, v, dout = _widened(*given, dout)
         dq, dk, dv = (
-            torch.empty_like(q),
+            torch.empty_like(q, dtype=kind),
             torch.zeros_like(k, dtype=wide),
             torch.zeros_like(v, dtype=wide),
         )
@@ -161,7 +163,12 @@ class SinkAttention(torch.autograd.Function):
                 (dscores @ k[:, :, block.keys]).view_as(block.rows(q, groups))
             )
         share = (sinks.to(wide)[:, None] - norms).exp_()
-        return dq, dk.to(k.dtype), dv.to(v.dtype), -(share * drop).sum((0, 2)).to(sinks.dtype), None
+        return dq, dk.to(kind), dv.to(kind), -(share * drop).sum((0, 2)).to(sinks.dtype), None
+
+
+def _widened(*given: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """The same in fp32 where bf16 products are slow; autograd keeps what was given."""
+    return tuple(x.float() for x in given) if is_slow(given[0]) else given
 
 
 def attend(  # noqa: PLR0917 (transformers calls it so)
@@ -192,11 +199,8 @@ def attend(  # noqa: PLR0917 (transformers calls it so)
     if _can_stream(query, key, value, module.sinks, sight):
         streamed: torch.Tensor = _streamed(query, key, value, module.sinks, sight)
         return streamed, None
-    given = [query, key, value, module.sinks]
-    if is_slow(query):
-        given = [x.float() for x in given]
-    out = cast("Any", SinkAttention).apply(*given, sight)
-    return out.to(query.dtype).transpose(1, 2).contiguous(), None
+    out = cast("Any", SinkAttention).apply(query, key, value, module.sinks, sight)
+    return out.transpose(1, 2).contiguous(), None
 
 
 def _can_stream(

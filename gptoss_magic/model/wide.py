@@ -22,11 +22,14 @@ def is_slow(x: torch.Tensor) -> bool:
 
 
 class WideLinear(torch.autograd.Function):
-    """x·Wᵀ + b in fp32, in x's dtype. x [..., K], W [N, K], b [N] or None; saves no fp32 copy."""
+    """x·Wᵀ + b in fp32, in x's dtype. x [..., K], W [N, K], b [N] or None.
+
+    Saves no fp32 copy, and x for W's gradient alone.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Any, w_NK: Any, bias: Any) -> torch.Tensor:
-        ctx.save_for_backward(x, w_NK)
+        ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, w_NK)
         wide = None if bias is None else bias.float()
         return linear(x.float(), w_NK.float(), wide).to(x.dtype)
 
@@ -38,13 +41,13 @@ class WideLinear(torch.autograd.Function):
             ctx.saved_tensors,
             ctx.needs_input_grad,
         )
-        dy = dy.float()
+        kind, dy = dy.dtype, dy.float()
         rows_SN = dy.reshape(-1, dy.shape[-1])
-        dx = (dy @ w_NK.float()).to(x.dtype) if needs_x else None
+        dx = (dy @ w_NK.float()).to(kind) if needs_x else None
         dw = None
         if needs_w:
             dw = (rows_SN.T @ x.reshape(-1, x.shape[-1]).float()).to(w_NK.dtype)
-        return dx, dw, rows_SN.sum(0).to(x.dtype) if needs_bias else None
+        return dx, dw, rows_SN.sum(0).to(kind) if needs_bias else None
 
 
 def wide_linear(x: torch.Tensor, w_NK: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
