@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 
 class Unavailable(Exception):
@@ -86,3 +87,16 @@ def against_fastest(
     best = min(found, key=lambda name: found[name])
     others = [f"{name} {value:.3g}" for name, value in found.items() if name != best]
     return mine, found[best], best + (f" (best of it and {', '.join(others)})" if others else "")
+
+
+def last_json(command: Sequence[str], what: str, **options: Any) -> dict[str, Any]:
+    """The JSON in the last line that a process prints; `options` as of subprocess.run.
+
+    Raises RuntimeError with the last line of its errors, where it fails; `what` names it there.
+    """
+    done = subprocess.run(command, check=False, capture_output=True, text=True, **options)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        raise RuntimeError(f"{what} ended: {said[-1]}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found

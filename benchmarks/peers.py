@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import subprocess
 import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from benchmarks.figure import last_json
 from benchmarks.ggml import ran
 
 ROOT = Path(__file__).parents[1]
@@ -55,16 +54,9 @@ def side(module: str, *arguments: object) -> dict[str, Any]:
     Ours run in this interpreter, peers in theirs; both see this checkout.
     """
     python = sys.executable if module in OURS else str(peers_python())
-    done = subprocess.run(
+    return last_json(
         [python, "-m", f"benchmarks.{module}", *map(str, arguments)],
+        module,
         cwd=ROOT,
         env=os.environ | QUIET | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
     )
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-        raise RuntimeError(f"{module} ended: {said[-1]}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found

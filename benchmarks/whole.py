@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 from functools import cache
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
 
-from benchmarks.figure import Figure, Unavailable, compared
+from benchmarks.figure import Figure, Unavailable, compared, last_json
 from benchmarks.make_checkpoint import make
 from gptoss_magic.model.plan import free_bytes
 
@@ -73,17 +71,7 @@ def checkpoint(like: str, layers: int) -> Path:
 
 def apart(code: str, *arguments: object) -> dict[str, Any]:
     """The JSON in the last line that `code` prints in a fresh interpreter."""
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-        raise RuntimeError(f"the measured process ended: {said[-1]}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return last_json([sys.executable, "-c", code, *map(str, arguments)], "the measured process")
 
 
 def require_free(needed_gb: float) -> None:

@@ -34,15 +34,9 @@ HEADERS = ("adapter", "in use", "scale", "what", "content", "from")
 
 def run(line: str, magics: Any) -> None:
     """One `%gptoss lora` line; `magics` have the defaults as traits."""
-    command, _, rest = line.strip().partition(" ")
-    if not command:
-        for parser in PARSERS.values():
-            print(parser.format_usage().removeprefix("usage: ").strip())
-        return
-    if command not in PARSERS:
-        known = ", ".join(PARSERS)
-        raise InputError(f"%gptoss lora {command}: no such command; there are {known}")
-    options = opt.parse(PARSERS[command], rest)
+    if not line.strip():
+        return print(opt.usages(PARSERS))
+    command, options = opt.command("%gptoss lora", PARSERS, line)
     commands: dict[str, Callable[[Namespace, Any], None]] = {
         "attach": attach,
         "detach": detach,

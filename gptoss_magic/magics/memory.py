@@ -62,13 +62,10 @@ HEADERS = ("id", "kind", "text", "notebook", "conversation", "turn", "when")
 
 def run(line: str, magics: Any) -> None:
     """One `%gptoss memory` line; without a command, whether it is on."""
-    command, _, rest = line.strip().partition(" ")
     name_notebook(magics.shell.user_ns)
-    if not command:
+    if not line.strip():
         return print(state())
-    if command not in PARSERS:
-        known = ", ".join(PARSERS)
-        raise InputError(f"%gptoss memory {command}: no such command; there are {known}")
+    command, options = opt.command("%gptoss memory", PARSERS, line)
     commands = {
         "on": turn_on,
         "off": turn_off,
@@ -79,7 +76,7 @@ def run(line: str, magics: Any) -> None:
         "edit": edit,
         "forget": forget,
     }
-    commands[command](opt.parse(PARSERS[command], rest))
+    commands[command](options)
 
 
 def words(typed: list[str]) -> list[str]:

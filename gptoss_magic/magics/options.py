@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from gptoss_magic.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Option = tuple[tuple[str, ...], dict[str, Any]]
 
@@ -133,6 +136,22 @@ def parse(made: argparse.ArgumentParser, line: str) -> argparse.Namespace:
     except ValueError as error:
         raise InputError(f"{made.prog}: {line!r}: {error}; close the quote") from error
     return made.parse_args(words)
+
+
+def command(
+    prog: str, parsers: Mapping[str, argparse.ArgumentParser], line: str
+) -> tuple[str, argparse.Namespace]:
+    """The first word of `line`, one of `parsers`, and its options. Raises InputError."""
+    name, _, rest = line.strip().partition(" ")
+    if name not in parsers:
+        raise InputError(f"{prog} {name}: no such command; there are {', '.join(parsers)}")
+    return name, parse(parsers[name], rest)
+
+
+def usages(parsers: Mapping[str, argparse.ArgumentParser]) -> str:
+    """A line for each command."""
+    made = (parser.format_usage().removeprefix("usage: ").strip() for parser in parsers.values())
+    return "\n".join(made)
 
 
 def flags(options: list[Option]) -> list[str]:

@@ -95,14 +95,9 @@ def run(line: str, magics: Any) -> None:
     """One `%gptoss persona` line."""
     from gptoss_magic.magics import persona_study
 
-    command, _, rest = line.strip().partition(" ")
-    if not command:
-        for parser in PARSERS.values():
-            print(parser.format_usage().removeprefix("usage: ").strip())
-        return
-    if command not in PARSERS:
-        known = ", ".join(PARSERS)
-        raise InputError(f"%gptoss persona {command}: no such command; there are {known}")
+    if not line.strip():
+        return print(opt.usages(PARSERS))
+    command, options = opt.command("%gptoss persona", PARSERS, line)
     commands = {
         "use": use,
         "list": show_list,
@@ -114,7 +109,7 @@ def run(line: str, magics: Any) -> None:
         "distil": persona_study.distil,
         "remove": remove,
     }
-    commands[command](opt.parse(PARSERS[command], rest), magics)
+    commands[command](options, magics)
 
 
 def words(typed: list[str]) -> list[str]:
