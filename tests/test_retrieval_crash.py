@@ -54,7 +54,7 @@ WRITE = """
 import sys
 from gptoss_magic.retrieval import ingest
 from gptoss_magic.retrieval.index import Index
-ingest.BATCH_CHARS = 2_500
+ingest.BATCH_CHARS, ingest.COMMIT_S = 2_500, 0
 name, *paths = sys.argv[1:]
 print("ready", flush=True)
 sys.stdin.readline()
@@ -221,7 +221,7 @@ def test_a_full_disk_is_one_line_and_harms_nothing(tmp_path):
 IN_KERNEL = """
 from gptoss_magic.retrieval import ingest
 from gptoss_magic.retrieval.index import Index
-ingest.BATCH_CHARS = 2_500
+ingest.BATCH_CHARS, ingest.COMMIT_S = 2_500, 0
 %load_ext gptoss_magic
 %gptoss index {paths} --as {name} --embedder words
 """

@@ -12,6 +12,7 @@ from gptoss_magic.retrieval import upkeep
 from gptoss_magic.retrieval.chunks import SECTION_CHARS, chunks, line_starts
 from gptoss_magic.retrieval.embedders import embedder_named
 from gptoss_magic.retrieval.index import Index
+from gptoss_magic.retrieval.ingest import BATCH_CHARS, next_commit
 from gptoss_magic.retrieval.loaders import Document
 
 LARGE = 200_000_000
@@ -134,3 +135,9 @@ def test_an_interrupt_while_the_indexes_are_made_keeps_all(words, tmp_path):
     assert words.table.count_rows() == 5
     assert not upkeep.tend(words.table, words.name)
     assert words.search("3", 1)[0].text == "file 3"
+
+
+@pytest.mark.parametrize(("seconds", "batches"), [(60, 1), (0.25, 4), (0.0001, 10)])
+def test_a_commit_holds_what_a_second_embeds(seconds, batches):
+    """A kill costs a second or a batch of 400,000 characters; memory holds ten batches at most."""
+    assert next_commit(BATCH_CHARS, seconds) == batches * BATCH_CHARS

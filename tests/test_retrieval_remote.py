@@ -34,7 +34,7 @@ import sys
 from gptoss_magic.retrieval import ingest
 from gptoss_magic.retrieval.embedders import embedder_named
 from gptoss_magic.retrieval.index import Index
-ingest.BATCH_CHARS = 2_000
+ingest.BATCH_CHARS, ingest.COMMIT_S = 2_000, 0
 name, *paths = sys.argv[1:]
 index = Index.open(name, embedder_named("words"))
 print("ready", flush=True)

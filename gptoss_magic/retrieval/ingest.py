@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import time
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,9 +18,14 @@ from gptoss_magic.retrieval.walk import MAX_BYTES, Found, Skipped, walk
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from gptoss_magic.retrieval.chunks import Chunk
     from gptoss_magic.retrieval.embedders import Embedder
 
 BATCH_CHARS = 400_000
+COMMIT_S = 1.0  # what a kill may cost; a commit takes more than a batch where that is quick
+MOST_BATCHES = 10  # in one commit, all of them in memory as text
+OF_SOURCE = ("source", "origin", "digest", "kind")
+OF_CHUNK = ("id", "number", "start", "first_line", "last_line", "heading", "text")
 OF_MEMORY = ("frame:", "notebook:")
 
 
@@ -47,6 +53,7 @@ class Ingest:
         self._known = known(table)
         self._held: dict[str, Document] = {}
         self._num_held_chars = 0
+        self._commit_chars = BATCH_CHARS
 
     def run(
         self,
@@ -103,44 +110,52 @@ class Ingest:
             return
         self._held[document.source] = document
         self._num_held_chars += len(document.text)
-        if self._num_held_chars >= BATCH_CHARS:
+        if self._num_held_chars >= self._commit_chars:
             self._flush()
 
     def _flush(self) -> None:
         """Replace the held documents' chunks by the new ones, in one commit."""
         if not self._held:
             return
-        sources = list(self._held)
+        begin, sources = time.perf_counter(), list(self._held)
         is_new = not place(self.name).is_remote and not any(map(self._known.get, sources))
         write = append if is_new else partial(replace, sources=sources)
         self.report.chunks += write(self.table, self._batches, name=self.name)
         self.report.changed += len(self._held)
         self._known |= {held.source: (held.digest, held.origin) for held in self._held.values()}
+        self._commit_chars = next_commit(self._num_held_chars, time.perf_counter() - begin)
         self._held.clear()
         self._num_held_chars = 0
 
     def _batches(self) -> Iterator[Any]:
         """The held documents' rows, some 400,000 characters of them at a time."""
+        rows: list[tuple[Document, Chunk]] = []
+        num_chars = 0
+        for document in self._held.values():
+            for chunk in chunks(document):
+                rows.append((document, chunk))
+                num_chars += len(chunk.text)
+                if num_chars >= BATCH_CHARS:
+                    yield self._batch(rows)
+                    rows, num_chars = [], 0
+        if rows:
+            yield self._batch(rows)
+
+    def _batch(self, rows: Sequence[tuple[Document, Chunk]]) -> Any:
+        """Chunks as an Arrow batch, each with the vector of its file's name, headings and text."""
+        import numpy as np
         import pyarrow as pa
 
-        rows: list[dict[str, Any]] = []
-        num_chars = 0
-        for row in (row for document in self._held.values() for row in _rows(document)):
-            rows.append(row)
-            num_chars += len(row["text"])
-            if num_chars >= BATCH_CHARS:
-                yield pa.RecordBatch.from_pylist(self._embedded(rows), schema=self.table.schema)
-                rows, num_chars = [], 0
-        if rows:
-            yield pa.RecordBatch.from_pylist(self._embedded(rows), schema=self.table.schema)
-
-    def _embedded(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The rows, each with the vector of its file's name, headings and text."""
+        columns: dict[str, Any] = {
+            **{name: [getattr(document, name) for document, _ in rows] for name in OF_SOURCE},
+            **{name: [getattr(chunk, name) for _, chunk in rows] for name in OF_CHUNK},
+        }
         if self.embedder.dim:
-            names = [f"{Path(row['source']).name} {row['heading']}\n{row['text']}" for row in rows]
-            for row, vector in zip(rows, self.embedder.embed(names), strict=True):
-                row["vector"] = vector
-        return rows
+            names = [f"{Path(d.source).name} {c.heading}\n{c.text}" for d, c in rows]
+            flat = np.asarray(self.embedder.embed(names), np.float32).ravel()
+            columns["vector"] = pa.FixedSizeListArray.from_arrays(flat, self.embedder.dim)
+        schema = self.table.schema
+        return pa.record_batch([columns[name] for name in schema.names], schema=schema)
 
     def _remove(self, paths: Sequence[str], seen: set[str]) -> None:
         """Drop what these paths once led to and do not any more: deleted, or unreadable now."""
@@ -177,15 +192,10 @@ def origins(table: Any, name: str) -> list[str]:
     return found
 
 
-def _rows(document: Document) -> Iterator[dict[str, Any]]:
-    shared = {
-        "source": document.source,
-        "origin": document.origin,
-        "digest": document.digest,
-        "kind": document.kind,
-    }
-    for chunk in chunks(document):
-        yield {**shared, **vars(chunk)}
+def next_commit(num_chars: int, seconds: float) -> int:
+    """Characters in the next commit, after one of `num_chars` took so long."""
+    fit = int(COMMIT_S * num_chars / seconds)
+    return min(max(BATCH_CHARS, fit), MOST_BATCHES * BATCH_CHARS)
 
 
 def append(table: Any, batches: Callable[[], Iterator[Any]], *, name: str) -> int:

@@ -19,8 +19,7 @@ HTML = {".html", ".htm", ".xhtml"}
 MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 LINE_END = re.compile(r"\r\n?|\v")
 CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
-HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*$")
-FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
+MARK = re.compile(r"\n(?: {0,3}(`{3,}|~{3,})|(#{1,6})[ \t]+(.+?)[ \t]*#*$)", re.MULTILINE)
 BLOCKS = ["p", "div", "section", "article", "li", "tr", "dt", "dd", "br", "table", "ul", "ol", "dl"]
 NOT_TEXT = ["script", "style", "nav", "template", "noscript"]
 
@@ -103,12 +102,15 @@ def plain(text: str) -> Parsed:
 def markdown(text: str) -> Parsed:
     """Text as it is; headings are the `#` lines outside fenced code."""
     headings, fence = [], ""
-    for number, line in enumerate(text.split("\n"), 1):
-        mark = FENCE.match(line)
-        if mark and (not fence or mark[1].startswith(fence)):
-            fence = "" if fence else mark[1]
-        elif not fence and (found := HEADING.match(line)):
-            headings.append((number, len(found[1]), found[2]))
+    line, counted = 1, 0
+    for mark in MARK.finditer(f"\n{text}"):
+        fenced, level, title = mark.groups()
+        if fenced and (not fence or fenced.startswith(fence)):
+            fence = "" if fence else fenced
+        elif level and not fence:
+            line += text.count("\n", counted, mark.start())
+            counted = mark.start()
+            headings.append((line, len(level), title))
     return text, headings
 
 

@@ -23,8 +23,8 @@ def tend(table: Any, name: str, *, always: bool = False) -> bool:
     stale = _stale(table, num_rows)
     for column, config in stale:
         _make(table, name, column, config)
-    if not (always or stale or _is_due(table, num_rows)):
-        return False
+    if not (always or _is_due(table, num_rows)):
+        return bool(stale)
     commit(name, table.optimize)
     return True
 

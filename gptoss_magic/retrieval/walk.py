@@ -94,13 +94,14 @@ def _passed_over(name: str) -> bool:
 
 def _inside(path: Path, root: Path, origin: str, max_bytes: int) -> Found | Skipped:
     """`path`, where it truly lies below `root`."""
-    if not Path(os.path.realpath(path)).is_relative_to(root):
+    real = Path(os.path.realpath(path))
+    if not real.is_relative_to(root):
         return Skipped(str(path), "leads outside the given folder")
     if path.is_symlink():
         return Skipped(str(path), "a link is not followed")
     if path.name.startswith("."):
         return Skipped(str(path), "hidden; name the file to index it")
-    return _checked(path.resolve(), origin, max_bytes)
+    return _checked(real, origin, max_bytes)
 
 
 def _checked(path: Path, origin: str, max_bytes: int) -> Found | Skipped:
