@@ -19,7 +19,7 @@ from benchmarks import side  # noqa: E402
 
 
 class Ours:
-    """Chunks of 400 to 900 characters; hybrid is what `search` does."""
+    """Chunks of 900 characters at most; hybrid is what `search` does."""
 
     def __init__(self) -> None:
         self.embedder = side.Timed()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from gptoss_magic.retrieval.loaders import Document
 
-CHARS = (400, 900)
+CHARS = (800, 900)
 MARKED = {"markdown", "html", "notebook"}
 PARTED = {"pdf", "pptx", "xlsx", "live"}
 SECTION_CHARS = 50_000  # the splitter's time grows with the square of a text without joints
@@ -41,7 +41,8 @@ class Chunk:
 
 
 def chunks(document: Document) -> Iterator[Chunk]:
-    """Pieces of 400 to 900 characters, cut where the text has its own joints.
+    """Pieces of 900 characters at most, cut where the text has its own joints; sections that are
+    shorter are joined up to 800.
 
     None goes over the end of a page, slide, sheet or cell of the live notebook.
     """

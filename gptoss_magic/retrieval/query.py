@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from gptoss_magic.retrieval.held import Held
 
 NUM_CANDIDATES = 50
-RANK_OFFSET = 60
+RANK_OFFSET = 10
+WORDS_WEIGHT = 2.0
 NUM_PROBES = 20
 REFINE = 4
 WHERE = "source, kind, heading, text, first_line, last_line"
@@ -44,8 +45,9 @@ class Query:
 def hits(table: Any, name: str, query: Query, limit: int, held: Held) -> list[dict[str, Any]]:
     """At most `limit` rows, best first, each with its `score` (higher is better).
 
-    The score is the sum of 1 / (60 + rank) by words and by vector (Cormack, Clarke and Buettcher
-    2009); by words alone it is BM25's, by vector alone the cosine.
+    The score is 2 / (10 + rank) by words and 1 / (10 + rank) by vector, summed (reciprocal rank
+    fusion, Cormack, Clarke and Buettcher 2009, there 1 / (60 + rank) for each); by words alone it
+    is BM25's, by vector alone the cosine.
     Raises InputError for a `where` that is no condition, StorageError.
     """
     each = max(limit, NUM_CANDIDATES)
@@ -57,7 +59,8 @@ def hits(table: Any, name: str, query: Query, limit: int, held: Held) -> list[di
             rows = _by_vector(table, query, limit, held).to_pylist()
             return [{**row, "score": 1.0 - row["_distance"]} for row in rows]
         words = _pool().submit(_by_words, table, query, each)
-        return fused([_by_vector(table, query, each, held), words.result()], limit)
+        near = _by_vector(table, query, each, held)
+        return fused([(1.0, near), (WORDS_WEIGHT, words.result())], limit)
 
 
 @cache
@@ -98,14 +101,14 @@ def _errors(name: str, where: str | None) -> Iterator[None]:
         raise InputError(f"where {where!r}: {reason}; the columns are {WHERE}") from error
 
 
-def fused(found: Sequence[Any], limit: int) -> list[dict[str, Any]]:
-    """Rows of several Arrow tables by the sum of 1 / (60 + rank), `limit` at most."""
+def fused(found: Sequence[tuple[float, Any]], limit: int) -> list[dict[str, Any]]:
+    """Rows of Arrow tables by the sum of their weight / (10 + rank), `limit` at most."""
     scores: dict[tuple[str, int], float] = {}
     rows: dict[tuple[str, int], tuple[Any, int]] = {}
-    for table in found:
+    for weight, table in found:
         keys = zip(table["source"].to_pylist(), table["number"].to_pylist(), strict=True)
         for place, key in enumerate(keys):
-            scores[key] = scores.get(key, 0.0) + 1 / (RANK_OFFSET + place + 1)
+            scores[key] = scores.get(key, 0.0) + weight / (RANK_OFFSET + place + 1)
             rows.setdefault(key, (table, place))
     best = sorted(scores, key=lambda key: -scores[key])[:limit]
     return [{**_row(*rows[key]), "score": scores[key]} for key in best]
