@@ -4,6 +4,7 @@ without trust and without a kernel they unfold all the same."""
 import nbformat
 import pytest
 
+from tests.test_retrieval_pages import pdf_bytes
 from tools import screenshots as tool
 
 SHOWN = """from pathlib import Path
@@ -15,10 +16,12 @@ from gptoss_magic.widgets.static_html import transcript_html, transcript_text
 
 text = "    return 'woof'\\n    # <b>loud</b>"
 passage = Passage(1, "pets", str(Path("long.py").resolve()), "", 40, 41, text)
-final = "A dog barks woof 【1†L40】. It returns woof. See [9]."
-citations = check(final, [passage])
-found = support(final, [passage], citations, "")
-t = Transcript(final=final, passages=(passage,), citations=citations, support=found)
+paper = Passage(2, "pets", str(Path("cats.pdf").resolve()), "page 3", 6, 6, "Cats purr")
+final = "A dog barks woof 【1†L40】. It returns woof. Cats purr 【2】. See [9]."
+given = (passage, paper)
+citations = check(final, given)
+found = support(final, given, citations, "")
+t = Transcript(final=final, passages=given, citations=citations, support=found)
 display({"text/html": transcript_html(t), "text/plain": transcript_text(t)}, raw=True)"""
 
 pytestmark = pytest.mark.skipif(tool.chromium() is None, reason=tool.INSTALL)
@@ -28,7 +31,7 @@ def check_citations(page):
     """A citation unfolds where it stands; an invented one is named."""
     final = page.locator(".gptoss-final")
     final.wait_for(timeout=30_000)
-    cited, found = final.locator("details").all()
+    cited, found, paper = final.locator("details").all()
     assert cited.locator("summary").inner_text() == "[1 · line 40]"
     assert found.locator("summary").inner_text() == "(found: 1 · line 40)"
     assert cited.locator("div").is_hidden()
@@ -39,11 +42,25 @@ def check_citations(page):
     assert cited.locator("div").is_visible()
     assert "# <b>loud</b>" in cited.locator("div").inner_text()
     assert "[9] (not a source)" in final.inner_text()
-    return cited
+    return cited, paper
+
+
+def check_page(page, link, number):
+    """A click opens a PDF in the browser's own viewer, at a page."""
+    from playwright.sync_api import expect
+
+    with page.expect_event("framenavigated", is_viewer, timeout=30_000) as opened:
+        link.click()
+    expect(opened.value.locator("#pageSelector")).to_have_value(number, timeout=30_000)
+
+
+def is_viewer(frame):
+    return frame.url.startswith("chrome-extension://")
 
 
 def test_a_citation_opens_its_passage_and_its_file(tmp_path):
     (tmp_path / "long.py").write_text("\n".join(f"# line {n}" for n in range(1, 80)))
+    (tmp_path / "cats.pdf").write_bytes(pdf_bytes("First", "Second", "Cats purr"))
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(SHOWN)],
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
@@ -54,8 +71,11 @@ def test_a_citation_opens_its_passage_and_its_file(tmp_path):
             tool.open_notebook(page, url, "cited.ipynb")
             tool.start_all(page)
             tool.wait_all(page, 120)
-            cited = check_citations(page)
+            cited, paper = check_citations(page)
             tool.command(page, "docmanager:save")
+            paper.locator("summary").click()
+            check_page(page, paper.locator("a"), "3")
+            tool.command(page, "application:close")
             cited.locator("a").click()
             page.get_by_text("Ln 40, Col 1").wait_for(timeout=30_000)
         with tool.lab(tmp_path) as url:

@@ -11,6 +11,7 @@ from gptoss_magic.magics.show import notes
 from gptoss_magic.records import Passage, Transcript
 from gptoss_magic.retrieval.cite import check
 from gptoss_magic.retrieval.support import overlap, sentences, support
+from gptoss_magic.widgets.sources import file_link
 from gptoss_magic.widgets.static_html import transcript_html, transcript_text
 
 CATS = Passage(
@@ -162,5 +163,7 @@ def test_links_lead_to_the_place_in_the_file(tmp_path, monkeypatch):
         t = Transcript(final="So [1].", passages=(passage,), citations=check("So [1].", [passage]))
         links = BeautifulSoup(transcript_html(t), "html.parser").find_all("a")
         assert {link["href"] for link in links} == ({href} if href else set())
+    two = Passage(1, "x", str(tmp_path / "a b.md"), "Top > A", 7, 11, "a\n\n## B c ##\n```\n# in B")
+    assert [file_link(two, line).split("#")[1] for line in (0, 7, 11)] == ["A", "A", "B-c"]
     frame = Passage(1, "x", "frame:pets", "row 1", 1, 1, "x")
     assert "href" not in transcript_html(Transcript(final="", passages=(frame,)))

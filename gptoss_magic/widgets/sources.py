@@ -27,6 +27,8 @@ QUOTE = (
 MUTED = "color: var(--jp-ui-font-color2, #767676); font-size: 0.9em"
 WARNING = "color: var(--jp-error-color1, #d03c3c)"
 PAGE = re.compile(r"\bpage (\d+)")
+HEADING = re.compile(r"^#{1,6}[ \t]+(.+?)[ \t]*#*$", re.MULTILINE)
+FENCED = re.compile(r"^ {0,3}(```|~~~).*?(?:^ {0,3}\1|\Z)", re.MULTILINE | re.DOTALL)
 MARKDOWN = {".md", ".markdown"}
 NO_LINES = {".docx", ".pptx", ".xlsx", ".html", ".htm", ".xhtml"}
 
@@ -127,8 +129,16 @@ def _fragment(passage: Passage, suffix: str, line: int) -> str:
         return f"#page={page[1]}" if page else ""
     if suffix in MARKDOWN or suffix == ".ipynb":
         title = passage.heading.split(" > ")[-1]
+        title = _within(passage, line) or title if suffix in MARKDOWN else title
         return f"#{quote(title.replace(' ', '-'))}" if title else ""
     return "" if suffix in NO_LINES else f"#line={line - 1}"
+
+
+def _within(passage: Passage, line: int) -> str:
+    """The last Markdown heading in a passage at or above a line."""
+    above = "\n".join(passage.text.split("\n")[: line - passage.first_line + 1])
+    found: list[str] = HEADING.findall(FENCED.sub("", above))
+    return found[-1] if found else ""
 
 
 def quote_html(passage: Passage, first: int = 0, last: int = 0) -> str:
