@@ -26,7 +26,8 @@ HELD_GENERAL = ("What is a rainbow?", "What is a planet?")
 class Case:
     """One question with the analysis and the answer, or the call, that is wanted.
 
-    `system`: the developer's instructions. `after`: what has been said since the question.
+    `wanted` and all of `also` are to stand in the answer. `system`: the developer's instructions.
+    `after`: what has been said since the question.
     """
 
     kind: str
@@ -38,6 +39,7 @@ class Case:
     call: tuple[str, dict[str, Any]] | None = None
     tools: tuple[str, ...] = ()
     system: str = ""
+    also: tuple[str, ...] = ()
     after: tuple[Message, ...] = ()
 
     def prompt(self, date: str = "2025-08-05") -> list[Message]:

@@ -60,9 +60,8 @@ def cited(draw: random.Random, effort: str, *, held: bool = False) -> Case:
         f"{claim.statement} The other lines are about other things. I cite {lines}.",
     }
     final = f"{claim.answer} {mark}."
-    return _grounded(
-        Case("cited", effort, claim.question, analysis[effort], final, claim.wanted), passages
-    )
+    case = Case("cited", effort, claim.question, analysis[effort], final, claim.wanted)
+    return _grounded(replace(case, also=(mark,)), passages)
 
 
 def silent(draw: random.Random, effort: str, *, held: bool = False) -> Case:
@@ -129,7 +128,8 @@ def voiced(draw: random.Random, effort: str, *, held: bool = False) -> Case:
         kind="voiced",
         analysis=f"{base.analysis} I {how}.",
         final=final.upper() if capitals else final,
-        wanted=opening.upper() if capitals else opening or closing,
+        wanted="" if capitals else opening,
+        also=tuple(filter(None, (closing, base.wanted))),
         system=persona.instructions,
     )
 
