@@ -11,6 +11,7 @@ from gptoss_magic.retrieval import store
 from gptoss_magic.retrieval.embedders import WordLlama, Words, embedder_named
 from gptoss_magic.retrieval.index import Index, passages, search_all
 from gptoss_magic.retrieval.loaders import frame
+from gptoss_magic.retrieval.query import WORDS_WEIGHT, fused
 
 
 class Letters:
@@ -258,3 +259,15 @@ def test_vectors_are_finite_and_of_length_one():
     assert vectors.dtype == np.float32
     assert vectors.shape == (4, 256)
     assert np.all(np.isclose(lengths, 1, atol=1e-5) | (lengths == 0))
+
+
+def test_a_rank_by_words_counts_double():
+    """2 / (10 + rank) by words, 1 / (10 + rank) by vector, summed."""
+    shared = {"source": "x", "start": 0, "heading": "", "first_line": 1, "last_line": 1, "text": ""}
+    near, words = (
+        pa.Table.from_pylist([{**shared, "number": number} for number in numbers])
+        for numbers in ([0, 1], [1, 2])
+    )
+    found = fused([(1.0, near), (WORDS_WEIGHT, words)], 2)
+    assert [row["number"] for row in found] == [1, 2]
+    assert [row["score"] for row in found] == pytest.approx([1 / 12 + 2 / 11, 2 / 12])

@@ -34,7 +34,8 @@ INDEX: list[opt.Option] = [
         ("-E", "--embedder"),
         {
             "help": "wordllama-256; words: full text alone; st:MODEL; openai:URL#MODEL sends the "
-            "texts there; hidden:middle, the resident model's states, is experimental"
+            "texts there; hidden:middle, the resident model's states, is experimental: slow, and "
+            "finds less"
         },
     ),
     (
