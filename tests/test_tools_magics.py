@@ -1,10 +1,9 @@
-"""`%%gptoss --tool` and `%gptoss tools` in a shell and in a real kernel."""
+"""`%%gptoss --tool` and `%gptoss tools` in a shell; what is shown of a run."""
 
 import sys
 from pathlib import Path
 
 import pytest
-from jupyter_client.manager import start_new_kernel
 
 from gptoss_magic.agents.tools import Tool
 from gptoss_magic.errors import InputError
@@ -13,7 +12,6 @@ from gptoss_magic.magics.consent import question, visible
 from gptoss_magic.records import Passage, Step, ToolCall, Transcript
 from gptoss_magic.scripted import calling, saying, scripted
 from gptoss_magic.session import current
-from gptoss_magic.testing import tiny_checkpoint
 from gptoss_magic.widgets.static_html import transcript_html, transcript_text
 from tests.shell_cells import run, tiny_shell
 
@@ -219,103 +217,3 @@ def test_steps_read_as_html_and_text_and_are_never_markup():
     assert html.index("no such tool") < html.index("Hm.") < html.index("Done.")
     for part in ("0.25 s · error", "2. f({x) · no such tool", "   -> not run: …", "Plan:\n"):
         assert part in text
-
-
-# ---- in a real kernel
-
-START = """
-%load_ext gptoss_magic
-%gptoss load {path}
-from gptoss_magic.scripted import scripted, calling, saying
-from gptoss_magic.session import current
-import time, signal
-called = []
-def get_weather(city: str) -> str:
-    "The weather in a city."
-    called.append(city)
-    return "snow in " + city
-def press_stop() -> str:
-    "Wait long."
-    called.append("stop")
-    time.sleep(30)
-shell = get_ipython()
-def ask(tool, *script):
-    with scripted(current(), *script):
-        shell.run_cell_magic("gptoss", f"-n -o a --tool {{tool}}", "Hello")
-"""
-
-
-@pytest.fixture(scope="module")
-def kernel(tmp_path_factory):
-    path = tiny_checkpoint(tmp_path_factory.mktemp("kernel") / "tiny")
-    manager, client = start_new_kernel(kernel_name="python3")
-    execute(client, START.format(path=path))
-    yield manager, client
-    client.stop_channels()
-    manager.shutdown_kernel(now=True)
-
-
-def execute(client, code, replies=None):
-    """(messages, prompts) of a cell whose questions get `replies` (None: no input is taken)."""
-    messages, prompts, left = [], [], list(replies or ())
-
-    def on_stdin(message):
-        prompts.append(message["content"]["prompt"])
-        client.input(left.pop(0))
-
-    reply = client.execute_interactive(
-        code,
-        timeout=120,
-        allow_stdin=replies is not None,
-        output_hook=messages.append,
-        stdin_hook=on_stdin if replies is not None else None,
-    )
-    assert reply["content"]["status"] == "ok", reply["content"]
-    return messages, prompts
-
-
-def value(client, expression):
-    messages, _ = execute(client, f"print(repr(({expression})))")
-    return "".join(m["content"]["text"] for m in messages if m["msg_type"] == "stream").strip()
-
-
-TWO = """ask("get_weather", calling("get_weather", '{"city": "Oslo"}'), """
-TWO += """calling("get_weather", '{"city": "Bern"}'), saying("ok"))"""
-
-
-@pytest.mark.parametrize(
-    ("replies", "ran", "num_asked"),
-    [
-        (["y", "n"], ["Oslo"], 2),
-        (["what?", "Y", "no"], ["Oslo"], 3),
-        (["a"], ["Oslo", "Bern"], 1),
-        (None, [], 0),
-    ],
-)
-def test_a_kernel_asks_before_each_call(kernel, replies, ran, num_asked):
-    _, client = kernel
-    execute(client, "current().policies.forget(); called.clear()")
-    messages, prompts = execute(client, TWO, replies)
-    assert len(prompts) == num_asked
-    assert value(client, "called") == repr(ran)
-    printed = "".join(m["content"]["text"] for m in messages if m["msg_type"] == "stream")
-    assert ('city = "Oslo"' in printed) == bool(num_asked)
-    last = [m for m in messages if m["msg_type"] == "update_display_data"][-1]
-    assert set(last["content"]["data"]) == {"text/html", "text/plain"}
-    assert "gptoss-step" in last["content"]["data"]["text/html"]
-
-
-def test_stop_reaches_a_tool_in_a_kernel(kernel):
-    _, client = kernel
-    execute(client, "current().policies.forget(); called.clear()")
-    execute(client, "shell.run_line_magic('gptoss', 'tools allow press_stop')")
-    code = "from threading import Timer\nimport os\nbegan = time.time()\n"
-    code += "Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()\n"
-    code += """ask("press_stop", calling("press_stop", ""), saying("x"))"""
-    execute(client, code)
-    assert value(client, "called, a.finish, a.steps[0].outcome, time.time() - began < 10") == (
-        "(['stop'], 'interrupt', 'interrupt', True)"
-    )
-    assert value(client, "[m.role for m in current().conversations['default']]") == (
-        "['user', 'assistant', 'tool']"
-    )
