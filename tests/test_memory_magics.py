@@ -8,8 +8,10 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from gptoss_magic.api.remembering import memory_of
 from gptoss_magic.errors import ContextOverflow, InputError
 from gptoss_magic.records import MemorySettings
+from gptoss_magic.retrieval.memory import folder
 from gptoss_magic.scripted import calling, saying, scripted
 from gptoss_magic.session import current
 from gptoss_magic.testing import tiny_checkpoint
@@ -190,6 +192,74 @@ def test_a_reflection_is_taken_only_by_the_users_word(shell):
     assert "Paris is nice." not in listed
 
 
+CHANGES = {
+    "edit": "%%gptoss --edit -q -m 20 -s 1 -o a\nOther thoughts.",
+    "branch": "%gptoss branch 0 -q -m 20 -s 1 -o a",
+    "reflect": "%gptoss reflect --accept",
+}
+
+
+def episodes():
+    held = memory_of(()).items(kind="episode")
+    return [(item.turn, item.text.partition("assistant: ")[2]) for item in held]
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_changed_answer_is_remembered_in_place_of_the_old_one(shell, change):
+    run(shell, "%gptoss memory on")
+    ask = "%%gptoss -q\nWhat is the capital of France?"
+    said(shell, "%%gptoss -q\nHello", ask, script=["Hi.", "Paris is nice."])
+    assert episodes() == [(1, "Hi."), (2, "Paris is nice.")]
+    for _ in range(2):  # a change of a change, too
+        changed(shell, change)
+        answer = current().last
+        assert answer.final != "Paris is nice."
+        assert answer.provenance["memory"]["recalled"] == []
+        assert current().conversations["default"][-1].content == answer.final
+        assert episodes() == [(1, "Hi."), (2, answer.final.strip())]
+    run(shell, "%gptoss memory off")
+    changed(shell, change)
+    assert current().last.final != answer.final
+    assert episodes() == [(1, "Hi."), (2, answer.final.strip())]  # off: what is kept stays
+
+
+def changed(shell, change):
+    """Run a line that changes the last answer; the tiny model's words differ by seed."""
+    seed = changed.seed = getattr(changed, "seed", 0) + 1
+    if "reflect" in change:
+        return said(shell, change, script=["Not good.", f"Answer {seed}."])
+    result, _ = run(shell, change.replace("-s 1", f"-t 1.5 -s {seed}"))
+    result.raise_error()
+
+
+def test_what_the_user_forgot_and_what_was_said_twice(shell):
+    run(shell, "%gptoss memory on")
+    twice = ["%%gptoss -q\nHello", "%%gptoss -q\nAnd?", "%%gptoss -q\nHello"]
+    said(shell, *twice, script=["Hi.", "Well.", "Hi."])
+    assert episodes() == [(1, "Hi."), (2, "Well.")]
+    said(shell, "%gptoss reflect --accept", script=["Dull.", "Hello again."])
+    assert episodes() == [(1, "Hi."), (2, "Well."), (3, "Hello again.")]
+    run(shell, f"%gptoss memory forget {memory_of(()).items()[-1].id}")
+    said(shell, "%gptoss reflect --accept", script=["Dull.", "Hello, friend."])
+    assert episodes() == [(1, "Hi."), (2, "Well.")]
+
+
+def test_a_changed_answer_outlives_a_failed_disk(shell):
+    run(shell, "%gptoss memory on")
+    said(shell, "%%gptoss -q\nHello", script=["Hi."])
+    lock = folder() / ".none.lock"
+    lock.unlink(missing_ok=True)
+    lock.mkdir()  # the table cannot be written
+    change = "%gptoss reflect --accept"
+    shown = said(shell, change, script=["Dull.", "Hello again."])[0][0]
+    assert "not remembered" in shown
+    assert current().conversations["default"][-1].content == "Hello again."
+    assert episodes() == [(1, "Hi.")]
+    lock.rmdir()
+    said(shell, change, script=["Dull.", "Hello, friend."])
+    assert episodes() == [(1, "Hello, friend.")]
+
+
 def headless(shell):
     """The error of a reflection where nobody can be asked."""
     with scripted(current(), *map(saying, REFLECTED[1:])):
@@ -206,7 +276,7 @@ def test_what_cannot_be_reflected_on(shell):
     assert isinstance(result.error_in_exec, InputError)
     current().conversations.clear()
     result, _ = run(shell, "%gptoss reflect")
-    assert "in no conversation" in str(result.error_in_exec)
+    assert "ends no conversation" in str(result.error_in_exec)
 
 
 LOAD = "%load_ext gptoss_magic\n%gptoss load {path} --context 6000"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gptoss_magic.api.surgery import conversation_of
+from gptoss_magic.api.talk import turn_of
 from gptoss_magic.records import MemorySettings
 from gptoss_magic.scripted import calling, saying, scripted
 from gptoss_magic.session import current
@@ -177,7 +177,7 @@ def test_orders_in_text_run_nothing_and_write_nothing(shell, tmp_path, way):
         assert "consent" in tried[0].result
         assert shell.user_ns["erased"] == []
         assert target.read_text() == "precious"
-        kept = current().conversations[conversation_of(answer)[0]]
+        kept = current().conversations[turn_of(answer).conversation]
         made = sum(m.role == "assistant" and m.recipient is not None for m in kept)
         assert engine.prompts[-1].count(engine.codec.special["call"]) == made
     assert files_in(tmp_path) == files

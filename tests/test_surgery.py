@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gptoss_magic
-from gptoss_magic.api.surgery import conversation_of
+from gptoss_magic.api.talk import turn_of
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics.prompt import named
 from gptoss_magic.records import Message, Passage
+from gptoss_magic.scripted import calling, saying, scripted
 from gptoss_magic.session import current
 from tests.shell_cells import run, tiny_shell
 
@@ -140,10 +141,29 @@ def test_the_last_turn_of_a_conversation_is_replaced():
     second = gptoss_magic.generate("Two", seed=3, **talk)
     assert second.usage.cached_tokens >= len(made.provenance["prompt_tokens"])
     before = list(current().conversations["talk"])
-    assert conversation_of(made) == ("talk", False)
-    assert conversation_of(first) is None
+    assert turn_of(made) is turn_of(first) is None
+    assert turn_of(second).conversation == "talk"
     gptoss_magic.branch(made, 3)
     assert current().conversations["talk"] == before
+
+
+def test_the_calls_of_a_run_stay_before_what_is_changed(shell):
+    run(shell, "def add(a: int, b: int) -> int:\n    'Add.'\n    return a + b")
+    run(shell, "%gptoss tools allow add")
+    calls = [calling("add", f'{{"a": {n}, "b": 2}}', "Adding.") for n in (1, 2)]
+    with scripted(current(), *calls, saying("Three and four.", "Done.")):
+        run(shell, "%%gptoss -q -n -m 200 -c run --tool add -o a\nAdd.")
+    first = shell.user_ns["a"]
+    before = [m for m in first.messages if m.channel == "commentary"]
+    assert [m.content for m in before if m.role == "tool"] == ["3", "4"]
+    made = first
+    for change in (lambda a: gptoss_magic.refine(a, "So."), lambda a: gptoss_magic.branch(a, 3)):
+        made = change(made)
+        assert current().last is made
+        assert made.steps == first.steps
+        kept = current().conversations["run"]
+        assert [m for m in kept if m.channel == "commentary"][:4] == before
+        assert kept[1:] == [m for m in made.messages if m.content]
 
 
 def test_a_probe_is_repeated_and_not_kept():
@@ -168,9 +188,9 @@ def test_what_cannot_be_is_said(answer):
     with pytest.raises(InputError, match="adapter gone is not attached as it was"):
         gptoss_magic.branch(lost, 1)
     assert gptoss_magic.branch(lost, 1, adapters=["none"]).provenance["adapters"] == []
-    called = gptoss_magic.branch(answer, 0, text="x", max_tokens=1)
+    (call,) = calling("add", "{}")
     with pytest.raises(InputError, match="calls a tool"):
-        gptoss_magic.refine(replace(called, tool_calls=(object(),)), "y")
+        gptoss_magic.refine(replace(answer, messages=(call,)), "y")
 
 
 def test_tokens_show_every_place(answer):
