@@ -29,7 +29,8 @@ MAX_TOKENS = 512  # of an answer, where nothing is said
 class Remembered:
     """Without a `memory` everything passes as it is. `conversation`: the turn's, as it is kept.
 
-    `respond` is the model, where summaries are made; see `api.respond`. `episode`: the id of the turn's own.
+    `respond` is the model, where summaries are made; see `api.respond`. `episode`: the id of the
+    turn's own.
     """
 
     memory: Memory | None

@@ -83,6 +83,22 @@ def tokens(answer: Answer) -> list[AnswerToken]:
     ]
 
 
+def adapters_then(answer: Answer) -> list[str]:
+    """The names of those that made it, or `none`, as `respond` takes them.
+
+    Raises InputError where one is not attached as it was.
+    """
+    shelf, records = current().shelf, answer.provenance["adapters"]
+    for record in records:
+        name = record["name"]
+        if name not in shelf.names or shelf.records([name])[0] != record:
+            raise InputError(
+                f"adapter {name} is not attached as it was when the answer was made: attach it, "
+                "or name others"
+            )
+    return [record["name"] for record in records] or ["none"]
+
+
 def _go_on(answer: Answer, kept: Sequence[int], surgery: dict[str, Any], **how: Any) -> Answer:
     """Generate behind `kept`, beside what the answer was made beside, and put it in its place."""
     from gptoss_magic.retrieval.cite import cited
@@ -91,7 +107,7 @@ def _go_on(answer: Answer, kept: Sequence[int], surgery: dict[str, Any], **how: 
     _check_model(was)
     how = _as_it_was(answer) | without_none(how)
     if "adapters" not in how:
-        how["adapters"] = _adapters(was["adapters"])
+        how["adapters"] = adapters_then(answer)
     turn = turn_of(answer)
     talk = turn.conversation if turn else ASIDE
     made = respond(was["prompt_tokens"], kept=kept, conversation=talk, **how)
@@ -157,16 +173,3 @@ def _schema(parsed: Any, record: dict[str, Any]) -> AnswerSchema:
     if hasattr(kind, "model_json_schema"):
         return AnswerSchema(kind)
     return AnswerSchema(record["schema"], record["name"])
-
-
-def _adapters(records: Sequence[dict[str, Any]]) -> list[str]:
-    """Their names, or `none`. Raises InputError where one is not attached as it was."""
-    shelf = current().shelf
-    for record in records:
-        name = record["name"]
-        if name not in shelf.names or shelf.records([name])[0] != record:
-            raise InputError(
-                f"adapter {name} is not attached as it was when the answer was made: attach it, "
-                "or name others"
-            )
-    return [record["name"] for record in records] or ["none"]

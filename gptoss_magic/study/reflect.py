@@ -59,10 +59,12 @@ def last_turn() -> Turn:
 def reflect(turn: Turn) -> Reflection:
     """Ask for a criticism, then for a better answer; nothing of the conversation changes.
 
-    Raises ContextOverflow; KeyboardInterrupt passes through.
+    The answer is proposed beside the adapters of the first. Raises ContextOverflow, InputError where
+    one of those is not attached any more; KeyboardInterrupt passes through.
     """
     from gptoss_magic.agents.layers import overlay, record
     from gptoss_magic.api import opening
+    from gptoss_magic.api.surgery import adapters_then
     from gptoss_magic.retrieval.cite import cited, grounded
 
     layers = _layers(turn.answer)
@@ -79,7 +81,8 @@ def reflect(turn: Turn) -> Reflection:
     said = [Message("user", question), *turn.saying(turn.answer)[1:], Message("user", again)]
     sampling = {name: turn.answer.provenance["sampling"][name] for name in KEPT}
     talk = [*opening(system, (), effort, None), *turn.before, *said]
-    proposal = cited(_asked(talk, sampling, effort, voice), passages)
+    sampling["adapters"] = adapters_then(turn.answer)
+    proposal = cited(_asked(talk, sampling, effort), passages)
     known = {"reflection": {"criticism": criticism, "of": turn.answer.final}}
     known |= {"persona": record(layers)} if layers else {}
     return Reflection(turn, criticism, replace(proposal, provenance=proposal.provenance | known))
@@ -121,13 +124,10 @@ def _case(turn: Turn, voice: Persona) -> str:
     return "\n\n".join([*quoted, "# Review\n\nWhat is wrong with the answer?"])
 
 
-def _asked(
-    messages: Sequence[Message], how: dict[str, Any], effort: str, voice: Persona | None = None
-) -> Answer:
+def _asked(messages: Sequence[Message], how: dict[str, Any], effort: str) -> Answer:
     from gptoss_magic.api import respond
 
-    beside = list(voice.adapters) if voice is not None and voice.adapters is not None else None
-    answer = respond(messages, effort=effort, adapters=beside, **how)
+    answer = respond(messages, effort=effort, **how)
     if answer.finish == "interrupt":
         raise KeyboardInterrupt
     return answer
