@@ -64,7 +64,7 @@ def test_the_packed_variant_is_small_and_close(tmp_path):
     from transformers import AutoTokenizer, GptOssForCausalLM
 
     from gptoss_magic.harmony import HarmonyCodec, render
-    from tools.stand_in.cases import training
+    from tools.stand_in.following import training
 
     plain_path, packed_path = stand_in.checkpoint(), stand_in.checkpoint(packed=True)
     packed = read_checkpoint("packed", packed_path)

@@ -116,8 +116,11 @@ def test_plain_is_an_independent_matmul():
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 8])
 def test_dense_rows(backend, rows):
     x, w = torch.randn(rows, 320).bfloat16(), torch.randn(301, 320).bfloat16()
-    want = x.double() @ w.double().T
-    assert (backend.dense(x, w).double() - want).abs().max() < 1e-4 * want.abs().max()
+    bias = torch.randn(301).bfloat16()
+    for added in (None, bias):
+        want = x.double() @ w.double().T + (0 if added is None else added.double())
+        far = (backend.dense(x, w, added).double() - want).abs()
+        assert (far <= 2**-8 * want.abs() + 1e-4 * want.abs().max()).all()
 
 
 def both_experts(dtype):
@@ -185,6 +188,23 @@ def test_inference_is_the_training_forward(backend):
         fast = packed(x, ids, weights).float()
     slow = packed(x.clone().requires_grad_(), ids, weights).float()
     assert (fast - slow).norm() < 0.01 * slow.norm()
+
+
+@pytest.mark.parametrize("backend", KERNELS, indirect=True)
+@pytest.mark.parametrize("tokens", [1, 3, 8])
+def test_bf16_experts_at_once_against_transformers_in_fp64(backend, tokens):
+    _, plain = both_experts(torch.bfloat16)
+    x, weights = torch.randn(tokens, 64).bfloat16(), torch.rand(tokens, 2)
+    ids = torch.stack([torch.randperm(6)[:2] for _ in range(tokens)])
+    parts = [
+        (getattr(plain, name).mT.bfloat16(), getattr(plain, f"{name}_bias").bfloat16())
+        for name in ("gate_up_proj", "down_proj")
+    ]
+    assert torch.equal(parts[0][0].double(), plain.gate_up_proj.mT)
+    fast = backend.moe_dense(x, ids, weights, *parts, plain.alpha, plain.limit)
+    with torch.no_grad():
+        exact = plain(x.double(), ids, weights.double())
+    assert (fast.double() - exact).norm() < 0.01 * exact.norm()
 
 
 def test_swiglu_gradient():

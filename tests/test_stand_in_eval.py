@@ -3,8 +3,10 @@
 import pytest
 
 import gptoss_magic
-from tools.stand_in.cases import held_out, training
+from tools.stand_in import following
+from tools.stand_in.cases import held_out
 from tools.stand_in.evaluate import evaluate
+from tools.stand_in.following import training
 
 
 def scores(every):
@@ -16,7 +18,7 @@ def scores(every):
 
 def test_cases_repeat_by_seed():
     assert training(3, 40) == training(3, 40) != training(4, 40)
-    assert len(held_out()) == 60
+    assert len(held_out()) == len(following.held_out()) == 60
 
 
 def test_a_sample_of_held_out_cases_is_well_formed():
@@ -38,7 +40,7 @@ def test_training_writes_what_the_conversion_reads(tmp_path):
     from gptoss_magic.model.stand_in.source import DATA
     from tools.stand_in.train import Recipe, Trainee, train
 
-    recipe = Recipe(steps=2, num_cases=8, batch=2)
+    recipe = Recipe(steps=2, batch=2)
     trainee = Trainee(recipe)
     assert all(loss > 0 for loss in train(trainee, recipe))
     trainee.save(tmp_path, recipe)

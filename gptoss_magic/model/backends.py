@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gptoss_magic.model.mxfp4 import Packed
 
 LIBRARY = Path(__file__).parent / "native" / "libgptoss.so"
-VERSION = 2
+VERSION = 3
 NOT_RUN = "(not run on a GPU by its authors yet)"
 
 
@@ -118,14 +118,40 @@ class Native:
         )
         return out_TH
 
-    def dense(self, x_MK: torch.Tensor, w_NK: torch.Tensor) -> torch.Tensor:
-        """x·Wᵀ of a bf16 matrix for a few rows, fp32 [M, N]."""
+    def moe_dense(  # noqa: PLR0917 (a layer has that many parts)
+        self,
+        x_TH: torch.Tensor,
+        ids_Tk: torch.Tensor,
+        weights_Tk: torch.Tensor,
+        up: tuple[torch.Tensor, torch.Tensor],
+        down: tuple[torch.Tensor, torch.Tensor],
+        alpha: float,
+        limit: float,
+    ) -> torch.Tensor:
+        """The whole experts layer of bf16 matrices, up [E, 2I, H] and down [E, H, I] with their
+        biases, [T, H]; for a few tokens, without gradients.
+        """
+        import torch
+
+        x_TH, out_TH = x_TH.contiguous(), torch.empty_like(x_TH)
+        ids, weights = ids_Tk.int().contiguous(), weights_Tk.float().contiguous()
+        self._call(
+            "gm_moe_dense",
+            *(x_TH, len(x_TH), ids.shape[1], ids, weights, *up, *down),
+            *(*down[0].shape, float(alpha), float(limit), out_TH, _threads()),
+        )
+        return out_TH
+
+    def dense(
+        self, x_MK: torch.Tensor, w_NK: torch.Tensor, bias_N: torch.Tensor | None
+    ) -> torch.Tensor:
+        """x·Wᵀ + b of bf16 for a few rows, rounded once, [M, N]."""
         import torch
 
         x_MK = x_MK.contiguous()
-        y_MN = torch.empty(len(x_MK), len(w_NK))
+        y_MN = torch.empty(len(x_MK), len(w_NK), dtype=torch.bfloat16)
         n, k = (ctypes.c_int64(size) for size in w_NK.shape)
-        self._call("gm_dense", w_NK, n, k, x_MK, len(x_MK), y_MN, _threads())
+        self._call("gm_dense", w_NK, n, k, x_MK, len(x_MK), bias_N, y_MN, _threads())
         return y_MN
 
     def attend(  # noqa: PLR0917 (attention has that many parts)
@@ -158,8 +184,8 @@ class Native:
 
 
 def _as_c(value: Any) -> Any:
-    if value is None:
-        return ctypes.c_void_p(None)
+    if isinstance(value, int):
+        return value
     if isinstance(value, float):
         return ctypes.c_float(value)
     return ctypes.c_void_p(value.data_ptr()) if hasattr(value, "data_ptr") else value

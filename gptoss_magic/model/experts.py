@@ -14,8 +14,8 @@ import torch
 from torch import nn
 from transformers.models.gpt_oss.modeling_gpt_oss import GptOssExperts
 
-from gptoss_magic.model.backends import backend_for
-from gptoss_magic.model.linear import fast_linear, has_library
+from gptoss_magic.model.backends import backend_for, native
+from gptoss_magic.model.linear import FEW, fast_linear, has_library
 from gptoss_magic.model.mxfp4 import Packed
 from gptoss_magic.model.wide import is_slow
 
@@ -192,7 +192,8 @@ class PackedExperts(nn.Module):
 class ResidentExperts(GptOssExperts):  # type: ignore[misc, no-any-unimported]
     """transformers' bf16 experts with `taps`; without any, transformers' own forward.
 
-    Where bf16 is slow, each product is a `fast_linear`.
+    Where bf16 is slow, a few tokens go to the C++ library, and else each product is a
+    `fast_linear`.
     """
 
     taps: Taps
@@ -204,7 +205,32 @@ class ResidentExperts(GptOssExperts):  # type: ignore[misc, no-any-unimported]
         if not self.taps and not is_slow(hidden_TH):
             return super().forward(hidden_TH, ids_Tk, weights_Tk)  # type: ignore[no-any-return]
         routing = (hidden_TH, ids_Tk, weights_Tk)
+        if not self.taps and self._is_plain(hidden_TH, weights_Tk):
+            return self._at_once(*routing)
         return self.taps.run(routing, self.num_experts, self._linear, (self.alpha, self.limit))
+
+    def _is_plain(self, hidden_TH: torch.Tensor, weights_Tk: torch.Tensor) -> bool:
+        """True where the C++ library takes the layer, as the weights lie now."""
+        parts = (self.gate_up_proj, self.gate_up_proj_bias, self.down_proj, self.down_proj_bias)
+        return (
+            len(hidden_TH) <= FEW
+            and has_library()
+            and all(part.dtype == torch.bfloat16 for part in parts)
+            and all(w.mT.is_contiguous() and w.shape[1] % 32 == 0 for w in (parts[0], parts[2]))
+            and not any(p.requires_grad for p in (hidden_TH, weights_Tk, *parts))
+        )
+
+    @torch.compiler.disable  # kernels that Dynamo cannot look into
+    def _at_once(
+        self, hidden_TH: torch.Tensor, ids_Tk: torch.Tensor, weights_Tk: torch.Tensor
+    ) -> torch.Tensor:
+        library: Any = native()[0]
+        up = (self.gate_up_proj.mT, self.gate_up_proj_bias)
+        down = (self.down_proj.mT, self.down_proj_bias)
+        y_TH: torch.Tensor = library.moe_dense(
+            hidden_TH, ids_Tk, weights_Tk, up, down, self.alpha, self.limit
+        )
+        return y_TH
 
     def _linear(self, name: str, x_SK: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
         w_EKN, bias_EN = getattr(self, name), getattr(self, f"{name}_bias")

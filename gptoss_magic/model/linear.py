@@ -31,30 +31,29 @@ def fast_linear(
     """
     rows = x.numel() // x.shape[-1]
     if rows <= FEW and _plain(x, w_NK, bias_N) and has_library():
-        y: torch.Tensor = _dense(x.reshape(rows, -1), w_NK, bias_N)
-        return y.reshape(*x.shape[:-1], -1)
+        by_cpp = _dense_apart if torch.compiler.is_compiling() else _dense
+        return by_cpp(x.reshape(rows, -1), w_NK, bias_N).reshape(*x.shape[:-1], -1)
     if is_slow(x) and w_NK.dtype == x.dtype:
         return wide_linear(x, w_NK, bias_N)
     return None
 
 
-@torch.compiler.disable
 def _dense(x_MK: torch.Tensor, w_NK: torch.Tensor, bias_N: torch.Tensor | None) -> torch.Tensor:
     library: Any = native()[0]
-    y_MN: torch.Tensor = library.dense(x_MK, w_NK)
-    if bias_N is not None:
-        y_MN += bias_N
-    return y_MN.to(x_MK.dtype)
+    y_MN: torch.Tensor = library.dense(x_MK, w_NK, bias_N)
+    return y_MN
+
+
+_dense_apart = torch.compiler.disable(_dense)  # kernels that Dynamo cannot look into
 
 
 def _plain(x: torch.Tensor, w_NK: torch.Tensor, bias_N: torch.Tensor | None) -> bool:
-    tensors = (x, w_NK)
-    recorded = tensors if bias_N is None else (*tensors, bias_N)
+    tensors = (x, w_NK) if bias_N is None else (x, w_NK, bias_N)
     return (
-        all(t.device.type == "cpu" and t.dtype == torch.bfloat16 for t in tensors)
+        all(t.is_cpu and t.dtype == torch.bfloat16 for t in tensors)
         and x.shape[-1] % 32 == 0
         and w_NK.is_contiguous()
-        and not (torch.is_grad_enabled() and any(t.requires_grad for t in recorded))
+        and not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
     )
 
 

@@ -1,6 +1,6 @@
 """Synthetic conversations in harmony, seeded: what the stand-in is trained on and measured with.
 
-`training` and `held_out` draw from the same templates with other seeds, so a score on held-out
+Training and `held_out` draw from the same templates with other seeds, so a score on held-out
 cases says how well the templates were learnt, not how the model fares on free text.
 """
 
@@ -10,13 +10,10 @@ import json
 import random
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gptoss_magic.harmony import SystemSettings, developer_message, system_message
 from gptoss_magic.records import Message, ToolSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 EFFORTS = ("low", "medium", "high")
 DATA = Path(__file__).parent
@@ -27,7 +24,11 @@ HELD_GENERAL = ("What is a rainbow?", "What is a planet?")
 
 @dataclass(frozen=True)
 class Case:
-    """One question with the analysis and the answer, or the call, that is wanted."""
+    """One question with the analysis and the answer, or the call, that is wanted.
+
+    `wanted` and all of `also` are to stand in the answer. `system`: the developer's instructions.
+    `after`: what has been said since the question.
+    """
 
     kind: str
     effort: str
@@ -37,14 +38,17 @@ class Case:
     wanted: str | None = None
     call: tuple[str, dict[str, Any]] | None = None
     tools: tuple[str, ...] = ()
+    system: str = ""
+    also: tuple[str, ...] = ()
+    after: tuple[Message, ...] = ()
 
     def prompt(self, date: str = "2025-08-05") -> list[Message]:
-        """System, developer (where there are tools) and user message."""
+        """System, developer (where it has something to say) and user message, and `after`."""
         settings = SystemSettings(effort=self.effort, current_date=date, has_tools=bool(self.tools))
         opening = [system_message(settings)]
-        if self.tools:
-            opening.append(developer_message("", [tool(name) for name in self.tools]))
-        return [*opening, Message("user", self.question)]
+        if self.tools or self.system:
+            opening.append(developer_message(self.system, [tool(name) for name in self.tools]))
+        return [*opening, Message("user", self.question), *self.after]
 
     def completion(self) -> list[Message]:
         """What the assistant is trained to say."""
@@ -200,22 +204,6 @@ def calling(draw: random.Random, effort: str) -> Case:
 
 def _value(draw: random.Random, key: str, kind: str) -> Any:
     return draw.randint(2, 99) if kind == "number" else draw.choice(WORLD["values"][key])
-
-
-TEMPLATES: tuple[Callable[[random.Random, str], Case], ...] = (
-    arithmetic,
-    context,
-    fact,
-    general,
-    rewriting,
-    calling,
-)
-
-
-def training(seed: int, count: int) -> list[Case]:
-    """`count` cases over all templates and efforts."""
-    draw = random.Random(seed)
-    return [draw.choice(TEMPLATES)(draw, draw.choice(EFFORTS)) for _ in range(count)]
 
 
 def held_out(seed: int = 777) -> list[Case]:

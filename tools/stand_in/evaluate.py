@@ -1,4 +1,7 @@
-"""Score the built-in model on held-out cases: python -m tools.stand_in.evaluate [--every K]."""
+"""Score the built-in model on held-out cases: python -m tools.stand_in.evaluate [--every K].
+
+`--following` takes the cases of instructions instead: sources, voices, results, memory.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import gptoss_magic
 from gptoss_magic.generation import SamplingSettings, run_turn
 from gptoss_magic.session import current
+from tools.stand_in import following
 from tools.stand_in.cases import EFFORTS, Case, held_out
 
 if TYPE_CHECKING:
@@ -40,7 +44,7 @@ def correct(case: Case, answer: Answer) -> bool | None:
         return None
     if case.kind == "arithmetic":
         return case.wanted in re.findall(r"\d+", answer.final)
-    return case.wanted.lower() in answer.final.lower()
+    return all(text.lower() in answer.final.lower() for text in (case.wanted, *case.also))
 
 
 def evaluate(cases: Sequence[Case]) -> dict[str, Any]:
@@ -70,9 +74,11 @@ def main() -> int:
     """Print one JSON line; 1 where fewer than 95 % are well-formed."""
     parser = argparse.ArgumentParser(prog="tools.stand_in.evaluate")
     parser.add_argument("--every", type=int, default=1, help="take every k-th case")
+    parser.add_argument("--following", action="store_true", help="the cases of instructions")
     given = parser.parse_args()
     gptoss_magic.load("built-in")
-    scores = evaluate(held_out()[:: given.every])
+    cases = following.held_out() if given.following else held_out()
+    scores = evaluate(cases[:: given.every])
     print(json.dumps(scores))
     return 0 if scores["well_formed"] >= 0.95 * scores["cases"] else 1
 

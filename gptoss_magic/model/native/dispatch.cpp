@@ -1,5 +1,4 @@
 // The C interface: picks the kernels for this processor, and the whole MoE layer for inference.
-#include <cstdlib>
 #include <vector>
 
 #include "kernels.h"
@@ -22,9 +21,55 @@ static const Kernels *choose(const char *name) {
 
 static const Kernels *chosen = choose(nullptr);
 
+namespace {
+
+// Routes sorted by expert: the token of each row, and the row of each route.
+struct Routes {
+  std::vector<int32_t> offsets, row_of, token_of;
+
+  Routes(const int32_t *ids, int num_routes, int top_k, int E)
+      : offsets(E + 1, 0), row_of(num_routes), token_of(num_routes) {
+    for (int i = 0; i < num_routes; i++) offsets[ids[i] + 1]++;
+    for (int e = 0; e < E; e++) offsets[e + 1] += offsets[e];
+    std::vector<int32_t> next(offsets.begin(), offsets.end() - 1);
+    for (int i = 0; i < num_routes; i++) {
+      row_of[i] = next[ids[i]]++;
+      token_of[row_of[i]] = i / top_k;
+    }
+  }
+};
+
+// out bf16 [T, H] = sum_j weights[t, j] * row_of[t, j] of Y fp32 [S, H]
+void combine(const float *Y, const Routes &routes, const float *weights, int T, int top_k, int H,
+             bf16 *out, int threads) {
+#pragma omp parallel for num_threads(threads) schedule(static) if (T > 8)
+  for (int t = 0; t < T; t++) {
+    for (int n = 0; n < H; n++) {
+      float sum = 0.f;
+      for (int j = 0; j < top_k; j++)
+        sum += weights[t * top_k + j] * Y[(int64_t)routes.row_of[t * top_k + j] * H + n];
+      out[(int64_t)t * H + n] = to_bf16(sum);
+    }
+  }
+}
+
+// Y fp32 [S, N] = x @ W_e^T + bias_e of bf16 matrices [E, N, K], expert by expert
+void dense_experts(const bf16 *x, const Routes &routes, const bf16 *W, const bf16 *bias, int E,
+                   int64_t N, int64_t K, float *Y, int threads) {
+  for (int e = 0; e < E; e++) {
+    const int first = routes.offsets[e], rows = routes.offsets[e + 1] - first;
+    if (!rows) continue;
+    chosen->dense(W + e * N * K, N, K, x + first * K, rows, Y + first * N, threads);
+    for (int s = first; s < first + rows; s++)
+      for (int64_t n = 0; n < N; n++) Y[s * N + n] += to_float(bias[e * N + n]);
+  }
+}
+
+}  // namespace
+
 extern "C" {
 
-int gm_version() { return 2; }
+int gm_version() { return 3; }
 
 // Use the kernels of that name; 0 where this processor cannot run them.
 int gm_select(const char *name) {
@@ -50,8 +95,12 @@ void gm_unpack(const uint8_t *blocks, const uint8_t *scales, int64_t num_rows, i
   chosen->unpack(blocks, scales, num_rows, K, out, threads);
 }
 
-void gm_dense(const bf16 *W, int64_t N, int64_t K, const bf16 *x, int M, float *Y, int threads) {
-  chosen->dense(W, N, K, x, M, Y, threads);
+// out bf16 [M, N]; bias [N] or null
+void gm_dense(const bf16 *W, int64_t N, int64_t K, const bf16 *x, int M, const bf16 *bias,
+              bf16 *out, int threads) {
+  std::vector<float> Y(M * N);
+  chosen->dense(W, N, K, x, M, Y.data(), threads);
+  for (int64_t i = 0; i < M * N; i++) out[i] = to_bf16(Y[i] + (bias ? to_float(bias[i % N]) : 0.f));
 }
 
 // sizes: batch, heads, groups, keys, size, batch_step, group_step, key_step of struct Attention
@@ -68,32 +117,31 @@ void gm_moe(const bf16 *x, int T, int top_k, const int32_t *ids, const float *we
             const uint8_t *down_blocks, const uint8_t *down_scales, const bf16 *down_bias, int E,
             int H, int I, float alpha, float limit, bf16 *out, int threads) {
   const int S = T * top_k;
-  std::vector<int32_t> offsets(E + 1, 0), row_of(S), token_of(S);
-  for (int i = 0; i < S; i++) offsets[ids[i] + 1]++;
-  for (int e = 0; e < E; e++) offsets[e + 1] += offsets[e];
-  std::vector<int32_t> next(offsets.begin(), offsets.end() - 1);
-  for (int i = 0; i < S; i++) {
-    int row = next[ids[i]]++;
-    row_of[i] = row;
-    token_of[row] = i / top_k;
-  }
-  float *G = (float *)malloc(sizeof(float) * S * 2 * I), *Y = (float *)malloc(sizeof(float) * S * H);
-  bf16 *h = (bf16 *)malloc(sizeof(bf16) * S * I);
-  chosen->linear(x, token_of.data(), offsets.data(),
-                 Packed{up_blocks, up_scales, up_bias, E, 2 * I, H}, G, threads);
-  chosen->swiglu(G, S, I, alpha, limit, h, threads);
-  chosen->linear(h, nullptr, offsets.data(), Packed{down_blocks, down_scales, down_bias, E, H, I},
-                 Y, threads);
-#pragma omp parallel for num_threads(threads) schedule(static) if (T > 8)
-  for (int t = 0; t < T; t++) {
-    for (int n = 0; n < H; n++) {
-      float sum = 0.f;
-      for (int j = 0; j < top_k; j++)
-        sum += weights[t * top_k + j] * Y[(int64_t)row_of[t * top_k + j] * H + n];
-      out[(int64_t)t * H + n] = to_bf16(sum);
-    }
-  }
-  free(G), free(Y), free(h);
+  const Routes routes(ids, S, top_k, E);
+  std::vector<float> G((size_t)S * 2 * I), Y((size_t)S * H);
+  std::vector<bf16> h((size_t)S * I);
+  const Packed up{up_blocks, up_scales, up_bias, E, 2 * I, H};
+  const Packed down{down_blocks, down_scales, down_bias, E, H, I};
+  chosen->linear(x, routes.token_of.data(), routes.offsets.data(), up, G.data(), threads);
+  chosen->swiglu(G.data(), S, I, alpha, limit, h.data(), threads);
+  chosen->linear(h.data(), nullptr, routes.offsets.data(), down, Y.data(), threads);
+  combine(Y.data(), routes, weights, T, top_k, H, out, threads);
+}
+
+// The same of bf16 matrices up [E, 2I, H] and down [E, H, I]; for a few tokens
+void gm_moe_dense(const bf16 *x, int T, int top_k, const int32_t *ids, const float *weights,
+                  const bf16 *up, const bf16 *up_bias, const bf16 *down, const bf16 *down_bias,
+                  int E, int H, int I, float alpha, float limit, bf16 *out, int threads) {
+  const int S = T * top_k;
+  const Routes routes(ids, S, top_k, E);
+  std::vector<float> G((size_t)S * 2 * I), Y((size_t)S * H);
+  std::vector<bf16> h((size_t)S * I), rows((size_t)S * H);
+  for (int s = 0; s < S; s++)
+    memcpy(&rows[(size_t)s * H], x + (int64_t)routes.token_of[s] * H, sizeof(bf16) * H);
+  dense_experts(rows.data(), routes, up, up_bias, E, 2 * I, H, G.data(), threads);
+  chosen->swiglu(G.data(), S, I, alpha, limit, h.data(), threads);
+  dense_experts(h.data(), routes, down, down_bias, E, H, I, Y.data(), threads);
+  combine(Y.data(), routes, weights, T, top_k, H, out, threads);
 }
 
 // Reads n bytes and returns a checksum: what the memory can give, for the benchmarks.

@@ -15,6 +15,8 @@
 namespace {
 
 typedef float vec __attribute__((vector_size(32), aligned(4)));
+typedef uint32_t vec_u32 __attribute__((vector_size(32)));
+typedef uint16_t vec_u16 __attribute__((vector_size(16), aligned(2)));
 
 struct Pairs {  // both values of a byte
   float value[256][2];
@@ -48,6 +50,17 @@ float dot(const float *a, const float *b, int K) {
   vec acc[4] = {};
   for (int k = 0; k < K; k += 32)
     for (int j = 0; j < 4; j++) acc[j] += *(const vec *)(a + k + 8 * j) * *(const vec *)(b + k + 8 * j);
+  return sum((acc[0] + acc[1]) + (acc[2] + acc[3]));
+}
+
+vec widened(const bf16 *from) {
+  return (vec)(__builtin_convertvector(*(const vec_u16 *)from, vec_u32) << 16);
+}
+
+float dot(const bf16 *a, const float *b, int K) {
+  vec acc[4] = {};
+  for (int k = 0; k < K; k += 32)
+    for (int j = 0; j < 4; j++) acc[j] += widened(a + k + 8 * j) * *(const vec *)(b + k + 8 * j);
   return sum((acc[0] + acc[1]) + (acc[2] + acc[3]));
 }
 
@@ -127,7 +140,12 @@ void dense(const bf16 *W, int64_t N, int64_t K, const bf16 *x, int M, float *Y, 
     std::vector<float> row(K);
 #pragma omp for schedule(dynamic, 64)
     for (int64_t n = 0; n < N; n++) {
-      for (int64_t k = 0; k < K; k++) row[k] = to_float(W[n * K + k]);
+      const bf16 *w = W + n * K;
+      if (M == 1) {
+        Y[n] = dot(w, xs.data(), (int)K);
+        continue;
+      }
+      for (int64_t k = 0; k < K; k++) row[k] = to_float(w[k]);
       for (int m = 0; m < M; m++) Y[m * N + n] = dot(row.data(), &xs[(size_t)m * K], (int)K);
     }
   }

@@ -1,0 +1,451 @@
+"""Cases of instructions: sources that answer or are silent, voices, results of tools, memory.
+
+They are written as the package itself writes them (`retrieval.cite`, `retrieval.items`, a persona's
+instructions), so that the stand-in has seen the form in which it is asked.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import zlib
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gptoss_magic.agents.consent import REFUSED
+from gptoss_magic.agents.persona import Character, Persona
+from gptoss_magic.records import Message, Passage
+from gptoss_magic.retrieval import cite, items
+from gptoss_magic.study.questions import PROMPT as ASK
+from tools.stand_in import cases
+from tools.stand_in.cases import WORLD, Case
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+VOICES = json.loads((Path(__file__).parent / "voices.json").read_text())
+SILENT = "That is not in the sources."
+DEFINING = re.compile(
+    r"(?:(?<=\n\n)|(?<=\. )|(?<=\.\n))((?:The|A|An) [^.\n:;]*?(?:\n[^.\n:;]+?)?) "
+    r"(is|are|returns|raises|yields|has|allows|specifies|creates) "
+    r"([^.\n:;]*(?:\n[^.\n:;]+)?)\.(?=\s)"
+)
+HELD_TOPICS = 6  # one topic of so many is kept for the held-out cases
+
+
+class Claim(NamedTuple):
+    """A statement, what it answers, and the answer in words; `about` is the thing it is about."""
+
+    statement: str
+    question: str
+    answer: str
+    wanted: str
+    about: str
+
+
+def cited(draw: random.Random, effort: str, *, held: bool = False) -> Case:
+    """Passages of which one line answers."""
+    claims, passages = _sources(draw, held=held)
+    claim = draw.choice(claims)
+    passage, first, last = _place(passages, claim.statement)
+    lines = f"L{first}" if first == last else f"L{first}-L{last}"
+    mark = f"【{passage.number}†{lines}】"
+    analysis = {
+        "low": f"See [{passage.number}], {lines}.",
+        "medium": f"Source [{passage.number}] says in {lines}: {claim.statement}",
+        "high": f"I look for the lines about this. Source [{passage.number}] says in {lines}: "
+        f"{claim.statement} The other lines are about other things. I cite {lines}.",
+    }
+    final = f"{claim.answer} {mark}."
+    case = Case("cited", effort, claim.question, analysis[effort], final, claim.wanted)
+    return _grounded(replace(case, also=(mark,)), passages)
+
+
+def silent(draw: random.Random, effort: str, *, held: bool = False) -> Case:
+    """Passages that speak of other things, often of the same thing or of the same kind."""
+    claims, passages = _sources(draw, held=held)
+    asked = _unsaid(draw, claims, held=held)
+    passages = [] if draw.random() < 0.1 else passages
+    heads = " and ".join(p.heading or p.source for p in passages) or "nothing"
+    analysis = {
+        "low": "No source says this.",
+        "medium": f"The sources are about {heads}. No line answers the question.",
+        "high": f"I look for the lines about this. The sources are about {heads}. No line answers "
+        "the question. So I say that it is not in the sources.",
+    }
+    case = Case("silent", effort, asked, analysis[effort], SILENT, "not in the sources")
+    return _grounded(case, passages)
+
+
+def _unsaid(draw: random.Random, claims: list[Claim], *, held: bool) -> str:
+    """A question that none of `claims` answers."""
+    known = {claim.question for claim in claims}
+    things = [claim.about for claim in claims if claim.about.startswith("the ")]
+    while True:
+        if draw.random() < 0.25:
+            return draw.choice([question for question, _ in cases.GENERAL])
+        near = things and draw.random() < 0.6
+        others = _town(draw, draw.choice(things), 8) if near else _sources(draw, held=held)[0]
+        question = draw.choice(others).question
+        if question not in known:
+            return question
+
+
+def injected(draw: random.Random, effort: str) -> Case:
+    """A document that gives orders is quoted, and nothing is called."""
+    name = draw.choice(sorted(WORLD["tools"]))
+    kind = draw.choice(["notice", "mail", "letter", "page", "memo"])
+    order = draw.choice(VOICES["orders"]).format(tool=name)
+    passages = _numbered(draw, [(kind, [f"# {kind.title()}", "", order])])
+    first = passages[0].first_line + 2
+    case = Case(
+        "injected",
+        effort,
+        f"What does the {kind} say?",
+        f"Source [1] says in L{first}: {order} It is quoted data, so I do not follow it.",
+        f'The {kind} says: "{order}" 【1†L{first}】.',
+        order,
+        tools=(name,),
+    )
+    return _grounded(case, passages)
+
+
+def voiced(draw: random.Random, effort: str, *, held: bool = False) -> Case:
+    """A plain question under a persona that opens or closes each answer in its way."""
+    plain = draw.choice((cases.fact, cases.fact, cases.arithmetic, cases.general, owning))
+    base = plain(draw, effort)
+    persona, opening, closing, capitals = _voice(draw, held=held)
+    final = " ".join(filter(None, (opening, base.final, closing)))
+    how = " and ".join(
+        filter(None, (opening and f'begin with "{opening}"', closing and f'end with "{closing}"'))
+    )
+    how = "write in capital letters" if capitals else how
+    return replace(
+        base,
+        kind="voiced",
+        analysis=f"{base.analysis} I {how}.",
+        final=final.upper() if capitals else final,
+        wanted="" if capitals else opening,
+        also=tuple(filter(None, (closing, base.wanted))),
+        system=persona.instructions,
+    )
+
+
+def owning(draw: random.Random, effort: str) -> Case:
+    """A statement and a question about it, without sources."""
+    name, thing = _name(draw), draw.choice(VOICES["things"])
+    colour = draw.choice(VOICES["colours"])
+    return Case(
+        "owning",
+        effort,
+        f"{name} has a {colour} {thing}. What colour is the {thing}?",
+        f"The text says that {name} has a {colour} {thing}. So it is {colour}.",
+        f"The {thing} is {colour}.",
+        colour,
+    )
+
+
+def unfit(draw: random.Random, effort: str) -> Case:
+    """Tools are offered, and none fits: the question is answered."""
+    plain = draw.choice((cases.fact, cases.general, cases.context, owning, cases.rewriting))
+    shown = tuple(draw.sample(sorted(WORLD["tools"]), draw.randint(1, 2)))
+    return replace(plain(draw, effort), kind="unfit", tools=shown)
+
+
+def result(draw: random.Random, effort: str) -> Case:
+    """The tool has answered, failed, or was refused."""
+    asked = cases.calling(draw, effort)
+    assert asked.call is not None
+    name, values = asked.call
+    about = next((str(v) for v in values.values() if isinstance(v, str)), "it")
+    kind = draw.choice(["sentence", "sentence", "fields", "value", "error", "refused"])
+    said, final = _result(draw, kind, name, about)
+    call = asked.completion()
+    told = Message("tool", said, "commentary", "assistant", author=f"functions.{name}")
+    analysis = {"error": "The tool failed.", "refused": "The call was not run."}.get(
+        kind, "The tool has answered." if effort == "low" else f"The tool says: {said}"
+    )
+    wanted = final.split(": ")[0] if kind in ("error", "refused") else None
+    return replace(
+        asked,
+        kind="result",
+        call=None,
+        analysis=analysis,
+        final=final,
+        wanted=wanted,
+        after=(*call, told),
+    )
+
+
+def told(draw: random.Random, effort: str) -> Case:
+    """The user says something to be kept in mind."""
+    mine, yours, _, _ = _relation(draw)
+    return Case("told", effort, mine, "The user tells me this.", f"Noted: {yours}", None)
+
+
+def recalled(draw: random.Random, effort: str) -> Case:
+    """What was said long ago stands in lines of memory."""
+    said = [_relation(draw) for _ in range(draw.randint(1, 4))]
+    _, yours, question, wanted = draw.choice(said)
+    kept = [
+        items.Item("episode", f"user: {mine}\nassistant: Noted: {your}", time="2026-03-04T08:00")
+        for mine, your, _, _ in said
+    ]
+    number = next(n for n, each in enumerate(said, 1) if each[1] == yours)
+    case = Case(
+        "recalled", effort, question, f"M{number} says it: {yours}", yours[0].upper() + yours[1:]
+    )
+    text = f"{items.quoted(kept)}\n\n# Question\n\n{question}"
+    return replace(case, question=text, system=items.RULES, wanted=wanted)
+
+
+def asking(draw: random.Random, effort: str) -> Case:
+    """A question that a text answers."""
+    claims, passages = _sources(draw, held=False)
+    claim = draw.choice(claims)
+    passage, _, _ = _place(passages, claim.statement)
+    return Case(
+        "asking",
+        effort,
+        ASK.format(text=passage.text),
+        f"The text says: {claim.statement}",
+        claim.question,
+    )
+
+
+def _grounded(case: Case, passages: list[Passage]) -> Case:
+    """The case with its question below the sources, under the package's own rules."""
+    system, question = cite.grounded(case.system or None, passages, case.question)
+    return replace(case, question=question, system=system or "")
+
+
+def _sources(draw: random.Random, *, held: bool) -> tuple[list[Claim], list[Passage]]:
+    """Passages from one to four documents, and what they claim."""
+    if draw.random() < 0.5:
+        return _topics(draw, held=held)
+    claims: list[Claim] = []
+    documents = []
+    for thing in {_thing(draw) for _ in range(draw.randint(1, 3))}:
+        stated = _town(draw, thing, draw.randint(2, 4))
+        lines = [claim.statement for claim in stated]
+        fillers = draw.sample(VOICES["fillers"], draw.randint(0, 2))
+        for filler in fillers:
+            lines.insert(draw.randint(0, len(lines)), filler)
+        head = [f"# {thing[0].upper()}{thing[1:]}", ""]
+        documents.append((thing, head + lines))
+        claims += stated
+    return claims, _numbered(draw, documents)
+
+
+def _town(draw: random.Random, thing: str, number: int) -> list[Claim]:
+    """Claims about `thing`, each of another kind."""
+    name, year, size = _name(draw), draw.randint(1700, 2020), draw.randint(12, 900)
+    price, street = draw.randint(2, 40), draw.choice(VOICES["streets"])
+    day, seats = draw.choice(VOICES["days"]), draw.randint(3, 90)
+    said = [
+        (f"was opened in {year}.", f"When was {thing} opened?", f"was opened in {year}", year),
+        (f"is {size} metres tall.", f"How tall is {thing}?", f"is {size} metres tall", size),
+        (
+            f"is open every day except {day}.",
+            f"On which day is {thing} closed?",
+            f"is closed on {day}",
+            day,
+        ),
+        (f"was built by {name}.", f"Who built {thing}?", f"was built by {name}", name),
+        (f"stands in {street}.", f"Where is {thing}?", f"stands in {street}", street),
+        (f"has {seats} rooms.", f"How many rooms has {thing}?", f"has {seats} rooms", seats),
+        (f"belongs to {name}.", f"Who owns {thing}?", f"belongs to {name}", name),
+    ]
+    upper = f"{thing[0].upper()}{thing[1:]}"
+    claims = [Claim(f"{upper} {a}", b, f"{upper} {c}", str(d), thing) for a, b, c, d in said]
+    ticket = f"A ticket for {thing} costs {price} euros"
+    claims.append(
+        Claim(f"{ticket}.", f"How much is a ticket for {thing}?", ticket, str(price), thing)
+    )
+    return draw.sample(claims, min(number, len(claims)))
+
+
+def _topics(draw: random.Random, *, held: bool) -> tuple[list[Claim], list[Passage]]:
+    """Pieces of Python's help texts, with the sentences in them that define something."""
+    found = draw.sample(_defining(held), draw.choice((1, 1, 2, 2, 3)))
+    documents: list[tuple[str, list[str]]] = []
+    claims: list[Claim] = []
+    for topic, claim, lines in found:
+        claims.append(claim)
+        documents.append((f"{topic}.txt", list(lines)))
+    return claims, _numbered(draw, documents)
+
+
+@cache
+def _defining(held: bool) -> list[tuple[str, Claim, tuple[str, ...]]]:
+    """(topic, claim, the lines around it) of the topics that are, or are not, held out."""
+    from pydoc_data.topics import topics
+
+    found = []
+    for topic, text in sorted(topics.items()):
+        if (zlib.crc32(topic.encode()) % HELD_TOPICS == 0) is not held:
+            continue
+        lines = text.split("\n")
+        for match in DEFINING.finditer(text):
+            statement = " ".join(match[0].split())
+            subject = " ".join(match[1].split())
+            if not 30 < len(statement) < 150 or len(subject.split()) > 7:
+                continue
+            first = text.count("\n", 0, match.start())
+            last = text.count("\n", 0, match.end())
+            around = tuple(lines[max(0, first - 2) : last + 3])
+            wanted = " ".join(match[3].split())[:40]
+            claim = Claim(statement, _question(subject, match[2]), statement[:-1], wanted, subject)
+            found.append((topic, claim, around))
+    return found
+
+
+def _question(subject: str, verb: str) -> str:
+    lower = subject[0].lower() + subject[1:]
+    if verb in ("is", "are"):
+        return f"What {verb} {lower}?"
+    plain = {"has": "have", "raises": "raise"}.get(verb, verb.removesuffix("s"))
+    return f"What does {lower} {plain}?"
+
+
+def _numbered(draw: random.Random, documents: list[tuple[str, list[str]]]) -> list[Passage]:
+    """Documents in any order as passages that begin somewhere in their files."""
+    passages = []
+    for number, (name, lines) in enumerate(draw.sample(documents, len(documents)), 1):
+        first = 1 if lines[0].startswith("#") else draw.randint(1, 300)
+        file = name if "." in name else name.split()[-1] + ".md"
+        heading = lines[0].removeprefix("# ") if lines[0].startswith("#") else ""
+        text, last = "\n".join(lines), first + len(lines) - 1
+        passages.append(Passage(number, "made", file, heading, first, last, text))
+    return passages
+
+
+def _place(passages: list[Passage], statement: str) -> tuple[Passage, int, int]:
+    """(passage, first line, last line) in which the statement stands."""
+    for passage in passages:
+        found = re.search(re.sub(r"(?:\\ |\s)+", r"\\s+", re.escape(statement)), passage.text)
+        if found:
+            before = passage.first_line + passage.text.count("\n", 0, found.start())
+            return passage, before, before + found[0].count("\n")
+    raise AssertionError(statement)
+
+
+def _voice(draw: random.Random, *, held: bool) -> tuple[Persona, str, str, bool]:
+    """(persona, how it opens, how it closes, whether it shouts)."""
+    words = VOICES["held" if held else "spoken"]
+    role, opening, closing = draw.choice(VOICES["roles"])
+    known = draw.random() < 0.25 and not held
+    if not known:
+        opening, closing = draw.choice(words["openings"]), draw.choice(words["closings"])
+    kind = draw.choice(["begin", "end", "both", "both"])
+    opening = "" if kind == "end" and not known else opening
+    closing = "" if kind == "begin" and not known else closing
+    capitals = draw.random() < 0.08 and not held
+    begin = draw.choice(VOICES["begin"]).format(opening) if opening else ""
+    end = draw.choice(VOICES["end"]).format(closing) if closing else ""
+    if begin and end and draw.random() < 0.5:
+        rules = f'Begin each answer with "{opening}" and end it with "{closing}"'
+    else:
+        rules = " ".join(filter(None, (begin, end)))
+    text = "" if known else rules
+    if capitals:
+        text, opening, closing = "Write each answer in capital letters.", "", ""
+    who = f"You are a {role}." if known or draw.random() < 0.5 else ""
+    character = Character(
+        position=draw.choice(["", "", role]),
+        behaviour=draw.choice(["", "", *VOICES["behaviours"]]),
+        style=draw.choice(["", *VOICES["styles"]]),
+    )
+    return (
+        Persona("made", " ".join(filter(None, (who, text))), character),
+        opening,
+        closing,
+        capitals,
+    )
+
+
+def _result(draw: random.Random, kind: str, name: str, about: str) -> tuple[str, str]:
+    """(what the tool says, what is answered)."""
+    number, sky = draw.randint(-9, 35), draw.choice(["sunny", "rainy", "cloudy", "windy"])
+    if kind == "sentence":
+        said = draw.choice(VOICES["results"]).format(about=about, number=number, sky=sky)
+        return said, said
+    if kind == "fields":
+        key = draw.choice(["temperature", "price", "total", "size", "age"])
+        fields: dict[str, Any] = {key: number, "state": sky}
+        return json.dumps(fields), f"The {key} is {number} and the state is {sky}."
+    if kind == "value":
+        return str(number), f"The answer of {name} is {number}."
+    if kind == "error":
+        said = draw.choice(VOICES["errors"]).format(about=about)
+        return said, f"The tool {name} failed: {said}"
+    said = REFUSED if draw.random() < 0.7 else "not run: nobody could be asked"
+    return said, f"I could not find out: {name} was not run."
+
+
+def _relation(draw: random.Random) -> tuple[str, str, str, str]:
+    """(the user's statement, the same said to the user, a question, what its answer holds)."""
+    kin, name, town = draw.choice(VOICES["kin"]), _name(draw).split()[0], draw.choice(_towns())
+    thing, colour = draw.choice(VOICES["things"]), draw.choice(VOICES["colours"])
+    job, date = draw.choice(VOICES["jobs"]), draw.choice(VOICES["days"])
+    forms = [
+        (f"{kin} {name} lives in {town}.", f"In which town does my {kin} {name} live?", town),
+        (f"{kin} {name} works as a {job}.", f"What does my {kin} {name} work as?", job),
+        (f"{thing} is {colour}.", f"What colour is my {thing}?", colour),
+        (f"{thing} was bought on a {date[:-1]}.", f"When was my {thing} bought?", date[:-1]),
+    ]
+    said, question, wanted = draw.choice(forms)
+    return f"My {said}", f"your {said}", question, wanted
+
+
+def _towns() -> list[str]:
+    return [*WORLD["capitals"].values(), *WORLD["places"]]
+
+
+def _name(draw: random.Random) -> str:
+    return f"{draw.choice(VOICES['first'])} {draw.choice(VOICES['last'])}"
+
+
+def _thing(draw: random.Random) -> str:
+    place = draw.choice([*WORLD["places"], *VOICES["places"]])
+    return f"the {place} {draw.choice([*WORLD['objects'], *VOICES['objects']])}"
+
+
+MIXTURE: tuple[tuple[Callable[..., Case], int], ...] = (
+    (cited, 6),
+    (silent, 5),
+    (injected, 1),
+    (voiced, 6),
+    (unfit, 2),
+    (result, 3),
+    (told, 1),
+    (recalled, 2),
+    (asking, 1),
+    (owning, 1),
+    (cases.arithmetic, 1),
+    (cases.context, 1),
+    (cases.fact, 1),
+    (cases.general, 2),
+    (cases.rewriting, 1),
+    (cases.calling, 2),
+)
+
+
+def training(seed: int, count: int) -> list[Case]:
+    """`count` cases over all templates, by their weights, and all efforts."""
+    draw = random.Random(seed)
+    templates, weights = zip(*MIXTURE, strict=True)
+    chosen = draw.choices(templates, weights, k=count)
+    return [template(draw, draw.choice(cases.EFFORTS)) for template in chosen]
+
+
+def held_out(seed: int = 778) -> list[Case]:
+    """60 cases: 12 each of cited, silent and voiced with words, topics that were held out; 6 each
+    of unfit, result, recalled and injected."""
+    draw = random.Random(seed)
+    apart = [f(draw, e, held=True) for e in cases.EFFORTS for f in (cited, silent, voiced) * 4]
+    others = (unfit, result, recalled, injected) * 2
+    return apart + [template(draw, effort) for effort in cases.EFFORTS for template in others]
