@@ -4,6 +4,7 @@ import pytest
 from jupyter_client.manager import start_new_kernel
 
 from gptoss_magic.testing import tiny_checkpoint
+from tests.tool_cases import served
 
 START = """
 %load_ext gptoss_magic
@@ -144,3 +145,18 @@ def test_a_kernel_asks_before_a_proposal_is_taken(kernel, reply, said):
     if said == OLD:  # what was shown can still be taken, and the model is not asked again
         execute(client, "num_prompts = reflect(line='--accept')")
         assert value(client, f"({STATE}, num_prompts)") == repr((([NEW], NEW, True, [NEW]), 0))
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"), [("n", "not started"), ("y", "server far: tools add, say_it, fail, wait")]
+)
+def test_a_kernel_asks_before_another_host_is_reached(kernel, reply, said):
+    _, client = kernel
+    with served() as url:
+        other = url.replace("127.0.0.1", "0.0.0.0")  # not by a name of this machine
+        messages, prompts = execute(client, f"%gptoss tools mcp --as far {other}", [reply])
+        execute(client, "%gptoss tools stop")
+    printed = "".join(m["content"]["text"] for m in messages if m["msg_type"] == "stream")
+    for part in (other, "not on this machine", said):
+        assert part in printed
+    assert len(prompts) == 1

@@ -59,7 +59,7 @@ def last_turn() -> Turn:
 def reflect(turn: Turn) -> Reflection:
     """Ask for a criticism, then for a better answer; nothing of the conversation changes.
 
-    The answer is proposed beside the adapters of the first. Raises ContextOverflow, InputError where
+    The proposal is made beside the adapters of the answer. Raises ContextOverflow, InputError where
     one of those is not attached any more; KeyboardInterrupt passes through.
     """
     from gptoss_magic.agents.layers import overlay, record
