@@ -143,6 +143,44 @@ def test_a_persona_turns_its_own_memory_on_and_asks_for_more(shell, monkeypatch)
     assert "Miso" not in prompts[0]
 
 
+@pytest.mark.parametrize("path", [None, "/home/eve/work/"])
+def test_a_notebook_without_a_name_shares_no_memory(shell, tmp_path, monkeypatch, path):
+    monkeypatch.delenv("JPY_SESSION_NAME")
+    if path is not None:  # a Jupyter session that was started without a name
+        monkeypatch.setenv("JPY_SESSION_NAME", path)
+    for line in ("on", "note It rains", "list", "recall rain", "forget --all", "on --shared"):
+        result, shown = run(shell, f"%gptoss memory {line}")
+        assert "memory: this front end does not say" in str(result.error_in_exec)
+        assert "%gptoss memory on --as NAME" in shown
+        assert len(shown.strip().splitlines()) == 1
+    result, _ = run(shell, "%%gptoss -q --tool remember\nHello")
+    assert "%gptoss memory on --as NAME" in str(result.error_in_exec)
+    run(shell, "%%gptoss_persona ada\n---\nmemory: on\n---\nYou are Ada.")
+    shown = run(shell, "%gptoss persona use ada")[1]
+    assert "it asks to remember, and does not: this front end" in shown
+    shown = said(shell, "%%gptoss -o a\nHello", script=["Hi."])[0][0]
+    assert "Hi." in shown
+    assert "Not remembered: this front end" in shown
+    assert "memory of ada: off: this front end" in run(shell, "%gptoss memory")[1]
+    said(shell, "%gptoss reflect --accept", script=["Dull.", "Hello there."])
+    assert current().last.final == "Hello there."
+    assert not (tmp_path / "data").exists()
+    run(shell, "%gptoss memory on --as mine")
+    said(shell, "%%gptoss -q\nHello again", script=["Hi."])
+    item = run(shell, "%gptoss memory list")[1].splitlines()[1].split()[0]
+    current().memory = MemorySettings()
+    assert "Hello again" in run(shell, "%gptoss memory list --everywhere")[1]
+    assert "mine" in run(shell, f"%gptoss memory show {item}")[1]
+    assert "1 forgotten" in run(shell, f"%gptoss memory forget {item}")[1]
+
+
+def test_vs_code_says_what_the_notebook_is_called(shell, monkeypatch):
+    monkeypatch.setenv("JPY_SESSION_NAME", "/srv/work-jvsc-1234.ipynb")  # another at each start
+    monkeypatch.setitem(shell.user_ns, "__vsc_ipynb_file__", "/home/eve/work.ipynb")
+    assert "(/home/eve/work.ipynb)" in run(shell, "%gptoss memory on")[1]
+    assert "(mine)" in run(shell, "%gptoss memory on --as mine")[1]
+
+
 def test_the_model_keeps_a_note_only_with_consent(shell):
     run(shell, "%gptoss memory on")
     note = calling("remember", json.dumps({"fact": "The user is called Eve."}))
@@ -295,6 +333,7 @@ def executed(folder, *cells):
 
 def test_ten_turns_and_a_kernel_restart_later(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("JPY_SESSION_NAME", "facts.ipynb")  # as the Jupyter server sets it
     monkeypatch.setenv("PYTHONPATH", str(Path(sys.modules["gptoss_magic"].__file__).parents[1]))
     load = LOAD.format(path=tiny_checkpoint(tmp_path / "tiny", max_position_embeddings=8192))
     executed(tmp_path, load, KEEP, *(f"%%gptoss -q -s 1\n{text}" for text in FACTS))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.errors import InputError
 from gptoss_magic.records import Message
 from gptoss_magic.session import current
 
@@ -23,6 +23,10 @@ RECALLED = 4  # items in a prompt, at most
 SUMMARY_TOKENS = 160
 SUMMARISE = "Sum up our conversation so far in at most three short sentences."
 MAX_TOKENS = 512  # of an answer, where nothing is said
+NAMELESS = (
+    "this front end does not say what the notebook is called, and another one of this folder must "
+    "not share its memory: %gptoss memory on --as NAME"
+)
 
 
 @dataclass
@@ -173,9 +177,9 @@ class Remembered:
         return f"{quoted(self.items)}\n\n{question}"
 
     def provenance(self) -> dict[str, Any]:
-        """What of the memory stood in the prompt, with its text; {} without a memory."""
+        """What of the memory stood in the prompt, with its text; {} where none was asked for."""
         if self.memory is None:
-            return {}
+            return {"memory": {"recalled": [], "failed": self.failed}} if self.failed else {}
         names = ("id", "kind", "time", "turn", "text")
         recalled = [{name: getattr(item, name) for name in names} for item in self.items]
         known = {"episode": self.episode, "failed": self.failed}
@@ -192,11 +196,15 @@ def remembered(
     """What the conversation `talk` has of a memory.
 
     None where neither the user nor the persona turned it on, and none of a turn that is not kept.
+    Where only the persona did, and the notebook has no name, the turn goes on without; see
+    `failed`.
     """
     settings = current().memory
     is_on = voice.memory in ("on", "shared") if settings.is_on is None else settings.is_on
     if talk is None or not is_on:
         return Remembered(None, respond)
+    if settings.is_on is None and not notebook():
+        return Remembered(None, respond, failed=NAMELESS)
     return Remembered(memory_of(names), respond, talk, settings.is_shared, settings.summarise)
 
 
@@ -206,7 +214,7 @@ def said_anew(turn: Turn, answer: Answer) -> dict[str, Any]:
     Nothing where the turn was not remembered, or where the user turned memory off since.
     """
     was = turn.answer.provenance.get("memory")
-    if was is None or current().memory.is_on is False:
+    if was is None or "name" not in was or current().memory.is_on is False:
         return {}
     memory, episode = memory_of([was["name"]]), was.get("episode", "")
     kept = Remembered(memory, conversation=turn.conversation, episode=episode)
@@ -216,18 +224,28 @@ def said_anew(turn: Turn, answer: Answer) -> dict[str, Any]:
     return {"memory": {**made, "recalled": recalled}}
 
 
-def memory_of(names: Sequence[str] | None = None) -> Memory:
-    """The memory of a persona (names: a base and its overlays, which share it; None: in use)."""
+def memory_of(names: Sequence[str] | None = None, *, everywhere: bool = False) -> Memory:
+    """The memory of a persona (names: a base and its overlays, which share it; None: in use).
+
+    Raises InputError where the notebook has no name, unless `everywhere`: for items of all
+    notebooks.
+    """
     from gptoss_magic.agents.persona import NONE
     from gptoss_magic.retrieval.memory import Memory
 
-    chosen = current().persona if names is None else names
-    return Memory(chosen[0] if chosen else NONE, notebook())
+    chosen, here = current().persona if names is None else names, notebook()
+    if not (here or everywhere):
+        raise InputError(f"memory: {NAMELESS}")
+    return Memory(chosen[0] if chosen else NONE, here)
 
 
 def notebook() -> str:
-    """What this notebook is called in memory: as the user said, its path, or else its folder."""
-    return current().memory.notebook or os.environ.get("JPY_SESSION_NAME") or f"folder {Path.cwd()}"
+    """What this notebook is called in memory: as the user or VS Code said, else its path as the
+    Jupyter server gives it to the kernel; '' where there is none.
+    """
+    path = os.environ.get("JPY_SESSION_NAME", "")
+    is_folder = path.endswith(("/", os.sep))  # of a session that was started without a name
+    return current().memory.notebook or ("" if is_folder else path)
 
 
 def _is_later(item: Item, other: Item) -> bool:

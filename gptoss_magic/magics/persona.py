@@ -217,10 +217,13 @@ def remove(options: Namespace, _magics: Any) -> None:
 def _memory_words(layers: list[Persona]) -> str:
     """What a persona asks of memory, in words."""
     from gptoss_magic.agents.layers import overlay
+    from gptoss_magic.api.remembering import NAMELESS, notebook
 
     asked, settings = overlay(layers).memory, current().memory
     if asked not in ("on", "shared") or settings.is_on is False:
         return ""
+    if not notebook():
+        return f"; it asks to remember, and does not: {NAMELESS}"
     words = "; its memory is on: turns are kept on this disk (%gptoss memory list, off)"
     if asked == "shared" and not settings.is_shared:
         words += ". It asks to remember across notebooks: %gptoss memory on --shared agrees"
