@@ -12,6 +12,7 @@ from gptoss_magic.session import current
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from gptoss_magic.retrieval.items import Item
     from gptoss_magic.retrieval.memory import Memory
 
 PERSONA = (("-P", "--persona"), {"help": "whose memory; else of the one in use, or of none"})
@@ -57,7 +58,8 @@ PARSERS = {
     name: opt.parser(f"%gptoss memory {name}", options, ABOUT[name])
     for name, options in OPTIONS.items()
 }
-HEADERS = ("id", "kind", "text", "notebook", "conversation", "turn", "when")
+HEADERS = ("id", "kind", "text", "conversation", "turn", "when", "notebook")
+MOST_CHARS = 300  # of an item in a list
 
 
 def run(line: str, magics: Any) -> None:
@@ -182,8 +184,14 @@ def _show(items: Any) -> None:
 
     if not items:
         return print("nothing is remembered here")
-    rows = [
-        (i.id[:6], i.kind, i.text, i.notebook, i.conversation, i.turn or None, i.time)
-        for i in items
-    ]
-    show_table(HEADERS, rows)
+    places = {item.notebook for item in items}
+    used = HEADERS if len(places) > 1 else HEADERS[:-1]
+    show_table(used, [_row(item)[: len(used)] for item in items])
+
+
+def _row(item: Item) -> tuple[Any, ...]:
+    """`show` has all of a text, and the seconds."""
+    text = item.text if len(item.text) <= MOST_CHARS else f"{item.text[:MOST_CHARS]} …"
+    when = item.time[:16].replace("T", " ")
+    turn = item.turn or None
+    return item.id[:6], item.kind, text, item.conversation, turn, when, item.notebook

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, magics_class, no_var_expand
@@ -154,7 +155,7 @@ def show_list(_options: Namespace, _magics: Any) -> None:
             ", ".join(one.adapters or ()),
             ", ".join(one.tools or ()),
             one.memory,
-            " ".join(one.instructions.split())[:80],
+            shorten(one.instructions, 80, placeholder=" …"),
         )
         for name, one in sorted(session.personas.items())
     ]
