@@ -159,7 +159,8 @@ def show_list(_options: Namespace, _magics: Any) -> None:
         )
         for name, one in sorted(session.personas.items())
     ]
-    show_table(HEADERS, rows)
+    used = [n for n in range(len(HEADERS)) if any(row[n] for row in rows)]
+    show_table([HEADERS[n] for n in used], [[row[n] for n in used] for row in rows])
 
 
 def show(options: Namespace, _magics: Any) -> None:

@@ -146,7 +146,7 @@ def _wrapped(text: str, side: str) -> str:
     """Long texts break, and keep a width that can be read; a narrow window scrolls."""
     if side == "right" or (len(text) <= SHORT and "\n" not in text):
         return "white-space: nowrap"
-    return "white-space: pre-line; min-width: 14em"
+    return f"white-space: pre-line; min-width: {14 if len(text) > 3 * SHORT else 8}em"
 
 
 def _runs(pieces: Sequence[tuple[str, bool]]) -> Iterator[tuple[str, bool]]:
