@@ -25,8 +25,9 @@ demo: $(STAMP)
 lab: $(STAMP)
 	$(BIN)/jupyter lab notebooks/quickstart.ipynb
 
+# two tests at a time, on one core each; TESTS='tests/test_magics.py -k load' limits it
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m "slow or soak"

@@ -53,11 +53,12 @@ def cited(draw: random.Random, effort: str, *, held: bool = False) -> Case:
     passage, first, last = _place(passages, claim.statement)
     lines = f"L{first}" if first == last else f"L{first}-L{last}"
     mark = f"【{passage.number}†{lines}】"
+    where = f"[{passage.number}] {lines}"
     analysis = {
-        "low": f"See [{passage.number}], {lines}.",
-        "medium": f"Source [{passage.number}] says in {lines}: {claim.statement}",
-        "high": f"I look for the lines about this. Source [{passage.number}] says in {lines}: "
-        f"{claim.statement} The other lines are about other things. I cite {lines}.",
+        "low": f"{claim.statement} {where}.",
+        "medium": f"The sources say: {claim.statement} That stands in {where}.",
+        "high": f"I look for the line about this. It says: {claim.statement} That stands in "
+        f"{where}. The other lines are about other things. I cite {where}.",
     }
     final = f"{claim.answer} {mark}."
     case = Case("cited", effort, claim.question, analysis[effort], final, claim.wanted)
@@ -224,7 +225,7 @@ def _grounded(case: Case, passages: list[Passage]) -> Case:
 
 def _sources(draw: random.Random, *, held: bool) -> tuple[list[Claim], list[Passage]]:
     """Passages from one to four documents, and what they claim."""
-    if draw.random() < 0.5:
+    if draw.random() < 0.35:
         return _topics(draw, held=held)
     claims: list[Claim] = []
     documents = []
@@ -416,11 +417,11 @@ def _thing(draw: random.Random) -> str:
 
 MIXTURE: tuple[tuple[Callable[..., Case], int], ...] = (
     (cited, 6),
-    (silent, 5),
+    (silent, 6),
     (injected, 1),
-    (voiced, 6),
+    (voiced, 10),
     (unfit, 2),
-    (result, 3),
+    (result, 4),
     (told, 1),
     (recalled, 2),
     (asking, 1),

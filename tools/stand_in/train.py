@@ -43,7 +43,7 @@ class Recipe:
     steps: int = 80
     batch: int = 8
     rank: int = 16
-    learning_rate: float = 6e-4
+    learning_rate: float = 5e-4
     seed: int = 0
     anew: bool = False
 

@@ -9,6 +9,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,8 +81,9 @@ def _make(target: Path, progress: Progress, *, packed: bool) -> None:
         shutil.rmtree(room, ignore_errors=True)
 
 
+@cache
 def _data_hash() -> str:
     digest = hashlib.sha256(GGUF_SHA256.encode())
     for file in sorted(DATA.glob("*.*")):
-        digest.update(f"{file.name}:{file.stat().st_size}".encode())
+        digest.update(f"{file.name}:{file.stat().st_size}:".encode() + file.read_bytes())
     return digest.hexdigest()
