@@ -162,8 +162,8 @@ def test_the_calls_of_a_run_stay_before_what_is_changed(shell):
     before = [m for m in first.messages if m.channel == "commentary"]
     assert [m.content for m in before if m.role == "tool"] == ["3", "4"]
     made = first
-    for change in (lambda a: gptoss_magic.refine(a, "So."), lambda a: gptoss_magic.branch(a, 3)):
-        made = change(made)
+    for change in (lambda a, **how: gptoss_magic.refine(a, "So.", **how), gptoss_magic.branch):
+        made = change(made, max_tokens=9)
         assert current().last is made
         assert made.steps == first.steps
         kept = current().conversations["run"]

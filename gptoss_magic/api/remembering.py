@@ -154,14 +154,14 @@ class Remembered:
         same words as well stays, and the turn gets its own.
         """
         assert self.memory is not None
-        held = self.memory.items(notebook=None, kind="episode")
-        mine = next((item for item in held if item.id == self.episode), None)
-        if self.episode and mine is None:
-            return
-        if mine is None or any(_is_later(item, mine) for item in held):
-            self.keep(turn)
-            return
         try:
+            held = self.memory.items(notebook=None, kind="episode")
+            mine = next((item for item in held if item.id == self.episode), None)
+            if self.episode and mine is None:
+                return
+            if mine is None or any(_is_later(item, mine) for item in held):
+                self.keep(turn)
+                return
             made = self.memory.exchange(mine, self.episodes([turn]))
             self.episode = made[0].id if made else ""
         except OSError as error:

@@ -96,6 +96,7 @@ def put_in_place(turn: Turn, made: Answer) -> Answer:
 
     session = current()
     session.conversations[turn.conversation] = [*turn.before, *turn.saying(made)]
+    session.last = made
     known = said_anew(turn, made)
     session.last = replace(made, provenance={**made.provenance, **known})
     return session.last
