@@ -138,7 +138,7 @@ class MemorySettings:
     """What the user says of memory. `is_on`: None leaves it to the persona.
 
     `is_shared`: across notebooks. `summarise`: the model sums up turns that leave the window.
-    `notebook`: what this notebook is called in memory; '' for where it lies.
+    `notebook`: what this notebook is called in memory; '' for what the Jupyter server calls it.
     """
 
     is_on: bool | None = None

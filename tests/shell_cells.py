@@ -12,7 +12,7 @@ from gptoss_magic.testing import tiny_checkpoint
 @contextmanager
 def tiny_shell(folder, context, *cells):
     """A shell with the extension and the model loaded, after `cells`."""
-    path = tiny_checkpoint(folder / "tiny")
+    path = tiny_checkpoint(folder / "tiny", max_position_embeddings=max(2048, context))
     shell = InteractiveShell.instance()
     shell.run_line_magic("load_ext", "gptoss_magic")
     current().unload()

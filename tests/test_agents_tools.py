@@ -13,6 +13,7 @@ from typing import Literal
 import pytest
 
 from gptoss_magic import tool
+from gptoss_magic.agents.links import Program
 from gptoss_magic.agents.notebook import notebook_tool
 from gptoss_magic.agents.plan import Goals
 from gptoss_magic.agents.python import ProcessLimits, python_tool, run_code
@@ -206,7 +207,7 @@ def test_the_notebook_tool_reads_the_cells_above():
 
 @pytest.fixture(scope="module")
 def server():
-    made = Server([sys.executable, str(Path(__file__).with_name("mcp_server.py"))])
+    made = Server(Program([sys.executable, str(Path(__file__).with_name("mcp_server.py"))]))
     yield made
     made.close()
 
@@ -248,9 +249,9 @@ def test_time_limits_and_interrupts_reach_an_mcp_tool(server):
 
 def test_a_server_that_does_not_start_is_one_line():
     with pytest.raises(InputError, match="did not start"):
-        Server(["/nowhere/at/all"])
+        Server(Program(["/nowhere/at/all"]))
     with pytest.raises(InputError, match="did not start"):
-        Server([sys.executable, "-c", "pass"])
+        Server(Program([sys.executable, "-c", "pass"]))
 
 
 def test_the_tool_decorator_loads_nothing_heavy():

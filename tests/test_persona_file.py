@@ -22,7 +22,7 @@ adapters:
 - sailor
 tools:
 - tide
-memory: true
+memory: on
 ---
 
 Speak as an old **pirate** would.

@@ -3,15 +3,21 @@
 from dataclasses import replace
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gptoss_magic
-from gptoss_magic.api.surgery import conversation_of
+from gptoss_magic.adapters import Adapter
+from gptoss_magic.adapters.write import write_adapter
+from gptoss_magic.api.talk import turn_of
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics.prompt import named
+from gptoss_magic.model.kv_cache import KVCache
 from gptoss_magic.records import Message, Passage
+from gptoss_magic.scripted import calling, saying, scripted
 from gptoss_magic.session import current
+from tests.adapter_cases import expert_lora, mixed
 from tests.shell_cells import run, tiny_shell
 
 ASK = {"effort": "low", "date": "2026-01-01"}
@@ -140,10 +146,29 @@ def test_the_last_turn_of_a_conversation_is_replaced():
     second = gptoss_magic.generate("Two", seed=3, **talk)
     assert second.usage.cached_tokens >= len(made.provenance["prompt_tokens"])
     before = list(current().conversations["talk"])
-    assert conversation_of(made) == ("talk", False)
-    assert conversation_of(first) is None
+    assert turn_of(made) is turn_of(first) is None
+    assert turn_of(second).conversation == "talk"
     gptoss_magic.branch(made, 3)
     assert current().conversations["talk"] == before
+
+
+def test_the_calls_of_a_run_stay_before_what_is_changed(shell):
+    run(shell, "def add(a: int, b: int) -> int:\n    'Add.'\n    return a + b")
+    run(shell, "%gptoss tools allow add")
+    calls = [calling("add", f'{{"a": {n}, "b": 2}}', "Adding.") for n in (1, 2)]
+    with scripted(current(), *calls, saying("Three and four.", "Done.")):
+        run(shell, "%%gptoss -q -n -m 200 -c run --tool add -o a\nAdd.")
+    first = shell.user_ns["a"]
+    before = [m for m in first.messages if m.channel == "commentary"]
+    assert [m.content for m in before if m.role == "tool"] == ["3", "4"]
+    made = first
+    for change in (lambda a, **how: gptoss_magic.refine(a, "So.", **how), gptoss_magic.branch):
+        made = change(made, max_tokens=9)
+        assert current().last is made
+        assert made.steps == first.steps
+        kept = current().conversations["run"]
+        assert [m for m in kept if m.channel == "commentary"][:4] == before
+        assert kept[1:] == [m for m in made.messages if m.content]
 
 
 def test_a_probe_is_repeated_and_not_kept():
@@ -151,6 +176,86 @@ def test_a_probe_is_repeated_and_not_kept():
     made = gptoss_magic.branch(first, 4)
     assert made.raw_tokens[:9] == first.raw_tokens
     assert made.provenance["probe"] == first.provenance["probe"]
+
+
+@pytest.fixture(scope="module")
+def adapters(shell, tmp_path_factory):
+    """Names of two adapters, attached from their directories."""
+    folder, model = tmp_path_factory.mktemp("adapters"), current().require()[0].model
+    other = Adapter("other", (expert_lora(range(8), layer=0, seed=20),))
+    for adapter in (mixed("some"), other):
+        write_adapter(adapter, model, folder / adapter.name)
+        assert run(shell, f"%gptoss lora attach {folder / adapter.name}")[0].success
+        run(shell, f"%gptoss lora scale {adapter.name} 300")  # so that the words differ
+    yield "some", "other"
+    for name in ("some", "other"):
+        current().shelf.detach(name)
+
+
+def held_keys(name, ids):
+    """(keys and values in the engine's cache of exactly these tokens, the same computed anew)."""
+    resident, engine = current().require()
+    with current().using([name]) as active, torch.no_grad():
+        found = next(
+            held
+            for held in engine.prefixes.held.values()
+            if held.beside.key == active.key and held.tokens == ids
+        )
+        fresh = KVCache(resident.model.config)
+        resident.model(torch.tensor([ids]), past_key_values=fresh, use_cache=True)
+    return tuple(
+        torch.cat([t[..., : len(ids), :].flatten() for t in kv_of(cache)])
+        for cache in (found.cache, fresh)
+    )
+
+
+def kv_of(cache):
+    return [tensor for layer in cache.layers for tensor in (layer.keys, layer.values)]
+
+
+@pytest.mark.parametrize("name", ["some", "other", "none"])
+def test_an_answer_is_changed_beside_the_adapter_that_made_it(shell, adapters, name):
+    """Whatever stands beside the model by then; and its cache is of that adapter alone."""
+    # the same prompt beside all, in one conversation
+    for each in sorted(("some", "other", "none"), key=lambda each: each == name):
+        line = f"%%gptoss -q -n -c beside -a {each} -t 1.5 -s 1 -m 12 -o {each}_made\nHello"
+        assert run(shell, line)[0].success
+    first = shell.user_ns[f"{name}_made"]
+    assert len({shell.user_ns[f"{each}_made"].raw_tokens for each in (*adapters, "none")}) == 3
+    for default in ("other", "none"):
+        run(shell, f"%gptoss lora use {default}")
+        for line in ("%%gptoss --edit -q {} -o {}\nSo.", "%gptoss branch 4 -q {} -o {}"):
+            how = f"--of {name}_made -t 1.5 -s 2 -m 8"
+            assert run(shell, line.format(how, "warm"))[0].success
+            assert run(shell, line.format(f"{how} --cold", "cold"))[0].success
+            warm, cold = shell.user_ns["warm"], shell.user_ns["cold"]
+            assert warm.provenance["adapters"] == first.provenance["adapters"]
+            assert warm.usage.cached_tokens >= len(first.provenance["prompt_tokens"])
+            assert cold.usage.cached_tokens == 0
+            assert warm.raw_tokens == cold.raw_tokens
+            ids = [*warm.provenance["prompt_tokens"], *warm.raw_tokens[:-1]]
+            held, fresh = held_keys(name, ids)
+            torch.testing.assert_close(held, fresh, rtol=0, atol=2e-5)
+    run(shell, "%gptoss lora use none")
+
+
+def test_an_adapter_that_changed_since_is_asked_for(shell, adapters):
+    run(shell, "%%gptoss -q -n -a some -m 6 -o a\nHello")
+    run(shell, "%gptoss lora scale some 0.5")
+    result, _ = run(shell, "%gptoss branch 2 --of a")
+    assert "adapter some is not attached as it was" in str(result.error_in_exec)
+    run(shell, "%gptoss lora scale some 300")
+    assert run(shell, "%gptoss branch 2 --of a")[0].success
+
+
+def test_a_proposal_is_made_beside_the_adapter_of_the_answer(shell, adapters):
+    run(shell, "%%gptoss -q -n -c reflected -a some -m 6 -t 1.5 -s 1\nHello")
+    made = current().last.provenance["adapters"]
+    run(shell, "%gptoss lora use other")
+    for _ in range(2):
+        assert run(shell, "%gptoss reflect --keep")[0].success
+        assert current().proposal.proposal.provenance["adapters"] == made
+        run(shell, "%gptoss lora use none")
 
 
 def test_what_cannot_be_is_said(answer):
@@ -168,9 +273,9 @@ def test_what_cannot_be_is_said(answer):
     with pytest.raises(InputError, match="adapter gone is not attached as it was"):
         gptoss_magic.branch(lost, 1)
     assert gptoss_magic.branch(lost, 1, adapters=["none"]).provenance["adapters"] == []
-    called = gptoss_magic.branch(answer, 0, text="x", max_tokens=1)
+    (call,) = calling("add", "{}")
     with pytest.raises(InputError, match="calls a tool"):
-        gptoss_magic.refine(replace(called, tool_calls=(object(),)), "y")
+        gptoss_magic.refine(replace(answer, messages=(call,)), "y")
 
 
 def test_tokens_show_every_place(answer):

@@ -358,7 +358,7 @@ def test_answers_side_by_side_escape_and_keep_their_figures():
     assert "<script" not in html
     assert html.count("<details") == 1
     assert "loss 2.5" in html
-    assert "flex-wrap: wrap" in html
+    assert "grid-template-columns" in html
     text = side_by_side_text(MARK, answers, figures)
     assert text.index("== base") < text.index("loss 2.5") < text.index(f"== {MARK}")
 

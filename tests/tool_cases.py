@@ -1,4 +1,9 @@
-"""A tool run over a scripted engine: real rendering, real parsing, no model."""
+"""A tool run over a scripted engine: real rendering, real parsing, no model. An MCP server."""
+
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
 
 from gptoss_magic.agents.consent import by_policy
 from gptoss_magic.agents.limits import Limits
@@ -28,3 +33,17 @@ def ran(script, tools, consent=None, max_tokens=2000, on_step=None, **limits):
     answer = finished(going, on_step or steps.append)
     assert tuple(steps) == answer.steps[: len(steps)]
     return answer, engine
+
+
+@contextmanager
+def served(*words):
+    """The URL of an MCP server in a child process; `words`: the token that it wants."""
+    script = str(Path(__file__).with_name("mcp_server.py"))
+    process = subprocess.Popen(
+        [sys.executable, script, "--http", *words], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}/mcp"
+    finally:
+        process.kill()
+        process.communicate()

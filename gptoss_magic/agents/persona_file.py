@@ -46,6 +46,7 @@ def render_persona(persona: Persona) -> str:
         """Texts of several lines as blocks, so that a diff shows the line."""
 
     Dumper.add_representer(str, _text_node)
+    Dumper.add_representer(bool, _switch_node)
     values = {"name": persona.name, "extends": persona.extends, **vars(persona.character)}
     known = {key: value for key, value in values.items() if value} | _open_values(persona)
     matter = yaml.dump(known, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=90)
@@ -156,6 +157,10 @@ def _open_values(persona: Persona) -> dict[str, Any]:
     if persona.memory in ("on", "off"):
         plain["memory"] = persona.memory == "on"
     return {key: value for key, value in plain.items() if value is not None}
+
+
+def _switch_node(dumper: Any, is_on: bool) -> Any:
+    return dumper.represent_scalar("tag:yaml.org,2002:bool", "on" if is_on else "off")
 
 
 def _text_node(dumper: Any, text: str) -> Any:

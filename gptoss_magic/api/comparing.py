@@ -168,14 +168,13 @@ def _answered(
 ) -> Compared:
     """One point's answer and its likelihoods; without them where an interrupt came."""
     from gptoss_magic.agents.layers import overlay
+    from gptoss_magic.api.talk import settled
 
     names = personas_of(point)
     voice = overlay(current().layers(names))
     given = {key: value for key, value in point.items() if key not in ("adapter", "persona")}
-    how = {**common, **voice.settings, **settings, **given}
-    bare = dict(how)
-    if voice.instructions and "system" not in settings:
-        how.pop("system", None)
+    how = settled(voice, common, {**settings, **given})
+    bare = {"system": common.get("system"), **how}
     answer = generate(prompt, persona=names, adapters=adapters_of(point), **how)
     if answer.finish == "interrupt":
         return Compared(point, answer)

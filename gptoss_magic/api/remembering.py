@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.errors import InputError
 from gptoss_magic.records import Message
 from gptoss_magic.session import current
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gptoss_magic.agents.persona import Persona
+    from gptoss_magic.api.talk import Turn
     from gptoss_magic.records import Answer
     from gptoss_magic.retrieval.items import Item
     from gptoss_magic.retrieval.memory import Memory
@@ -22,21 +23,27 @@ RECALLED = 4  # items in a prompt, at most
 SUMMARY_TOKENS = 160
 SUMMARISE = "Sum up our conversation so far in at most three short sentences."
 MAX_TOKENS = 512  # of an answer, where nothing is said
+NAMELESS = (
+    "this front end does not say what the notebook is called, and another one of this folder must "
+    "not share its memory: %gptoss memory on --as NAME"
+)
 
 
 @dataclass
 class Remembered:
     """Without a `memory` everything passes as it is. `conversation`: the turn's, as it is kept.
 
-    `respond` is the model, for a summary; see `api.respond`.
+    `respond` is the model, where summaries are made; see `api.respond`. `episode`: the id of the
+    turn's own.
     """
 
     memory: Memory | None
-    respond: Callable[..., Answer]
+    respond: Callable[..., Answer] | None = None
     conversation: str = ""
     everywhere: bool = False
     summarise: bool = False
     items: list[Item] = field(default_factory=list)
+    episode: str = ""
     failed: str = ""
 
     def rules(self, system: str | None) -> str | None:
@@ -105,6 +112,7 @@ class Remembered:
         from gptoss_magic.retrieval.items import Item
 
         assert self.memory is not None
+        assert self.respond is not None
         how: dict[str, Any] = {"temperature": 0.0, "max_tokens": SUMMARY_TOKENS}
         ask, held = Message("user", SUMMARISE), list(turns)
         room = free_tokens([*start, ask], how)
@@ -133,7 +141,29 @@ class Remembered:
             return
         try:
             number = self.memory.num_turns(self.conversation) + 1
-            self.memory.remember([replace(item, turn=number) for item in self.episodes([turn])])
+            made = [replace(item, turn=number) for item in self.episodes([turn])]
+            self.memory.remember(made)
+            self.episode = made[0].id if made else ""
+        except OSError as error:
+            self.failed = str(error)
+
+    def keep_instead(self, turn: Sequence[Message]) -> None:
+        """The `episode` says what its turn says now; see `failed`.
+
+        One that the user deleted is not made again. One that stands for an earlier turn with the
+        same words as well stays, and the turn gets its own.
+        """
+        assert self.memory is not None
+        try:
+            held = self.memory.items(notebook=None, kind="episode")
+            mine = next((item for item in held if item.id == self.episode), None)
+            if self.episode and mine is None:
+                return
+            if mine is None or any(_is_later(item, mine) for item in held):
+                self.keep(turn)
+                return
+            made = self.memory.exchange(mine, self.episodes([turn]))
+            self.episode = made[0].id if made else ""
         except OSError as error:
             self.failed = str(error)
 
@@ -147,13 +177,14 @@ class Remembered:
         return f"{quoted(self.items)}\n\n{question}"
 
     def provenance(self) -> dict[str, Any]:
-        """What of the memory stood in the prompt, with its text; {} without a memory."""
+        """What of the memory stood in the prompt, with its text; {} where none was asked for."""
         if self.memory is None:
-            return {}
+            return {"memory": {"recalled": [], "failed": self.failed}} if self.failed else {}
         names = ("id", "kind", "time", "turn", "text")
         recalled = [{name: getattr(item, name) for name in names} for item in self.items]
-        failed = {"failed": self.failed} if self.failed else {}
-        return {"memory": {"name": self.memory.name, "recalled": recalled, **failed}}
+        known = {"episode": self.episode, "failed": self.failed}
+        kept = {name: value for name, value in known.items() if value}
+        return {"memory": {"name": self.memory.name, "recalled": recalled, **kept}}
 
 
 def remembered(
@@ -165,26 +196,62 @@ def remembered(
     """What the conversation `talk` has of a memory.
 
     None where neither the user nor the persona turned it on, and none of a turn that is not kept.
+    Where only the persona did, and the notebook has no name, the turn goes on without; see
+    `failed`.
     """
     settings = current().memory
     is_on = voice.memory in ("on", "shared") if settings.is_on is None else settings.is_on
     if talk is None or not is_on:
         return Remembered(None, respond)
+    if settings.is_on is None and not notebook():
+        return Remembered(None, respond, failed=NAMELESS)
     return Remembered(memory_of(names), respond, talk, settings.is_shared, settings.summarise)
 
 
-def memory_of(names: Sequence[str] | None = None) -> Memory:
-    """The memory of a persona (names: a base and its overlays, which share it; None: in use)."""
+def said_anew(turn: Turn, answer: Answer) -> dict[str, Any]:
+    """Put `answer` in the place of the turn's in its memory; what the provenance says of it.
+
+    Nothing where the turn was not remembered, or where the user turned memory off since.
+    """
+    was = turn.answer.provenance.get("memory")
+    if was is None or "name" not in was or current().memory.is_on is False:
+        return {}
+    memory, episode = memory_of([was["name"]]), was.get("episode", "")
+    kept = Remembered(memory, conversation=turn.conversation, episode=episode)
+    kept.keep_instead(turn.saying(answer))
+    made = kept.provenance()["memory"]
+    recalled = answer.provenance.get("memory", made)["recalled"]
+    return {"memory": {**made, "recalled": recalled}}
+
+
+def memory_of(names: Sequence[str] | None = None, *, everywhere: bool = False) -> Memory:
+    """The memory of a persona (names: a base and its overlays, which share it; None: in use).
+
+    Raises InputError where the notebook has no name, unless `everywhere`: for items of all
+    notebooks.
+    """
     from gptoss_magic.agents.persona import NONE
     from gptoss_magic.retrieval.memory import Memory
 
-    chosen = current().persona if names is None else names
-    return Memory(chosen[0] if chosen else NONE, notebook())
+    chosen, here = current().persona if names is None else names, notebook()
+    if not (here or everywhere):
+        raise InputError(f"memory: {NAMELESS}")
+    return Memory(chosen[0] if chosen else NONE, here)
 
 
 def notebook() -> str:
-    """What this notebook is called in memory: as the user said, its path, or else its folder."""
-    return current().memory.notebook or os.environ.get("JPY_SESSION_NAME") or f"folder {Path.cwd()}"
+    """What this notebook is called in memory: as the user or VS Code said, else its path as the
+    Jupyter server gives it to the kernel; '' where there is none.
+    """
+    path = os.environ.get("JPY_SESSION_NAME", "")
+    is_folder = path.endswith(("/", os.sep))  # of a session that was started without a name
+    return current().memory.notebook or ("" if is_folder else path)
+
+
+def _is_later(item: Item, other: Item) -> bool:
+    """True for a later turn of the same conversation."""
+    places = {(one.notebook, one.conversation) for one in (item, other)}
+    return len(places) == 1 and item.turn > other.turn
 
 
 def turns_of(messages: Sequence[Message]) -> list[list[Message]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.api.prompt import respond
 from gptoss_magic.api.settings import without_none
-from gptoss_magic.api.talk import kept_of
+from gptoss_magic.api.talk import put_in_place, turn_of
 from gptoss_magic.errors import InputError
 from gptoss_magic.mapping.schema import AnswerSchema
 from gptoss_magic.session import current
@@ -59,10 +59,11 @@ def refine(answer: Answer, analysis: str, **how: Any) -> Answer:
     from gptoss_magic.records import Message
 
     codec = current().require()[1].codec
-    if answer.tool_calls:
+    last = answer.messages[_last_turn(answer) :]
+    if any(message.recipient not in (None, "all") for message in last):
         raise InputError("the answer calls a tool, so no final follows its analysis; branch it")
     said = [Message("assistant", analysis, "analysis")] if analysis else []
-    said += [m for m in answer.messages if m.channel == "commentary" and m.content]
+    said += [m for m in last if m.channel == "commentary" and m.content]
     ids = render([*said, Message("assistant", "", "final")], codec, prompt=False)
     kept = ids[1 + len(codec.encode("assistant")) : -1]  # from behind the prompt's own header on
     return _go_on(answer, kept, {"kind": "refine", "at": 0}, **how)
@@ -82,35 +83,61 @@ def tokens(answer: Answer) -> list[AnswerToken]:
     ]
 
 
-def conversation_of(answer: Answer) -> tuple[str, bool] | None:
-    """The conversation that has this very answer, and whether as its last; None where none has."""
-    ours = [id(message) for message in kept_of(answer)]
-    for name, said in current().conversations.items():
-        ids = [id(message) for message in said]
-        if ours and ours[-1] in ids:
-            return name, ids[-len(ours) :] == ours
-    return None
+def adapters_then(answer: Answer) -> list[str]:
+    """The names of those that made it, or `none`, as `respond` takes them.
+
+    Raises InputError where one is not attached as it was.
+    """
+    shelf, records = current().shelf, answer.provenance["adapters"]
+    for record in records:
+        name = record["name"]
+        if name not in shelf.names or shelf.records([name])[0] != record:
+            raise InputError(
+                f"adapter {name} is not attached as it was when the answer was made: attach it, "
+                "or name others"
+            )
+    return [record["name"] for record in records] or ["none"]
 
 
 def _go_on(answer: Answer, kept: Sequence[int], surgery: dict[str, Any], **how: Any) -> Answer:
     """Generate behind `kept`, beside what the answer was made beside, and put it in its place."""
     from gptoss_magic.retrieval.cite import cited
 
-    session, was = current(), answer.provenance
+    was = answer.provenance
     _check_model(was)
     how = _as_it_was(answer) | without_none(how)
     if "adapters" not in how:
-        how["adapters"] = _adapters(was["adapters"])
-    held = conversation_of(answer)
-    last = held[0] if held and held[1] else None
-    made = respond(was["prompt_tokens"], kept=kept, conversation=last or ASIDE, **how)
+        how["adapters"] = adapters_then(answer)
+    turn = turn_of(answer)
+    talk = turn.conversation if turn else ASIDE
+    made = respond(was["prompt_tokens"], kept=kept, conversation=talk, **how)
     made = cited(made, answer.passages if "passages" in was else None)
     record = {**was, **made.provenance, "surgery": {**surgery, "kept_tokens": len(kept)}}
-    session.last = made = replace(made, provenance=record)
-    if last is not None and "probe" not in was:
-        said = session.conversations[last]
-        session.conversations[last] = [*said[: -len(kept_of(answer))], *kept_of(made)]
+    made = replace(_behind_calls(answer, made), provenance=record)
+    if turn is not None and "probe" not in record:
+        return put_in_place(turn, made)
+    current().last = made
     return made
+
+
+def _behind_calls(answer: Answer, made: Answer) -> Answer:
+    """`made`, in the place of the last turn of a run: the calls before it and their results stay.
+
+    A run's tokens and prompt are those of its last turn.
+    """
+    before = answer.messages[: _last_turn(answer)]
+    num_results = sum(message.role == "tool" for message in before)
+    return replace(made, messages=(*before, *made.messages), steps=answer.steps[:num_results])
+
+
+def _last_turn(answer: Answer) -> int:
+    """Where the messages of a run's last turn begin, behind the tools' results before it."""
+    place = len(answer.messages)
+    while place and answer.messages[place - 1].role == "tool":
+        place -= 1
+    while place and answer.messages[place - 1].role != "tool":
+        place -= 1
+    return place
 
 
 def _check_model(was: dict[str, Any]) -> None:
@@ -146,16 +173,3 @@ def _schema(parsed: Any, record: dict[str, Any]) -> AnswerSchema:
     if hasattr(kind, "model_json_schema"):
         return AnswerSchema(kind)
     return AnswerSchema(record["schema"], record["name"])
-
-
-def _adapters(records: Sequence[dict[str, Any]]) -> list[str]:
-    """Their names, or `none`. Raises InputError where one is not attached as it was."""
-    shelf = current().shelf
-    for record in records:
-        name = record["name"]
-        if name not in shelf.names or shelf.records([name])[0] != record:
-            raise InputError(
-                f"adapter {name} is not attached as it was when the answer was made: attach it, "
-                "or name others"
-            )
-    return [record["name"] for record in records] or ["none"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.api.settings import opening
+from gptoss_magic.api.settings import opening, without_none
 from gptoss_magic.session import current
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gptoss_magic.agents.persona import Persona
     from gptoss_magic.api.remembering import Remembered
@@ -64,6 +64,44 @@ class Talk:
         return session.last
 
 
+@dataclass(frozen=True)
+class Turn:
+    """The last turn of a conversation: what stands before it, what was asked, and the answer."""
+
+    conversation: str
+    before: tuple[Message, ...]
+    asked: Message
+    answer: Answer
+
+    def saying(self, answer: Answer) -> list[Message]:
+        """The turn's messages, if `answer` were its answer."""
+        return [self.asked, *kept_of(answer)]
+
+
+def turn_of(answer: Answer) -> Turn | None:
+    """The turn that ended with this very answer; None where no conversation ends with it."""
+    said = kept_of(answer)
+    ours = [id(message) for message in said]
+    for name, held in current().conversations.items():
+        before, last = held[: len(held) - len(said)], held[len(held) - len(said) :]
+        is_ours = bool(ours) and [id(message) for message in last] == ours
+        if is_ours and before and before[-1].role == "user":
+            return Turn(name, tuple(before[:-1]), before[-1], answer)
+    return None
+
+
+def put_in_place(turn: Turn, made: Answer) -> Answer:
+    """`made` is the turn's answer now: in its conversation and in its memory, where it has one."""
+    from gptoss_magic.api.remembering import said_anew
+
+    session = current()
+    session.conversations[turn.conversation] = [*turn.before, *turn.saying(made)]
+    session.last = made
+    known = said_anew(turn, made)
+    session.last = replace(made, provenance={**made.provenance, **known})
+    return session.last
+
+
 def open_talk(
     asked: Asked,
     respond: Callable[..., Answer],
@@ -105,10 +143,23 @@ def talk_name(conversation: str, persona: str) -> str:
 
 def chosen_how(voice: Persona, how: dict[str, Any]) -> dict[str, Any]:
     """The keywords that were given (not None), above what the persona says."""
-    said = {key: value for key, value in voice.settings.items() if key != "effort"}
-    if voice.adapters is not None:
-        said["adapters"] = list(voice.adapters) or ["none"]
-    return said | {key: value for key, value in how.items() if value is not None}
+    beside = {} if voice.adapters is None else {"adapters": list(voice.adapters) or ["none"]}
+    made = settled(voice, beside, how)
+    made.pop("effort", None)
+    return made
+
+
+def settled(
+    voice: Persona, defaults: Mapping[str, Any], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Each setting as `given`, else as the persona says, else of `defaults`; None is no setting.
+
+    A persona's text takes the place of the defaults' system text.
+    """
+    known = without_none(dict(defaults))
+    if voice.instructions:
+        known.pop("system", None)
+    return known | voice.settings | without_none(dict(given))
 
 
 def kept_of(answer: Answer) -> list[Message]:

@@ -66,11 +66,11 @@ def shown(
 ) -> None:
     """Make the change in sight; say where no conversation follows it."""
     from gptoss_magic.api import PROVENANCE_KEY
-    from gptoss_magic.api.surgery import conversation_of
+    from gptoss_magic.api.talk import turn_of
     from gptoss_magic.widgets.transcript import open_view
 
     check_output(options.output)
-    held = conversation_of(answer)
+    turn = turn_of(answer)
     with open_view(current().require()[0].identity["model"], quiet=options.quiet) as view:
         how = _sampling(options) | {
             "on_delta": lambda delta: view.delta(delta.channel, delta.text),
@@ -80,7 +80,7 @@ def shown(
         view.finish(transcript(made), metadata={PROVENANCE_KEY: made.provenance})
     if options.output:
         names[options.output] = made
-    if not (held and held[1]) and not options.quiet:
+    if turn is None and not options.quiet:
         print("no conversation ends with that answer: none is changed")
 
 

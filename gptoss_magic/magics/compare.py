@@ -178,8 +178,10 @@ def show(found: Grid) -> None:
 
     if not found.cells:
         return
-    answers = {label(cell.point): transcript(cell.answer) for cell in found.cells}
-    notes = {label(cell.point): figures(cell) for cell in found.cells}
+    names = [label(point) for point in varied([cell.point for cell in found.cells])]
+    cells = dict(zip(names, found.cells, strict=True))
+    answers = {name: transcript(cell.answer) for name, cell in cells.items()}
+    notes = {name: figures(cell) for name, cell in cells.items()}
     given, rows = (found.prompt, answers, notes), table(found)
     data = {
         "text/html": table_html(*rows) + side_by_side_html(*given),
@@ -187,6 +189,14 @@ def show(found: Grid) -> None:
     }
     made = {PROVENANCE_KEY: {"grid": [cell.answer.provenance for cell in found.cells]}}
     display(data, raw=True, metadata=made)  # type: ignore[no-untyped-call]
+
+
+def varied(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The points without the axes on which all are the same; one point as it is."""
+    if len(points) < 2:
+        return points
+    axes = [axis for axis in points[0] if len({str(point.get(axis)) for point in points}) > 1]
+    return [{axis: point[axis] for axis in axes if axis in point} for point in points]
 
 
 def table(found: Grid) -> tuple[list[str], list[list[Any]], str]:

@@ -12,6 +12,7 @@ from gptoss_magic.session import current
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from gptoss_magic.retrieval.items import Item
     from gptoss_magic.retrieval.memory import Memory
 
 PERSONA = (("-P", "--persona"), {"help": "whose memory; else of the one in use, or of none"})
@@ -57,7 +58,8 @@ PARSERS = {
     name: opt.parser(f"%gptoss memory {name}", options, ABOUT[name])
     for name, options in OPTIONS.items()
 }
-HEADERS = ("id", "kind", "text", "notebook", "conversation", "turn", "when")
+HEADERS = ("id", "kind", "text", "conversation", "turn", "when", "notebook")
+MOST_CHARS = 300  # of an item in a list
 
 
 def run(line: str, magics: Any) -> None:
@@ -94,18 +96,25 @@ def name_notebook(names: dict[str, Any]) -> None:
 def state() -> str:
     """`memory of pirate: on, in this notebook (…)`."""
     from gptoss_magic.agents.layers import overlay
-    from gptoss_magic.api.remembering import memory_of, notebook
+    from gptoss_magic.api.remembering import NAMELESS, notebook
 
-    session, memory = current(), memory_of()
+    session, here = current(), notebook()
     asked = overlay(session.layers()).memory in ("on", "shared")
     is_on = asked if session.memory.is_on is None else session.memory.is_on
-    where = "from all notebooks" if session.memory.is_shared else f"in this notebook ({notebook()})"
-    who = "" if memory.name == "none" else f" of {memory.name}"
-    return f"memory{who}: {f'on, {where}' if is_on else 'off'}"
+    where = (
+        "on, from all notebooks" if session.memory.is_shared else f"on, in this notebook ({here})"
+    )
+    held = where if here else f"off: {NAMELESS}"
+    who = f" of {session.persona[0]}" if session.persona else ""
+    return f"memory{who}: {held if is_on else 'off'}"
 
 
 def turn_on(options: Namespace) -> None:
+    from gptoss_magic.api.remembering import NAMELESS, notebook
+
     session = current()
+    if not (options.name or notebook()):
+        raise InputError(f"memory: {NAMELESS}")
     name = options.name or session.memory.notebook
     session.memory = replace(
         session.memory,
@@ -129,7 +138,7 @@ def show_list(options: Namespace) -> None:
 
 
 def show(options: Namespace) -> None:
-    item = _memory(options).show(options.id)
+    item = _memory(options, everywhere=True).show(options.id)
     for name in ("id", "kind", "notebook", "conversation", "turn", "time"):
         print(f"{name:<14}{getattr(item, name)}")
     print(f"\n{item.text}")
@@ -148,12 +157,13 @@ def note(options: Namespace) -> None:
 
 
 def edit(options: Namespace) -> None:
-    item = _memory(options).edit(options.id, " ".join(options.text))
+    item = _memory(options, everywhere=True).edit(options.id, " ".join(options.text))
     print(f"{item.kind} {item.id[:6]} changed")
 
 
 def forget(options: Namespace) -> None:
-    memory, keys = _memory(options), list(options.ids)
+    keys = list(options.ids)
+    memory = _memory(options, everywhere=bool(keys))
     if options.all == bool(keys):
         raise InputError("%gptoss memory forget: give ids, or --all")
     if options.all:
@@ -161,10 +171,12 @@ def forget(options: Namespace) -> None:
     print(f"{memory.forget(keys)} forgotten")
 
 
-def _memory(options: Namespace) -> Memory:
+def _memory(options: Namespace, *, everywhere: bool = False) -> Memory:
+    """`everywhere`: what the line names by an id, or of all notebooks."""
     from gptoss_magic.api.remembering import memory_of
 
-    return memory_of([options.persona] if options.persona else None)
+    everywhere = everywhere or getattr(options, "everywhere", False)
+    return memory_of([options.persona] if options.persona else None, everywhere=everywhere)
 
 
 def _show(items: Any) -> None:
@@ -172,8 +184,14 @@ def _show(items: Any) -> None:
 
     if not items:
         return print("nothing is remembered here")
-    rows = [
-        (i.id[:6], i.kind, i.text, i.notebook, i.conversation, i.turn or None, i.time)
-        for i in items
-    ]
-    show_table(HEADERS, rows)
+    places = {item.notebook for item in items}
+    used = HEADERS if len(places) > 1 else HEADERS[:-1]
+    show_table(used, [_row(item)[: len(used)] for item in items])
+
+
+def _row(item: Item) -> tuple[Any, ...]:
+    """`show` has all of a text, and the seconds."""
+    text = item.text if len(item.text) <= MOST_CHARS else f"{item.text[:MOST_CHARS]} …"
+    when = item.time[:16].replace("T", " ")
+    turn = item.turn or None
+    return item.id[:6], item.kind, text, item.conversation, turn, when, item.notebook

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, magics_class, no_var_expand
@@ -154,11 +155,12 @@ def show_list(_options: Namespace, _magics: Any) -> None:
             ", ".join(one.adapters or ()),
             ", ".join(one.tools or ()),
             one.memory,
-            " ".join(one.instructions.split())[:80],
+            shorten(one.instructions, 80, placeholder=" …"),
         )
         for name, one in sorted(session.personas.items())
     ]
-    show_table(HEADERS, rows)
+    used = [n for n in range(len(HEADERS)) if any(row[n] for row in rows)]
+    show_table([HEADERS[n] for n in used], [[row[n] for n in used] for row in rows])
 
 
 def show(options: Namespace, _magics: Any) -> None:
@@ -217,10 +219,13 @@ def remove(options: Namespace, _magics: Any) -> None:
 def _memory_words(layers: list[Persona]) -> str:
     """What a persona asks of memory, in words."""
     from gptoss_magic.agents.layers import overlay
+    from gptoss_magic.api.remembering import NAMELESS, notebook
 
     asked, settings = overlay(layers).memory, current().memory
     if asked not in ("on", "shared") or settings.is_on is False:
         return ""
+    if not notebook():
+        return f"; it asks to remember, and does not: {NAMELESS}"
     words = "; its memory is on: turns are kept on this disk (%gptoss memory list, off)"
     if asked == "shared" and not settings.is_shared:
         words += ". It asks to remember across notebooks: %gptoss memory on --shared agrees"

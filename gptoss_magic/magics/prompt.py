@@ -79,12 +79,10 @@ def chosen_settings(options: Namespace, defaults: Any) -> dict[str, Any]:
 
     A persona's text takes the place of the trait `system`; --system stands below that text.
     """
-    voice = persona_of(options)
-    traits = {name: getattr(defaults, name) for name in DEFAULTS} | voice.settings
-    if voice.instructions:
-        traits["system"] = None
-    given = {name: getattr(options, name) for name in DEFAULTS}
-    return traits | {name: value for name, value in given.items() if value is not None}
+    from gptoss_magic.api.talk import settled
+
+    traits, given = ({name: getattr(of, name) for name in DEFAULTS} for of in (defaults, options))
+    return settled(persona_of(options), traits, given)
 
 
 def named(option: str, name: str, names: dict[str, Any]) -> Any:

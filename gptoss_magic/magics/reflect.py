@@ -40,9 +40,10 @@ def run(line: str, magics: Any) -> None:
         found = session.proposal = reflected()
     if options.keep or not (options.accept or agreed(magics.shell)):
         return print("the answer stays")
-    accept(found)
+    memory = accept(found).provenance.get("memory", {})
     session.proposal = None
-    print(f"the proposal stands in the conversation {found.turn.conversation}")
+    failed = f"; not remembered: {memory['failed']}" if "failed" in memory else ""
+    print(f"the proposal stands in the conversation {found.turn.conversation}{failed}")
 
 
 def words(_typed: list[str]) -> list[str]:
@@ -59,7 +60,7 @@ def reflected() -> Reflection:
     found = reflect(last_turn())
     answers = {"answer": transcript(found.turn.answer), "proposal": transcript(found.proposal)}
     figures = {"proposal": {"criticism:": found.criticism or "none"}}
-    given = (found.turn.question, answers, figures)
+    given = (found.turn.asked.content, answers, figures)
     data = {"text/html": side_by_side_html(*given), "text/plain": side_by_side_text(*given)}
     display(data, raw=True)  # type: ignore[no-untyped-call]
     return found

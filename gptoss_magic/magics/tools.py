@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.agents.tools import Policy, Tool, as_tool
 from gptoss_magic.errors import InputError
-from gptoss_magic.magics.consent import confirm, visible
 from gptoss_magic.magics.index import show_table
+from gptoss_magic.magics.mcp import start
 from gptoss_magic.magics.toolbox import BUILT_IN, Place, named
 from gptoss_magic.session import current
 
@@ -19,7 +18,8 @@ if TYPE_CHECKING:
 SAY: dict[str, Policy] = {"allow": "auto", "ask": "ask", "never": "never"}
 COMMANDS = ["list", *SAY, "forget", "mcp", "stop"]
 USAGE = (
-    "%gptoss tools [list | allow NAME… | ask NAME… | never NAME… | forget | mcp COMMAND… | stop]"
+    "%gptoss tools [list | allow NAME… | ask NAME… | never NAME… | forget | mcp COMMAND… | mcp URL "
+    "| stop]"
 )
 
 
@@ -82,43 +82,6 @@ def say(policy: Policy, names: list[str], shell: Any) -> None:
 def forget(_names: list[str], _shell: Any) -> None:
     current().policies.forget()
     print("every tool asks again, but for those that the notebook itself defines as auto")
-
-
-def start(given: list[str], shell: Any) -> None:
-    """Start an MCP server, if the user says so: `mcp [--as NAME] [--yes] COMMAND…`."""
-    from gptoss_magic.agents.servers import Server
-
-    name, said_yes, command = _server_words(given)
-    if name in current().servers:
-        raise InputError(f"server {name}: it runs already; %gptoss tools stop {name}")
-    line = shlex.join(command)
-    question = f"Start this program as an MCP server?\n    {visible(line)}"
-    is_allowed = said_yes or confirm(shell, question)
-    if is_allowed is None:
-        raise InputError(
-            f"{line}: not started: that needs your consent and nobody can be asked here (--yes)"
-        )
-    if not is_allowed:
-        return print("not started")
-    current().servers[name] = server = Server(command)
-    tools = ", ".join(tool.name for tool in server.tools()) or "none"
-    print(f"server {name}: tools {tools}; each call asks. Use: %%gptoss --tool {name}")
-
-
-def _server_words(given: list[str]) -> tuple[str, bool, list[str]]:
-    """(name, --yes, command)."""
-    words, name, is_allowed = list(given), "", False
-    while words and words[0].startswith("--"):
-        flag = words.pop(0)
-        if flag == "--as" and words:
-            name = words.pop(0)
-        elif flag == "--yes":
-            is_allowed = True
-        else:
-            raise InputError(f"%gptoss tools mcp {flag}: give [--as NAME] [--yes] COMMAND…")
-    if not words:
-        raise InputError("%gptoss tools mcp: give the command that starts the server")
-    return name or PurePath(words[-1]).stem, is_allowed, words
 
 
 def stop(names: list[str], _shell: Any) -> None:

@@ -113,14 +113,25 @@ class Memory:
     def edit(self, key: str, text: str) -> Item:
         """Give an item another text; the old one is gone from the disk."""
         item = replace(self.show(key), text=checked(text))
-        self._rewrite({item.id: item})
+        self._rewrite({item.id: [item]})
         return item
+
+    def exchange(self, old: Item, new: Sequence[Item]) -> list[Item]:
+        """Put items in the place of a held one, in one commit; the old text is gone from the disk.
+
+        They get its notebook and turn. One that is known already is kept once. With their ids.
+        """
+        placed = [replace(item, notebook=old.notebook, turn=old.turn) for item in new]
+        made = [self.complete(replace(item, id="")) for item in placed]
+        held = {item.id for item in self.items(notebook=ALL)} - {old.id}
+        self._rewrite({old.id: [item for item in made if item.id not in held]})
+        return made
 
     def forget(self, keys: Sequence[str]) -> int:
         """Delete items, from the disk too; how many. Raises InputError where one is not there."""
-        found = {self.show(key).id: None for key in keys}
+        found: dict[str, list[Item]] = {self.show(key).id: [] for key in keys}
         if found:
-            self._rewrite(dict(found))
+            self._rewrite(found)
         return len(found)
 
     def complete(self, item: Item) -> Item:
@@ -150,16 +161,16 @@ class Memory:
         both = table.search(query_type="hybrid", vector_column_name="vector")
         return both.vector(vector).text(text).distance_type("cosine").rerank(RRFReranker())
 
-    def _rewrite(self, changed: dict[str, Any]) -> None:
-        """One commit of all items, those in `changed` anew or (None) left out.
+    def _rewrite(self, changed: dict[str, list[Item]]) -> None:
+        """One commit of all items, those in `changed` as what stands there, if anything.
 
         No version before it stays, so that what was deleted is deleted.
         """
         import pyarrow as pa
 
         with self._writing() as table:
-            items = [changed.get(i.id, i) for i in self.items(notebook=ALL)]
-            rows = self._rows(table, [item for item in items if item is not None])
+            items = [new for i in self.items(notebook=ALL) for new in changed.get(i.id, [i])]
+            rows = self._rows(table, items)
             data = pa.Table.from_pylist(rows, schema=table.schema)
             where = store.place(self.place)
             with store.storage_errors(self.name):

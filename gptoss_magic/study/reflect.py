@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gptoss_magic.agents.persona import Persona
+    from gptoss_magic.api.talk import Turn
     from gptoss_magic.records import Answer
 
 CRITIC = """\
@@ -27,16 +28,6 @@ KEPT = ("temperature", "top_p", "top_k", "max_tokens", "seed")
 
 
 @dataclass(frozen=True)
-class Turn:
-    """The last turn of a conversation: where it is kept, what stands before it, what was asked."""
-
-    conversation: str
-    before: tuple[Message, ...]
-    question: str
-    answer: Answer
-
-
-@dataclass(frozen=True)
 class Reflection:
     """A criticism of a turn's answer, and the `proposal` for another."""
 
@@ -47,33 +38,33 @@ class Reflection:
     @property
     def is_current(self) -> bool:
         """True while the turn is still the conversation's last."""
-        session = current()
-        held = session.conversations.get(self.turn.conversation, [])
-        return held == _messages(self.turn, self.turn.answer)
+        from gptoss_magic.api.talk import turn_of
+
+        return turn_of(self.turn.answer) is not None
 
 
 def last_turn() -> Turn:
     """The turn of the session's last answer. Raises InputError where none is kept."""
-    from gptoss_magic.api.talk import kept_of
+    from gptoss_magic.api.talk import turn_of
 
-    session = current()
-    if session.last is None:
+    last = current().last
+    if last is None:
         raise InputError("reflect: no answer yet; ask something by %%gptoss first")
-    said = kept_of(session.last)
-    for name, held in session.conversations.items():
-        before = held[: len(held) - len(said)]
-        if said and held[len(before) :] == said and before and before[-1].role == "user":
-            return Turn(name, tuple(before[:-1]), before[-1].content, session.last)
-    raise InputError("reflect: the last answer stands in no conversation, or was cut to nothing")
+    turn = turn_of(last)
+    if turn is None:
+        raise InputError("reflect: the last answer ends no conversation, or was cut to nothing")
+    return turn
 
 
 def reflect(turn: Turn) -> Reflection:
     """Ask for a criticism, then for a better answer; nothing of the conversation changes.
 
-    Raises ContextOverflow; KeyboardInterrupt passes through.
+    The proposal is made beside the adapters of the answer. Raises ContextOverflow, InputError where
+    one of those is not attached any more; KeyboardInterrupt passes through.
     """
     from gptoss_magic.agents.layers import overlay, record
     from gptoss_magic.api import opening
+    from gptoss_magic.api.surgery import adapters_then
     from gptoss_magic.retrieval.cite import cited, grounded
 
     layers = _layers(turn.answer)
@@ -84,45 +75,32 @@ def reflect(turn: Turn) -> Reflection:
         {"temperature": 0.0, "max_tokens": CRITIC_TOKENS},
         effort,
     ).final.strip()
-    system, question = grounded(voice.instructions or None, passages, turn.question)
-    again = AGAIN.format(criticism=criticism, question=turn.question)
-    said = [Message("user", question), *_kept(turn.answer), Message("user", again)]
+    asked = turn.asked.content
+    system, question = grounded(voice.instructions or None, passages, asked)
+    again = AGAIN.format(criticism=criticism, question=asked)
+    said = [Message("user", question), *turn.saying(turn.answer)[1:], Message("user", again)]
     sampling = {name: turn.answer.provenance["sampling"][name] for name in KEPT}
     talk = [*opening(system, (), effort, None), *turn.before, *said]
-    proposal = cited(_asked(talk, sampling, effort, voice), passages)
+    sampling["adapters"] = adapters_then(turn.answer)
+    proposal = cited(_asked(talk, sampling, effort), passages)
     known = {"reflection": {"criticism": criticism, "of": turn.answer.final}}
     known |= {"persona": record(layers)} if layers else {}
     return Reflection(turn, criticism, replace(proposal, provenance=proposal.provenance | known))
 
 
-def accept(found: Reflection) -> None:
+def accept(found: Reflection) -> Answer:
     """The proposal takes the place of the answer, in the conversation and in its memory.
 
     Raises InputError where the conversation has gone on, or the proposal says nothing.
     """
-    session, turn = current(), found.turn
+    from gptoss_magic.api.talk import put_in_place
+
+    turn = found.turn
     if not found.is_current:
         raise InputError(f"reflect: {turn.conversation} has gone on; reflect on its last answer")
     if not found.proposal.final.strip():
         raise InputError("reflect: the proposal says nothing; the answer stays")
-    session.conversations[turn.conversation] = _messages(turn, found.proposal)
-    session.last = found.proposal
-    _remember(turn, found.proposal)
-
-
-def _remember(turn: Turn, proposal: Answer) -> None:
-    """The turn's episode says what it says now, where the turn was remembered."""
-    from gptoss_magic.api import respond
-    from gptoss_magic.api.remembering import Remembered, memory_of
-
-    if "memory" not in turn.answer.provenance:
-        return
-    memory = memory_of([turn.answer.provenance["memory"]["name"]])
-    kept = Remembered(memory, respond, turn.conversation)
-    old = kept.episodes([[Message("user", turn.question), *_kept(turn.answer)]])
-    held = {item.id for item in memory.items()}
-    memory.forget([item.id for item in old if item.id in held])
-    kept.keep([Message("user", turn.question), *_kept(proposal)])
+    return put_in_place(turn, found.proposal)
 
 
 def _layers(answer: Answer) -> Sequence[Persona]:
@@ -135,7 +113,7 @@ def _layers(answer: Answer) -> Sequence[Persona]:
 def _case(turn: Turn, voice: Persona) -> str:
     """What the critic sees, all of it quoted."""
     parts = {
-        "Question": turn.question,
+        "Question": turn.asked.content,
         "Instructions": voice.instructions,
         "Sources": "\n\n".join(f"[{p.number}] {p.text}" for p in turn.answer.passages),
         "Answer": turn.answer.final,
@@ -146,23 +124,10 @@ def _case(turn: Turn, voice: Persona) -> str:
     return "\n\n".join([*quoted, "# Review\n\nWhat is wrong with the answer?"])
 
 
-def _asked(
-    messages: Sequence[Message], how: dict[str, Any], effort: str, voice: Persona | None = None
-) -> Answer:
+def _asked(messages: Sequence[Message], how: dict[str, Any], effort: str) -> Answer:
     from gptoss_magic.api import respond
 
-    beside = list(voice.adapters) if voice is not None and voice.adapters is not None else None
-    answer = respond(messages, effort=effort, adapters=beside, **how)
+    answer = respond(messages, effort=effort, **how)
     if answer.finish == "interrupt":
         raise KeyboardInterrupt
     return answer
-
-
-def _kept(answer: Answer) -> list[Message]:
-    from gptoss_magic.api.talk import kept_of
-
-    return kept_of(answer)
-
-
-def _messages(turn: Turn, answer: Answer) -> list[Message]:
-    return [*turn.before, Message("user", turn.question), *_kept(answer)]

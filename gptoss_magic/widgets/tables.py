@@ -34,7 +34,10 @@ EXAMPLE = (
     "font-family: var(--jp-code-font-family, monospace); "
     "font-size: var(--jp-code-font-size, 13px)"
 )
-COLUMN = f"flex: 1 1 240px; min-width: 0; border-top: {EDGE}; padding-top: 6px"
+COLUMN = f"min-width: 0; border-top: {EDGE}; padding-top: 6px"
+GRID = "display: grid; grid-template-columns: repeat(auto-fit, minmax(min(240px, 100%), 1fr))"
+SHORT = 24  # characters of a cell that is never broken
+CELL = f"padding: 3px 10px; border-bottom: {EDGE}; vertical-align: top"
 
 
 def table_html(headers: Sequence[str], rows: Sequence[Sequence[Cell]], caption: str = "") -> str:
@@ -53,7 +56,7 @@ def table_html(headers: Sequence[str], rows: Sequence[Sequence[Cell]], caption: 
 
 def table_text(headers: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
     """The same in columns of text, without a trailing line break."""
-    lines = [list(headers), *([cell_text(cell) for cell in row] for row in rows)]
+    lines = [[cell_text(cell).replace("\n", " ") for cell in row] for row in (headers, *rows)]
     sides = _sides(headers, rows)
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
@@ -106,7 +109,7 @@ def side_by_side_html(
         f'<div class="gptoss-answers" style="{ABOVE}">'
         '<div style="white-space: pre-wrap; overflow-wrap: anywhere">'
         f'<span style="{MUTED}">Prompt</span> {escape(prompt)}</div>'
-        f'<div style="display: flex; flex-wrap: wrap; gap: 8px 20px">{columns}</div></div>'
+        f'<div style="{GRID}; gap: 8px 20px">{columns}</div></div>'
     )
 
 
@@ -133,11 +136,17 @@ def _sides(headers: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[str]:
 def _cells(tag: str, texts: Iterator[str] | Sequence[str], sides: Sequence[str]) -> str:
     scope = ' scope="col"' if tag == "th" else ""
     return "".join(
-        f'<{tag}{scope} style="text-align: {side}; padding: 3px 10px; border-bottom: {EDGE}; '
-        f'white-space: {"nowrap" if side == "right" else "normal"}">'
+        f'<{tag}{scope} style="text-align: {side}; {CELL}; {_wrapped(text, side)}">'
         f"{escape(text)}</{tag}>"
         for text, side in zip(texts, sides, strict=True)
     )
+
+
+def _wrapped(text: str, side: str) -> str:
+    """Long texts break, and keep a width that can be read; a narrow window scrolls."""
+    if side == "right" or (len(text) <= SHORT and "\n" not in text):
+        return "white-space: nowrap"
+    return f"white-space: pre-line; min-width: {14 if len(text) > 3 * SHORT else 8}em"
 
 
 def _runs(pieces: Sequence[tuple[str, bool]]) -> Iterator[tuple[str, bool]]:
