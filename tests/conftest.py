@@ -1,6 +1,6 @@
 """Interrupts reach the tests even where the suite was started in the background.
 
-Where tests run beside each other (make test), each has one core, and so have the kernels they start.
+Where tests run beside each other (make test), each has one core, and so has what it starts.
 """
 
 import os

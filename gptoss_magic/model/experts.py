@@ -206,7 +206,7 @@ class ResidentExperts(GptOssExperts):  # type: ignore[misc, no-any-unimported]
             return super().forward(hidden_TH, ids_Tk, weights_Tk)  # type: ignore[no-any-return]
         routing = (hidden_TH, ids_Tk, weights_Tk)
         if not self.taps and self._is_plain(hidden_TH, weights_Tk):
-            return self._at_once(*routing)
+            return self._at_once(*routing)  # type: ignore[no-any-return]
         return self.taps.run(routing, self.num_experts, self._linear, (self.alpha, self.limit))
 
     def _is_plain(self, hidden_TH: torch.Tensor, weights_Tk: torch.Tensor) -> bool:

@@ -32,7 +32,8 @@ def fast_linear(
     rows = x.numel() // x.shape[-1]
     if rows <= FEW and _plain(x, w_NK, bias_N) and has_library():
         by_cpp = _dense_apart if torch.compiler.is_compiling() else _dense
-        return by_cpp(x.reshape(rows, -1), w_NK, bias_N).reshape(*x.shape[:-1], -1)
+        y: torch.Tensor = by_cpp(x.reshape(rows, -1), w_NK, bias_N)
+        return y.reshape(*x.shape[:-1], -1)
     if is_slow(x) and w_NK.dtype == x.dtype:
         return wide_linear(x, w_NK, bias_N)
     return None
@@ -44,7 +45,7 @@ def _dense(x_MK: torch.Tensor, w_NK: torch.Tensor, bias_N: torch.Tensor | None) 
     return y_MN
 
 
-_dense_apart = torch.compiler.disable(_dense)  # kernels that Dynamo cannot look into
+_dense_apart: Any = torch.compiler.disable(_dense)  # type: ignore[no-untyped-call]
 
 
 def _plain(x: torch.Tensor, w_NK: torch.Tensor, bias_N: torch.Tensor | None) -> bool:
