@@ -134,20 +134,6 @@ class Citation:
 
 
 @dataclass(frozen=True)
-class MemorySettings:
-    """What the user says of memory. `is_on`: None leaves it to the persona.
-
-    `is_shared`: across notebooks. `summarise`: the model sums up turns that leave the window.
-    `notebook`: what this notebook is called in memory; '' for what the Jupyter server calls it.
-    """
-
-    is_on: bool | None = None
-    is_shared: bool = False
-    summarise: bool = False
-    notebook: str = ""
-
-
-@dataclass(frozen=True)
 class Support:
     """A sentence that the model did not cite, and the lines that hold its words, if any do.
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.agents.consent import Policies
 from gptoss_magic.errors import InputError, NotLoaded
-from gptoss_magic.records import MemorySettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +28,20 @@ PROBE = (
     "A short text on which a change would show: the capital of France is Paris; 12 * 7 = 84; "
     "def add(a, b): return a + b"
 )
+
+
+@dataclass(frozen=True)
+class MemorySettings:
+    """What the user says of memory. `is_on`: None leaves it to the persona.
+
+    `is_shared`: across notebooks. `summarise`: the model sums up turns that leave the window.
+    `notebook`: what this notebook is called in memory; '' for what the Jupyter server calls it.
+    """
+
+    is_on: bool | None = None
+    is_shared: bool = False
+    summarise: bool = False
+    notebook: str = ""
 
 
 @dataclass

@@ -10,10 +10,9 @@ from nbclient import NotebookClient
 
 from gptoss_magic.api.remembering import memory_of
 from gptoss_magic.errors import ContextOverflow, InputError
-from gptoss_magic.records import MemorySettings
 from gptoss_magic.retrieval.memory import folder
 from gptoss_magic.scripted import calling, saying, scripted
-from gptoss_magic.session import current
+from gptoss_magic.session import MemorySettings, current
 from gptoss_magic.testing import tiny_checkpoint
 from tests.shell_cells import run, tiny_shell
 

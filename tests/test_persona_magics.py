@@ -8,8 +8,7 @@ import gptoss_magic
 from gptoss_magic.agents.layers import digest
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics.complete import candidates
-from gptoss_magic.records import MemorySettings
-from gptoss_magic.session import current
+from gptoss_magic.session import MemorySettings, current
 from gptoss_magic.study.persona import neutral_prompts, read_prompts
 from gptoss_magic.tuning.sources import read_rows
 from tests.adapter_cases import mixed

@@ -5,9 +5,8 @@ import json
 import pytest
 
 from gptoss_magic.api.talk import turn_of
-from gptoss_magic.records import MemorySettings
 from gptoss_magic.scripted import calling, saying, scripted
-from gptoss_magic.session import current
+from gptoss_magic.session import MemorySettings, current
 from tests.shell_cells import run, tiny_shell
 
 ORDER = (
