@@ -44,7 +44,7 @@ class WordLlama:
     """Static token vectors, 256 wide, from the weights in the package wordllama (33 MB, MIT).
 
     A text's vector is the mean of its tokens', of length one: what wordllama's own `embed` gives,
-    in less than half of the time. It pads each batch to its longest text, and so sums mostly nothing.
+    in less than half of the time. It pads each batch to its longest text, and sums mostly nothing.
     """
 
     name, dim = "wordllama-256", 256
