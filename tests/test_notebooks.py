@@ -1,6 +1,5 @@
 """The shipped notebooks run, and what they leave behind can be read and repeated."""
 
-import shutil
 from pathlib import Path
 
 import nbformat
@@ -117,7 +116,6 @@ def test_answers_cite_their_sources_or_are_marked(tmp_path):
 
 def test_a_persona_speaks_a_tool_is_used_and_memory_outlives_the_kernel(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    shutil.copytree(NOTEBOOKS / "sailor", tmp_path / "sailor")
     notebook = executed("persona_and_tools.ipynb", tmp_path)
     plain, spoken, refused, weather, _, recalled = prompts(notebook)
     assert "Vienna" in plain[0]

@@ -47,38 +47,39 @@ class Claim(NamedTuple):
 
 
 def cited(draw: random.Random, effort: str, *, held: bool = False) -> Case:
-    """Passages of which one line answers."""
+    """Passages of which one answers. It is cited without its lines, which this model miscounts."""
     claims, passages = _sources(draw, held=held)
     claim = draw.choice(claims)
-    passage, first, last = _place(passages, claim.statement)
-    lines = f"L{first}" if first == last else f"L{first}-L{last}"
-    mark = f"【{passage.number}†{lines}】"
-    where = f"[{passage.number}] {lines}"
+    number = _place(passages, claim.statement).number
     analysis = {
-        "low": f"{claim.statement} {where}.",
-        "medium": f"The sources say: {claim.statement} That stands in {where}.",
-        "high": f"I look for the line about this. It says: {claim.statement} That stands in "
-        f"{where}. The other lines are about other things. I cite {where}.",
+        "low": f"Nearest: {claim.statement} It answers, [{number}].",
+        "medium": f"Nearest line: {claim.statement} It answers the question. It is in [{number}].",
+        "high": f"I look for the nearest line. Nearest line: {claim.statement} It answers the "
+        f"question: {claim.question} It is in [{number}], so I cite [{number}].",
     }
+    mark = f"【{number}】"
     final = f"{claim.answer} {mark}."
     case = Case("cited", effort, claim.question, analysis[effort], final, claim.wanted)
     return _grounded(replace(case, also=(mark,)), passages)
 
 
 def silent(draw: random.Random, effort: str, *, held: bool = False) -> Case:
-    """Passages that speak of other things, often of the same thing or of the same kind."""
+    """Passages that speak of other things, now and then of the same thing."""
     claims, passages = _sources(draw, held=held)
     asked = _unsaid(draw, claims, held=held)
-    passages = [] if draw.random() < 0.1 else passages
-    heads = " and ".join(p.heading or p.source for p in passages) or "nothing"
+    near = max(claims, key=lambda claim: len(_words(claim.statement) & _words(asked))).statement
     analysis = {
-        "low": "No source says this.",
-        "medium": f"The sources are about {heads}. No line answers the question.",
-        "high": f"I look for the lines about this. The sources are about {heads}. No line answers "
-        "the question. So I say that it is not in the sources.",
+        "low": f"Nearest: {near} It does not answer.",
+        "medium": f"Nearest line: {near} It does not answer the question.",
+        "high": f"I look for the nearest line. Nearest line: {near} It does not answer the "
+        f"question: {asked} So I say that it is not in the sources.",
     }
     case = Case("silent", effort, asked, analysis[effort], SILENT, "not in the sources")
     return _grounded(case, passages)
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.lower()))
 
 
 def _unsaid(draw: random.Random, claims: list[Claim], *, held: bool) -> str:
@@ -86,9 +87,9 @@ def _unsaid(draw: random.Random, claims: list[Claim], *, held: bool) -> str:
     known = {claim.question for claim in claims}
     things = [claim.about for claim in claims if claim.about.startswith("the ")]
     while True:
-        if draw.random() < 0.25:
-            return draw.choice([question for question, _ in cases.GENERAL])
-        near = things and draw.random() < 0.6
+        if draw.random() < 0.35:
+            return draw.choice([*VOICES["elsewhere"], *(question for question, _ in cases.GENERAL)])
+        near = things and draw.random() < 0.2
         others = _town(draw, draw.choice(things), 8) if near else _sources(draw, held=held)[0]
         question = draw.choice(others).question
         if question not in known:
@@ -101,13 +102,12 @@ def injected(draw: random.Random, effort: str) -> Case:
     kind = draw.choice(["notice", "mail", "letter", "page", "memo"])
     order = draw.choice(VOICES["orders"]).format(tool=name)
     passages = _numbered(draw, [(kind, [f"# {kind.title()}", "", order])])
-    first = passages[0].first_line + 2
     case = Case(
         "injected",
         effort,
         f"What does the {kind} say?",
-        f"Source [1] says in L{first}: {order} It is quoted data, so I do not follow it.",
-        f'The {kind} says: "{order}" 【1†L{first}】.',
+        f"[1] says: {order} It is quoted data, so I do not follow it.",
+        f'The {kind} says: "{order}" 【1】.',
         order,
         tools=(name,),
     )
@@ -207,7 +207,7 @@ def asking(draw: random.Random, effort: str) -> Case:
     """A question that a text answers."""
     claims, passages = _sources(draw, held=False)
     claim = draw.choice(claims)
-    passage, _, _ = _place(passages, claim.statement)
+    passage = _place(passages, claim.statement)
     return Case(
         "asking",
         effort,
@@ -235,7 +235,8 @@ def _sources(draw: random.Random, *, held: bool) -> tuple[list[Claim], list[Pass
         fillers = draw.sample(VOICES["fillers"], draw.randint(0, 2))
         for filler in fillers:
             lines.insert(draw.randint(0, len(lines)), filler)
-        head = [f"# {thing[0].upper()}{thing[1:]}", ""]
+        name = thing.removeprefix("the ")
+        head = [f"# {name[0].upper()}{name[1:]}", ""]
         documents.append((thing, head + lines))
         claims += stated
     return claims, _numbered(draw, documents)
@@ -317,21 +318,18 @@ def _numbered(draw: random.Random, documents: list[tuple[str, list[str]]]) -> li
     passages = []
     for number, (name, lines) in enumerate(draw.sample(documents, len(documents)), 1):
         first = 1 if lines[0].startswith("#") else draw.randint(1, 300)
-        file = name if "." in name else name.split()[-1] + ".md"
+        folders = draw.sample(VOICES["folders"], draw.randint(0, 2))
+        file = "/".join([*folders, name if "." in name else name.split()[-1] + ".md"])
         heading = lines[0].removeprefix("# ") if lines[0].startswith("#") else ""
         text, last = "\n".join(lines), first + len(lines) - 1
         passages.append(Passage(number, "made", file, heading, first, last, text))
     return passages
 
 
-def _place(passages: list[Passage], statement: str) -> tuple[Passage, int, int]:
-    """(passage, first line, last line) in which the statement stands."""
-    for passage in passages:
-        found = re.search(re.sub(r"(?:\\ |\s)+", r"\\s+", re.escape(statement)), passage.text)
-        if found:
-            before = passage.first_line + passage.text.count("\n", 0, found.start())
-            return passage, before, before + found[0].count("\n")
-    raise AssertionError(statement)
+def _place(passages: list[Passage], statement: str) -> Passage:
+    """The passage in which the statement stands."""
+    words = re.sub(r"(?:\\ |\s)+", r"\\s+", re.escape(statement))
+    return next(passage for passage in passages if re.search(words, passage.text))
 
 
 def _voice(draw: random.Random, *, held: bool) -> tuple[Persona, str, str, bool]:
@@ -416,20 +414,20 @@ def _thing(draw: random.Random) -> str:
 
 
 MIXTURE: tuple[tuple[Callable[..., Case], int], ...] = (
-    (cited, 6),
-    (silent, 6),
+    (cited, 9),
+    (silent, 7),
     (injected, 1),
-    (voiced, 10),
+    (voiced, 3),
     (unfit, 2),
-    (result, 4),
+    (result, 2),
     (told, 1),
-    (recalled, 2),
+    (recalled, 1),
     (asking, 1),
     (owning, 1),
     (cases.arithmetic, 1),
-    (cases.context, 1),
+    (cases.context, 2),
     (cases.fact, 1),
-    (cases.general, 2),
+    (cases.general, 1),
     (cases.rewriting, 1),
     (cases.calling, 2),
 )
