@@ -34,6 +34,15 @@ def test_all_held_out_cases_are_well_formed_and_mostly_right():
 
 
 @pytest.mark.slow
+def test_instructions_are_followed_more_often_than_not():
+    gptoss_magic.load("built-in")
+    found = evaluate(following.held_out())
+    gptoss_magic.unload()
+    assert found["well_formed"] >= 0.95 * found["cases"]
+    assert found["correct"] >= 0.6 * found["scored"]
+
+
+@pytest.mark.slow
 def test_training_writes_what_the_conversion_reads(tmp_path):
     from safetensors.torch import load_file
 

@@ -40,10 +40,10 @@ MIXED = 4  # batches that share their rows out by length
 class Recipe:
     """Settings of one training; learning rate warms up over 10 steps and falls as a cosine."""
 
-    steps: int = 36
-    batch: int = 6
+    steps: int = 80
+    batch: int = 8
     rank: int = 16
-    learning_rate: float = 4e-4
+    learning_rate: float = 5e-4
     seed: int = 0
     anew: bool = False
 
