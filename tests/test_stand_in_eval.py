@@ -39,7 +39,9 @@ def test_instructions_are_followed_more_often_than_not():
     found = evaluate(following.held_out())
     gptoss_magic.unload()
     assert found["well_formed"] >= 0.95 * found["cases"]
-    assert found["correct"] >= 0.6 * found["scored"]
+    assert found["correct"] >= 0.5 * found["scored"]
+    *_, num, right = found["kinds"]["voiced"]
+    assert right >= 0.75 * num
 
 
 @pytest.mark.slow
