@@ -81,7 +81,9 @@ def test_a_style_is_learned_on_the_hot_experts_and_reasoning_stays(tmp_path):
         for output in cell.outputs
         if "general text" in output.get("data", {}).get("text/plain", "")
     )
-    assert "The canary holds" in report["text/plain"]
+    assert "The canary " in report["text/plain"]
+    for fault in ("thinks in the analysis channel in", "ends its answers in", "general text costs"):
+        assert fault not in report["text/plain"]  # what so small a model calls hangs on rounding
     assert report["text/html"].count("data:image/svg+xml") >= 5
     assert "routing: distance from base" in report["text/plain"]
     maps = notebook.cells[5].outputs[-1]["data"]

@@ -36,6 +36,8 @@ ASKED = (
     ("What time is it in Madrid?", "get_time"),
     ("What is the weather in Oslo?", "get_weather"),
     ("What time is it in Vienna?", "get_time"),
+    ("What is the weather in Rome?", "get_weather"),
+    ("Tell me the time in Tokyo.", "get_time"),
 )
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 TOOLS = (
