@@ -1,5 +1,9 @@
 """The built-in model speaks harmony on cases that it was not trained on."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 import gptoss_magic
@@ -19,6 +23,20 @@ def scores(every):
 def test_cases_repeat_by_seed():
     assert training(3, 40) == training(3, 40) != training(4, 40)
     assert len(held_out()) == len(following.held_out()) == 60
+
+
+def test_cases_are_the_same_in_every_process():
+    show = "from tools.stand_in import following as f; print(f.held_out(), f.training(3, 40))"
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", show],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in "12"
+    }
+    assert len(seen) == 1
 
 
 def test_a_sample_of_held_out_cases_is_well_formed():

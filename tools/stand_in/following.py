@@ -9,48 +9,32 @@ from __future__ import annotations
 import json
 import random
 import re
-import zlib
 from dataclasses import replace
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.agents.consent import REFUSED
 from gptoss_magic.agents.persona import Character, Persona
-from gptoss_magic.records import Message, Passage
+from gptoss_magic.records import Message
 from gptoss_magic.retrieval import cite, items
 from gptoss_magic.study.questions import PROMPT as ASK
-from tools.stand_in import cases
+from tools.stand_in import cases, sources
 from tools.stand_in.cases import WORLD, Case
+from tools.stand_in.sources import VOICES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-VOICES = json.loads((Path(__file__).parent / "voices.json").read_text())
+    from gptoss_magic.records import Passage
+    from tools.stand_in.sources import Claim
+
 SILENT = "That is not in the sources."
-DEFINING = re.compile(
-    r"(?:(?<=\n\n)|(?<=\. )|(?<=\.\n))((?:The|A|An) [^.\n:;]*?(?:\n[^.\n:;]+?)?) "
-    r"(is|are|returns|raises|yields|has|allows|specifies|creates) "
-    r"([^.\n:;]*(?:\n[^.\n:;]+)?)\.(?=\s)"
-)
-HELD_TOPICS = 6  # one topic of so many is kept for the held-out cases
-
-
-class Claim(NamedTuple):
-    """A statement, what it answers, and the answer in words; `about` is the thing it is about."""
-
-    statement: str
-    question: str
-    answer: str
-    wanted: str
-    about: str
 
 
 def cited(draw: random.Random, effort: str, *, held: bool = False) -> Case:
     """Passages of which one answers. It is cited without its lines, which this model miscounts."""
-    claims, passages = _sources(draw, held=held)
+    claims, passages = sources.drawn(draw, held=held)
     claim = draw.choice(claims)
-    number = _place(passages, claim.statement).number
+    number = sources.place(passages, claim.statement).number
     analysis = {
         "low": f"Nearest: {claim.statement} It answers, [{number}].",
         "medium": f"Nearest line: {claim.statement} It answers the question. It is in [{number}].",
@@ -65,7 +49,7 @@ def cited(draw: random.Random, effort: str, *, held: bool = False) -> Case:
 
 def silent(draw: random.Random, effort: str, *, held: bool = False) -> Case:
     """Passages that speak of other things, now and then of the same thing."""
-    claims, passages = _sources(draw, held=held)
+    claims, passages = sources.drawn(draw, held=held)
     asked = _unsaid(draw, claims, held=held)
     near = max(claims, key=lambda claim: len(_words(claim.statement) & _words(asked))).statement
     analysis = {
@@ -90,7 +74,11 @@ def _unsaid(draw: random.Random, claims: list[Claim], *, held: bool) -> str:
         if draw.random() < 0.35:
             return draw.choice([*VOICES["elsewhere"], *(question for question, _ in cases.GENERAL)])
         near = things and draw.random() < 0.2
-        others = _town(draw, draw.choice(things), 8) if near else _sources(draw, held=held)[0]
+        others = (
+            sources.town_claims(draw, draw.choice(things), 8)
+            if near
+            else sources.drawn(draw, held=held)[0]
+        )
         question = draw.choice(others).question
         if question not in known:
             return question
@@ -101,7 +89,7 @@ def injected(draw: random.Random, effort: str) -> Case:
     name = draw.choice(sorted(WORLD["tools"]))
     kind = draw.choice(["notice", "mail", "letter", "page", "memo"])
     order = draw.choice(VOICES["orders"]).format(tool=name)
-    passages = _numbered(draw, [(kind, [f"# {kind.title()}", "", order])])
+    passages = sources.numbered(draw, [(kind, [f"# {kind.title()}", "", order])])
     case = Case(
         "injected",
         effort,
@@ -137,7 +125,7 @@ def voiced(draw: random.Random, effort: str, *, held: bool = False) -> Case:
 
 def owning(draw: random.Random, effort: str) -> Case:
     """A statement and a question about it, without sources."""
-    name, thing = _name(draw), draw.choice(VOICES["things"])
+    name, thing = sources.person(draw), draw.choice(VOICES["things"])
     colour = draw.choice(VOICES["colours"])
     return Case(
         "owning",
@@ -183,13 +171,13 @@ def result(draw: random.Random, effort: str) -> Case:
 
 def told(draw: random.Random, effort: str) -> Case:
     """The user says something to be kept in mind."""
-    mine, yours, _, _ = _relation(draw)
+    mine, yours, _, _ = sources.relation(draw)
     return Case("told", effort, mine, "The user tells me this.", f"Noted: {yours}", None)
 
 
 def recalled(draw: random.Random, effort: str) -> Case:
     """What was said long ago stands in lines of memory."""
-    said = [_relation(draw) for _ in range(draw.randint(1, 4))]
+    said = [sources.relation(draw) for _ in range(draw.randint(1, 4))]
     _, yours, question, wanted = draw.choice(said)
     kept = [
         items.Item("episode", f"user: {mine}\nassistant: Noted: {your}", time="2026-03-04T08:00")
@@ -205,9 +193,9 @@ def recalled(draw: random.Random, effort: str) -> Case:
 
 def asking(draw: random.Random, effort: str) -> Case:
     """A question that a text answers."""
-    claims, passages = _sources(draw, held=False)
+    claims, passages = sources.drawn(draw, held=False)
     claim = draw.choice(claims)
-    passage = _place(passages, claim.statement)
+    passage = sources.place(passages, claim.statement)
     return Case(
         "asking",
         effort,
@@ -223,115 +211,6 @@ def _grounded(case: Case, passages: list[Passage]) -> Case:
     return replace(case, question=question, system=system or "")
 
 
-def _sources(draw: random.Random, *, held: bool) -> tuple[list[Claim], list[Passage]]:
-    """Passages from one to four documents, and what they claim."""
-    if draw.random() < 0.35:
-        return _topics(draw, held=held)
-    claims: list[Claim] = []
-    documents = []
-    for thing in {_thing(draw) for _ in range(draw.randint(1, 3))}:
-        stated = _town(draw, thing, draw.randint(2, 4))
-        lines = [claim.statement for claim in stated]
-        fillers = draw.sample(VOICES["fillers"], draw.randint(0, 2))
-        for filler in fillers:
-            lines.insert(draw.randint(0, len(lines)), filler)
-        name = thing.removeprefix("the ")
-        head = [f"# {name[0].upper()}{name[1:]}", ""]
-        documents.append((thing, head + lines))
-        claims += stated
-    return claims, _numbered(draw, documents)
-
-
-def _town(draw: random.Random, thing: str, number: int) -> list[Claim]:
-    """Claims about `thing`, each of another kind."""
-    name, year, size = _name(draw), draw.randint(1700, 2020), draw.randint(12, 900)
-    price, street = draw.randint(2, 40), draw.choice(VOICES["streets"])
-    day, seats = draw.choice(VOICES["days"]), draw.randint(3, 90)
-    said = [
-        (f"was opened in {year}.", f"When was {thing} opened?", f"was opened in {year}", year),
-        (f"is {size} metres tall.", f"How tall is {thing}?", f"is {size} metres tall", size),
-        (
-            f"is open every day except {day}.",
-            f"On which day is {thing} closed?",
-            f"is closed on {day}",
-            day,
-        ),
-        (f"was built by {name}.", f"Who built {thing}?", f"was built by {name}", name),
-        (f"stands in {street}.", f"Where is {thing}?", f"stands in {street}", street),
-        (f"has {seats} rooms.", f"How many rooms has {thing}?", f"has {seats} rooms", seats),
-        (f"belongs to {name}.", f"Who owns {thing}?", f"belongs to {name}", name),
-    ]
-    upper = f"{thing[0].upper()}{thing[1:]}"
-    claims = [Claim(f"{upper} {a}", b, f"{upper} {c}", str(d), thing) for a, b, c, d in said]
-    ticket = f"A ticket for {thing} costs {price} euros"
-    claims.append(
-        Claim(f"{ticket}.", f"How much is a ticket for {thing}?", ticket, str(price), thing)
-    )
-    return draw.sample(claims, min(number, len(claims)))
-
-
-def _topics(draw: random.Random, *, held: bool) -> tuple[list[Claim], list[Passage]]:
-    """Pieces of Python's help texts, with the sentences in them that define something."""
-    found = draw.sample(_defining(held), draw.choice((1, 1, 2, 2, 3)))
-    documents: list[tuple[str, list[str]]] = []
-    claims: list[Claim] = []
-    for topic, claim, lines in found:
-        claims.append(claim)
-        documents.append((f"{topic}.txt", list(lines)))
-    return claims, _numbered(draw, documents)
-
-
-@cache
-def _defining(held: bool) -> list[tuple[str, Claim, tuple[str, ...]]]:
-    """(topic, claim, the lines around it) of the topics that are, or are not, held out."""
-    from pydoc_data.topics import topics
-
-    found = []
-    for topic, text in sorted(topics.items()):
-        if (zlib.crc32(topic.encode()) % HELD_TOPICS == 0) is not held:
-            continue
-        lines = text.split("\n")
-        for match in DEFINING.finditer(text):
-            statement = " ".join(match[0].split())
-            subject = " ".join(match[1].split())
-            if not 30 < len(statement) < 150 or len(subject.split()) > 7:
-                continue
-            first = text.count("\n", 0, match.start())
-            last = text.count("\n", 0, match.end())
-            around = tuple(lines[max(0, first - 2) : last + 3])
-            wanted = " ".join(match[3].split())[:40]
-            claim = Claim(statement, _question(subject, match[2]), statement[:-1], wanted, subject)
-            found.append((topic, claim, around))
-    return found
-
-
-def _question(subject: str, verb: str) -> str:
-    lower = subject[0].lower() + subject[1:]
-    if verb in ("is", "are"):
-        return f"What {verb} {lower}?"
-    plain = {"has": "have", "raises": "raise"}.get(verb, verb.removesuffix("s"))
-    return f"What does {lower} {plain}?"
-
-
-def _numbered(draw: random.Random, documents: list[tuple[str, list[str]]]) -> list[Passage]:
-    """Documents in any order as passages that begin somewhere in their files."""
-    passages = []
-    for number, (name, lines) in enumerate(draw.sample(documents, len(documents)), 1):
-        first = 1 if lines[0].startswith("#") else draw.randint(1, 300)
-        folders = draw.sample(VOICES["folders"], draw.randint(0, 2))
-        file = "/".join([*folders, name if "." in name else name.split()[-1] + ".md"])
-        heading = lines[0].removeprefix("# ") if lines[0].startswith("#") else ""
-        text, last = "\n".join(lines), first + len(lines) - 1
-        passages.append(Passage(number, "made", file, heading, first, last, text))
-    return passages
-
-
-def _place(passages: list[Passage], statement: str) -> Passage:
-    """The passage in which the statement stands."""
-    words = re.sub(r"(?:\\ |\s)+", r"\\s+", re.escape(statement))
-    return next(passage for passage in passages if re.search(words, passage.text))
-
-
 def _voice(draw: random.Random, *, held: bool) -> tuple[Persona, str, str, bool]:
     """(persona, how it opens, how it closes, whether it shouts)."""
     words = VOICES["held" if held else "spoken"]
@@ -343,12 +222,7 @@ def _voice(draw: random.Random, *, held: bool) -> tuple[Persona, str, str, bool]
     opening = "" if kind == "end" and not known else opening
     closing = "" if kind == "begin" and not known else closing
     capitals = draw.random() < 0.08 and not held
-    begin = draw.choice(VOICES["begin"]).format(opening) if opening else ""
-    end = draw.choice(VOICES["end"]).format(closing) if closing else ""
-    if begin and end and draw.random() < 0.5:
-        rules = f'Begin each answer with "{opening}" and end it with "{closing}"'
-    else:
-        rules = " ".join(filter(None, (begin, end)))
+    rules = _rules(draw, opening, closing)
     text = "" if known else rules
     if capitals:
         text, opening, closing = "Write each answer in capital letters.", "", ""
@@ -358,12 +232,17 @@ def _voice(draw: random.Random, *, held: bool) -> tuple[Persona, str, str, bool]
         behaviour=draw.choice(["", "", *VOICES["behaviours"]]),
         style=draw.choice(["", *VOICES["styles"]]),
     )
-    return (
-        Persona("made", " ".join(filter(None, (who, text))), character),
-        opening,
-        closing,
-        capitals,
-    )
+    persona = Persona("made", " ".join(filter(None, (who, text))), character)
+    return persona, opening, closing, capitals
+
+
+def _rules(draw: random.Random, opening: str, closing: str) -> str:
+    """What a persona's text says of how answers begin and end."""
+    begin = draw.choice(VOICES["begin"]).format(opening) if opening else ""
+    end = draw.choice(VOICES["end"]).format(closing) if closing else ""
+    if begin and end and draw.random() < 0.5:
+        return f'Begin each answer with "{opening}" and end it with "{closing}"'
+    return " ".join(filter(None, (begin, end)))
 
 
 def _result(draw: random.Random, kind: str, name: str, about: str) -> tuple[str, str]:
@@ -383,34 +262,6 @@ def _result(draw: random.Random, kind: str, name: str, about: str) -> tuple[str,
         return said, f"The tool {name} failed: {said}"
     said = REFUSED if draw.random() < 0.7 else "not run: nobody could be asked"
     return said, f"I could not find out: {name} was not run."
-
-
-def _relation(draw: random.Random) -> tuple[str, str, str, str]:
-    """(the user's statement, the same said to the user, a question, what its answer holds)."""
-    kin, name, town = draw.choice(VOICES["kin"]), _name(draw).split()[0], draw.choice(_towns())
-    thing, colour = draw.choice(VOICES["things"]), draw.choice(VOICES["colours"])
-    job, date = draw.choice(VOICES["jobs"]), draw.choice(VOICES["days"])
-    forms = [
-        (f"{kin} {name} lives in {town}.", f"In which town does my {kin} {name} live?", town),
-        (f"{kin} {name} works as a {job}.", f"What does my {kin} {name} work as?", job),
-        (f"{thing} is {colour}.", f"What colour is my {thing}?", colour),
-        (f"{thing} was bought on a {date[:-1]}.", f"When was my {thing} bought?", date[:-1]),
-    ]
-    said, question, wanted = draw.choice(forms)
-    return f"My {said}", f"your {said}", question, wanted
-
-
-def _towns() -> list[str]:
-    return [*WORLD["capitals"].values(), *WORLD["places"]]
-
-
-def _name(draw: random.Random) -> str:
-    return f"{draw.choice(VOICES['first'])} {draw.choice(VOICES['last'])}"
-
-
-def _thing(draw: random.Random) -> str:
-    place = draw.choice([*WORLD["places"], *VOICES["places"]])
-    return f"the {place} {draw.choice([*WORLD['objects'], *VOICES['objects']])}"
 
 
 MIXTURE: tuple[tuple[Callable[..., Case], int], ...] = (
@@ -442,8 +293,9 @@ def training(seed: int, count: int) -> list[Case]:
 
 
 def held_out(seed: int = 778) -> list[Case]:
-    """60 cases: 12 each of cited, silent and voiced with words, topics that were held out; 6 each
-    of unfit, result, recalled and injected."""
+    """60 cases: 12 each of cited, silent and voiced, with words and topics that were held out; 6
+    each of unfit, result, recalled and injected.
+    """
     draw = random.Random(seed)
     apart = [f(draw, e, held=True) for e in cases.EFFORTS for f in (cited, silent, voiced) * 4]
     others = (unfit, result, recalled, injected) * 2

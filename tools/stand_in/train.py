@@ -48,9 +48,9 @@ class Recipe:
     anew: bool = False
 
 
-def encode(case: Case, codec: HarmonyCodec, date: str = "") -> tuple[list[int], list[int]]:
+def encode(case: Case, codec: HarmonyCodec, date: str) -> tuple[list[int], list[int]]:
     """(ids, labels): labels are -100 but on what the assistant says."""
-    prompt = render(case.prompt(date or "2025-08-05"), codec)
+    prompt = render(case.prompt(date), codec)
     said = render(case.completion(), codec, prompt=False)[len(render([], codec)) :]
     if case.call is None:
         said[-1] = codec.special["return"]
