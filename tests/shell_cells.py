@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
-from gptoss_magic.session import current
+from gptoss_magic.session import MemorySettings, current
 from gptoss_magic.testing import tiny_checkpoint
 
 
@@ -21,6 +21,25 @@ def tiny_shell(folder, context, *cells):
     yield shell
     current().unload()
     InteractiveShell.clear_instance()
+
+
+@contextmanager
+def clean_session(monkeypatch, folder):
+    """Nothing of another test: no persona, talk, consent or memory. Data go to `folder`."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(folder))
+    monkeypatch.setenv("JPY_SESSION_NAME", "one.ipynb")
+    _forget()
+    yield current()
+    _forget()
+
+
+def _forget():
+    session = current()
+    session.policies.forget()
+    session.personas.clear()
+    session.conversations.clear()
+    session.persona, session.memory = (), MemorySettings()
+    session.last = session.proposal = None
 
 
 def run(shell, source):

@@ -47,11 +47,12 @@ MADE_OF_TORCH = {
     "tuning.methods.svd",
 }
 THEIRS = {"torch", "transformers", "triton"}
-LEAVES = {"errors", "records", "quoting"}
+LEAVES = {"errors", "records", "quoting", "headings"}
 MAY = {
     "errors": set(),
     "records": set(),
     "quoting": set(),
+    "headings": set(),
     "agents": LEAVES,
     "model": LEAVES,
     "harmony": {"model"} | LEAVES,
@@ -60,7 +61,7 @@ MAY = {
     "adapters": {"model", "harmony"} | LEAVES,
     "tuning": {"model", "harmony"} | LEAVES,
     "retrieval": LEAVES,
-    "widgets": {"records"},
+    "widgets": {"records", "headings"},
     "session": {"model", "harmony", "generation", "adapters", "agents"} | LEAVES,
     "mapping": {"harmony", "generation"} | LEAVES,
     "api": {

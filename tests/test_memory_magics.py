@@ -14,7 +14,7 @@ from gptoss_magic.retrieval.memory import folder
 from gptoss_magic.scripted import calling, saying, scripted
 from gptoss_magic.session import MemorySettings, current
 from gptoss_magic.testing import tiny_checkpoint
-from tests.shell_cells import run, tiny_shell
+from tests.shell_cells import clean_session, run, tiny_shell
 
 CONTEXT = 1800  # bytes: the tiny tokenizer has a token for each
 
@@ -28,16 +28,8 @@ def tiny(tmp_path_factory):
 
 @pytest.fixture
 def shell(tiny, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.setenv("JPY_SESSION_NAME", "one.ipynb")
-    session = current()
-    session.personas.clear()
-    session.persona, session.last, session.proposal = (), None, None
-    session.memory = MemorySettings()
-    session.policies.forget()
-    session.conversations.clear()
-    yield tiny
-    session.memory, session.persona = MemorySettings(), ()
+    with clean_session(monkeypatch, tmp_path / "data"):
+        yield tiny
 
 
 def said(shell, *cells, script=()):
@@ -142,7 +134,7 @@ def test_a_persona_turns_its_own_memory_on_and_asks_for_more(shell, monkeypatch)
     assert "Miso" not in prompts[0]
 
 
-@pytest.mark.parametrize("path", [None, "/home/eve/work/"])
+@pytest.mark.parametrize("path", [None, "/notebooks/"])
 def test_a_notebook_without_a_name_shares_no_memory(shell, tmp_path, monkeypatch, path):
     monkeypatch.delenv("JPY_SESSION_NAME")
     if path is not None:  # a Jupyter session that was started without a name

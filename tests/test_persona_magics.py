@@ -8,11 +8,11 @@ import gptoss_magic
 from gptoss_magic.agents.layers import digest
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics.complete import candidates
-from gptoss_magic.session import MemorySettings, current
+from gptoss_magic.session import current
 from gptoss_magic.study.persona import neutral_prompts, read_prompts
 from gptoss_magic.tuning.sources import read_rows
 from tests.adapter_cases import mixed
-from tests.shell_cells import run, tiny_shell
+from tests.shell_cells import clean_session, run, tiny_shell
 
 PIRATE = """%%gptoss_persona pirate
 ---
@@ -33,15 +33,11 @@ def tiny(tmp_path_factory):
 
 
 @pytest.fixture
-def shell(tiny):
-    session = current()
-    session.personas.clear()
-    session.persona, session.last = (), None
-    session.memory = MemorySettings()
-    session.conversations.clear()
-    for cell in (PIRATE, TERSE):
-        run(tiny, cell)
-    return tiny
+def shell(tiny, tmp_path, monkeypatch):
+    with clean_session(monkeypatch, tmp_path / "data"):
+        for cell in (PIRATE, TERSE):
+            run(tiny, cell)
+        yield tiny
 
 
 def prompt_of(shell, name="a"):

@@ -16,7 +16,7 @@ from transformers.masking_utils import sdpa_mask
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.model.backends import native
-from gptoss_magic.model.linear import has_library
+from gptoss_magic.model.linear import has_library, is_recorded
 from gptoss_magic.model.wide import is_slow
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ def _can_stream(
         and all(t.device.type == "cpu" and t.dtype == torch.bfloat16 for t in given)
         and k.stride() == v.stride()
         and k.stride(3) == 1
-        and not (torch.is_grad_enabled() and any(t.requires_grad for t in given))
+        and not is_recorded(*given)
         and has_library()
     )
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.model.gpu import gpu
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
 
     from gptoss_magic.model.gpu import Gpu
@@ -105,18 +107,9 @@ class Native:
         limit: float,
     ) -> torch.Tensor:
         """The whole experts layer, [T, H], without gradients."""
-        import torch
-
-        x_TH, out_TH = x_TH.contiguous(), torch.empty_like(x_TH)
-        ids, weights = ids_Tk.int().contiguous(), weights_Tk.float().contiguous()
-        num_experts, size, _ = down[0].shape
-        self._call(
-            "gm_moe",
-            *(x_TH, len(x_TH), ids.shape[1], ids, weights),
-            *(up[0].blocks, up[0].scales, up[1], down[0].blocks, down[0].scales, down[1]),
-            *(num_experts, size, down[0].shape[2], float(alpha), float(limit), out_TH, _threads()),
-        )
-        return out_TH
+        parts = [part for w, bias in (up, down) for part in (w.blocks, w.scales, bias)]
+        routing, limits = (x_TH, ids_Tk, weights_Tk), (alpha, limit)
+        return self._experts("gm_moe", routing, parts, down[0].shape, limits)
 
     def moe_dense(  # noqa: PLR0917 (a layer has that many parts)
         self,
@@ -131,15 +124,25 @@ class Native:
         """The whole experts layer of bf16 matrices, up [E, 2I, H] and down [E, H, I] with their
         biases, [T, H]; for a few tokens, without gradients.
         """
+        routing, limits = (x_TH, ids_Tk, weights_Tk), (alpha, limit)
+        return self._experts("gm_moe_dense", routing, [*up, *down], down[0].shape, limits)
+
+    def _experts(
+        self,
+        name: str,
+        routing: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+        parts: Sequence[torch.Tensor],
+        shape: Sequence[int],
+        limits: tuple[float, float],
+    ) -> torch.Tensor:
+        """`shape` is that of the down projections, [E, H, I]; `limits` the activation's."""
         import torch
 
+        x_TH, ids_Tk, weights_Tk = routing
         x_TH, out_TH = x_TH.contiguous(), torch.empty_like(x_TH)
         ids, weights = ids_Tk.int().contiguous(), weights_Tk.float().contiguous()
-        self._call(
-            "gm_moe_dense",
-            *(x_TH, len(x_TH), ids.shape[1], ids, weights, *up, *down),
-            *(*down[0].shape, float(alpha), float(limit), out_TH, _threads()),
-        )
+        given = (x_TH, len(x_TH), ids.shape[1], ids, weights, *parts)
+        self._call(name, *given, *shape, *map(float, limits), out_TH, _threads())
         return out_TH
 
     def dense(

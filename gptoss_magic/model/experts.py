@@ -15,7 +15,7 @@ from torch import nn
 from transformers.models.gpt_oss.modeling_gpt_oss import GptOssExperts
 
 from gptoss_magic.model.backends import backend_for, native
-from gptoss_magic.model.linear import FEW, fast_linear, has_library
+from gptoss_magic.model.linear import FEW, fast_linear, has_library, is_recorded
 from gptoss_magic.model.mxfp4 import Packed
 from gptoss_magic.model.wide import is_slow
 
@@ -183,10 +183,10 @@ class PackedExperts(nn.Module):
 
     def _records(self, *given: torch.Tensor) -> bool:
         """True where autograd must see each step, or a bias is not bf16."""
-        biases = (self.gate_up_proj_bias, self.down_proj_bias)
+        biases: Any = (self.gate_up_proj_bias, self.down_proj_bias)
         if any(bias.dtype != torch.bfloat16 for bias in biases):
             return True
-        return torch.is_grad_enabled() and any(t.requires_grad for t in (*given, *biases))
+        return is_recorded(*given, *biases)
 
 
 class ResidentExperts(GptOssExperts):  # type: ignore[misc, no-any-unimported]
@@ -217,7 +217,7 @@ class ResidentExperts(GptOssExperts):  # type: ignore[misc, no-any-unimported]
             and has_library()
             and all(part.dtype == torch.bfloat16 for part in parts)
             and all(w.mT.is_contiguous() and w.shape[1] % 32 == 0 for w in (parts[0], parts[2]))
-            and not any(p.requires_grad for p in (hidden_TH, weights_Tk, *parts))
+            and not is_recorded(hidden_TH, weights_Tk, *parts)
         )
 
     @torch.compiler.disable  # kernels that Dynamo cannot look into

@@ -54,8 +54,13 @@ def _plain(x: torch.Tensor, w_NK: torch.Tensor, bias_N: torch.Tensor | None) -> 
         all(t.is_cpu and t.dtype == torch.bfloat16 for t in tensors)
         and x.shape[-1] % 32 == 0
         and w_NK.is_contiguous()
-        and not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
+        and not is_recorded(*tensors)
     )
+
+
+def is_recorded(*tensors: torch.Tensor) -> bool:
+    """True where autograd must see what is made of these."""
+    return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
 
 
 @torch.compiler.assume_constant_result

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import GptOssError, MissingPackage
+from gptoss_magic.headings import headings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -19,7 +20,6 @@ HTML = {".html", ".htm", ".xhtml"}
 MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 LINE_END = re.compile(r"\r\n?|\v")
 CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
-MARK = re.compile(r"\n(?: {0,3}(`{3,}|~{3,})|(#{1,6})[ \t]+(.+?)[ \t]*#*$)", re.MULTILINE)
 BLOCKS = ["p", "div", "section", "article", "li", "tr", "dt", "dd", "br", "table", "ul", "ol", "dl"]
 NOT_TEXT = ["script", "style", "nav", "template", "noscript"]
 
@@ -101,17 +101,7 @@ def plain(text: str) -> Parsed:
 
 def markdown(text: str) -> Parsed:
     """Text as it is; headings are the `#` lines outside fenced code."""
-    headings, fence = [], ""
-    line, counted = 1, 0
-    for mark in MARK.finditer(f"\n{text}"):
-        fenced, level, title = mark.groups()
-        if fenced and (not fence or fenced.startswith(fence)):
-            fence = "" if fence else fenced
-        elif level and not fence:
-            line += text.count("\n", counted, mark.start())
-            counted = mark.start()
-            headings.append((line, len(level), title))
-    return text, headings
+    return text, headings_of(text)
 
 
 def html(text: str) -> Parsed:

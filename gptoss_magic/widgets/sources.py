@@ -14,6 +14,8 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from gptoss_magic.headings import headings_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -27,8 +29,6 @@ QUOTE = (
 MUTED = "color: var(--jp-ui-font-color2, #767676); font-size: 0.9em"
 WARNING = "color: var(--jp-error-color1, #d03c3c)"
 PAGE = re.compile(r"\bpage (\d+)")
-HEADING = re.compile(r"^#{1,6}[ \t]+(.+?)[ \t]*#*$", re.MULTILINE)
-FENCED = re.compile(r"^ {0,3}(```|~~~).*?(?:^ {0,3}\1|\Z)", re.MULTILINE | re.DOTALL)
 MARKDOWN = {".md", ".markdown"}
 NO_LINES = {".docx", ".pptx", ".xlsx", ".html", ".htm", ".xhtml"}
 
@@ -137,8 +137,8 @@ def _fragment(passage: Passage, suffix: str, line: int) -> str:
 def _within(passage: Passage, line: int) -> str:
     """The last Markdown heading in a passage at or above a line."""
     above = "\n".join(passage.text.split("\n")[: line - passage.first_line + 1])
-    found: list[str] = HEADING.findall(FENCED.sub("", above))
-    return found[-1] if found else ""
+    titles = [title for _, _, title in headings_of(above)]
+    return titles[-1] if titles else ""
 
 
 def quote_html(passage: Passage, first: int = 0, last: int = 0) -> str:
