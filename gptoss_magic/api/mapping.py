@@ -46,6 +46,7 @@ def map(  # noqa: A001 (what it does)
     """
     from gptoss_magic.agents.layers import overlay, record
     from gptoss_magic.api.talk import chosen_how
+    from gptoss_magic.mapping.frame import MapFrame
     from gptoss_magic.mapping.run import MapSettings, run_map
     from gptoss_magic.mapping.schema import AnswerSchema
     from gptoss_magic.mapping.template import RowTemplate
@@ -68,7 +69,6 @@ def map(  # noqa: A001 (what it does)
     if records:
         scope["adapters"] = [(record["uid"], record["scale"]) for record in records]
     settings = MapSettings(
-        into=into,
         opening=opening(system, (), effort, date, formats),
         sampling=sampling_settings(greedy=resident.greedy, **{"seed": 0, **without_none(sampling)}),
         scope=scope,
@@ -77,8 +77,9 @@ def map(  # noqa: A001 (what it does)
         journal=Path(journal).expanduser() if journal else None,
         fresh=new,
     )
-    made = RowTemplate(template, getattr(frame, "columns", ()), names or {})
+    rows = MapFrame(frame, into)
+    made = RowTemplate(template, rows.columns, names or {})
     provenance = provenance_of(resident, records, effort)
     provenance |= {"persona": record(layers)} if layers else {}
     with session.using(adapters):
-        return run_map(engine, frame, made, settings, provenance, on_row)
+        return run_map(engine, rows, made, settings, provenance, on_row)
