@@ -17,11 +17,11 @@ from pydantic import BaseModel
 
 import gptoss_magic
 from gptoss_magic.errors import InputError, StorageError
-from gptoss_magic.mapping.journal import FIELDS, Journal
-from gptoss_magic.mapping.schema import AnswerSchema
-from gptoss_magic.mapping.template import RowTemplate
 from gptoss_magic.session import current
 from gptoss_magic.testing import tiny_checkpoint
+from gptoss_magic.turns.answer_schema import AnswerSchema
+from gptoss_magic.turns.rows.journal import FIELDS, Journal
+from gptoss_magic.turns.rows.template import RowTemplate
 
 ASK = {"max_tokens": 12, "effort": "low", "date": "2026-01-01"}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.api.load import load
-from gptoss_magic.api.settings import opening, provenance_of, sampling_settings, without_none
 from gptoss_magic.errors import InputError
 from gptoss_magic.session import current
+from gptoss_magic.turns.loading import load
+from gptoss_magic.turns.settle import opening, provenance_of, sampling_settings, without_none
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -45,11 +45,11 @@ def map(  # noqa: A001 (what it does)
     Raises InputError, MissingPackage, StorageError, NotLoaded.
     """
     from gptoss_magic.agents.layers import overlay, record
-    from gptoss_magic.api.talk import chosen_how
-    from gptoss_magic.mapping.frame import MapFrame
-    from gptoss_magic.mapping.run import MapSettings, run_map
-    from gptoss_magic.mapping.schema import AnswerSchema
-    from gptoss_magic.mapping.template import RowTemplate
+    from gptoss_magic.turns.answer_schema import AnswerSchema
+    from gptoss_magic.turns.prompt import chosen_how
+    from gptoss_magic.turns.rows.frame import MapFrame
+    from gptoss_magic.turns.rows.run import MapSettings, run_map
+    from gptoss_magic.turns.rows.template import RowTemplate
 
     session = current()
     if session.resident is None:

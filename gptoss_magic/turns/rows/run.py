@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import DoesNotFit, GptOssError, InputError
 from gptoss_magic.generation import Grammar, Request, Turn, stream_batch
 from gptoss_magic.harmony import HarmonyParser, render
-from gptoss_magic.mapping.journal import Journal
 from gptoss_magic.records import Mapped, Message
+from gptoss_magic.turns.rows.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from gptoss_magic.generation import Engine, SamplingSettings
-    from gptoss_magic.mapping.frame import MapFrame
-    from gptoss_magic.mapping.schema import AnswerSchema
-    from gptoss_magic.mapping.template import RowTemplate
     from gptoss_magic.records import Answer, TokenDelta
+    from gptoss_magic.turns.answer_schema import AnswerSchema
+    from gptoss_magic.turns.rows.frame import MapFrame
+    from gptoss_magic.turns.rows.template import RowTemplate
 
 
 @dataclass(frozen=True)
