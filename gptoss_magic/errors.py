@@ -20,6 +20,12 @@ class GptOssError(Exception):
         return [f"{type(self).__name__}: {self}"]
 
 
+def error_line(error: BaseException) -> str:
+    """One line for any error: its own words, and its kind where they do not come from us."""
+    words = " ".join(str(error).split()) or "no words"
+    return words if isinstance(error, GptOssError) else f"{type(error).__name__}: {words}"
+
+
 class InputError(GptOssError, ValueError):
     """An option, name or body that cannot be used."""
 

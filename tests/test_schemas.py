@@ -14,7 +14,13 @@ from pydantic import BaseModel, Field, create_model, field_validator
 
 import gptoss_magic
 from gptoss_magic.errors import InputError, MissingPackage
-from gptoss_magic.generation import Engine, Grammar, Request, SamplingSettings, stream_batch
+from gptoss_magic.generation import (
+    BatchPrompt,
+    Grammar,
+    LocalEngine,
+    SamplingSettings,
+    stream_batch,
+)
 from gptoss_magic.harmony import HarmonyCodec, parse
 from gptoss_magic.session import current
 from gptoss_magic.testing import tiny_model
@@ -28,7 +34,7 @@ ASK = {"effort": "low", "date": "2026-01-01"}
 @pytest.fixture(scope="module")
 def engine():
     model, tokenizer = tiny_model(num_hidden_layers=1, max_position_embeddings=4096)
-    return Engine(model, HarmonyCodec(tokenizer), 4096, 10**9)
+    return LocalEngine(model, HarmonyCodec(tokenizer), 4096, 10**9)
 
 
 def schema_of(draw, depth=0):
@@ -110,7 +116,7 @@ def test_an_answer_to_each_of_200_schemas_parses_and_validates(engine):
     schemas = the_200()
     size = engine.model.config.vocab_size
     requests = [
-        Request(
+        BatchPrompt(
             [8 + n % 256, *range(20, 60)],
             SamplingSettings(temperature=1.5, max_tokens=450, seed=n),
             Grammar(schema.enforced, engine.codec, size),
@@ -172,7 +178,7 @@ def test_a_cell_gives_a_parsed_answer_and_repeats(shell):
     answer = shell.user_ns["a"]
     assert isinstance(answer.parsed, Place)
     assert json.loads(answer.final) == answer.parsed.model_dump()
-    codec = current().require()[1].codec
+    codec = current().codec
     prompt = codec.decode(answer.provenance["prompt_tokens"])
     assert "# Response Formats\n\n## Place\n\n{" in prompt
     assert answer.provenance["schema"]["schema"] == Place.model_json_schema()
@@ -277,7 +283,7 @@ def test_rows_and_drafts_say_what_plain_decoding_says(engine):
             assert len(forwards) < 1.8 * len(plain)  # some drafts came true
     handle.remove()
     settings = [SamplingSettings(1.5, max_tokens=60, seed=n) for n in range(5)]
-    requests = [Request(prompt, chosen, grammar) for chosen in settings]
+    requests = [BatchPrompt(prompt, chosen, grammar) for chosen in settings]
     made = [[] for _ in requests]
     for index, delta in stream_batch(engine, requests, 3):
         made[index].append(delta.token_id)

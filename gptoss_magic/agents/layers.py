@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.agents.persona import NONE, Character, Persona, Sampler
+from gptoss_magic.agents.persona import Character, Persona, Sampler
 from gptoss_magic.agents.persona_file import render_persona
 from gptoss_magic.errors import InputError
+from gptoss_magic.vocabulary import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -13,6 +13,7 @@ from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.nouns import BY_NAME, NOUNS
 from gptoss_magic.magics.routing import ROUTING
 from gptoss_magic.session import current
+from gptoss_magic.vocabulary import EFFORT, EFFORTS, MAX_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,8 +45,8 @@ class GptOssMagics(Magics):
     temperature = Float(None, allow_none=True, help="None: as the checkpoint asks").tag(config=True)
     top_p = Float(1.0).tag(config=True)
     top_k = Int(0).tag(config=True)
-    max_tokens = Int(512).tag(config=True)
-    effort = Unicode("medium", help="low, medium or high").tag(config=True)
+    max_tokens = Int(MAX_TOKENS).tag(config=True)
+    effort = Unicode(EFFORT, help=", ".join(EFFORTS)).tag(config=True)
     system = Unicode(None, allow_none=True, help="instructions for each prompt").tag(config=True)
     date = Unicode(None, allow_none=True, help="pinned current date").tag(config=True)
     seed = Int(None, allow_none=True, help="None: drawn and recorded").tag(config=True)
@@ -79,8 +80,8 @@ class GptOssMagics(Magics):
         if command not in BY_NAME:
             known = ", ".join(filter(None, [*commands, *BY_NAME]))
             raise InputError(f"%gptoss {command}: no such command; there are {known}")
-        if BY_NAME[command].needs_model and current().resident is None:
-            self._load("")
+        if BY_NAME[command].needs_model:
+            self.load_default()
         BY_NAME[command].run(rest, self)
 
     @no_var_expand
@@ -95,11 +96,12 @@ class GptOssMagics(Magics):
         from gptoss_magic.magics.prompt import ask
 
         options = opt.parse(PROMPT, line)
-        if current().resident is None:
-            self._load("")
-        change = options.edit or options.branch is not None
-        run = change_answer if change else map_frame if options.map else ask
-        answer = run(options, cell, self.shell.user_ns, self)
+        names = self.shell.user_ns
+        opt.check_together(options)
+        if options.edit or options.branch is not None:
+            return change_answer(options, cell, names)
+        run = map_frame if options.map else ask
+        answer = run(options, cell, names, self)
         self.answers[cell_number(self.shell)] = getattr(answer, "final", "")
 
     def _load(self, line: str) -> None:
@@ -112,6 +114,11 @@ class GptOssMagics(Magics):
         settings = {key: value for key, value in vars(chosen).items() if key != "model"}
         with ProgressView(chosen.model or "model") as bar:
             bar.finish(load(chosen.model, progress=bar.update, on_plan=show_plan, **settings))
+
+    def load_default(self) -> None:
+        """Load what fits this machine, in sight, where no model is loaded."""
+        if current().resident is None:
+            self._load("")
 
     def _status(self, _line: str) -> None:
         for name, value in current().status().items():

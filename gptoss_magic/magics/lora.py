@@ -139,7 +139,7 @@ def export(options: Namespace, _defaults: Any) -> None:
     from gptoss_magic.widgets.progress import ProgressView
 
     session = current()
-    resident, shelf = session.require()[0], session.shelf
+    resident, shelf = session.require(), session.shelf
     if options.mxfp4:
         raise InputError(shelf.no_mxfp4)
     if not options.merged:

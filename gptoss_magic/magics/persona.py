@@ -219,12 +219,13 @@ def remove(options: Namespace, _magics: Any) -> None:
 def _memory_words(layers: list[Persona]) -> str:
     """What a persona asks of memory, in words."""
     from gptoss_magic.agents.layers import overlay
-    from gptoss_magic.turns.recall import NAMELESS, notebook
+    from gptoss_magic.turns.settle import NAMELESS, is_memory_wanted, notebook_name
 
-    asked, settings = overlay(layers).memory, current().memory
-    if asked not in ("on", "shared") or settings.is_on is False:
+    persona, settings = overlay(layers), current().memory
+    asked = persona.memory
+    if asked in (None, "off") or not is_memory_wanted(persona):
         return ""
-    if not notebook():
+    if not notebook_name():
         return f"; it asks to remember, and does not: {NAMELESS}"
     words = "; its memory is on: turns are kept on this disk (%gptoss memory list, off)"
     if asked == "shared" and not settings.is_shared:

@@ -83,7 +83,7 @@ def rows_of(options: Namespace, body: str, names: dict[str, Any]) -> list[Any]:
     from gptoss_magic.tuning.sources import read_rows, row_of
 
     if options.from_conversation:
-        kept = current().conversations.get(options.from_conversation)
+        kept = current().conversations.messages(options.from_conversation)
         if not kept:
             raise InputError(f"--from-conversation {options.from_conversation}: nothing was said")
         edits = names.get(options.edits, {}) if options.edits else {}
@@ -95,7 +95,8 @@ def rows_of(options: Namespace, body: str, names: dict[str, Any]) -> list[Any]:
 
 def wanted_of(options: Namespace, rows: list[Any]) -> Any:
     """The line's options as `Wanted`."""
-    from gptoss_magic.runs.prepare import Wanted, settings_for
+    from gptoss_magic.runs.prepare import settings_for
+    from gptoss_magic.runs.wanted import Wanted
     from gptoss_magic.tuning.settings import MethodSettings
 
     if options.fill:
@@ -137,7 +138,7 @@ def write_axolotl_file(wanted: Any, options: Namespace) -> None:
     from gptoss_magic.tuning.checkpoints import storing
     from gptoss_magic.tuning.trl import trl_lines
 
-    model = current().require()[0].identity["model"]
+    model = current().require().identity["model"]
     path = Path(options.write_axolotl)
     data = path.with_suffix(".rows.jsonl")
     if options.data and data == Path(options.data):
@@ -171,7 +172,7 @@ def show_example(tuning: Tuning, number: int) -> None:
     examples = [e for step in tuning.data[0] for sequence in step for e in sequence]
     if not 0 <= number < len(examples):
         raise InputError(f"--show {number}: there are examples 0 to {len(examples) - 1}")
-    found = pieces(examples[number], current().require()[1].codec)
+    found = pieces(examples[number], current().codec)
     display({"text/html": example_html(found), "text/plain": example_text(found)}, raw=True)  # type: ignore[no-untyped-call]
 
 
@@ -202,7 +203,7 @@ def _train(
     from gptoss_magic.magics.report import report_html, report_text
     from gptoss_magic.runs.report import finish
 
-    with current().busy_with(tuning.run.name, control), panel:
+    with current().training_by(tuning.run.name, control), panel:
         for metrics in tuning.trainer.progress.history:
             panel.step(metrics)
         steps = tuning.steps(control)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.records import Example
+from gptoss_magic.vocabulary import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gptoss_magic.runs.prepare import Wanted
+    from gptoss_magic.runs.wanted import Wanted
     from gptoss_magic.tuning.runs import Run
     from gptoss_magic.turns.progress import Progress
 
+OWN_TOKENS = 256
 SHOWN = 3  # prompts that are answered before and after
 
 
@@ -47,7 +49,7 @@ def texts_of(wanted: Wanted, engine: Any, progress: Progress) -> Texts:
         for part, named in zip((kept, held), numbers, strict=True)
     )
     extra, base = _replayed(wanted, len(examples))
-    own = own_answers(engine, wanted.own, progress)
+    own = own_answers(wanted.own, progress)
     steps = pack_steps([*examples, *extra, *own], train)
     sequences = [[example] for example in held_out]
     about = {
@@ -88,18 +90,21 @@ def _last_turn(example: Example, starts: Sequence[int]) -> int:
     return first
 
 
-def own_answers(engine: Any, count: int, progress: Progress) -> list[Example]:
+def own_answers(count: int, progress: Progress) -> list[Example]:
     """The base model's own reasoning and answers to shipped prompts, as training texts."""
     from gptoss_magic.routing.baseline import conversations
-    from gptoss_magic.turns.many import answered
+    from gptoss_magic.turns.many import answer_all
     from gptoss_magic.turns.progress import noted
+    from gptoss_magic.turns.settle import settle
 
     if not count:
         return []
-    talks = [[*talk[:1], talk[1]] for talk in conversations()]
-    if count > len(talks):
-        raise InputError(f"{count} own answers: there are prompts for {len(talks)}")
-    answers = answered(engine, talks[:count], on_answer=noted(progress, "own answers"))
+    questions = [(talk[0], talk[1]) for talk in conversations()]
+    if count > len(questions):
+        raise InputError(f"{count} own answers: there are prompts for {len(questions)}")
+    plain = settle(temperature=0.0, max_tokens=OWN_TOKENS, adapters=[NONE])
+    asked = [replace(plain, messages=talk) for talk in questions[:count]]
+    answers = answer_all(asked, noted(progress, "own answers"))
     whole = [answer for answer in answers if answer.finish == "return"]
     return [_learned(answer.provenance["prompt_tokens"], answer.raw_tokens) for answer in whole]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.records import TokenDelta
+from gptoss_magic.records import SamplingSettings, TokenDelta
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,11 +13,10 @@ if TYPE_CHECKING:
     import torch
 
     from gptoss_magic.generation.guide import Grammar, Guide
-    from gptoss_magic.generation.sampling import SamplingSettings
     from gptoss_magic.harmony import HarmonyCodec
 
 
-class Row:
+class AnswerRow:
     """The generator is seeded once a row, so that a row draws alike in any company."""
 
     def __init__(
