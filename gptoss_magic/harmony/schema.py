@@ -65,7 +65,7 @@ def _alternatives(variants: list[Any], indent: str) -> str:
     """Short ones in one line, else a line each, as `oneOf` has them."""
     types = [_nullable(variant, indent) for variant in variants]
     is_short = not any("\n" in one for one in types)
-    if is_short and not any(_has(variant, "description") for variant in variants):
+    if is_short and not any(_text(variant, "description") for variant in variants):
         return " | ".join(dict.fromkeys(types)) or "any"
     return _union(variants, indent, _quoted_default)
 
@@ -88,7 +88,7 @@ def _items(items: Any, indent: str) -> str:
 
 
 def _object(schema: Mapping[str, Any], indent: str) -> str:
-    about = f"{indent}// {schema['description']}\n" if "description" in schema else ""
+    about = "".join(f"{indent}// {line}\n" for line in _text(schema, "description"))
     required, fields = _list(schema, "required"), schema.get("properties")
     fields = fields if isinstance(fields, Mapping) else {}
     lines = "".join(_field(name, inner, name in required, indent) for name, inner in fields.items())
@@ -116,8 +116,8 @@ def _union(variants: list[Any], indent: str, default: Default) -> str:
 
 
 def _variant(schema: Any, indent: str, default: Default) -> str:
-    notes = [schema["description"]] if _has(schema, "description") else []
-    if _has(schema, "default"):
+    notes = _text(schema, "description")
+    if isinstance(schema, Mapping) and "default" in schema:
         notes.append(f"default: {default(schema)}")
     return _nullable(schema, indent) + (f" // {' '.join(notes)}" if notes else "")
 
@@ -129,10 +129,11 @@ def _nullable(schema: Any, indent: str) -> str:
 
 
 def _comments(schema: Mapping[str, Any], indent: str) -> str:
-    about = [schema["description"]] if "description" in schema else []
+    about = _text(schema, "description")
     examples = [f"- {_quoted(value)}" for value in _list(schema, "examples")]
     examples = ["Examples:", *examples] if examples else []
-    lines = [schema["title"], ""] if "title" in schema else []
+    title = _text(schema, "title")
+    lines = [*title, ""] if title else []
     lines += examples + about if "oneOf" in schema else about + examples
     if "oneOf" in schema and "default" in schema:
         lines.append(f"default: {_default(schema)}")
@@ -159,5 +160,7 @@ def _list(schema: Mapping[str, Any], key: str) -> list[Any]:
     return list(value) if isinstance(value, (list, tuple)) else []
 
 
-def _has(schema: Any, key: str) -> bool:
-    return isinstance(schema, Mapping) and key in schema
+def _text(schema: Any, key: str) -> list[str]:
+    """The text of a keyword, or nothing."""
+    value = schema.get(key) if isinstance(schema, Mapping) else None
+    return [value] if isinstance(value, str) else []
