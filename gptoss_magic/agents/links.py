@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from urllib.parse import urlsplit
 
+from gptoss_magic.agents.calls import root_of
 from gptoss_magic.agents.stderr import StandardError
 from gptoss_magic.errors import InputError
 
@@ -183,8 +184,7 @@ def _value(header: tuple[str, str]) -> tuple[str, str]:
 
 def reason(error: BaseException) -> str:
     """The first error inside a group, in one line; '' where it has no words."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+    error = root_of(error)
     faults = getattr(error, "errors", None)
     if callable(faults):  # pydantic's: a line for each place, and an address
         fault = faults()[0]

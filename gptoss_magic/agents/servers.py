@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from gptoss_magic.agents.links import Link
 
+CLOSED = "Connection closed"  # the SDK's words where a server went away during a call
 STOP_S = 10.0
 WAIT_S = 0.1
 MAX_DESCRIPTION = 1000
@@ -167,7 +168,7 @@ class Server:
         except Exception as error:  # noqa: BLE001 (the SDK's, the transport's, groups of them)
             failure = reason(error) or type(error).__name__
         if failure:
-            raise RuntimeError(self._ended() if "closed" in failure.lower() else failure)
+            raise RuntimeError(self._ended() if failure == CLOSED else failure)
         text = "\n".join(block.text for block in result.content)
         if result.is_error:
             raise RuntimeError(text or "the tool failed without a word")
