@@ -1,7 +1,7 @@
 """An MCP server over stdio by hand, to test with: it says what its first argument tells it to.
 
-{"tools": [...] or "pages": [[...], ...], "results": {tool: result}, "banner": text on stdout,
-"words": text on stderr, "dies": tool that ends it, "error": message for the list}
+{"tools": [...] or "pages": [[...], "again", ...], "results": {tool: result}, "banner": text on
+stdout, "words": text on stderr, "dies": tool that ends it, "list": the whole reply to tools/list}
 """
 
 import json
@@ -15,6 +15,8 @@ VERSION = {"protocolVersion": "2025-06-18", "serverInfo": {"name": "odd", "versi
 
 def listed(cursor):
     page = int(cursor or 0)
+    if PAGES[page] == "again":
+        return {"tools": [], "nextCursor": cursor}
     more = {"nextCursor": str(page + 1)} if page + 1 < len(PAGES) else {"nextCursor": None}
     return {"tools": PAGES[page], **more}
 
@@ -37,10 +39,8 @@ for line in sys.stdin:
     params = asked.get("params", {})
     if asked["method"] == "initialize":
         reply = {"result": {**VERSION, "capabilities": {"tools": {}}}}
-    elif asked["method"] == "tools/list" and "error" in TOLD:
-        reply = {"error": {"code": -32603, "message": TOLD["error"]}}
     elif asked["method"] == "tools/list":
-        reply = {"result": listed(params.get("cursor"))}
+        reply = TOLD.get("list") or {"result": listed(params.get("cursor"))}
     elif asked["method"] == "tools/call":
         reply = {"result": called(params["name"], params.get("arguments"))}
     print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], **reply}), flush=True)

@@ -1,17 +1,21 @@
 """MCP servers that do what the commonest ones do not: schemas, lists, results, failures."""
 
 import json
+import shlex
 import sys
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from mcp.shared.message import SessionMessage
+from mcp.types import JSONRPCRequest, JSONRPCResponse
 
 from gptoss_magic.agents.arguments import check_by
 from gptoss_magic.agents.forms import plain
 from gptoss_magic.agents.links import Program
 from gptoss_magic.agents.results import text_of
 from gptoss_magic.agents.servers import Server
+from gptoss_magic.agents.wire import Wire
 from gptoss_magic.errors import InputError
 from gptoss_magic.harmony.schema import definition
 from gptoss_magic.records import ToolSpec
@@ -245,6 +249,30 @@ def test_names_descriptions_and_pages_of_a_list():
         ]
 
 
+def test_pages_that_fail_or_come_again_end_the_list():
+    with serving(pages=[[GOOD], None, [listed("lost", fields())]]) as server:
+        assert [tool.name for tool in server.tools()] == ["good"]
+        (line,) = server.left_out
+        assert line.startswith("the list from tool 2 on: its answer is no MCP: tools: Input")
+    with serving(pages=[[GOOD], "again"]) as server:
+        assert [tool.name for tool in server.tools()] == ["good"]
+        assert server.left_out == []
+
+
+def test_arguments_that_become_http_headers_are_left_to_the_sdk():
+    header = fields(region={"type": "string", "x-mcp-header": "Region"})
+    wire = Wire()
+    asked = SessionMessage(JSONRPCRequest(jsonrpc="2.0", id=7, method="tools/list"))
+    wire.asked(asked)
+    result = {"tools": [listed("far", header), GOOD], "nextCursor": None}
+    said = wire.fit(SessionMessage(JSONRPCResponse(jsonrpc="2.0", id=7, result=result)))
+    first, second = said.message.result["tools"]
+    assert (first["inputSchema"], second["inputSchema"]) == (header, {"type": "object"})
+    assert wire.tools == result["tools"]
+    other = SessionMessage(JSONRPCResponse(jsonrpc="2.0", id=8, result=result))
+    assert wire.fit(other) is other
+
+
 ACCOUNTS = {"accounts": [{"id": 7, "owner": "Ada"}], "total": 36}
 PNG = {"type": "image", "data": "iVBORw0KGgo=", "mimeType": "image/png"}
 
@@ -337,6 +365,10 @@ def code(source):
     return [sys.executable, "-c", source]
 
 
+def replying(**reply):
+    return [sys.executable, SCRIPT, json.dumps({"list": reply})]
+
+
 WRITES = "import sys; print('starting\\n\\x1b[31mError: API key missing\\x1b[0m', file=sys.stderr)"
 NODE = (
     "import sys; sys.exit('loader:1137\\n  throw err;\\n\\nError: Cannot find module x.js\\n"
@@ -354,13 +386,17 @@ NODE = (
         (code(NODE), "it wrote: Error: Cannot find module x.js · at a · Node.js v22"),
         (code("import os; os._exit(0)"), "it did not start: Connection closed"),
         ([sys.executable, SCRIPT, '{"tools": 5}'], "its answer is no MCP: tools: Input should be"),
-        ([sys.executable, SCRIPT, '{"error": "no licence", "words": "see x.org"}'], "no licence"),
+        (replying(result=[]), "it did not start: its answer holds no object"),
+        (replying(result=None), "it did not start: its answer holds no object"),
+        (replying(result={}), "it did not start: its answer is no MCP: tools: Field required"),
+        (replying(error="no licence"), "it did not start: no licence"),
+        (replying(error={"code": "E7", "message": "no\nlicence"}), "it did not start: no licence"),
+        (replying(error={"code": -32603, "message": "no licence"}), "start: no licence"),
         (["http://127.0.0.1:9/mcp"], "All connection attempts failed"),
     ],
 )
 def test_a_server_that_does_not_start_is_one_line_in_a_shell(shell, words, says):
-    line = " ".join(map(repr, words)) if "://" not in words[0] else words[0]
-    result, shown = run(shell, f"%gptoss tools mcp --yes --as bad {line}")
+    result, shown = run(shell, f"%gptoss tools mcp --yes --as bad {shlex.join(words)}")
     assert isinstance(result.error_in_exec, InputError)
     assert result.error_in_exec.__context__ is None
     assert says in str(result.error_in_exec)

@@ -116,7 +116,11 @@ class Server:
         listed += self._wire.tools
         while page.next_cursor and page.next_cursor not in cursors:
             cursors.add(page.next_cursor)
-            page = await client.list_tools(cursor=page.next_cursor, cache_mode="bypass")
+            try:
+                page = await client.list_tools(cursor=page.next_cursor, cache_mode="bypass")
+            except Exception as error:  # noqa: BLE001 (the pages before it stay)
+                self.left_out.append(f"the list from tool {len(listed) + 1} on: {reason(error)}")
+                break
             listed += self._wire.tools
         return listed
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 HEADERS = "x-mcp-header"  # arguments that the SDK copies into HTTP headers: it reads the schema
 OPEN_SCHEMA = {"type": "object"}
+INTERNAL_ERROR = -32603  # of JSON-RPC
 
 
 @dataclass
@@ -25,7 +26,7 @@ class Wire:
     """One connection. `tools`: of the last list that came, as the server wrote them."""
 
     tools: list[Any] = field(default_factory=list)
-    _methods: dict[str, str] = field(default_factory=dict)  # of requests without an answer yet
+    _requests: dict[str, Any] = field(default_factory=dict)  # by id, those without an answer yet
 
     @asynccontextmanager
     async def between(self, transport: AbstractAsyncContextManager[Any]) -> AsyncIterator[Any]:
@@ -37,20 +38,36 @@ class Wire:
         """Note a request that goes out."""
         message = item.message
         if getattr(message, "id", None) is not None and hasattr(message, "method"):
-            self._methods[str(message.id)] = message.method
+            self._requests[str(message.id)] = message
 
     def fit(self, item: Any) -> Any:
         """The item that came, made valid if it answers a request of ours about tools."""
+        if isinstance(item, Exception):
+            return self._unread(item)
         message = getattr(item, "message", None)
         result = getattr(message, "result", None)
-        if message is None or not isinstance(result, dict):
+        request = self._requests.pop(str(getattr(message, "id", None)), None)
+        if message is None or request is None or not isinstance(result, dict):
             return item
-        method = self._methods.pop(str(message.id), "")
+        method = request.method
         if method == "tools/list" and isinstance(result.get("tools"), list):
             result = self._listed(result)
         elif method == "tools/call" and result.get("resultType", "complete") == "complete":
             result = _called(result)
         return replace(item, message=message.model_copy(update={"result": result}))
+
+    def _unread(self, error: Exception) -> Any:
+        """An answer that is no JSON-RPC as an error, so that nobody waits for it any longer.
+
+        Other lines that are none (banners, logs) are what they were.
+        """
+        faults: list[Any] = getattr(error, "errors", list)()
+        replies = [fault["input"] for fault in faults if isinstance(fault.get("input"), dict)]
+        for reply in replies:
+            request = self._requests.pop(str(reply.get("id")), None)
+            if request is not None:
+                return _failed(request.id, reply)
+        return error
 
     def _listed(self, result: dict[str, Any]) -> dict[str, Any]:
         self.tools = result["tools"]
@@ -59,6 +76,17 @@ class Wire:
         kept = {key: value for key, value in result.items() if key != "nextCursor"}
         kept |= {"nextCursor": cursor} if isinstance(cursor, str) and cursor else {}
         return kept | {"tools": [{"name": one["name"], **_schema(one)} for one in named]}
+
+
+def _failed(request_id: Any, reply: dict[str, Any]) -> Any:
+    """The SDK's form of an error, with the words of a reply that has it in another form."""
+    from mcp.shared.message import SessionMessage
+    from mcp.types import ErrorData, JSONRPCError
+
+    said = reply.get("error", "its answer holds no object")
+    words = said.get("message", said) if isinstance(said, dict) else said
+    error = ErrorData(code=INTERNAL_ERROR, message=str(words))
+    return SessionMessage(JSONRPCError(jsonrpc="2.0", id=request_id, error=error))
 
 
 def _is_name(name: Any) -> bool:
