@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.agents.calls import arguments_of, as_text, found, result_of
+from gptoss_magic.agents.calls import arguments_of, as_text, found, result_of, root_of
 from gptoss_magic.agents.limits import Budget, NoTimer, OutOfTime, bounded
 from gptoss_magic.agents.tools import Tool, ToolResult
 from gptoss_magic.errors import ContextOverflow
@@ -211,7 +211,8 @@ def outcome_of(tool: Tool, arguments: dict[str, Any], seconds: float) -> tuple[s
     except NoTimer as error:
         return "refused", f"not run: {error}"
     except BaseException as error:  # noqa: BLE001 (a tool's SystemExit must not end the kernel)
-        return "error", f"{type(error).__name__}: {error}"
+        root = root_of(error)
+        return "error", f"{type(root).__name__}: {root}"
 
 
 def finished(steps: Generator[Step, None, Answer], on_step: Callable[[Step], None]) -> Answer:
