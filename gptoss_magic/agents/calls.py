@@ -100,13 +100,6 @@ def result_of(value: Any, limit: int) -> tuple[ToolResult, str]:
     return ToolResult(text, given.passages, given.plan), note
 
 
-def root_of(error: BaseException) -> BaseException:
-    """The first error inside a group, whose own words say only that it is a group."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
 def as_text(value: Any) -> str:
     """A string as it is, plain values as JSON, anything else as it prints itself."""
     if value is None:

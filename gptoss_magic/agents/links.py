@@ -10,9 +10,8 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from urllib.parse import urlsplit
 
-from gptoss_magic.agents.calls import root_of
 from gptoss_magic.agents.stderr import StandardError
-from gptoss_magic.errors import InputError
+from gptoss_magic.errors import InputError, root_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence

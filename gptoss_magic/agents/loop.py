@@ -11,10 +11,10 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.agents.calls import arguments_of, as_text, found, result_of, root_of
+from gptoss_magic.agents.calls import arguments_of, as_text, found, result_of
 from gptoss_magic.agents.limits import Budget, NoTimer, OutOfTime, bounded
 from gptoss_magic.agents.tools import Tool, ToolResult
-from gptoss_magic.errors import ContextOverflow
+from gptoss_magic.errors import ContextOverflow, root_of
 from gptoss_magic.quoting import harmless_lines
 from gptoss_magic.records import Answer, Consent, Limits, Message, Step, ToolCall, Usage
 

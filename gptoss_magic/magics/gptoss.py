@@ -10,6 +10,7 @@ from traitlets import Bool, Dict, Float, Int, Unicode
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
+from gptoss_magic.magics.door import through
 from gptoss_magic.magics.nouns import BY_NAME, NOUNS
 from gptoss_magic.magics.routing import ROUTING
 from gptoss_magic.session import current
@@ -63,7 +64,7 @@ class GptOssMagics(Magics):
     @no_var_expand
     @line_magic("gptoss")
     def line(self, line: str) -> None:
-        self._remembered("%gptoss", self._command, line)
+        through("%gptoss", self._command, line)
 
     def _command(self, line: str) -> None:
         command, _, rest = line.strip().partition(" ")
@@ -87,7 +88,7 @@ class GptOssMagics(Magics):
     @no_var_expand
     @cell_magic("gptoss")
     def cell(self, line: str, cell: str) -> None:
-        self._remembered("%%gptoss", self._prompt, line, cell)
+        through("%%gptoss", self._prompt, line, cell)
 
     def _prompt(self, line: str, cell: str) -> None:
         from gptoss_magic.magics.branch import change_answer
@@ -136,16 +137,6 @@ class GptOssMagics(Magics):
     def _traceback(self, _line: str) -> None:
         error = current().last_error
         print("".join(traceback.format_exception(error)) if error else "no error so far")
-
-    def _remembered(self, name: str, action: Any, *arguments: str) -> None:
-        from gptoss_magic.turns.stopping import WORK
-
-        try:
-            with WORK.doing(name):
-                action(*arguments)
-        except Exception as error:
-            current().last_error = error
-            raise
 
 
 def show_plan(plan: Any) -> None:

@@ -99,7 +99,10 @@ LORA: dict[str, list[Option]] = {
     ],
     "list": [],
     "compare": [
-        (("prompts",), {"nargs": "+", "metavar": "PROMPT", "help": "each in quotes"}),
+        (
+            ("prompts",),
+            {"nargs": "+", "metavar": "PROMPT", "help": "its words; quotes keep spaces"},
+        ),
         (("-a", "--adapter"), {"action": "append", "help": "these only; else all attached"}),
         (("-t", "--temperature"), {"type": float, "default": 0.0, "help": "0 is greedy"}),
         (("-m", "--max-tokens"), {"type": int, "help": "at most so many new tokens"}),

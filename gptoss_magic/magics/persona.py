@@ -10,6 +10,7 @@ from IPython.core.magic import Magics, cell_magic, magics_class, no_var_expand
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
+from gptoss_magic.magics.door import through
 from gptoss_magic.session import current
 
 if TYPE_CHECKING:
@@ -80,16 +81,17 @@ class PersonaMagics(Magics):
     @no_var_expand
     @cell_magic("gptoss_persona")
     def persona(self, line: str, cell: str) -> None:
-        from gptoss_magic.agents.persona_file import parse_persona
-
-        try:
-            hold(parse_persona(cell, opt.parse(CELL, line).name))
-        except Exception as error:
-            current().last_error = error
-            raise
+        through("%%gptoss_persona", define, line, cell)
 
 
 PersonaMagics.persona.__doc__ = CELL.format_help()
+
+
+def define(line: str, cell: str) -> None:
+    """Read the cell's persona and keep it."""
+    from gptoss_magic.agents.persona_file import parse_persona
+
+    hold(parse_persona(cell, opt.parse(CELL, line).name))
 
 
 def run(line: str, magics: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics import tune_options
+from gptoss_magic.magics.door import in_background, through
 from gptoss_magic.session import current
 
 if TYPE_CHECKING:
@@ -31,19 +31,16 @@ class TuneMagics(Magics):
     @no_var_expand
     @line_cell_magic("gptoss_tune")
     def tune(self, line: str, cell: str | None = None) -> None:
-        try:
-            tune(opt.parse(TUNE, line), cell or "", self.shell.user_ns)
-        except Exception as error:
-            current().last_error = error
-            raise
+        through("%%gptoss_tune", tune, line, cell or "", self.shell.user_ns)
 
 
-def tune(options: Namespace, body: str, names: dict[str, Any]) -> None:
+def tune(line: str, body: str, names: dict[str, Any]) -> None:
     """One tune cell: plan alone, or with --go the run itself."""
     from gptoss_magic.runs.parts import stages
     from gptoss_magic.runs.prepare import resume
     from gptoss_magic.tuning.dry_run import dry_run_table
 
+    options = opt.parse(TUNE, line)
     if options.like:
         return print(dry_run_table(options.like, int(options.card * 1e9)))
     if options.resume:
@@ -97,8 +94,11 @@ def wanted_of(options: Namespace, rows: list[Any]) -> Any:
     """The line's options as `Wanted`."""
     from gptoss_magic.runs.prepare import settings_for
     from gptoss_magic.runs.wanted import Wanted
+    from gptoss_magic.tuning.runs import checked_name, read_run
     from gptoss_magic.tuning.settings import MethodSettings
 
+    if options.after:
+        read_run(Path(options.runs) / checked_name(options.after))  # before a model is loaded
     if options.fill:
         rows = filled(rows)
     fields = _given(options, tune_options.METHOD_FIELDS)
@@ -189,7 +189,8 @@ def _run(tuning: Tuning, options: Namespace, names: dict[str, Any]) -> None:
     if options.background:
         given = (tuning, control, panel, names, options.output)
         name = tuning.run.name
-        return threading.Thread(target=_train, args=given, name=name, daemon=True).start()
+        in_background(f"the run {name}", _train, *given)
+        return
     try:
         _train(tuning, control, panel, names, options.output)
     except KeyboardInterrupt:

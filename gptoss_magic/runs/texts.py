@@ -116,11 +116,11 @@ def _learned(prompt: Sequence[int], answer: Sequence[int]) -> Example:
 
 def _replayed(wanted: Wanted, count: int) -> tuple[list[Example], tuple[str, ...]]:
     """Earlier runs' texts, `replay` of them for each new one; and the runs' names."""
-    from gptoss_magic.tuning.runs import read_data, read_run
+    from gptoss_magic.tuning.runs import checked_name, read_data, read_run
 
     if not wanted.after:
         return [], ()
-    run: Run = read_run(wanted.folder / wanted.after)
+    run: Run = read_run(wanted.folder / checked_name(wanted.after))
     names = (*run.base, run.name)
     earlier: dict[tuple[int, ...], Example] = {}
     for name in names:
