@@ -28,10 +28,11 @@ SKIPPED = re.compile(rf"[\s{GONE}]*")
 WORD = re.compile(rf"[^\s{GONE}]+")
 NAME = re.compile("|".join(CHANNELS), re.IGNORECASE)
 MARKS = re.compile(rf"[?!.,:;]+(?=\s|$|{NAME.pattern})")
-RECIPIENT = re.compile(r"(?:to\s*=\s*|(?:to)?\s*=?\s*(?=functions\.))([^\s{}\[\]()<>\"',;\ud800]+)")
+RECIPIENT = re.compile(r"(?:(?:to\s*)+=[=\s]*|(?:to)?\s*=?\s*(?=functions\.))([^\s{}\[\]()<>\"',;\ud800]+)")
 NOBODY = re.compile(r"to\s*=\s*$")
 KIND = re.compile(r"(?:json|code|text|markdown|xml|yaml|python)(?=\W|$)")
 CALLED_KIND = re.compile(r"(?:json|code)(?![a-z])")
+TOLD_KIND = re.compile(rf"[^\s{GONE}{{\[\"]+")
 ANY_KIND = re.compile(r"[a-z][\w/+.-]*(?=\s*$)")
 GLUED = re.compile(rf"(?<=[^\W_])(?:{NAME.pattern})$")
 LEAKED = re.compile(rf"\s*(?:to=|(?:{ASSISTANT})+\s*(?:to=|$|{NAME.pattern}))")
@@ -41,8 +42,9 @@ LEAKED = re.compile(rf"\s*(?:to=|(?:{ASSISTANT})+\s*(?:to=|$|{NAME.pattern}))")
 class Part:
     """The text behind one special token.
 
-    `kind` is 'opening' (the stream's begin), 'before' (behind a message's end), 'role', 'channel'
-    or 'constrain'. `pieces`: each token's index in the stream, and its text.
+    `kind` is 'opening' (the stream's begin), 'before' (behind a message's end), 'within' (behind a
+    message without its end), 'role', 'channel' or 'constrain'. `pieces`: each token's index in the
+    stream, and its text.
     """
 
     kind: str
@@ -223,7 +225,7 @@ class _PartReader:
         if self.header.content_type:
             return 0
         if self.part.kind == "constrain":
-            match = (WORD if self.titled else KIND).match(self.left, at)
+            match = (TOLD_KIND if self.titled else KIND).match(self.left, at)
         elif self.header.recipient:
             match = CALLED_KIND.match(self.left, at)
             match = match or (ANY_KIND.match(self.left, at) if self.titled else None)

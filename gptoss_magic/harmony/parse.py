@@ -131,7 +131,7 @@ class HarmonyParser:
     def _special_in_content(self, name: str) -> list[ChannelDelta]:
         if name == "channel":
             self._unended()
-            self._parts = [Part("opening"), Part("channel")]
+            self._parts = [Part("within"), Part("channel")]
         else:
             self._repairs.append(f"<|{name}|> within a text")
         return []
@@ -166,10 +166,12 @@ class HarmonyParser:
             header.repairs.append("a header without a channel")
         self._repairs += header.repairs
         deltas = self._strays(header, header.early_tokens, header.early, COMMENTARY)
+        if header.rest.lstrip().startswith(("{", "[")):  # JSON that begins before <|message|>
+            self._repairs.append("a text that begins in its header")
+            return deltas + self._shown(header, header.rest_tokens, header.rest)
         beside = ANALYSIS if header.channel == ANALYSIS else COMMENTARY
         deltas += self._strays(header, header.rest_tokens, header.rest, beside)
-        self._open(header)
-        return deltas
+        return deltas + self._shown(header)
 
     def _strays(
         self, header: Header, tokens: Sequence[int], text: str, channel: str
@@ -192,7 +194,8 @@ class HarmonyParser:
     def _untitled(self, *, is_cut: bool = False) -> list[ChannelDelta]:
         """End a header that has no `<|message|>`: what stands behind its words is the text.
 
-        `is_cut`: the stream ends here, so that words alone are no fault.
+        `is_cut`: the stream ends here, so that words alone (a type's, cut in the middle, too) are
+        a header that nothing came of, and no fault.
         """
         parts, self._parts = self._parts, [Part("before")]
         header = read_header(parts, titled=False)
@@ -200,8 +203,11 @@ class HarmonyParser:
             header.rest, header.rest_tokens = header.early, header.early_tokens
             header.early = ""
         deltas = self._strays(header, header.early_tokens, header.early, COMMENTARY)
-        if is_cut and not header.rest:
+        is_kind = header.rest.isalpha() and (header.recipient or parts[-1].kind == "constrain")
+        if is_cut and (is_kind or not header.rest):
             return deltas
+        if parts[0].kind == "within" and header.rest == "".join(part.text for part in parts):
+            return self._shown(None, header.rest_tokens, header.rest)
         self._repairs += header.repairs
         if header.rest or header.recipient:
             has_words = header.channel or len(parts) > 1
@@ -211,13 +217,13 @@ class HarmonyParser:
             self._repairs.append("a header without a message")
         return deltas
 
-    def _open(self, header: Header) -> None:
-        self.drafts.append(Draft(header))
+    def _shown(
+        self, header: Header | None, tokens: Sequence[int] = (), text: str = ""
+    ) -> list[ChannelDelta]:
+        """A new message (None: the last one goes on) with `text`, `tokens` of what was a header."""
+        if header is not None:
+            self.drafts.append(Draft(header))
         self._parts = []
-
-    def _shown(self, header: Header, tokens: Sequence[int], text: str) -> list[ChannelDelta]:
-        """A new message with `text`, whose `tokens` were read as a header's."""
-        self._open(header)
         for index in tokens:
             self.places[index] = len(self.drafts) - 1
         return self._content(text) if text else []
