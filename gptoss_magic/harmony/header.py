@@ -28,7 +28,9 @@ SKIPPED = re.compile(rf"[\s{GONE}]*")
 WORD = re.compile(rf"[^\s{GONE}]+")
 NAME = re.compile("|".join(CHANNELS), re.IGNORECASE)
 MARKS = re.compile(rf"[?!.,:;]+(?=\s|$|{NAME.pattern})")
-RECIPIENT = re.compile(r"(?:(?:to\s*)+=[=\s]*|(?:to)?\s*=?\s*(?=functions\.))([^\s{}\[\]()<>\"',;\ud800]+)")
+RECIPIENT = re.compile(
+    r"(?:(?:to\s*)+=[=\s]*|(?:to)?\s*=?\s*(?=functions\.))([^\s{}\[\]()<>\"',;\ud800]+)"
+)
 NOBODY = re.compile(r"to\s*=\s*$")
 KIND = re.compile(r"(?:json|code|text|markdown|xml|yaml|python)(?=\W|$)")
 CALLED_KIND = re.compile(r"(?:json|code)(?![a-z])")
@@ -79,10 +81,12 @@ def read_header(parts: Sequence[Part], *, titled: bool) -> Header:
     only its beginning is, and the message's text follows in it.
     """
     header = Header()
-    follows = titled or len(parts) > 1
+    num_channels = sum(part.kind == "channel" for part in parts)
     for part in parts:
-        _PartReader(header, part, titled=titled, follows=follows).read()
-    if sum(part.kind == "channel" for part in parts) > 1:
+        reader = _PartReader(header, part, titled=titled, follows=titled or len(parts) > 1)
+        reader.may_name = part.kind == "channel" or not num_channels
+        reader.read()
+    if num_channels > 1:
         header.repairs.append("doubled <|channel|>")
     _settle(header)
     return header
@@ -99,7 +103,8 @@ def nearest(word: str, shortest: int = 3) -> str:
     if letters in THOUGHT:
         return ANALYSIS
     for name in CHANNELS:
-        if len(letters) >= shortest and (name.startswith(letters) or letters in name[2:]):
+        is_cut = name.startswith(letters) and len(letters) >= shortest
+        if is_cut or (len(letters) > 2 and letters in name):
             return name
     return next(iter(get_close_matches(letters, CHANNELS, 1, CLOSE)), "")
 
@@ -128,6 +133,7 @@ class _PartReader:
     def __init__(self, header: Header, part: Part, *, titled: bool, follows: bool) -> None:
         self.header, self.part, self.left = header, part, part.text
         self.titled, self.follows = titled, follows
+        self.may_name = True  # a channel, anywhere in it
         self.channel = ""
         self.edges = {0}  # where tokens begin and end
         end = 0
@@ -157,12 +163,13 @@ class _PartReader:
             if self.follows:
                 self._repair("no role behind <|start|>")
             return
-        at = word[0].find(ASSISTANT)
+        start, at = word.start(), word[0].find(ASSISTANT)
+        role = GLUED.sub("", word[0])
         if at >= 0:
-            self._drop(word.start() + at, word.start() + at + len(ASSISTANT))
-        elif get_close_matches(word[0].casefold(), [ASSISTANT], 1, CLOSE):
-            self._drop(*word.span())
-            self._repair(f"role {word[0]!r} read as {ASSISTANT}")
+            self._drop(start + at, start + at + len(ASSISTANT))
+        elif get_close_matches(role.casefold(), [ASSISTANT], 1, CLOSE):
+            self._drop(start, start + len(role))
+            self._repair(f"role {role!r} read as {ASSISTANT}")
         elif self.follows:
             self._drop(*word.span())
             self.header.role = word[0]
@@ -242,18 +249,19 @@ class _PartReader:
         if self.header.recipient is None and (match := RECIPIENT.search(self.left)):
             self._take_recipient(match)
             self._drop(*match.span())
-        if self.part.kind == "channel" and not self.channel:
+        if self.part.kind != "constrain" and not self.channel and self.may_name:
             self._search_channel()
 
     def _search_channel(self) -> None:
         words = list(WORD.finditer(self.left))
         exact = [word for word in words if _letters(word[0]) in CHANNELS]
         inside = [name for name in NAME.finditer(self.left) if {*name.span()} & self.edges]
-        near = [word for word in words if nearest(word[0], shortest=1)]
-        match = next(iter([*exact, *inside, *near]), None)
+        shortest = 1 if len(words) == 1 else 3
+        near = [word for word in words if nearest(word[0], shortest)]
+        match = next(iter([*exact, *inside, *([] if self.header.channel else near)]), None)
         if match is None:
-            return self._repair(f"channel {self.left.strip()!r} could not be read")
-        self.channel = nearest(match[0], shortest=1)
+            return
+        self.channel = nearest(match[0], shortest)
         self._repair(f"channel {self.left.strip()!r} read as {self.channel}")
         self._drop(*match.span())
 
@@ -261,7 +269,7 @@ class _PartReader:
         """The channel of a part with the text in it; only a word that stands alone is dropped."""
         words = list(WORD.finditer(self.left))
         is_alone = len(words) == 1
-        self.channel = nearest(words[0][0], shortest=1 if is_alone else 3)
+        self.channel = nearest(words[0][0], 1 if is_alone else 3)
         if self.channel:
             self._repair(f"channel {words[0][0]!r} read as {self.channel}")
         if self.channel and is_alone:

@@ -48,10 +48,11 @@ OPENED = re.compile(rf"\s*(?:(?:{WORDS})\s*|to=\S+\s+)*")
 
 @dataclass
 class Draft:
-    """A message in the making. `channel` is empty where it could not be read."""
+    """A message in the making. `is_bare`: text without a header, which may yet be one's begin."""
 
     header: Header
     pieces: list[str] = field(default_factory=list)
+    is_bare: bool = False
 
     @property
     def content(self) -> str:
@@ -132,6 +133,10 @@ class HarmonyParser:
         if name == "channel":
             self._unended()
             self._parts = [Part("within"), Part("channel")]
+        elif name == "message" and self.drafts[-1].is_bare:
+            header = read_header([Part("opening", [(0, self.drafts[-1].content)])], titled=True)
+            self._repairs.append("text before a header's words")
+            return self._shown(header)
         else:
             self._repairs.append(f"<|{name}|> within a text")
         return []
@@ -162,7 +167,7 @@ class HarmonyParser:
             return []
         if self._parts[0].kind == "before":
             self._repairs.append("no <|start|> before a header")
-        if not header.channel and not header.repairs:
+        if not (header.channel or header.repairs or header.early or header.rest):
             header.repairs.append("a header without a channel")
         self._repairs += header.repairs
         deltas = self._strays(header, header.early_tokens, header.early, COMMENTARY)
@@ -212,7 +217,9 @@ class HarmonyParser:
         if header.rest or header.recipient:
             has_words = header.channel or len(parts) > 1
             self._repairs.append("a header without <|message|>" if has_words else BARE)
-            return deltas + self._shown(header, header.rest_tokens, header.rest)
+            deltas += self._shown(header, header.rest_tokens, header.rest)
+            self.drafts[-1].is_bare = not has_words
+            return deltas
         if len(parts) > 1:
             self._repairs.append("a header without a message")
         return deltas
