@@ -192,6 +192,7 @@ class ToolRun:
             usage=summed([answer.usage for answer in self.answers]),
             finish=self.finish,
             steps=tuple(self.steps),
+            repairs=tuple(words for answer in self.answers for words in answer.repairs),
             provenance={**last.provenance, "tools": tools},
             analysis="" if last.tool_calls else last.analysis,
             commentary="" if last.tool_calls else last.commentary,

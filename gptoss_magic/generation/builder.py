@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import ContextOverflow
 from gptoss_magic.harmony import HarmonyParser, prune, render
+from gptoss_magic.quoting import num_surrogates
 from gptoss_magic.records import Answer, ChannelDelta, Listener, Usage
 
 if TYPE_CHECKING:
@@ -39,8 +40,11 @@ def run_turn(
 ) -> Answer:
     """Render `messages`, generate, parse: `run_tokens` behind them.
 
+    The provenance's `lone_surrogates` counts characters that were read as U+FFFD, where any were.
     Raises ContextOverflow before the start.
     """
+    if broken := sum(num_surrogates(message.content) for message in messages):
+        how["provenance"] = {**(how.get("provenance") or {}), "lone_surrogates": broken}
     with said_before(messages, engine):
         return run_tokens(engine, render(prune(messages), engine.codec), settings, **how)
 
@@ -199,6 +203,7 @@ class AnswerBuilder:
             finish=self.finish if self.done else "interrupt",
             raw_tokens=tokens,
             provenance=provenance,
+            repairs=parser.repairs,
         )
 
 

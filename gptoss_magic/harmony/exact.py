@@ -56,4 +56,4 @@ def _says(piece: tuple[int, ...], message: Message, codec: HarmonyCodec) -> bool
     for token in piece[opened:]:
         parser.feed(token)
     parser.close()
-    return parser.messages == (message,)
+    return parser.messages == (message,) and not parser.repairs

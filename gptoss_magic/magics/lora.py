@@ -125,8 +125,8 @@ def compare(options: Namespace, defaults: Any) -> None:
     prompt = " ".join(options.prompts)
     for found in compared([prompt], options.adapter, **settings):
         answers = {name: transcript(answer) for name, answer in found.answers.items()}
-        given = (found.prompt, answers, figures(found))
-        _show(side_by_side_html(*given), side_by_side_text(*given))
+        shown = (found.prompt, answers, figures(found))
+        _show(side_by_side_html(*shown), side_by_side_text(*shown))
 
 
 def figures(found: Comparison) -> dict[str, dict[str, str]]:

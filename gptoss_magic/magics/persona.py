@@ -11,6 +11,7 @@ from IPython.core.magic import Magics, cell_magic, magics_class, no_var_expand
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.door import through
+from gptoss_magic.quoting import without_surrogates
 from gptoss_magic.session import current
 
 if TYPE_CHECKING:
@@ -187,7 +188,8 @@ def export(options: Namespace, _magics: Any) -> None:
     if path.exists() and not options.force:
         raise InputError(f"{path}: is there already; --force writes over it")
     try:
-        path.write_text(held.source or _text(options.name), "utf-8", newline="")
+        text = without_surrogates(held.source or _text(options.name))
+        path.write_text(text, "utf-8", newline="")
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror or error}") from error
     print(f"{options.name} written to {path}")

@@ -72,6 +72,7 @@ class Transcript:
     citations: tuple[Citation, ...] = ()
     support: tuple[Support, ...] = ()
     steps: tuple[Step, ...] = ()
+    repairs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ class Answer:
     `tool_calls` and `usage` are those of all turns; the rest is the last turn's.
     `parsed`: with a schema, the value of `final` (a pydantic model's instance, or plain JSON); None
     where the answer was cut off, or where the provenance's `schema` has an `error`.
+    `repairs`: what the parser had to guess of malformed headers, a line each; of all turns.
     """
 
     final: str
@@ -119,6 +121,7 @@ class Answer:
     support: tuple[Support, ...] = ()
     steps: tuple[Step, ...] = ()
     parsed: Any = None
+    repairs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

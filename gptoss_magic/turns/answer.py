@@ -11,6 +11,7 @@ from gptoss_magic.errors import InputError
 from gptoss_magic.generation import Slices, run_tokens
 from gptoss_magic.generation.builder import said_before
 from gptoss_magic.harmony.exact import with_ids
+from gptoss_magic.quoting import num_surrogates
 from gptoss_magic.records import Generation, Listener, Message, Turn
 from gptoss_magic.session import current
 from gptoss_magic.turns.loading import versions
@@ -109,6 +110,9 @@ def speak(request: Request, listener: Listener = SILENT) -> tuple[Answer, Genera
     prompt_T = list(request.prompt_ids) or rendered(request.messages)
     schema, began = request.schema, time.time()
     sharing = _Sharing(request, listener)
+    provenance = provenance_of(request, resident.identity)
+    if broken := sum(num_surrogates(message.content) for message in request.messages):
+        provenance["lone_surrogates"] = broken
     with said_before(request.messages, engine):
         said = run_tokens(
             engine if not request.probe else _apart(engine),
@@ -121,7 +125,7 @@ def speak(request: Request, listener: Listener = SILENT) -> tuple[Answer, Genera
             grammar=engine.grammar(schema.enforced, calls=request.can_call) if schema else None,
             listener=listener,
             slices=Slices(sharing.open, lambda: session.queue.is_wanted),
-            provenance=provenance_of(request, resident.identity),
+            provenance=provenance,
         )
     generation = Generation(
         tuple(prompt_T), said.raw_tokens, said.finish, began, said.usage.total_s
