@@ -47,12 +47,13 @@ MADE_OF_TORCH = {
     "tuning.methods.svd",
 }
 THEIRS = {"torch", "transformers", "triton"}
-LEAVES = {"errors", "records", "quoting", "headings"}
+LEAVES = {"errors", "records", "quoting", "headings", "textfiles"}
 MAY = {
     "errors": set(),
     "records": set(),
     "quoting": set(),
     "headings": set(),
+    "textfiles": {"errors"},
     "agents": LEAVES,
     "model": LEAVES,
     "harmony": {"model"} | LEAVES,

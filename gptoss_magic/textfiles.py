@@ -1,0 +1,196 @@
+"""Bytes of text files to text: one reader for whatever a user names.
+
+    bytes ─ byte order mark ─ UTF-8, whole ─ UTF-16 or UTF-32 without a mark ─ mostly UTF-8
+          ─ charset detection ─ cp1252 ─ U+FFFD with a note
+
+Line ends stay as they are. JSON and JSON Lines are read with errors that name file and line.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# UTF-32's little-endian mark begins with UTF-16's: the longer one is looked for first
+MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+BYTE_ORDER_MARK = "\ufeff"
+REPLACEMENT = "\ufffd"
+# bytes that no text of any encoding has, but for line ends, tabs, escapes and field separators
+CONTROL_BYTES = bytes(set(range(0x1C)) - set(b"\b\t\n\v\f\r\x1b"))
+NO_TEXT = re.compile(r"[\x00-\x07\x0e-\x1a\x7f-\x9f\ud800-\udfff\ue000-\uf8ff\ufffe\uffff]")
+MOST_CONTROL = 0.02
+SAMPLE_BYTES = 100_000
+LINE_END = re.compile(r"\r\n|\n|\r")
+UNSHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+SURROGATES = re.compile(r"[\ud800-\udfff]")
+
+
+class NotText(InputError):
+    """Bytes that are no text; says why, without the file's name."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Text, the encoding it was read in, and a `note` where bytes had to be replaced; else ''."""
+
+    text: str
+    encoding: str
+    note: str = ""
+
+
+def read_text(path: str | Path) -> Decoded:
+    """The text of a file, whatever its encoding. Raises InputError in one line that names it."""
+    name = printable(path)
+    try:
+        return decode(Path(path).expanduser().read_bytes())
+    except NotText as error:
+        raise InputError(f"{name}: {error}; give a text file") from error
+    except OSError as error:
+        raise InputError(f"{name}: {error.strerror or error}; give a file to read") from error
+    except (ValueError, RuntimeError) as error:  # a NUL in the name; `~` of nobody
+        raise InputError(f"{name}: no path ({error})") from error
+
+
+def decode(data: bytes) -> Decoded:
+    """Text of bytes in any common encoding, without a byte order mark. Raises NotText."""
+    for mark, encoding in MARKS:
+        if data.startswith(mark):
+            return _replaced(data[len(mark) :], encoding)
+    if _is_mostly_control(data, b"\x00"):
+        return _unmarked(data)
+    try:
+        return Decoded(data.decode("utf-8"), "utf-8")
+    except UnicodeDecodeError:
+        pass
+    if _is_mostly_control(data, CONTROL_BYTES):
+        raise NotText("binary")
+    return _mostly_utf8(data) or _detected(data) or _replaced(data, "cp1252")
+
+
+def read_json(path: str | Path) -> Any:
+    """The value in a JSON file. Raises InputError that names the file and the place in it."""
+    return json_value(read_text(path).text, printable(path))
+
+
+def json_value(text: str, place: str) -> Any:
+    """The value of a JSON text; `place` says in the error where it comes from."""
+    try:
+        return json.loads(text.strip(f"{BYTE_ORDER_MARK} \t\r\n"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{place}: no JSON ({error})") from error
+
+
+def read_json_lines(path: str | Path) -> list[tuple[int, Any]]:
+    """(line from 1, value) of each line of a JSON Lines file that is not blank.
+
+    Raises InputError that names the file and the first line that is no JSON.
+    """
+    return list(json_lines(read_text(path).text, printable(path)))
+
+
+def json_lines(text: str, place: str) -> Iterator[tuple[int, Any]]:
+    """(line from 1, value) of each line that is not blank.
+
+    Only CR and LF end a line: other line ends may stand in a JSON string as they are. A byte order
+    mark within comes from files that were joined.
+    """
+    for number, line in enumerate(LINE_END.split(text), 1):
+        if line.strip(f"{BYTE_ORDER_MARK} \t"):
+            yield number, json_value(line, f"{place}, line {number}")
+
+
+def printable(path: str | Path) -> str:
+    """A path to show in one line; bytes that are not UTF-8, and line ends, as escapes."""
+    return UNSHOWN.sub(_escaped, os.fspath(path))
+
+
+def is_encodable(text: str) -> bool:
+    """Whether the text can be written in UTF-8: it has no surrogates."""
+    return SURROGATES.search(text) is None
+
+
+def encodable(text: str) -> str:
+    """The text with surrogates joined where they are a pair, and U+FFFD for each lone one."""
+    if is_encodable(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file's name, as Python keeps it (PEP 383)
+        return f"\\x{code - 0xDC00:02x}"
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def _is_mostly_control(data: bytes, control: bytes) -> bool:
+    return len(data) - len(data.translate(None, control)) > MOST_CONTROL * len(data)
+
+
+def _replaced(data: bytes, encoding: str) -> Decoded:
+    """Decoded whatever happens; a note where bytes were replaced by U+FFFD."""
+    try:
+        return Decoded(data.decode(encoding), encoding)
+    except UnicodeDecodeError:
+        text = data.decode(encoding, "replace")
+    num_bad = text.count(REPLACEMENT)
+    return Decoded(text, encoding, f"damaged as {encoding}: {num_bad} × {REPLACEMENT} in it")
+
+
+def _unmarked(data: bytes) -> Decoded:
+    """UTF-16 or UTF-32 without a mark: NULs in the same lane of each character, and letters."""
+    for encoding in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):
+        try:
+            text = data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        is_written = not NO_TEXT.search(text) and any(c.isascii() and c.isprintable() for c in text)
+        if is_written:
+            return Decoded(text, encoding)
+    raise NotText("binary")
+
+
+def _mostly_utf8(data: bytes) -> Decoded | None:
+    """UTF-8 with a few bad bytes: well-formed characters beyond ASCII are far more than those."""
+    text = data.decode("utf-8", "replace")
+    num_bad = text.count(REPLACEMENT)
+    num_good = sum(not character.isascii() for character in text) - num_bad
+    return _replaced(data, "utf-8") if num_good > 2 * num_bad else None
+
+
+def _detected(data: bytes) -> Decoded | None:
+    """In the likeliest encoding that reads all of it; None without charset-normalizer."""
+    try:
+        from charset_normalizer import from_bytes
+    except ImportError:
+        return None
+    for match in from_bytes(_sample(data)):
+        try:
+            return Decoded(data.decode(match.encoding), match.encoding)
+        except UnicodeDecodeError:
+            continue
+    return None
+
+
+def _sample(data: bytes) -> bytes:
+    """Lines that are not ASCII, spread over the whole file: they alone tell encodings apart."""
+    telling = [line for line in data.splitlines() if not line.isascii()]
+    num_bytes = sum(map(len, telling))
+    step = max(1, -(-num_bytes // SAMPLE_BYTES))
+    return b"\n".join(telling[::step])[:SAMPLE_BYTES]

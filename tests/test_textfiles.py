@@ -1,0 +1,135 @@
+"""Files as people have them: every encoding, marks, damaged bytes, names that are no UTF-8."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gptoss_magic.errors import InputError
+from gptoss_magic.textfiles import (
+    NotText,
+    decode,
+    encodable,
+    is_encodable,
+    json_lines,
+    json_value,
+    printable,
+    read_json,
+    read_json_lines,
+    read_text,
+)
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8-sig", "utf-16", "utf-32", "utf-16-le", "utf-16-be", "utf-32-be"]
+)
+def test_every_unicode_encoding_with_its_mark_or_without(encoding):
+    text = "The café opens at nine.\r\n東京 🙂\r\n"
+    assert decode(text.encode(encoding)).text == text
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_marks_of_either_byte_order(encoding):
+    decoded = decode("\ufeffline\n東京".encode(encoding))
+    assert (decoded.text, decoded.encoding, decoded.note) == ("line\n東京", encoding, "")
+
+
+def test_utf16_cut_in_a_character_is_read_with_a_note():
+    decoded = decode("ferry".encode("utf-16")[:-1])
+    assert decoded.text == "ferr\ufffd"
+    assert decoded.note == "damaged as utf-16-le: 1 × \ufffd in it"
+
+
+def test_another_encoding_late_in_the_file():
+    head = b"".join(b"Line %d says nothing of interest.\n" % n for n in range(9000))
+    tail = "The harbour café is open.\n"
+    decoded = decode(head + tail.encode("cp1252"))
+    assert len(head) > 200_000
+    assert decoded.text == head.decode() + tail
+    assert decoded.note == ""
+
+
+def test_utf8_with_bad_bytes_keeps_all_else():
+    data = "# Müller’s Übersicht\n".encode() + b"\x93broken\x94" + " ☃ 日本語\n".encode()
+    decoded = decode(data)
+    assert decoded.text == "# Müller’s Übersicht\n\ufffdbroken\ufffd ☃ 日本語\n"
+    assert decoded.note == "damaged as utf-8: 2 × \ufffd in it"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\x89PNG\r\n\x1a\n" + bytes(40), b"\x7fELF" + bytes(60), b"\x00\x01", bytes(5)],
+    ids=["png", "elf", "two", "zeros"],
+)
+def test_binary_is_refused(data):
+    with pytest.raises(NotText, match=r"^binary$"):
+        decode(data)
+
+
+def test_random_bytes_are_refused():
+    import random
+
+    draw = random.Random(3)
+    for _ in range(100):
+        with pytest.raises(NotText):
+            decode(draw.randbytes(200))
+
+
+def test_one_nul_in_a_long_text_is_no_binary():
+    assert decode(b"a,b\n" * 100 + b"\x00\n").text.endswith("\x00\n")
+
+
+def test_errors_are_one_line_that_names_the_file(tmp_path):
+    (tmp_path / "picture.txt").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40))
+    with pytest.raises(InputError, match=r"picture\.txt: binary; give a text file$"):
+        read_text(tmp_path / "picture.txt")
+    with pytest.raises(InputError, match=r"none\.txt: No such file or directory; give a file"):
+        read_text(str(tmp_path / "none.txt"))
+    with pytest.raises(InputError, match="Is a directory"):
+        read_text(tmp_path)
+    with pytest.raises(InputError, match=r"^a\\x00b: no path"):
+        read_text("a\x00b")
+    with pytest.raises(InputError, match=r"^~nobodyatall/x: no path"):
+        read_text("~nobodyatall/x")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_json_in_every_encoding(tmp_path, encoding):
+    path = tmp_path / "x.json"
+    path.write_bytes('{"city": "Zürich"}\r\n'.encode(encoding))
+    assert read_json(path) == {"city": "Zürich"}
+    assert read_json_lines(path) == [(1, {"city": "Zürich"})]
+
+
+def test_json_errors_name_file_line_and_reason(tmp_path):
+    path = tmp_path / "q.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"a": 1}\r\n\r\n{"a": }\r\n')
+    with pytest.raises(InputError, match=r"q\.jsonl, line 3: no JSON \(Expecting value"):
+        read_json_lines(path)
+    for text in ("", "[1,]", "[" * 100_000, "1" * 5000, "{'a': 1}"):
+        with pytest.raises(InputError, match=r"^here: no JSON \(") as caught:
+            json_value(text, "here")
+        assert "\n" not in str(caught.value)
+
+
+def test_json_lines_end_at_cr_and_lf_only():
+    text = '{"a": "x\u2028y\x85z"}\r{"a": 2}\n\ufeff{"a": 3}\r\n \t\n\ufeff\n'
+    assert list(json_lines(text, "here")) == [
+        (1, {"a": "x\u2028y\x85z"}),
+        (2, {"a": 2}),
+        (3, {"a": 3}),
+    ]
+
+
+def test_names_are_shown_in_one_printable_line():
+    assert printable(os.fsdecode(b"caf\xe9 menu.txt")) == r"caf\xe9 menu.txt"
+    assert printable("a\nb\u2028c\ud83d") == r"a\x0ab\u2028c\ud83d"
+    assert printable(Path("Zürich 東京 🙂.md")) == "Zürich 東京 🙂.md"
+
+
+def test_lone_surrogates_become_the_replacement_character():
+    assert encodable("a\ud83d") == "a\ufffd"
+    assert encodable("\ud83d\ude42!") == "🙂!"
+    assert encodable("\ude42\ud83d") == "\ufffd\ufffd"
+    assert is_encodable("🙂")
+    assert not is_encodable("\udc80")
