@@ -1,7 +1,7 @@
 """Bytes of text files to text: one reader for whatever a user names.
 
     bytes ─ byte order mark ─ UTF-8, whole ─ UTF-16 or UTF-32 without a mark ─ mostly UTF-8
-          ─ charset detection ─ cp1252 ─ U+FFFD with a note
+          ─ cp1252's signs alone ─ charset detection ─ cp1252 ─ U+FFFD with a note
 
 Line ends stay as they are. JSON and JSON Lines are read with errors that name file and line.
 """
@@ -35,7 +35,10 @@ REPLACEMENT = "\ufffd"
 CONTROL_BYTES = bytes(set(range(0x1C)) - set(b"\b\t\n\v\f\r\x1b"))
 NO_TEXT = re.compile(r"[\x00-\x07\x0e-\x1a\x7f-\x9f\ud800-\udfff\ue000-\uf8ff\ufffe\uffff]")
 MOST_CONTROL = 0.02
-SAMPLE_BYTES = 100_000
+SAMPLE_BYTES, TELLING_BYTES, LONG_LINE_BYTES = 50_000, 300, 1000
+# up to a blank or a sign below the digits: these are no second byte of any encoding
+PIECE = re.compile(rb"(?s).{1,400}(?<=[\x00-\x2f])|[^\x00-\x2f]+[\x00-\x2f]?")
+MARKED_ONLY = ["utf_7", "utf_16", "utf_16_le", "utf_16_be", "utf_32", "utf_32_le", "utf_32_be"]
 LINE_END = re.compile(r"\r\n|\n|\r")
 UNSHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 SURROGATES = re.compile(r"[\ud800-\udfff]")
@@ -80,7 +83,11 @@ def decode(data: bytes) -> Decoded:
         pass
     if _is_mostly_control(data, CONTROL_BYTES):
         raise NotText("binary")
-    return _mostly_utf8(data) or _detected(data) or _replaced(data, "cp1252")
+    for reader in (_mostly_utf8, _only_signs, _detected):
+        decoded = reader(data)
+        if decoded:
+            return decoded
+    return _replaced(data, "cp1252")
 
 
 def read_json(path: str | Path) -> Any:
@@ -174,23 +181,45 @@ def _mostly_utf8(data: bytes) -> Decoded | None:
     return _replaced(data, "utf-8") if num_good > 2 * num_bad else None
 
 
+def _only_signs(data: bytes) -> Decoded | None:
+    """As cp1252, where that reads nothing but signs (€ ° – “ ”) beyond ASCII: no other script."""
+    decoded = _replaced(data, "cp1252")
+    signs = (c for c in decoded.text if not c.isascii())
+    return None if decoded.note or any(map(str.isalpha, signs)) else decoded
+
+
 def _detected(data: bytes) -> Decoded | None:
     """In the likeliest encoding that reads all of it; None without charset-normalizer."""
     try:
         from charset_normalizer import from_bytes
     except ImportError:
         return None
-    for match in from_bytes(_sample(data)):
-        try:
-            return Decoded(data.decode(match.encoding), match.encoding)
-        except UnicodeDecodeError:
-            continue
+    sample = _sample(data)
+    # a language is told by how often its letters stand: a short text is taken several times
+    repeated = b"\n".join([sample] * max(1, TELLING_BYTES // (len(sample) + 1)))
+    for taken in (repeated, sample):
+        for match in sorted(from_bytes(taken, cp_exclusion=MARKED_ONLY), key=_cost):
+            try:
+                return Decoded(data.decode(match.encoding), match.encoding)
+            except UnicodeDecodeError:
+                continue
     return None
+
+
+def _cost(match: Any) -> float:
+    """How unlikely: mess less language; cp1252 is by far the commonest of those that look alike."""
+    is_common = "cp1252" in (match.encoding, *match.could_be_from_charset)
+    return float(match.chaos - match.coherence) - (0.1 if is_common else 0)
 
 
 def _sample(data: bytes) -> bytes:
     """Lines that are not ASCII, spread over the whole file: they alone tell encodings apart."""
-    telling = [line for line in data.splitlines() if not line.isascii()]
-    num_bytes = sum(map(len, telling))
-    step = max(1, -(-num_bytes // SAMPLE_BYTES))
-    return b"\n".join(telling[::step])[:SAMPLE_BYTES]
+    pieces = (piece for line in data.splitlines() for piece in _pieces(line))
+    telling = [piece for piece in pieces if not piece.isascii()]
+    step = max(1, -(-sum(map(len, telling)) // SAMPLE_BYTES))
+    return b"\n".join(telling[::step])
+
+
+def _pieces(line: bytes) -> list[bytes]:
+    """A line, in several where it is long; no character of two bytes is cut."""
+    return PIECE.findall(line) if len(line) > LONG_LINE_BYTES else [line]

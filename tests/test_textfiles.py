@@ -1,6 +1,7 @@
 """Files as people have them: every encoding, marks, damaged bytes, names that are no UTF-8."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,49 @@ def test_another_encoding_late_in_the_file():
     assert len(head) > 200_000
     assert decoded.text == head.decode() + tail
     assert decoded.note == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("The café opens 9–17, closed on “Sundays”. Prices in €.", "cp1252"),
+        ("A naïve plan — it’s “fine”.", "cp1252"),
+        ("The price is £5 at 20 °C", "cp1252"),
+        ("Total: 1.234,56 €", "cp1252"),
+        ("name,city\nJosé,Málaga\nZoë,Köln", "latin-1"),
+        ("Zażółć gęślą jaźń. Łódź jest piękna, a Kraków też.", "cp1250"),
+        ("Árvíztűrő tükörfúrógép, jó reggelt kívánok mindenkinek.", "cp1250"),
+        ("İstanbul'da güneşli bir gün, çocuklar ağaçların altında oynuyor.", "cp1254"),
+        ("Мост через реку построен в 1932 году. Его длина двести метров.", "koi8-r"),
+        ("Мост через реку построен в 1932 году. Его длина двести метров.", "cp1251"),
+        ("Η γέφυρα χτίστηκε το 1932 και έχει μήκος διακόσια μέτρα.", "cp1253"),
+        ("הגשר נבנה בשנת 1932 ואורכו מאתיים מטר", "cp1255"),
+        ("تأسست المكتبة الوطنية عام 1920 في وسط المدينة", "cp1256"),
+        ("ห้องสมุดปิดทำการทุกวันพุธสุดท้ายของเดือน", "tis-620"),
+        ("東京駅の開業は1914年です。駅舎は赤レンガで有名です。", "shift_jis"),
+        ("東京駅の開業は1914年です。駅舎は赤レンガで有名です。", "euc_jp"),
+        ("臺北車站於一九八九年落成，是臺灣最大的車站。", "big5"),
+        ("财务部负责审核供应商合同，每月初汇总。", "gbk"),
+        ("서울역은 1925년에 문을 열었다. 붉은 벽돌로 유명하다.", "euc_kr"),
+    ],
+)
+@pytest.mark.parametrize("before", ["", "x = 1\n" * 50_000], ids=["alone", "late"])
+def test_legacy_encodings_alone_and_late(text, encoding, before):
+    decoded = decode(before.encode() + text.encode(encoding))
+    assert decoded.text.removeprefix(before) == text
+    assert decoded.note == ""
+
+
+@pytest.mark.parametrize("num_bytes", [3_000, 300_000])
+def test_one_long_line_in_another_encoding(num_bytes):
+    text = "var a=1;" * (num_bytes // 8) + "s='設定ファイル 東京駅の開業';"
+    assert decode(text.encode("shift_jis")).text == text
+
+
+def test_without_the_detector_cp1252_is_taken(monkeypatch):
+    monkeypatch.setitem(sys.modules, "charset_normalizer", None)
+    assert decode("Møllers café “here”".encode("cp1252")).text == "Møllers café “here”"
+    assert decode(b"M\xf8ller\x81").note == "damaged as cp1252: 1 × \ufffd in it"
 
 
 def test_utf8_with_bad_bytes_keeps_all_else():
