@@ -1,7 +1,8 @@
 """Bytes of text files to text: one reader for whatever a user names.
 
     bytes ─ byte order mark ─ UTF-8, whole ─ UTF-16 or UTF-32 without a mark ─ mostly UTF-8
-          ─ cp1252's signs alone ─ charset detection ─ cp1252 ─ U+FFFD with a note
+          ─ what it declares (HTML, XML, Python) ─ cp1252's signs alone ─ charset detection
+          ─ cp1252 ─ U+FFFD with a note
 
 Line ends stay as they are. JSON and JSON Lines are read with errors that name file and line.
 """
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.errors import InputError
+from gptoss_magic.errors import GptOssError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +36,12 @@ REPLACEMENT = "\ufffd"
 CONTROL_BYTES = bytes(set(range(0x1C)) - set(b"\b\t\n\v\f\r\x1b"))
 NO_TEXT = re.compile(r"[\x00-\x07\x0e-\x1a\x7f-\x9f\ud800-\udfff\ue000-\uf8ff\ufffe\uffff]")
 MOST_CONTROL = 0.02
+DECLARATION = re.compile(
+    rb"""(?:<meta[^>]{0,200}charset\s*=|<\?xml[^>]{0,200}encoding\s*=|#[^\n]{0,80}coding[:=])"""
+    rb"""\s*["']?([\w.:-]+)""",
+    re.IGNORECASE,
+)
+DECLARED_BYTES = 1024
 SAMPLE_BYTES, TELLING_BYTES, LONG_LINE_BYTES = 50_000, 300, 1000
 # up to a blank or a sign below the digits: these are no second byte of any encoding
 PIECE = re.compile(rb"(?s).{1,400}(?<=[\x00-\x2f])|[^\x00-\x2f]+[\x00-\x2f]?")
@@ -44,8 +51,8 @@ UNSHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069
 SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 
-class NotText(InputError):
-    """Bytes that are no text; says why, without the file's name."""
+class Unreadable(InputError):
+    """A file that holds no text that could be read; says why, without the file's name."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,7 @@ def read_text(path: str | Path) -> Decoded:
     name = printable(path)
     try:
         return decode(Path(path).expanduser().read_bytes())
-    except NotText as error:
+    except Unreadable as error:
         raise InputError(f"{name}: {error}; give a text file") from error
     except OSError as error:
         raise InputError(f"{name}: {error.strerror or error}; give a file to read") from error
@@ -71,7 +78,7 @@ def read_text(path: str | Path) -> Decoded:
 
 
 def decode(data: bytes) -> Decoded:
-    """Text of bytes in any common encoding, without a byte order mark. Raises NotText."""
+    """Text of bytes in any common encoding, without a byte order mark. Raises Unreadable."""
     for mark, encoding in MARKS:
         if data.startswith(mark):
             return _replaced(data[len(mark) :], encoding)
@@ -82,8 +89,8 @@ def decode(data: bytes) -> Decoded:
     except UnicodeDecodeError:
         pass
     if _is_mostly_control(data, CONTROL_BYTES):
-        raise NotText("binary")
-    for reader in (_mostly_utf8, _only_signs, _detected):
+        raise Unreadable("binary")
+    for reader in (_mostly_utf8, _declared, _only_signs, _detected):
         decoded = reader(data)
         if decoded:
             return decoded
@@ -125,6 +132,14 @@ def json_lines(text: str, place: str) -> Iterator[tuple[int, Any]]:
 def printable(path: str | Path) -> str:
     """A path to show in one line; bytes that are not UTF-8, and line ends, as escapes."""
     return UNSHOWN.sub(_escaped, os.fspath(path))
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says in one printable line, with its kind where it is none of ours."""
+    text = " ".join(printable(str(error)).split())[:300]
+    if isinstance(error, GptOssError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def is_encodable(text: str) -> bool:
@@ -170,7 +185,7 @@ def _unmarked(data: bytes) -> Decoded:
         is_written = not NO_TEXT.search(text) and any(c.isascii() and c.isprintable() for c in text)
         if is_written:
             return Decoded(text, encoding)
-    raise NotText("binary")
+    raise Unreadable("binary")
 
 
 def _mostly_utf8(data: bytes) -> Decoded | None:
@@ -179,6 +194,20 @@ def _mostly_utf8(data: bytes) -> Decoded | None:
     num_bad = text.count(REPLACEMENT)
     num_good = sum(not character.isascii() for character in text) - num_bad
     return _replaced(data, "utf-8") if num_good > 2 * num_bad else None
+
+
+def _declared(data: bytes) -> Decoded | None:
+    """In the encoding that the file's head declares, where it reads all of it."""
+    declaration = DECLARATION.search(data[:DECLARED_BYTES])
+    if declaration is None:
+        return None
+    try:
+        encoding = codecs.lookup(declaration[1].decode("ascii")).name
+        # on the web Latin-1 has always meant cp1252
+        encoding = "cp1252" if encoding == "iso8859-1" else encoding
+        return Decoded(data.decode(encoding), encoding)
+    except (LookupError, ValueError):
+        return None
 
 
 def _only_signs(data: bytes) -> Decoded | None:

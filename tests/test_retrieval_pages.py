@@ -12,7 +12,8 @@ import pytest
 import gptoss_magic
 from gptoss_magic.retrieval.chunks import chunks, heading_path
 from gptoss_magic.retrieval.embedders import Words
-from gptoss_magic.retrieval.loaders import Unreadable, read
+from gptoss_magic.retrieval.loaders import read
+from gptoss_magic.textfiles import Unreadable
 
 
 def pdf_bytes(*pages, encrypted=False):

@@ -8,7 +8,7 @@ import pytest
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.textfiles import (
-    NotText,
+    Unreadable,
     decode,
     encodable,
     is_encodable,
@@ -87,6 +87,26 @@ def test_one_long_line_in_another_encoding(num_bytes):
     assert decode(text.encode("shift_jis")).text == text
 
 
+@pytest.mark.parametrize(
+    ("head", "encoding"),
+    [
+        ('<html><head><meta charset="{}">', "windows-1251"),
+        ("<meta http-equiv=Content-Type content='text/html; charset={}'>", "koi8-r"),
+        ('<?xml version="1.0" encoding="{}"?>', "iso-8859-5"),
+        ("# -*- coding: {} -*-", "cp1251"),
+    ],
+)
+def test_a_declared_encoding_is_believed_where_it_reads(head, encoding):
+    text = head.format(encoding) + "\nПривет"
+    assert decode(text.encode(encoding)).text == text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "rot13", "zlib", "no-such-thing", "idna"])
+def test_a_declared_encoding_that_is_none_is_not_believed(encoding):
+    text = f"<meta charset={encoding}>The café is called Møllers, près de la forêt."
+    assert decode(text.encode("cp1252")).text == text
+
+
 def test_without_the_detector_cp1252_is_taken(monkeypatch):
     monkeypatch.setitem(sys.modules, "charset_normalizer", None)
     assert decode("Møllers café “here”".encode("cp1252")).text == "Møllers café “here”"
@@ -106,7 +126,7 @@ def test_utf8_with_bad_bytes_keeps_all_else():
     ids=["png", "elf", "two", "zeros"],
 )
 def test_binary_is_refused(data):
-    with pytest.raises(NotText, match=r"^binary$"):
+    with pytest.raises(Unreadable, match=r"^binary$"):
         decode(data)
 
 
@@ -115,7 +135,7 @@ def test_random_bytes_are_refused():
 
     draw = random.Random(3)
     for _ in range(100):
-        with pytest.raises(NotText):
+        with pytest.raises(Unreadable):
             decode(draw.randbytes(200))
 
 

@@ -10,6 +10,7 @@ from gptoss_magic.records import Passage
 from gptoss_magic.retrieval import store
 from gptoss_magic.retrieval.chunks import chunk_id
 from gptoss_magic.retrieval.embedders import embedder_named
+from gptoss_magic.retrieval.folding import folded
 from gptoss_magic.retrieval.held import Held
 from gptoss_magic.retrieval.ingest import Ingest, Ingested, known, origins
 from gptoss_magic.retrieval.query import NUM_CANDIDATES, Query, hits
@@ -17,6 +18,7 @@ from gptoss_magic.retrieval.rerank import reranked
 from gptoss_magic.retrieval.retriever import in_turn
 from gptoss_magic.retrieval.upkeep import begin, tend
 from gptoss_magic.retrieval.walk import MAX_BYTES, check
+from gptoss_magic.textfiles import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -125,6 +127,7 @@ class Index:
         `by` 'words', 'vectors', or 'both', fused by reciprocal rank. `where`: the user's own SQL
         condition. `reranker` orders the best 50 chunks anew. Raises InputError.
         """
+        query = encodable(query)
         if not query.strip():
             raise InputError("search: the query is empty")
         if k < 1:
@@ -145,7 +148,7 @@ class Index:
         if by == "vectors" and not self.embedder.dim:
             raise InputError(f"index {self.name} has no vectors; search by 'words'")
         has_vector = self.embedder.dim and by != "words"
-        vector = self.embedder.embed([text])[0] if has_vector else None
+        vector = self.embedder.embed([folded(text)])[0] if has_vector else None
         return Query("" if by == "vectors" else text, vector, where)
 
     def info(self) -> dict[str, Any]:
