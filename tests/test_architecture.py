@@ -62,7 +62,7 @@ MAY = {
     "adapters": {"model", "harmony"} | LEAVES,
     "tuning": {"model", "harmony"} | LEAVES,
     "retrieval": LEAVES,
-    "widgets": {"records", "headings"},
+    "widgets": {"records", "headings", "textfiles"},
     "session": {"model", "harmony", "generation", "adapters", "agents"} | LEAVES,
     "mapping": {"harmony", "generation"} | LEAVES,
     "api": {

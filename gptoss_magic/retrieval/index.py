@@ -153,22 +153,27 @@ class Index:
 
     def info(self) -> dict[str, Any]:
         """What the index holds, as plain values."""
-        made = store.about(self.table, self.name)
-        held = known(self.table)
-        return {
-            "index": self.name,
-            "folder": store.place(self.name).uri,
-            "files": len(held),
-            "chunks": self.table.count_rows(),
-            "embedder": made["embedder"],
-            "dimensions": made["dim"],
-            "version": self.table.version,
-            "paths": ", ".join(sorted({origin for _, origin in held.values()})),
-        }
+        return table_info(self.name, self.table)
 
     def versions(self) -> list[tuple[int, Any]]:
         """(version, time of its commit), oldest first."""
         return [(entry["version"], entry["timestamp"]) for entry in self.table.list_versions()]
+
+
+def table_info(name: str, table: Any) -> dict[str, Any]:
+    """What an index's table holds, as plain values. Raises InputError for a foreign table."""
+    made = store.about(table, name)
+    held = known(table)
+    return {
+        "index": name,
+        "folder": store.place(name).uri,
+        "files": len(held),
+        "chunks": table.count_rows(),
+        "embedder": made["embedder"],
+        "dimensions": made["dim"],
+        "version": table.version,
+        "paths": ", ".join(sorted({origin for _, origin in held.values()})),
+    }
 
 
 def passages(name: str, rows: Sequence[dict[str, Any]]) -> list[Passage]:

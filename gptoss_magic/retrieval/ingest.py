@@ -15,7 +15,7 @@ from gptoss_magic.retrieval.folding import FOLDED, folded
 from gptoss_magic.retrieval.loaders import Document, digest, read, storable
 from gptoss_magic.retrieval.store import commit, place
 from gptoss_magic.retrieval.walk import MAX_BYTES, Found, Skipped, walk
-from gptoss_magic.textfiles import one_line
+from gptoss_magic.textfiles import one_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -76,7 +76,7 @@ class Ingest:
             for file in found:
                 self._file(file)
                 done += file.num_bytes
-                progress(done, total, file.path.name)
+                progress(done, total, printable(file.path.name))
             self._flush()
             self._remove(paths, {str(file.path) for file in found})
         except KeyboardInterrupt:

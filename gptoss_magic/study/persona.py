@@ -16,6 +16,7 @@ from gptoss_magic.errors import InputError, MissingPackage
 from gptoss_magic.records import Message
 from gptoss_magic.session import current
 from gptoss_magic.study.progress import noted, silent
+from gptoss_magic.textfiles import LINE_END, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -201,10 +202,7 @@ def read_prompts(source: str | None, names: Mapping[str, Any]) -> list[str]:
     if source is None:
         return []
     if source not in names and Path(source).suffix.lower() == ".txt":
-        try:
-            found = _lines(Path(source).expanduser().read_text("utf-8-sig"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{source}: {error}; give a text file in UTF-8") from error
+        found = _lines(read_text(source).text)
     else:
         found = [_prompt(record, PROMPTS) for record in records_of(source, names)]
     if not found or not all(found):
@@ -219,7 +217,7 @@ def _prompt(record: Any, keys: Sequence[str]) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    return [line.strip() for line in text.split("\n") if line.strip()]
+    return [line.strip() for line in LINE_END.split(text) if line.strip()]
 
 
 def _answers(
