@@ -46,6 +46,7 @@ SAMPLE_BYTES, TELLING_BYTES, LONG_LINE_BYTES = 50_000, 300, 1000
 # up to a blank or a sign below the digits: these are no second byte of any encoding
 PIECE = re.compile(rb"(?s).{1,400}(?<=[\x00-\x2f])|[^\x00-\x2f]+[\x00-\x2f]?")
 MARKED_ONLY = ["utf_7", "utf_16", "utf_16_le", "utf_16_be", "utf_32", "utf_32_le", "utf_32_be"]
+RUN = re.compile(r"\ufffd[^\x00-\x7f]|[^\x00-\x7f]\ufffd")
 LINE_END = re.compile(r"\r\n|\n|\r")
 UNSHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 SURROGATES = re.compile(r"[\ud800-\udfff]")
@@ -106,8 +107,12 @@ def json_value(text: str, place: str) -> Any:
     """The value of a JSON text; `place` says in the error where it comes from."""
     try:
         return json.loads(text.strip(f"{BYTE_ORDER_MARK} \t\r\n"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{place}: no JSON ({error})") from error
+    except json.JSONDecodeError as error:
+        line = f"line {error.lineno}, " if error.lineno > 1 else ""
+        where = f"{line}column {error.colno}"
+        raise InputError(f"{place}: no JSON ({error.msg}: {where})") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits; too deep
+        raise InputError(f"{place}: no JSON ({one_line(error)})") from error
 
 
 def read_json_lines(path: str | Path) -> list[tuple[int, Any]]:
@@ -189,11 +194,15 @@ def _unmarked(data: bytes) -> Decoded:
 
 
 def _mostly_utf8(data: bytes) -> Decoded | None:
-    """UTF-8 with a few bad bytes: well-formed characters beyond ASCII are far more than those."""
+    """UTF-8 with a few bad bytes: well-formed characters beyond ASCII are far more than those.
+
+    Fewer will do where each bad byte stands alone in ASCII: text of another encoding has runs.
+    """
     text = data.decode("utf-8", "replace")
     num_bad = text.count(REPLACEMENT)
     num_good = sum(not character.isascii() for character in text) - num_bad
-    return _replaced(data, "utf-8") if num_good > 2 * num_bad else None
+    is_alone = num_good * 2 >= num_bad and not RUN.search(text)
+    return _replaced(data, "utf-8") if num_good > 2 * num_bad or is_alone else None
 
 
 def _declared(data: bytes) -> Decoded | None:

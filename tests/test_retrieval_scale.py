@@ -52,7 +52,7 @@ def large(tmp_path_factory):
 
 def test_a_large_table_has_every_index(large):
     made = {index.columns[0]: index for index in large.table.list_indices()}
-    assert set(made) == {"text", "vector", "id", "source"}
+    assert set(made) == {"folded", "vector", "id", "source"}
     assert all(index.num_indexed_rows == NUM_ROWS for index in made.values())
 
 

@@ -118,6 +118,8 @@ def test_utf8_with_bad_bytes_keeps_all_else():
     decoded = decode(data)
     assert decoded.text == "# Müller’s Übersicht\n\ufffdbroken\ufffd ☃ 日本語\n"
     assert decoded.note == "damaged as utf-8: 2 × \ufffd in it"
+    assert decode("Die Brücke ".encode() + b"\x93 steht").text == "Die Brücke \ufffd steht"
+    assert decode("Мост через реку".encode()[:-1]).text == "Мост через рек\ufffd"
 
 
 @pytest.mark.parametrize(
@@ -197,3 +199,49 @@ def test_lone_surrogates_become_the_replacement_character():
     assert encodable("\ude42\ud83d") == "\ufffd\ufffd"
     assert is_encodable("🙂")
     assert not is_encodable("\udc80")
+
+
+def test_prompts_for_routing_with_a_mark_and_odd_line_ends(tmp_path):
+    from gptoss_magic.study.routing import read
+
+    rows = '{"prompt":"hi there"}\r\n{"prompt":"bye\u2028then"}\r\n\r\n{"text":"plain"}\r\n'
+    path = tmp_path / "bom.JSONL"
+    path.write_text(f"\ufeff{rows}", encoding="utf-8", newline="")
+    assert read(path) == ["hi there", "bye\u2028then", "plain"]
+    path.write_bytes(f"{rows}{{".encode("utf-16"))
+    with pytest.raises(InputError, match=r"bom\.JSONL, line 5: no JSON"):
+        read(path)
+    lines = tmp_path / "prompts.txt"
+    lines.write_bytes("Où est la forêt ?\rNîmes\u0085\r\n".encode("utf-16"))
+    assert read(lines) == ["Où est la forêt ?", "Nîmes\x85"]
+
+
+def test_probe_prompts_of_a_persona_in_any_encoding(tmp_path):
+    from gptoss_magic.study.persona import read_prompts
+
+    path = tmp_path / "prompts.txt"
+    for encoding in ("utf-8-sig", "utf-16", "cp1252"):
+        path.write_bytes("Où est la forêt ?\r\n\r\nAt the café\r\n".encode(encoding))
+        assert read_prompts(str(path), {}) == ["Où est la forêt ?", "At the café"]
+    path.write_bytes(bytes(40))
+    with pytest.raises(InputError, match=r"prompts\.txt: binary; give a text file"):
+        read_prompts(str(path), {})
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_a_persona_file_in_any_encoding(tmp_path, encoding):
+    from gptoss_magic.agents.persona_file import parse_persona
+
+    path = tmp_path / "poet.md"
+    path.write_bytes('---\r\nstyle: "naïve – è"\r\n---\r\nBe “kind”, Zoë.\r\n'.encode(encoding))
+    persona = parse_persona(read_text(path).text, "poet")
+    assert persona.character.style == "naïve – è"
+    assert persona.text == "Be “kind”, Zoë."
+
+
+def test_half_characters_of_a_persona_are_replaced():
+    from gptoss_magic.agents.persona_file import parse_persona
+
+    persona = parse_persona('---\nstyle: "a\\ud83d"\n---\nb\ud83d', "poet")
+    assert (persona.character.style, persona.text) == ("a\ufffd", "b\ufffd")
+    assert is_encodable(persona.source)

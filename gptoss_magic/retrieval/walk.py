@@ -59,7 +59,11 @@ def walk(argument: str, max_bytes: int = MAX_BYTES) -> Iterator[Found | Skipped]
 def check(argument: str) -> Path:
     """The absolute path of an argument. Raises InputError where it is none that could be walked."""
     given = absolute(argument)
-    if not (given.is_dir() or given.is_file() or glob.has_magic(argument)):
+    try:
+        is_there = given.is_dir() or given.is_file()
+    except OSError as error:  # too long a name, a folder that may not be entered
+        raise InputError(f"{printable(argument)[:300]}: {error.strerror or error}") from error
+    if not (is_there or glob.has_magic(argument)):
         raise InputError(f"{printable(argument)}: no such file, folder or pattern")
     return given
 
