@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.vocabulary import PASSAGES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
-
     from gptoss_magic.records import Passage
     from gptoss_magic.retrieval.evaluate import Evaluation
     from gptoss_magic.retrieval.ingest import Ingested
@@ -42,9 +41,11 @@ def evaluate(name: str, questions: str | Path | Sequence[dict[str, Any]], k: int
     Raises InputError.
     """
     from gptoss_magic.retrieval.evaluate import evaluate as measured
-    from gptoss_magic.retrieval.evaluate import read_questions
+    from gptoss_magic.retrieval.evaluate import checked_row, read_questions
     from gptoss_magic.retrieval.index import Index
 
-    is_file = isinstance(questions, str) or not hasattr(questions, "__len__")
-    rows = read_questions(str(questions)) if is_file else list(questions)
+    if isinstance(questions, str | Path):
+        rows = read_questions(str(questions))
+    else:
+        rows = [checked_row(row, f"question {n}") for n, row in enumerate(questions, 1)]
     return measured(Index.open(name), rows, k)
