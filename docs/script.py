@@ -1,4 +1,6 @@
-"""All of gptoss_magic without a notebook: `python docs/script.py`."""
+"""All of gptoss_magic without a notebook: `python docs/script.py [MODEL]`."""
+
+import sys
 
 import pandas as pd
 
@@ -7,7 +9,7 @@ import gptoss_magic as gpt
 ASKED = {"temperature": 0, "max_tokens": 40, "effort": "low"}
 
 if __name__ == "__main__":
-    gpt.load("built-in")
+    gpt.load(*sys.argv[1:2] or ["built-in"])
     rows = [{"prompt": f"Say {n}.", "answer": f"Aye, {n}!"} for n in ("one", "two", "six", "ten")]
     report = gpt.tune(rows, name="sailor", method="lora", rank=4, num_steps=4)
     print("loss on held-out rows, before and after:", report.held_out)
