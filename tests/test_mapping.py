@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from pydantic import BaseModel
 
@@ -22,6 +21,7 @@ from gptoss_magic.mapping.schema import AnswerSchema
 from gptoss_magic.mapping.template import RowTemplate
 from gptoss_magic.session import current
 from gptoss_magic.testing import tiny_checkpoint
+from tests.shell_cells import new_shell
 
 ASK = {"max_tokens": 12, "effort": "low", "date": "2026-01-01"}
 
@@ -250,10 +250,9 @@ def test_what_is_no_frame_is_refused():
 
 @pytest.fixture(scope="module")
 def shell():
-    shell = InteractiveShell.instance()
-    shell.run_line_magic("load_ext", "gptoss_magic")
+    shell = new_shell()
     yield shell
-    InteractiveShell.clear_instance()
+    shell.clear_instance()
 
 
 def run(shell, source):

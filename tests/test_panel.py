@@ -53,19 +53,14 @@ def config(tmp_path, monkeypatch):
 
 @pytest.fixture
 def magics(shell):
-    magics = shell.magics_manager.registry["GptOssMagics"]
-    before = defaults.values(magics)
-    yield magics
-    assert not defaults.put_all(magics, before)
+    return shell.magics_manager.registry["GptOssMagics"]
 
 
 @pytest.fixture
 def bound(magics):
     bound = Bound(magics)
     bound.refresh()
-    yield bound
-    WORK.listeners.remove(bound.refresh_and_settle)
-    magics.unobserve_all()
+    return bound
 
 
 def shown(bound, name):

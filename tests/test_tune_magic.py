@@ -7,13 +7,13 @@ import threading
 import time
 
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
 
 import gptoss_magic
 from gptoss_magic.errors import InputError
 from gptoss_magic.session import current
 from gptoss_magic.testing import tiny_checkpoint
 from gptoss_magic.tuning.runs import read_run
+from tests.shell_cells import new_shell
 
 ROWS = "\n".join(
     json.dumps({"prompt": f"say {i}", "analysis": f"it is {i}", "answer": f"aye {i}"})
@@ -25,8 +25,7 @@ LINE = "--go --runs runs --steps 4 --step-tokens 900 --eval-every 2 -r 2 --quiet
 @pytest.fixture
 def shell(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    shell = InteractiveShell.instance()
-    shell.run_line_magic("load_ext", "gptoss_magic")
+    shell = new_shell()
     path = tiny_checkpoint(tmp_path / "tiny", max_position_embeddings=4096)
     shell.run_line_magic("gptoss", f"load {path} --replace")
     yield shell
