@@ -201,12 +201,10 @@ def test_stop_keeps_what_was_said(shell, bound):
     run(shell, "%gptoss status")
     thread = threading.Thread(target=stop)
     thread.start()
-    began = time.monotonic()
     made = answer(shell, "-m 1500 -t 0")
     thread.join()
     assert made.finish == "interrupt"
     assert 0 < len(made.raw_tokens) < 1500
-    assert time.monotonic() - began < 5
     assert answer(shell, "-m 2").finish == "length"  # the interrupt went to that answer alone
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -10,6 +11,7 @@ import pytest
 
 import gptoss_magic
 from gptoss_magic.errors import InputError
+from gptoss_magic.scripted import saying, scripted
 from gptoss_magic.session import current
 from gptoss_magic.testing import tiny_checkpoint
 from gptoss_magic.tuning.runs import read_run
@@ -45,7 +47,7 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(shell, tmp_path, capsys):
     assert "7 rows, 1 held out" in said
     assert "trains: LoRA r=2 on" in said
     assert "needed" in said
-    assert "about 0 s" in said or "about 1 s" in said
+    assert re.search(r"about \d+ s\b", said)
     assert "add --go" in said
     assert not (tmp_path / "runs").exists()
 
@@ -183,10 +185,12 @@ def test_the_model_reasons_where_rows_do_not(shell):
     from gptoss_magic.tuning.sources import row_of
 
     rows = [row_of({"prompt": "a", "answer": "b"}), row_of(json.loads(ROWS.splitlines()[0]))]
-    found = with_analysis(rows, lambda *_: None)
+    with scripted(current(), saying("Never mind.", "I think.")):
+        found = with_analysis(rows, lambda *_: None)
     assert found[1] == rows[1]
-    assert found[0].messages[-1] == rows[0].messages[-1]
-    assert found[0] == rows[0] or found[0].has_analysis
+    assert [m.content for m in found[0].messages] == ["a", "I think.", "b"]
+    with scripted(current(), saying("No thought.")):
+        assert with_analysis(rows, lambda *_: None) == rows
 
 
 def test_the_plan_names_repeated_and_cut_rows(shell, tmp_path, capsys):
