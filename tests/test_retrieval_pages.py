@@ -149,7 +149,7 @@ def test_what_cannot_be_read_is_skipped_and_the_rest_is_indexed(tmp_path, monkey
     [("a.pdf", "pypdfium2", "pdf"), ("a.docx", "docx", "office"), ("a.xlsx", "openpyxl", "office")],
 )
 def test_a_missing_package_names_the_extra(tmp_path, monkeypatch, name, library, extra):
-    monkeypatch.setitem(sys.modules, library, None)
     data = {"a.pdf": pdf_bytes("x"), "a.docx": word_bytes(), "a.xlsx": sheets_bytes()}[name]
+    monkeypatch.setitem(sys.modules, library, None)  # the library had to make the file first
     with pytest.raises(Unreadable, match=rf"pip install gptoss_magic\[{extra}\]"):
         document(tmp_path / name, data)
