@@ -16,20 +16,25 @@ from gptoss_magic.retrieval.embedders import OFFERED
 from gptoss_magic.session import current
 from gptoss_magic.study.parts import LATEST
 
+# interrupts, time limits, and writing to a full disk, which by default ends a process
+SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGALRM", "SIGXFSZ") if hasattr(signal, name)
+]
 OURS = {"GptOssMagics", "TuneMagics", "DataMagics", "PersonaMagics"}
 
 
 @contextmanager
 def process():
-    """Environment, folder, import path, the handler of interrupts."""
+    """Environment, folder, import path, and what is done at a signal."""
     environment, folder, path = dict(os.environ), Path.cwd(), list(sys.path)
-    handler = signal.getsignal(signal.SIGINT)
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
     yield
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
     sys.path[:] = path
-    signal.signal(signal.SIGINT, handler)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @contextmanager

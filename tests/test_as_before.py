@@ -107,16 +107,17 @@ def test_a_run_that_still_trains_is_named():
 
 
 def test_what_this_process_is_set_to_is_put_back(tmp_path):
-    before = dict(os.environ), Path.cwd(), list(sys.path), signal.getsignal(signal.SIGINT)
+    handlers = [signal.getsignal(number) for number in as_before.SIGNALS]
+    before = dict(os.environ), Path.cwd(), list(sys.path)
     with as_before.process():
         os.environ["NEW"] = "1"
         del os.environ["PATH"]
         os.chdir(tmp_path)
         sys.path.insert(0, "x")
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    assert before == (
-        dict(os.environ), Path.cwd(), list(sys.path), signal.getsignal(signal.SIGINT),
-    )  # fmt: skip
+        for number in as_before.SIGNALS:
+            signal.signal(number, lambda *_: None)
+    assert before == (dict(os.environ), Path.cwd(), list(sys.path))
+    assert handlers == [signal.getsignal(number) for number in as_before.SIGNALS]
 
 
 def test_what_torch_is_set_to_is_put_back():

@@ -1,7 +1,6 @@
 """Very large files, very many files, and interrupts between the last file and the end."""
 
 import os
-import resource
 import subprocess
 import sys
 
@@ -125,13 +124,11 @@ def test_10_000_tiny_files(words, tmp_path):
         for number in range(100):
             path = tmp_path / "many" / f"{folder}" / f"{number}.txt"
             path.write_text(f"file {100 * folder + number}")
-    began = resource.getrusage(resource.RUSAGE_SELF).ru_utime
     report = words.ingest([str(tmp_path / "many")])
     assert (report.files, report.changed, report.chunks) == (10_000, 10_000, 10_000)
     assert words.ingest([str(tmp_path / "many")]).changed == 0
     (tmp_path / "many" / "7" / "7.txt").unlink()
     assert len(words.refresh().removed) == 1
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_utime - began < 30
     assert words.search("9999", 1)[0].text == "file 9999"
 
 
