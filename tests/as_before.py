@@ -39,20 +39,18 @@ def process():
 
 @contextmanager
 def torch_settings(seed=0):
-    """Threads, number format, gradients, determinism; each test draws from the same seed."""
+    """Threads, number format, gradients; each test draws from the same seed."""
     torch = sys.modules.get("torch")
     if torch is None:
         yield
         return
     threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
     with_gradients = torch.is_grad_enabled()
-    is_determined = torch.are_deterministic_algorithms_enabled()
     torch.manual_seed(seed)
     yield
     torch.set_num_threads(threads)
     torch.set_default_dtype(dtype)
     torch.set_grad_enabled(with_gradients)
-    torch.use_deterministic_algorithms(is_determined)
 
 
 @contextmanager
