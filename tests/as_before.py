@@ -7,14 +7,15 @@ Nothing is imported here for a test that does not use it: torch and IPython leas
 import os
 import signal
 import sys
+import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from pathlib import Path
 
-from gptoss_magic.api.stopping import WORK
 from gptoss_magic.retrieval.embedders import OFFERED
+from gptoss_magic.runs.parts import LATEST
 from gptoss_magic.session import current
-from gptoss_magic.study.parts import LATEST
+from gptoss_magic.turns.stopping import WORK
 
 # interrupts, time limits, and writing to a full disk, which by default ends a process
 SIGNALS = [
@@ -62,7 +63,7 @@ def session():
     said = dict(held.policies._said)  # noqa: SLF001
     with _shelf(held.held_adapters):
         yield
-    assert held.busy is before["busy"], f"the run {held.busy} still trains the model"
+    left = _ended_run(held)
     for name in held.servers.keys() - before["servers"].keys():
         held.servers[name].close()
     for name, value in before.items():
@@ -70,6 +71,19 @@ def session():
     held.policies._said.clear()  # noqa: SLF001
     held.policies._said.update(said)  # noqa: SLF001
     _forget_prefixes(held)
+    assert not left, f"the run {left} still trained the model"
+
+
+def _ended_run(held):
+    """The name of a run in the background, which a test left behind; it is stopped here."""
+    left = held.busy
+    if left is None:
+        return ""
+    left[1].stop()
+    for thread in threading.enumerate():
+        if thread.ident == left[2]:
+            thread.join()
+    return left[0]
 
 
 def _forget_prefixes(held):

@@ -3,6 +3,8 @@
 import os
 import signal
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -11,10 +13,11 @@ from IPython.utils.capture import capture_output
 
 from gptoss_magic.adapters import Adapter
 from gptoss_magic.agents.persona import Persona
-from gptoss_magic.api.stopping import WORK
 from gptoss_magic.magics.panel import Bound
 from gptoss_magic.retrieval.embedders import OFFERED
 from gptoss_magic.session import MemorySettings, current
+from gptoss_magic.tuning.control import Control
+from gptoss_magic.turns.stopping import WORK
 from tests import as_before
 from tests.adapter_cases import expert_lora
 from tests.shell_cells import run, tiny_shell
@@ -100,10 +103,21 @@ def test_what_the_session_holds_is_put_back():
     assert repr(current()) == before
 
 
-def test_a_run_that_still_trains_is_named():
-    with pytest.raises(AssertionError, match="aye"), as_before.session():  # noqa: PT012
-        current().busy = "aye", None, 0
-    current().busy = None
+def test_a_run_that_a_test_left_is_stopped_and_named():
+    control = Control()
+
+    def train():
+        with current().busy_with("aye", control):
+            has_begun.set()
+            while control.wait():
+                time.sleep(0.01)
+
+    has_begun, thread = threading.Event(), threading.Thread(target=train)
+    with pytest.raises(AssertionError, match="the run aye"), as_before.session():  # noqa: PT012
+        thread.start()
+        has_begun.wait()
+    assert current().busy is None
+    assert not thread.is_alive()
 
 
 def test_what_this_process_is_set_to_is_put_back(tmp_path):

@@ -8,12 +8,12 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from gptoss_magic.api.remembering import memory_of
 from gptoss_magic.errors import ContextOverflow, InputError
 from gptoss_magic.retrieval.memory import folder
 from gptoss_magic.scripted import calling, saying, scripted
 from gptoss_magic.session import MemorySettings, current
 from gptoss_magic.testing import tiny_checkpoint
+from gptoss_magic.turns.recall import memory_of
 from tests.shell_cells import clean_session, run, tiny_shell
 
 CONTEXT = 1800  # bytes: the tiny tokenizer has a token for each
@@ -239,22 +239,21 @@ def test_a_changed_answer_is_remembered_in_place_of_the_old_one(shell, change):
     ask = "%%gptoss -q\nWhat is the capital of France?"
     said(shell, "%%gptoss -q\nHello", ask, script=["Hi.", "Paris is nice."])
     assert episodes() == [(1, "Hi."), (2, "Paris is nice.")]
-    for _ in range(2):  # a change of a change, too
-        changed(shell, change)
+    for seed in (1, 2):  # a change of a change, too
+        changed(shell, change, seed)
         answer = current().last
         assert answer.final != "Paris is nice."
         assert answer.provenance["memory"]["recalled"] == []
         assert current().conversations["default"][-1].content == answer.final
         assert episodes() == [(1, "Hi."), (2, answer.final.strip())]
     run(shell, "%gptoss memory off")
-    changed(shell, change)
+    changed(shell, change, 3)
     assert current().last.final != answer.final
     assert episodes() == [(1, "Hi."), (2, answer.final.strip())]  # off: what is kept stays
 
 
-def changed(shell, change):
+def changed(shell, change, seed):
     """Run a line that changes the last answer; the tiny model's words differ by seed."""
-    seed = changed.seed = getattr(changed, "seed", 0) + 1
     if "reflect" in change:
         return said(shell, change, script=["Not good.", f"Answer {seed}."])
     result, _ = run(shell, change.replace("-s 1", f"-t 1.5 -s {seed}"))

@@ -92,7 +92,7 @@ def test_routers_first_then_the_experts_that_they_reveal(shell, tmp_path):
 def test_a_stopped_run_goes_on_to_where_an_unbroken_one_ends(shell, tmp_path):
     from pathlib import Path
 
-    from gptoss_magic.study.tune import Wanted, prepare, resume
+    from gptoss_magic.runs.prepare import Wanted, prepare, resume
     from gptoss_magic.tuning.control import Control
     from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
     from gptoss_magic.tuning.sources import read_rows
@@ -155,11 +155,13 @@ def test_errors_are_one_line_and_leave_nothing(shell, tmp_path, line, body, said
 
 
 def test_an_interrupted_run_keeps_its_steps_and_says_how_to_go_on(shell, tmp_path, capsys):
+    passes = []
+    first = current().resident.model.model.layers[0]
+    first.register_forward_hook(lambda *_: passes.append(current().busy is not None))
+
     def interrupt():
-        folder = tmp_path / "runs" / "cut"
-        while not folder.exists():
-            time.sleep(0.05)
-        time.sleep(1.0)
+        while sum(passes) < 30:  # some steps of the run
+            time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
@@ -181,7 +183,7 @@ def test_rows_are_grown_and_shown_with_what_was_left_out(shell, capsys):
 
 
 def test_the_model_reasons_where_rows_do_not(shell):
-    from gptoss_magic.study.grow import with_analysis
+    from gptoss_magic.studies.self_instruct import with_analysis
     from gptoss_magic.tuning.sources import row_of
 
     rows = [row_of({"prompt": "a", "answer": "b"}), row_of(json.loads(ROWS.splitlines()[0]))]

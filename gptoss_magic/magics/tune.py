@@ -15,8 +15,9 @@ from gptoss_magic.session import current
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable
 
-    from gptoss_magic.study.tune import Tuning
+    from gptoss_magic.runs.prepare import Tuning
 
 TUNE = opt.parser(
     "%%gptoss_tune", tune_options.TUNE, "Tune the resident model on the cell's rows, or on DATA."
@@ -40,8 +41,8 @@ class TuneMagics(Magics):
 
 def tune(options: Namespace, body: str, names: dict[str, Any]) -> None:
     """One tune cell: plan alone, or with --go the run itself."""
-    from gptoss_magic.study.parts import stages
-    from gptoss_magic.study.tune import resume
+    from gptoss_magic.runs.parts import stages
+    from gptoss_magic.runs.prepare import resume
     from gptoss_magic.tuning.dry_run import dry_run_table
 
     if options.like:
@@ -60,7 +61,7 @@ def tune(options: Namespace, body: str, names: dict[str, Any]) -> None:
 
 
 def _stage(wanted: Any, options: Namespace, names: dict[str, Any]) -> None:
-    from gptoss_magic.study.tune import prepare
+    from gptoss_magic.runs.prepare import prepare
     from gptoss_magic.tuning.plan import require_fit
     from gptoss_magic.widgets.progress import ProgressView
 
@@ -95,7 +96,7 @@ def rows_of(options: Namespace, body: str, names: dict[str, Any]) -> list[Any]:
 
 def wanted_of(options: Namespace, rows: list[Any]) -> Any:
     """The line's options as `Wanted`."""
-    from gptoss_magic.study.tune import Wanted, settings_for
+    from gptoss_magic.runs.prepare import Wanted, settings_for
     from gptoss_magic.tuning.settings import MethodSettings
 
     if options.fill:
@@ -111,8 +112,8 @@ def wanted_of(options: Namespace, rows: list[Any]) -> Any:
 
 def filled(rows: list[Any]) -> list[Any]:
     """Rows without reasoning get the model's own."""
-    from gptoss_magic.study.grow import with_analysis
-    from gptoss_magic.study.progress import silent
+    from gptoss_magic.studies.self_instruct import with_analysis
+    from gptoss_magic.turns.progress import silent
 
     return with_analysis(rows, silent)
 
@@ -186,23 +187,38 @@ def _run(tuning: Tuning, options: Namespace, names: dict[str, Any]) -> None:
         control, how, tuning.trainer.num_steps, train.learning_rate, facts, quiet=options.quiet
     )
     if options.background:
-        given = (tuning, control, panel, names, options.output)
-        name = tuning.run.name
-        return threading.Thread(target=_train, args=given, name=name, daemon=True).start()
+        return _train_behind(tuning, control, panel, names, options.output)
     try:
         _train(tuning, control, panel, names, options.output)
     except KeyboardInterrupt:
         print(f"interrupted: %gptoss_tune --resume {tuning.run.name} goes on from the last step")
 
 
+def _train_behind(tuning: Tuning, *rest: Any) -> None:
+    """`_train` in a thread of its own; the next cell finds that it has the model."""
+    current().check_idle()
+    has_begun = threading.Event()
+    arguments, name = (tuning, *rest, has_begun.set), tuning.run.name
+    thread = threading.Thread(target=_train, args=arguments, name=name, daemon=True)
+    thread.start()
+    while thread.is_alive() and not has_begun.wait(0.1):
+        pass
+
+
 def _train(
-    tuning: Tuning, control: Any, panel: Any, names: dict[str, Any], output: str | None
+    tuning: Tuning,
+    control: Any,
+    panel: Any,
+    names: dict[str, Any],
+    output: str | None,
+    on_begin: Callable[[], None] = lambda: None,
 ) -> None:
     """The run under its panel. ■ keeps what was done and says how to go on."""
     from gptoss_magic.magics.report import report_html, report_text
-    from gptoss_magic.study.report import finish
+    from gptoss_magic.runs.report import finish
 
     with current().busy_with(tuning.run.name, control), panel:
+        on_begin()
         for metrics in tuning.trainer.progress.history:
             panel.step(metrics)
         steps = tuning.steps(control)
@@ -221,7 +237,7 @@ def _train(
 
 def provenance(tuning: Tuning) -> dict[str, Any]:
     """What is needed to repeat the run."""
-    from gptoss_magic.api import versions
+    from gptoss_magic.turns import versions
 
     run = tuning.run
     return {
