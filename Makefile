@@ -25,9 +25,11 @@ demo: $(STAMP)
 lab: $(STAMP)
 	$(BIN)/jupyter lab notebooks/quickstart.ipynb
 
-# two tests at a time, on one core each; TESTS='tests/test_magics.py -k load' limits it
+# two tests at a time, on one core each, in a random order whose seed is said and can be given:
+# make test SEED=3; TESTS='tests/test_magics.py -k load' limits it
+SEED ?= default
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal --randomly-seed $(SEED) $(TESTS)
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m "slow or soak"

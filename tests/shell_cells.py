@@ -4,17 +4,25 @@ from contextlib import contextmanager
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
+from traitlets.config import Config
 
 from gptoss_magic.session import MemorySettings, current
 from gptoss_magic.testing import tiny_checkpoint
+
+
+def new_shell():
+    """A shell with the extension. Its history is not written: cells get their numbers again."""
+    unwritten = Config({"HistoryManager": {"enabled": False}})
+    shell = InteractiveShell.instance(config=unwritten)
+    shell.run_line_magic("load_ext", "gptoss_magic")
+    return shell
 
 
 @contextmanager
 def tiny_shell(folder, context, *cells):
     """A shell with the extension and the model loaded, after `cells`."""
     path = tiny_checkpoint(folder / "tiny", max_position_embeddings=max(2048, context))
-    shell = InteractiveShell.instance()
-    shell.run_line_magic("load_ext", "gptoss_magic")
+    shell = new_shell()
     current().unload()
     for cell in (f"%gptoss load '{path}' --context {context}", *cells):
         assert run(shell, cell)[0].success, cell

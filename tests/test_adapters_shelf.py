@@ -224,6 +224,7 @@ def test_names_that_cannot_be_used(shelf, names, says):
 def test_a_turn_under_a_then_base_then_a_is_as_cold(loaded):
     """One conversation, other adapters at each turn: what was computed is never taken over."""
     engine = loaded.local_engine
+    engine.prefixes.held.clear()  # of other tests
     ids, cached = list(range(20, 90)), []
     draw = torch.Generator().manual_seed(5)
     for name in ("a", "none", "a", "soft", "none", "prefix", "a", "soft"):

@@ -60,7 +60,7 @@ def test_a_call_its_result_and_the_answer():
         "<|start|>functions.get_weather to=assistant<|channel|>commentary<|message|>"
         '{"city": "Oslo", "sky": "clear"}<|end|><|start|>assistant'
     ) in told
-    assert answer.usage.completion_tokens > answer.steps[0].thought_s >= 0
+    assert 0 < step.thought_s < answer.usage.total_s
     assert answer.provenance["tools"]["calls"] == [
         {"name": "get_weather", "arguments": {"city": "Oslo"}, "outcome": "result"}
     ]
@@ -172,20 +172,21 @@ def test_the_fields_of_alternatives_are_named_to_the_model():
 
 
 def test_a_tool_that_takes_too_long_is_stopped():
+    to_the_end = []
+
     @tool(policy="auto")
     def wait():
         """Wait, whatever happens."""
-        for _ in range(100):
+        for _ in range(3):
             try:
                 time.sleep(10)
             except Exception:  # noqa: BLE001, S112
                 continue
+        to_the_end.append(1)
 
     before = signal.getsignal(signal.SIGALRM)
-    began = time.monotonic()
     answer, _ = ran([calling("wait", ""), saying("Too slow.")], [wait], call_seconds=0.2)
-    assert time.monotonic() - began < 5
-    assert outcomes(answer) == ["timeout"]
+    assert (outcomes(answer), to_the_end) == (["timeout"], [])
     assert "longer than 0.2 s" in answer.steps[0].result
     assert answer.final == "Too slow."
     assert signal.getsignal(signal.SIGALRM) is before
@@ -277,12 +278,12 @@ def test_time_and_tokens_bound_the_run():
 
     @tool(policy="auto")
     def nap():
-        """Sleep a little."""
-        time.sleep(0.2)
+        """Sleep longer than the run may take."""
+        time.sleep(60)
 
     answer, _ = ran([calling("nap", "")] * 9, [nap], seconds=0.5)
     assert answer.finish == "limit"
-    assert 1 <= outcomes(answer).count("result") <= 3
+    assert "result" not in outcomes(answer)
 
 
 def test_a_turn_ends_with_the_time_of_the_run():
@@ -294,14 +295,14 @@ def test_a_turn_ends_with_the_time_of_the_run():
 
 def test_the_wait_for_consent_does_not_count():
     def ask(tool, arguments, note):
-        time.sleep(0.3)
+        time.sleep(2.2)
         return "yes"
 
     asks = replace(get_weather, policy="ask")
     script = [calling("get_weather", '{"city": "Oslo"}'), saying("ok")]
-    answer, _ = ran(script, [asks], asking(Policies(), ask), seconds=0.25)
+    answer, _ = ran(script, [asks], asking(Policies(), ask), seconds=2)
     assert (answer.finish, answer.final) == ("return", "ok")
-    assert answer.steps[0].call_s < 0.25
+    assert answer.steps[0].call_s < 2
 
 
 def test_a_call_that_was_cut_off_does_not_run():

@@ -129,13 +129,11 @@ def test_python_shows_what_is_printed_and_the_last_value(monkeypatch):
 
 
 def test_python_is_bounded():
-    began = time.monotonic()
     assert "stopped after 0.5 s" in run_code("while True: pass", ProcessLimits(seconds=0.5))
     assert "MemoryError" in run_code("x = b'x' * 10**9", ProcessLimits(memory=1 << 29))
     shown = run_code("while True: print('x' * 1000)", ProcessLimits(seconds=5, file=1 << 20))
     assert len(shown) < 30_000
     assert "[…]" in shown
-    assert time.monotonic() - began < 20
 
 
 def alive(pid):
@@ -240,14 +238,12 @@ def test_an_mcp_server_gives_tools(server):
 def test_time_limits_and_interrupts_reach_an_mcp_tool(server):
     wait = next(made for made in server.tools() if made.name == "wait")
     allowed = lambda tool, arguments, note: None  # noqa: E731
-    began = time.monotonic()
-    script = [calling("wait", '{"seconds": 5}'), saying("ok")]
+    script = [calling("wait", '{"seconds": 600}'), saying("ok")]
     answer, _ = ran(script, [wait], allowed, call_seconds=0.3)
     assert answer.steps[0].outcome == "timeout"
     threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     answer, _ = ran(script, [wait], allowed)
     assert answer.finish == "interrupt"
-    assert time.monotonic() - began < 4
 
 
 def test_a_server_that_does_not_start_is_one_line():

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -102,12 +103,19 @@ def test_rooms_import_only_what_they_may(path):
     for _, name in imports(ast.parse(path.read_text())):
         if name.startswith("gptoss_magic."):
             there = name.split(".")[1]
-            assert there == here or there in MAY[here], f"{path.name} imports {name}"
+            assert there in MAY[here] | {here}, f"{path.name} imports {name}"
 
 
 def dotted(path):
     parts = ("gptoss_magic", *path.relative_to(ROOT).with_suffix("").parts)
     return ".".join(part for part in parts if part != "__init__")
+
+
+def typing_only(tree):
+    """Nodes under `if TYPE_CHECKING`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            yield from ast.walk(node)
 
 
 def targets(node, name, modules):
@@ -168,5 +176,17 @@ def test_import_and_load_ext_load_nothing_heavy():
 
 
 def test_the_public_surface_is_the_list():
-    for name in gptoss_magic.__all__:
-        assert getattr(gptoss_magic, name) is not None
+    """What the package says to have, to type checkers, to `dir` and by name, is the same."""
+    tree = ast.parse((ROOT / "__init__.py").read_text())
+    typed = {
+        alias.name: node.module
+        for node in typing_only(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert sorted(typed) == gptoss_magic.__all__
+    assert dir(gptoss_magic) == sorted([*typed, "__version__"])
+    for name, module in typed.items():
+        assert getattr(gptoss_magic, name) is getattr(import_module(module), name)
+    with pytest.raises(AttributeError, match="no attribute 'nosuchname'"):
+        gptoss_magic.nosuchname  # noqa: B018

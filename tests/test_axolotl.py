@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.tuning.axolotl import TARGETS, read_axolotl, write_axolotl
+from gptoss_magic.tuning.axolotl import read_axolotl, write_axolotl
 from gptoss_magic.tuning.settings import METHODS, MethodSettings, TrainSettings
 
 THEIRS = """
@@ -101,18 +101,29 @@ def test_targets_name_the_method(tmp_path):
     assert read(tmp_path, base + "lora_target_linear: true").method.name == "lora"
 
 
+WRITTEN = {
+    "lora": {"modules"},
+    "adalora": {"modules"},
+    "heads": {"modules"},
+    "last-layers": {"modules", "parameters"},
+    "experts": {"parameters"},
+    "router+experts": {"parameters"},
+}
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_what_axolotl_cannot_say_is_named(name):
     method, train = MethodSettings(name=name), TrainSettings(learning_rate=1e-4)
-    if name not in TARGETS:
+    if name not in WRITTEN:
         with pytest.raises(InputError, match="Axolotl has none"):
             write_axolotl(method, train, "m", "d.jsonl")
         return
     text, unsaid = write_axolotl(method, train, "m", "d.jsonl", [3, 4])
     found = yaml.safe_load(text)
     assert found["datasets"][0]["ds_type"] == "json"
-    assert "lora_target_modules" in found or "lora_target_parameters" in found
-    assert name == "lora" or len(unsaid) > 1
+    targets = {key.removeprefix("lora_target_") for key in found if "lora_target_" in key}
+    assert targets == WRITTEN[name]
+    assert (len(unsaid) > 1) == (name != "lora")
     if name == "experts":
         assert unsaid[0].startswith("hot experts (7 in 2 layers)")
 

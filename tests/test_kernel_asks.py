@@ -98,12 +98,12 @@ def test_stop_reaches_a_tool_in_a_kernel(kernel):
     _, client = kernel
     execute(client, "current().policies.forget(); called.clear()")
     execute(client, "shell.run_line_magic('gptoss', 'tools allow press_stop')")
-    code = "from threading import Timer\nimport os\nbegan = time.time()\n"
+    code = "from threading import Timer\nimport os\n"
     code += "Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()\n"
     code += """ask("press_stop", calling("press_stop", ""), saying("x"))"""
     execute(client, code)
-    assert value(client, "called, a.finish, a.steps[0].outcome, time.time() - began < 10") == (
-        "(['stop'], 'interrupt', 'interrupt', True)"
+    assert value(client, "called, a.finish, a.steps[0].outcome") == (
+        "(['stop'], 'interrupt', 'interrupt')"
     )
     assert value(client, "[m.role for m in current().conversations.messages('default')]") == (
         "['user', 'assistant', 'tool']"

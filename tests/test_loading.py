@@ -2,7 +2,6 @@
 
 import gc
 import json
-import time
 import weakref
 
 import psutil
@@ -26,11 +25,8 @@ def tiny(tmp_path):
     return tiny_checkpoint(tmp_path / "tiny")
 
 
-def test_tiny_model_is_built_in_a_second():
-    tiny_model()
-    start = time.perf_counter()
+def test_a_tiny_model_has_logits_for_its_own_tokens():
     model, tokenizer = tiny_model()
-    assert time.perf_counter() - start < 1
     ids = torch.tensor([tokenizer.encode("Hello")])
     assert model(ids).logits.shape == (1, 5, 264)
 
@@ -57,9 +53,9 @@ def test_kv_cache_bytes_are_those_of_a_real_cache(tiny):
 def test_second_load_is_a_no_op(tiny):
     session = Session()
     assert session.load(LoadSettings(str(tiny)))
-    start = time.perf_counter()
+    loaded = session.loaded
     assert not session.load(LoadSettings(str(tiny)))
-    assert time.perf_counter() - start < 0.01
+    assert session.loaded is loaded
     assert session.load(LoadSettings(str(tiny), context=512), replace=True)
     assert not session.load(LoadSettings(str(tiny)))
 

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from pydantic import BaseModel
 
@@ -22,6 +21,7 @@ from gptoss_magic.testing import tiny_checkpoint
 from gptoss_magic.turns.answer_schema import AnswerSchema
 from gptoss_magic.turns.rows.journal import FIELDS, Journal
 from gptoss_magic.turns.rows.template import RowTemplate
+from tests.shell_cells import new_shell
 
 ASK = {"max_tokens": 12, "effort": "low", "date": "2026-01-01"}
 
@@ -146,7 +146,6 @@ def test_a_full_disk_is_one_line_and_the_results_stay(place):
     journal = Journal(place)
     record = {**dict.fromkeys(FIELDS, "x"), "row": 1, "num_tokens": 1, "final": "y" * 10**6}
     old = resource.getrlimit(resource.RLIMIT_FSIZE)
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     journal.add(record)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, old[1]))
     try:
@@ -154,7 +153,6 @@ def test_a_full_disk_is_one_line_and_the_results_stay(place):
             journal.flush()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
-        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     assert not list(place.iterdir())
     journal.flush()
     assert list(Journal(place).known) == ["x"]
@@ -250,10 +248,9 @@ def test_what_is_no_frame_is_refused():
 
 @pytest.fixture(scope="module")
 def shell():
-    shell = InteractiveShell.instance()
-    shell.run_line_magic("load_ext", "gptoss_magic")
+    shell = new_shell()
     yield shell
-    InteractiveShell.clear_instance()
+    shell.clear_instance()
 
 
 def run(shell, source):

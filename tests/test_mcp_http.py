@@ -6,7 +6,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 
 import pytest
 
@@ -65,14 +64,12 @@ def test_its_tools_are_called_with_consent_alone(server, url):
 
 def test_limits_and_stop_reach_its_calls(server):
     wait = tool_of(server, "wait")
-    began = time.monotonic()
-    script = [calling("wait", '{"seconds": 5}'), saying("ok")]
+    script = [calling("wait", '{"seconds": 600}'), saying("ok")]
     answer, _ = ran(script, [wait], ALLOWED, call_seconds=0.3)
     assert answer.steps[0].outcome == "timeout"
     press_stop(0.3)
     answer, _ = ran(script, [wait], ALLOWED)
     assert answer.finish == "interrupt"
-    assert time.monotonic() - began < 4
 
 
 def press_stop(seconds):
@@ -134,7 +131,6 @@ def test_what_gives_no_tools_is_said_in_one_line(url, strange, capfd, monkeypatc
     free = socket.create_server(("127.0.0.1", 0))
     port = free.getsockname()[1]
     free.close()
-    began = time.monotonic()
     assert "no tools from there: All connection attempts failed" in refusal(
         Address(f"http://127.0.0.1:{port}/mcp")
     )
@@ -143,22 +139,19 @@ def test_what_gives_no_tools_is_said_in_one_line(url, strange, capfd, monkeypatc
     assert "HTTP 404: no MCP server is there" in refusal(Address(f"{strange}/404"))
     assert "HTTP 500" in refusal(Address(f"{strange}/500"))
     assert "Unexpected content type: text/html" in refusal(Address(f"{strange}/200"))
-    assert time.monotonic() - began < 10
     shown = "".join(capfd.readouterr())
     assert "Traceback" not in shown
     assert "wrong-value" not in shown
 
 
 def test_a_silent_server_is_waited_for_no_longer_than_said(silent):
-    began = time.monotonic()
     assert "no answer within 0.5 s" in refusal(Address(silent, start_s=0.5))
     press_stop(0.3)
     with pytest.raises(KeyboardInterrupt):
         Server(Address(silent))
     press_stop(0.3)
     with pytest.raises(KeyboardInterrupt):
-        Server(Program([sys.executable, "-c", "import time; time.sleep(60)"]))
-    assert time.monotonic() - began < 8
+        Server(Program([sys.executable, "-c", "import time; time.sleep(600)"]))
     assert not [t for t in threading.enumerate() if "_work" in t.name]
 
 

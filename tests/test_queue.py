@@ -69,8 +69,8 @@ def run_beside_a_notebook(threads, count):
 
     def caller(thread):
         return [
-            asked(prompt, size, f"talk {thread}" if thread % 2 else None)
-            for prompt, size in prompts_of(thread, count)
+            asked(prompt, size, f"talk {thread} {n // 10}" if thread % 2 else None)
+            for n, (prompt, size) in enumerate(prompts_of(thread, count))
         ]
 
     with ThreadPoolExecutor(threads) as pool:
@@ -90,8 +90,8 @@ def check(threads, count):
     current().conversations.clear()
     for thread in range(threads):
         alone = [
-            asked(prompt, size, f"talk {thread}" if thread % 2 else None)
-            for prompt, size in prompts_of(thread, count)
+            asked(prompt, size, f"talk {thread} {n // 10}" if thread % 2 else None)
+            for n, (prompt, size) in enumerate(prompts_of(thread, count))
         ]
         assert answers[thread] == alone, thread
     finishes = {finish for finish, _ in seen}

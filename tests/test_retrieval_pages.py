@@ -151,6 +151,6 @@ def test_what_cannot_be_read_is_skipped_and_the_rest_is_indexed(tmp_path, monkey
 )
 def test_a_missing_package_names_the_extra(tmp_path, monkeypatch, name, library, extra):
     data = {"a.pdf": pdf_bytes("x"), "a.docx": word_bytes(), "a.xlsx": sheets_bytes()}[name]
-    monkeypatch.setitem(sys.modules, library, None)
+    monkeypatch.setitem(sys.modules, library, None)  # the library had to make the file first
     with pytest.raises(Unreadable, match=rf"pip install gptoss_magic\[{extra}\]"):
         document(tmp_path / name, data)

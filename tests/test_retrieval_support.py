@@ -31,15 +31,15 @@ def supported(answer, question="", passages=BOTH):
         ("Cats sleep 15 hours.", "", (1, 3, 3)),  # a final s is no part of a word
         ("A cat sleeps 15 hours.", "How long does a cat sleep?", (1, 3, 3)),
         ("The cat sleeps for 15 hours a day.", "", (1, 3, 4)),
-        ("A cat sleeps 16 hours a day.", "", None),
+        ("A cat sleeps 16 hours a day.", "", (0, 0, 0)),
         ("Strangers.", "At whom do dogs bark?", (2, 1, 1)),
-        ("Dogs bark.", "What do dogs bark?", None),  # the question again
-        ("Whales sing at night.", "", None),
+        ("Dogs bark.", "What do dogs bark?", (0, 0, 0)),  # the question again
+        ("Whales sing at night.", "", (0, 0, 0)),
     ],
 )
 def test_where_the_words_of_a_sentence_stand(answer, question, place):
     (found,) = supported(answer, question)
-    assert (found.number, found.first_line, found.last_line) == (place or (0, 0, 0))
+    assert (found.number, found.first_line, found.last_line) == place
     assert answer[found.start : found.start + len(found.text)] == found.text
 
 
@@ -78,7 +78,8 @@ def test_sentences_are_the_text_in_order(text):
     end = 0
     for start, sentence in sentences(text):
         assert start >= end
-        assert text[start : start + len(sentence)].strip() or "`" in text
+        assert sentence[0] == text[start]
+        assert not text[start].isspace()
         end = start + len(sentence)
 
 

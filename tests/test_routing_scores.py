@@ -180,7 +180,7 @@ def test_hot_experts_are_the_fewest_that_cover(share, coverage):
         assert row[hot].sum() >= coverage - 1e-6
         assert row[hot].sum() - row[hot].min() < coverage  # none too many
         rest = np.delete(row, hot)
-        assert not rest.size or rest.max() <= row[hot].min()
+        assert rest.max(initial=0) <= row[hot].min()
     assert all(len(hot) == 2 for hot in scores.hot(num_experts=2))
     top = np.sort(share, 1)[:, ::-1][:, :2].sum(1)
     np.testing.assert_allclose(scores.coverage(2), top)

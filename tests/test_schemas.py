@@ -140,7 +140,8 @@ def test_an_answer_to_each_of_200_schemas_parses_and_validates(engine):
         assert last.channel == "final"
         jsonschema.Draft202012Validator(schemas[n].schema).validate(json.loads(last.content))
         value = schemas[n].value(last.content)
-        assert schemas[n].model is None or isinstance(value, schemas[n].model)
+        if schemas[n].model is not None:
+            assert isinstance(value, schemas[n].model)
         thoughts += bool(before)
     assert thoughts > 20  # analysis was free, and came to its end
 

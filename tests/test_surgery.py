@@ -50,6 +50,7 @@ def test_an_edited_analysis_stands_and_final_is_new(answer):
     assert answer.analysis == THOUGHT
     assert [m.channel for m in answer.messages[:2]] == ["analysis", "final"]
     assert answer.provenance["surgery"]["kind"] == "refine"
+    gptoss_magic.refine(answer, THOUGHT, seed=1, max_tokens=1)  # what stood is in the cache
     again = gptoss_magic.refine(answer, THOUGHT[:-3], seed=1)
     codec = current().codec
     shared = len(codec.encode(f"analysis{THOUGHT[:-3]}")) + 2
@@ -235,7 +236,7 @@ def test_an_answer_is_changed_beside_the_adapter_that_made_it(shell, adapters, n
             assert warm.raw_tokens == cold.raw_tokens
             ids = [*warm.provenance["prompt_tokens"], *warm.raw_tokens[:-1]]
             held, fresh = held_keys(name, ids)
-            torch.testing.assert_close(held, fresh, rtol=0, atol=5e-5)
+            torch.testing.assert_close(held, fresh, rtol=0, atol=2e-5 * fresh.abs().max().item())
     run(shell, "%gptoss lora use none")
 
 

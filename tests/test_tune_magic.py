@@ -8,13 +8,14 @@ import threading
 import time
 
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
 
 import gptoss_magic
 from gptoss_magic.errors import InputError
+from gptoss_magic.scripted import saying, scripted
 from gptoss_magic.session import current
 from gptoss_magic.testing import tiny_checkpoint
 from gptoss_magic.tuning.runs import read_run
+from tests.shell_cells import new_shell
 
 ROWS = "\n".join(
     json.dumps({"prompt": f"say {i}", "analysis": f"it is {i}", "answer": f"aye {i}"})
@@ -26,8 +27,7 @@ LINE = "--go --runs runs --steps 4 --step-tokens 900 --eval-every 2 -r 2 --quiet
 @pytest.fixture
 def shell(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    shell = InteractiveShell.instance()
-    shell.run_line_magic("load_ext", "gptoss_magic")
+    shell = new_shell()
     path = tiny_checkpoint(tmp_path / "tiny", max_position_embeddings=4096)
     shell.run_line_magic("gptoss", f"load {path} --replace")
     yield shell
@@ -156,11 +156,13 @@ def test_errors_are_one_line_and_leave_nothing(shell, tmp_path, line, body, said
 
 
 def test_an_interrupted_run_keeps_its_steps_and_says_how_to_go_on(shell, tmp_path, capsys):
+    passes = []
+    first = current().resident.model.model.layers[0]
+    first.register_forward_hook(lambda *_: passes.append(current().training is not None))
+
     def interrupt():
-        folder = tmp_path / "runs" / "cut"
-        while not folder.exists():
-            time.sleep(0.05)
-        time.sleep(1.0)
+        while sum(passes) < 30:  # some steps of the run
+            time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
@@ -186,10 +188,12 @@ def test_the_model_reasons_where_rows_do_not(shell):
     from gptoss_magic.tuning.sources import row_of
 
     rows = [row_of({"prompt": "a", "answer": "b"}), row_of(json.loads(ROWS.splitlines()[0]))]
-    found = with_analysis(rows, lambda *_: None)
+    with scripted(current(), saying("Never mind.", "I think.")):
+        found = with_analysis(rows, lambda *_: None)
     assert found[1] == rows[1]
-    assert found[0].messages[-1] == rows[0].messages[-1]
-    assert found[0] == rows[0] or found[0].has_analysis
+    assert [m.content for m in found[0].messages] == ["a", "I think.", "b"]
+    with scripted(current(), saying("No thought.")):
+        assert with_analysis(rows, lambda *_: None) == rows
 
 
 def test_the_plan_names_repeated_and_cut_rows(shell, tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from gptoss_magic.session import current
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable
 
     from gptoss_magic.runs.prepare import Tuning
 
@@ -187,24 +189,39 @@ def _run(tuning: Tuning, options: Namespace, names: dict[str, Any]) -> None:
         control, how, tuning.trainer.num_steps, train.learning_rate, facts, quiet=options.quiet
     )
     if options.background:
-        given = (tuning, control, panel, names, options.output)
-        name = tuning.run.name
-        in_background(f"the run {name}", _train, *given)
-        return
+        return _train_behind(tuning, control, panel, (names, options.output))
     try:
-        _train(tuning, control, panel, names, options.output)
+        _train(tuning, control, panel, (names, options.output))
     except KeyboardInterrupt:
         print(f"interrupted: %gptoss_tune --resume {tuning.run.name} goes on from the last step")
 
 
+def _train_behind(tuning: Tuning, *rest: Any) -> None:
+    """`_train` in a thread of its own; the next cell finds that it has the model."""
+    current().check_idle()
+    has_begun = threading.Event()
+    name = f"the run {tuning.run.name}"
+    thread = in_background(name, _train, tuning, *rest, has_begun.set)
+    while thread.is_alive() and not has_begun.wait(0.1):
+        pass
+
+
 def _train(
-    tuning: Tuning, control: Any, panel: Any, names: dict[str, Any], output: str | None
+    tuning: Tuning,
+    control: Any,
+    panel: Any,
+    result: tuple[dict[str, Any], str | None],
+    on_begin: Callable[[], None] = lambda: None,
 ) -> None:
-    """The run under its panel. ■ keeps what was done and says how to go on."""
+    """The run under its panel. ■ keeps what was done and says how to go on.
+
+    `result`: the notebook's names, and the one that gets the report.
+    """
     from gptoss_magic.magics.report import report_html, report_text
     from gptoss_magic.runs.report import finish
 
     with current().training_by(tuning.run.name, control), panel:
+        on_begin()
         for metrics in tuning.trainer.progress.history:
             panel.step(metrics)
         steps = tuning.steps(control)
@@ -217,6 +234,7 @@ def _train(
             panel.note("stopped: writing the adapter")
         report = finish(tuning, lambda done, total, note: panel.note(f"{note} {done} of {total}"))
         panel.finish(report_html(report), report_text(report), {KEY: provenance(tuning)})
+    names, output = result
     if output:
         names[output] = report
 
