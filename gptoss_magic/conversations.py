@@ -31,6 +31,9 @@ class Conversations:
         """Names of conversations."""
         return iter(tuple(self.latest))
 
+    def __repr__(self) -> str:
+        return f"Conversations({len(self.turns)} turns, latest {self.latest})"
+
     def __len__(self) -> int:
         return len(self.latest)
 
