@@ -95,7 +95,7 @@ def answer(request: Request, listener: Listener = SILENT) -> Answer:
     """
     turn = open_turn(request, lambda asked: speak(asked, SILENT)[0])
     whole = replace(request, messages=turn.messages)
-    if request.tools and listener.consent is not None:
+    if turn.messages and request.tools and listener.consent is not None:
         made, generations = answered_with_tools(whole, listener, speak)
     else:
         made, generation = speak(whole, listener)
