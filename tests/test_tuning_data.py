@@ -21,7 +21,7 @@ from gptoss_magic.tuning.data import (
     split,
 )
 from gptoss_magic.tuning.settings import TrainSettings
-from gptoss_magic.tuning.sources import read_rows, row_of
+from gptoss_magic.tuning.sources import read, read_rows, row_of
 
 CODEC = HarmonyCodec(tiny_tokenizer())
 words = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), min_size=1, max_size=12)
@@ -170,8 +170,12 @@ def test_other_shapes_of_records():
 )
 def test_a_bad_row_is_named(record, wrong):
     good = {"prompt": "a", "answer": "b"}
-    with pytest.raises(InputError, match="row 2: .*" + wrong):
-        read_rows("rows", "", {"rows": [good, record]})
+    reading = read("rows", "", {"rows": [good, record, good]})
+    assert [row.number for row in reading.rows] == [1, 3]
+    (line,) = [line for line in reading.lines() if line.startswith("left out, 1 row: row 2: ")]
+    assert wrong in line
+    with pytest.raises(InputError, match="row 1: .*" + wrong):
+        read_rows("rows", "", {"rows": [record]})
 
 
 @pytest.mark.parametrize(

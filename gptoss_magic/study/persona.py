@@ -196,7 +196,7 @@ def read_prompts(source: str | None, names: Mapping[str, Any]) -> list[str]:
 
     Raises InputError for what has none.
     """
-    from gptoss_magic.tuning.sources import PROMPTS, records_of
+    from gptoss_magic.tuning.sources import PROMPTS, records_of, unbroken
 
     if source is None:
         return []
@@ -206,7 +206,7 @@ def read_prompts(source: str | None, names: Mapping[str, Any]) -> list[str]:
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{source}: {error}; give a text file in UTF-8") from error
     else:
-        found = [_prompt(record, PROMPTS) for record in records_of(source, names)]
+        found = [_prompt(record, PROMPTS) for record in unbroken(records_of(source, names))]
     if not found or not all(found):
         raise InputError(f"{source}: no prompts, or an empty one; give one a line")
     return found

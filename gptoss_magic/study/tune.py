@@ -2,7 +2,7 @@
 
 rows → tokens → routing → parts → plan      `prepare`: nothing is trained or written yet
 Tuning.steps(control)                       yields `StepMetrics`; checkpoints by themselves
-Tuning.finish()                             writes the adapter, attaches it, reports
+report.finish(tuning)                       writes the adapter, attaches it, reports
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gptoss_magic.records import Example, StepMetrics
     from gptoss_magic.study.progress import Progress
     from gptoss_magic.tuning.data import Row
+    from gptoss_magic.tuning.notes import Reading
     from gptoss_magic.tuning.plan import TunePlan
     from gptoss_magic.tuning.trainer import Controls, Trainer, Work
 
@@ -36,7 +37,7 @@ class Wanted:
     """What is to be tuned on and how. `after`: an earlier run that is gone on from.
 
     `replay`: of its texts, so many for each new one; `own`: so many answers of the base model
-    itself are mixed in. `prompts`: shown before and after.
+    itself are mixed in. `reading`: how the rows were read, where they came from data.
     """
 
     rows: Sequence[Row]
@@ -48,11 +49,15 @@ class Wanted:
     replay: float = 0.2
     own: int = 0
     truncate: bool = False
+    reading: Reading | None = None
 
 
 @dataclass
 class Tuning:
-    """A run that can be trained: on the disk from `begin` on."""
+    """A run that can be trained: on the disk from `begin` on.
+
+    `data`: (steps, held-out sequences); `prompts`: token ids, answered before and after.
+    """
 
     run: Run
     trainer: Trainer
