@@ -101,6 +101,21 @@ def test_targets_name_the_method(tmp_path):
     assert read(tmp_path, base + "lora_target_linear: true").method.name == "lora"
 
 
+def test_of_a_data_set_what_rows_here_do_not_know_is_named(tmp_path):
+    base = "adapter: lora\nlora_target_linear: true\ndatasets:\n- path: a.jsonl\n  "
+    keys = ["type: sharegpt", "field_messages: conversations", "message_field_training: train"]
+    assert read(tmp_path, base + "\n  ".join(keys)).not_understood == ()
+    keys = ["type: completion", "message_field_training: mine", "roles_to_train: [user]"]
+    keys += ["split: test", "field_messages: turns"]
+    assert read(tmp_path, base + "\n  ".join(keys)).not_understood == (
+        "datasets.type: completion",
+        "datasets.message_field_training: mine",
+        "datasets.roles_to_train: (list)",
+        "datasets.split: test",
+        "datasets.field_messages: turns",
+    )
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_what_axolotl_cannot_say_is_named(name):
     method, train = MethodSettings(name=name), TrainSettings(learning_rate=1e-4)

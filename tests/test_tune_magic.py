@@ -200,6 +200,36 @@ def test_the_plan_names_repeated_and_cut_rows(shell, tmp_path, capsys):
     assert "held out" not in said
 
 
+def test_the_plan_says_how_the_rows_were_read(shell, tmp_path, capsys):
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "bad", "weight": 0}]
+    turns += [turns[0], {"role": "assistant", "content": "<think>so</think>good"}]
+    rows = [{"messages": turns, "id": 1}, {"prompt": "a"}, {"prompt": "a", "answer": "\ud83d"}]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    tune(shell, "rows.jsonl --runs runs --held-out 0 --steps 2 -r 2 -C all --show 0 --go", "")
+    said = capsys.readouterr().out
+    for line in (
+        "read: messages → messages; prompt → the prompt; answer → the answer",
+        "not read: id (row 1)",
+        "mended: <think> became analysis (row 1); lone surrogates became U+FFFD (row 3)",
+        "context only, not trained: turns marked so in row 1",
+        "left out, 1 row: row 2: no answer; it has prompt",
+        "2 rows, ",
+        "2 mended, 1 partly trained, 1 left out",
+    ):
+        assert line in said
+    assert "⟦bad" not in said
+    about = read_run(tmp_path / "runs" / "tuned").about
+    assert (about["rows"], about["mended"], about["left out"]) == (2, 2, 1)
+
+
+def test_seeds_say_how_they_were_read(shell, capsys):
+    shell.user_ns["seeds"] = [{"prompt": "a", "answer": "b", "id": 1}, {"prompt": "c"}]
+    shell.run_cell_magic("gptoss_data", "--rows 1 -i seeds -o rows", "the sea")
+    said = capsys.readouterr().out
+    assert "seeds not read: id (row 1)" in said
+    assert "seeds left out, 1 row: row 2: no answer" in said
+
+
 def test_axolotl_says_the_same_run(shell, tmp_path, capsys):
     (tmp_path / "rows.jsonl").write_text(ROWS)
     line = "rows.jsonl --runs runs --steps 4 -r 2 -C all --write-axolotl run.yaml"

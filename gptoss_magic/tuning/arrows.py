@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 ARROWS = re.compile(r"→|->|=>")
+SIGNATURE = re.compile(r"(async\s+)?(def|fn|func|function)\b[^→]*\)\s*->[^→]*")
 
 
 def split_lines(body: str) -> list[dict[str, str]]:
@@ -26,6 +27,9 @@ def split_lines(body: str) -> list[dict[str, str]]:
     if not all(places.values()):
         return []
     unclear = [number for number, found in places.items() if len(found) > 1]
+    hints = [number for number, line in lines if _is_signature(line)]
+    if len(hints) < len(lines):  # others have a separator, these only a type hint's arrow
+        unclear = sorted({*unclear, *hints})
     if unclear:
         raise InputError(
             f"line {unclear[0]}: several arrows may separate prompt and answer; "
@@ -57,6 +61,11 @@ def _places(line: str) -> list[tuple[int, int]]:
     among = signs or every
     plain = [span for span in among if _is_plain(line, span)]
     return plain or among
+
+
+def _is_signature(line: str) -> bool:
+    """True for a function's head whose only arrow is that of its type."""
+    return bool(SIGNATURE.fullmatch(line)) and len(ARROWS.findall(line)) == 1
 
 
 def _spans(found: Iterable[re.Match[str]], line: str) -> list[tuple[int, int]]:

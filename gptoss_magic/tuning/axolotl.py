@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.tuning import marks
+from gptoss_magic.tuning.columns import TALKS, THOUGHTS, TOOLS
 from gptoss_magic.tuning.methods.lora import NAMES
 from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
+from gptoss_magic.tuning.trl import TRAINED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +34,25 @@ LOST = {
     "heads": "heads: written as LoRA on every head of q_proj and o_proj",
     "last-layers": "last-layers: written as LoRA on attention and experts of every layer",
     "router+experts": "router+experts: the routers' stage, and which experts it reveals, is lost",
+}
+DATA_KEYS: dict[str, Sequence[Any]] = {  # of a data set, with the values that rows here know
+    "path": (),
+    "ds_type": (),
+    "type": ("chat_template", "sharegpt", "alpaca"),
+    "field_messages": TALKS,
+    "message_field_role": ("role", "from"),
+    "message_field_content": ("content", "value"),
+    "message_property_mappings": (
+        {"role": "role", "content": "content"},
+        {"role": "from", "content": "value"},
+    ),
+    "message_field_training": marks.TRAINED,
+    "message_field_training_detail": (marks.DETAIL,),
+    "field_thinking": THOUGHTS,
+    "template_thinking_key": (),  # of the template, not of the rows
+    "field_tools": TOOLS,
+    "roles_to_train": (["assistant"], ["gpt"], ["gpt", "assistant"], ["assistant", "gpt"]),
+    "train_on_eos": ("turn",),
 }
 LARGEST_FILE = 1 << 20
 COSINE, CONSTANT = {"lr_scheduler": "cosine"}, {"lr_scheduler": "constant_with_warmup"}
@@ -173,6 +195,7 @@ def _data_set(data: str) -> dict[str, str]:
         **({"ds_type": kind} if kind else {}),
         "type": "chat_template",
         "field_messages": "messages",
+        "message_field_training": TRAINED,
         "field_thinking": "thinking",
         "template_thinking_key": "thinking",
     }
@@ -225,10 +248,9 @@ def _data(found: dict[str, Any], path: Path | str) -> tuple[str, list[str]]:
     if not isinstance(sets, list) or not sets or not isinstance(sets[0], dict):
         raise InputError(f"{path}: names no data; give datasets with a path")
     first, lost = sets[0], [f"datasets: {_path(other)}" for other in sets[1:]]
-    if first.get("type", "chat_template") != "chat_template":
-        lost.append(f"datasets.type: {_text(first['type'])}")
-    if first.get("field_messages", "messages") != "messages":
-        lost.append(f"datasets.field_messages: {_text(first['field_messages'])}")
+    for key, value in first.items():
+        if key not in DATA_KEYS or (DATA_KEYS[key] and value not in DATA_KEYS[key]):
+            lost.append(f"datasets.{_text(key)}: {_text(value)}")
     return _path(first), lost
 
 

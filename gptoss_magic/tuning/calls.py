@@ -46,7 +46,8 @@ def harmony_call(message: Message, tools: Tools, notes: RowNotes) -> Message:
     recipient = message.recipient or ""
     if not recipient.startswith(SPACE):
         return message
-    _, call = call_of({"name": recipient, "arguments": message.content}, tools, notes)
+    name = recipient.removeprefix(SPACE)
+    _, call = call_of({"name": name, "arguments": message.content}, tools, notes)
     kind = message.content_type
     return Message("assistant", call.content, message.channel, call.recipient, kind)
 
@@ -60,10 +61,8 @@ def bare_name(name: Any, notes: RowNotes) -> str:
         bare = bare.removeprefix(SPACE)
     if not NAME.fullmatch(bare):
         raise InputError(f"tool name {name!r:.60}: a name has no spaces, <, > or |")
-    if bare != name and not name.startswith(SPACE + bare):
-        notes.repairs.append("spaces taken off tool names")
-    if name.strip() != bare:
-        notes.repairs.append("functions. taken off tool names")
+    if bare != name:
+        notes.repairs.append("tool names without functions. and spaces")
     return bare
 
 

@@ -222,18 +222,25 @@ class _Chat:
     def _result(self, one: Mapping[str, Any], content: str) -> None:
         """A tool's result, behind the call that it answers."""
         index = _index(one, self.waiting, self.notes)
-        name = present(one.get("name"))
+        author = None
         if index is not None:
             call = self.waiting.pop(index)[1]
             self._say(call)
-            name = call.recipient
-        elif name is None and self.said:
-            name = self.said[-1][0].recipient  # a call in harmony's own form
-        if not isinstance(name, str):
+            author = call.recipient
+        elif present(one.get("name")) is not None:
+            author = _author(one["name"], self.notes)
+        elif self.said:
+            author = self.said[-1][0].recipient  # a call in harmony's own form
+        if author is None:
             raise InputError("a tool's result without the tool's name or a call")
-        in_space = name.startswith(SPACE) or "." not in name
-        author = SPACE + bare_name(name, self.notes) if in_space else name
         self._say(Message("tool", content, "commentary", "assistant", author=author))
+
+
+def _author(name: Any, notes: RowNotes) -> str:
+    """`functions.f` of `f`; other names with a dot are a built-in tool's, as browser.search."""
+    if isinstance(name, str) and "." in name.removeprefix(SPACE):
+        return name if not name.startswith(SPACE) else SPACE + bare_name(name, notes)
+    return SPACE + bare_name(str(name).removeprefix(SPACE), notes)
 
 
 def _index(

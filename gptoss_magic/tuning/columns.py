@@ -173,8 +173,8 @@ def _prompt(columns: Columns) -> Any:
         prompts = ["instruction"]
         if columns.values[other] != columns.values["instruction"]:
             prompts.append(other)
-        columns.take(other, "the prompt")
         asked = [columns.take(name, "the prompt") for name in prompts]
+        columns.take(other, "the prompt")
     else:
         asked = [columns.one(PROMPTS, "the prompt")]
     sources = [columns.take(name, "the prompt") for name in columns.filled(SOURCES)]
