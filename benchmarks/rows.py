@@ -38,7 +38,7 @@ def map_s() -> float:
 
 def loop_s() -> float:
     """Seconds of one prompt after the other, the system text's keys reused."""
-    from gptoss_magic.mapping.template import RowTemplate
+    from gptoss_magic.turns.rows.template import RowTemplate
 
     resident()
     made = RowTemplate(TEMPLATE, frame().columns, {})
@@ -53,8 +53,8 @@ def generate_batch_s() -> float:
     from transformers import ContinuousBatchingConfig, GenerationConfig
 
     from gptoss_magic.harmony import SystemSettings, developer_message, render, system_message
-    from gptoss_magic.mapping.template import RowTemplate
     from gptoss_magic.records import Message
+    from gptoss_magic.turns.rows.template import RowTemplate
 
     model, engine = resident()
     made = RowTemplate(TEMPLATE, frame().columns, {})

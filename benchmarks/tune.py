@@ -151,9 +151,9 @@ def rows() -> list[dict[str, str]]:
 def choices() -> dict[str, list[tuple[float, float]]]:
     """By choice, for each seed: (held-out loss, loss on general text) after the run."""
     import gptoss_magic
+    from gptoss_magic.runs.canary import general_loss, general_texts
+    from gptoss_magic.runs.prepare import Wanted, prepare
     from gptoss_magic.session import current
-    from gptoss_magic.study.canary import general_loss, general_texts
-    from gptoss_magic.study.tune import Wanted, prepare
     from gptoss_magic.tuning.control import Control
     from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
     from gptoss_magic.tuning.sources import row_of

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gptoss_magic.agents.tools import Tool, tool
-    from gptoss_magic.api import generate, load, map, unload  # noqa: A004 (what it does)
-    from gptoss_magic.api.surgery import branch, refine, tokens
     from gptoss_magic.extension import load_ipython_extension, unload_ipython_extension
     from gptoss_magic.records import (
         Answer,
@@ -23,7 +21,9 @@ if TYPE_CHECKING:
         Usage,
     )
     from gptoss_magic.retrieval.index import Index
-    from gptoss_magic.study.routing import compare_routing, score_routing
+    from gptoss_magic.studies.routing import compare_routing, score_routing
+    from gptoss_magic.turns import generate, load, map, unload  # noqa: A004 (what it does)
+    from gptoss_magic.turns.surgery import branch, refine, tokens
 
 __version__ = "0.1.0"
 __all__ = [
@@ -52,11 +52,11 @@ __all__ = [
     "unload",
     "unload_ipython_extension",
 ]
-_ROOMS = {"generate": "api", "load": "api", "map": "api", "unload": "api"}
+_ROOMS = {"generate": "turns", "load": "turns", "map": "turns", "unload": "turns"}
 _ROOMS |= {"Tool": "agents.tools", "tool": "agents.tools"}
-_ROOMS |= dict.fromkeys(("branch", "refine", "tokens"), "api.surgery")
+_ROOMS |= dict.fromkeys(("branch", "refine", "tokens"), "turns.surgery")
 _ROOMS["Index"] = "retrieval.index"
-_ROOMS |= dict.fromkeys(("compare_routing", "score_routing"), "study.routing")
+_ROOMS |= dict.fromkeys(("compare_routing", "score_routing"), "studies.routing")
 _ROOMS |= dict.fromkeys(("load_ipython_extension", "unload_ipython_extension"), "extension")
 
 

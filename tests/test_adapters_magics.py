@@ -111,7 +111,7 @@ def test_comparing_shows_base_and_each_adapter(shell, attached):
 
 
 def test_each_greedy_answer_is_likelier_where_it_was_said(shell, attached):
-    from gptoss_magic.api import compare
+    from gptoss_magic.turns import compare
 
     (found,) = compare(["Hello"], max_tokens=8, date="2026-01-01")
     assert found.answers["style"].raw_tokens != found.answers["base"].raw_tokens

@@ -63,22 +63,15 @@ MAY = {
     "retrieval": LEAVES,
     "widgets": {"records", "headings"},
     "session": {"model", "harmony", "generation", "adapters", "agents"} | LEAVES,
-    "mapping": {"harmony", "generation"} | LEAVES,
-    "api": {
-        "session",
-        "mapping",
-        "model",
-        "harmony",
-        "generation",
-        "routing",
-        "retrieval",
-        "agents",
-    }
+    "turns": {"session", "model", "harmony", "generation", "routing", "retrieval", "agents"}
     | LEAVES,
-    "study": {"api", "session", "model", "harmony", "generation", "routing", "adapters", "tuning"}
+    "runs": {"turns", "session", "model", "harmony", "generation", "routing", "adapters", "tuning"}
+    | LEAVES,
+    "studies": {"turns", "runs", "session", "model", "harmony", "generation", "routing", "tuning"}
     | {"agents", "retrieval"}
     | LEAVES,
-    "magics": {"api", "study", "session", "routing", "tuning", "retrieval", "agents", "widgets"}
+    "magics": {"turns", "runs", "studies", "session", "routing", "tuning", "retrieval", "agents"}
+    | {"widgets"}
     | LEAVES,
     "extension": {"magics"} | LEAVES,
     "scripted": {"harmony"} | LEAVES,

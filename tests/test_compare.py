@@ -10,14 +10,14 @@ from IPython.utils.capture import capture_output
 
 from gptoss_magic.adapters import Adapter
 from gptoss_magic.agents.persona import Persona, Sampler
-from gptoss_magic.api import Axes, Grid, generate, grid
-from gptoss_magic.api.stopping import WORK
 from gptoss_magic.errors import GptOssError, InputError
 from gptoss_magic.generation.score import log_likelihood
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.compare import MOST, PARSER
 from gptoss_magic.magics.complete import candidates
 from gptoss_magic.session import current
+from gptoss_magic.turns import Axes, Grid, generate, grid
+from gptoss_magic.turns.stopping import WORK
 from tests.adapter_cases import expert_lora
 from tests.shell_cells import run, tiny_shell
 

@@ -132,7 +132,7 @@ OLD, NEW = "Paris is nice.", "The capital is Paris."
 )
 def test_a_kernel_asks_before_a_proposal_is_taken(kernel, reply, said):
     _, client = kernel
-    execute(client, "from gptoss_magic.api.remembering import memory_of" + ASKED)
+    execute(client, "from gptoss_magic.turns.recall import memory_of" + ASKED)
     messages, prompts = execute(client, REFLECT, [reply])
     printed = "".join(m["content"]["text"] for m in messages if m["msg_type"] == "stream")
     assert "Take the proposal in place of the answer?" in printed

@@ -17,11 +17,11 @@ from pydantic import BaseModel
 
 import gptoss_magic
 from gptoss_magic.errors import InputError, StorageError
-from gptoss_magic.mapping.journal import FIELDS, Journal
-from gptoss_magic.mapping.schema import AnswerSchema
-from gptoss_magic.mapping.template import RowTemplate
 from gptoss_magic.session import current
 from gptoss_magic.testing import tiny_checkpoint
+from gptoss_magic.turns.answer_schema import AnswerSchema
+from gptoss_magic.turns.rows.journal import FIELDS, Journal
+from gptoss_magic.turns.rows.template import RowTemplate
 
 ASK = {"max_tokens": 12, "effort": "low", "date": "2026-01-01"}
 
@@ -162,7 +162,7 @@ def test_a_full_disk_is_one_line_and_the_results_stay(place):
 
 def test_a_damaged_journal_is_one_line(place):
     place.mkdir()
-    (place / "0.parquet").write_bytes(b"PAR1 no")
+    (place / f"{1:020d}-1.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(StorageError, match="delete it") as caught:
         gptoss_magic.map(words(1), "{{ word }}", journal=place, **ASK)
     assert len(str(caught.value).splitlines()) == 1
@@ -282,3 +282,82 @@ def test_the_cell_fills_the_frame_and_says_what_it_did(shell, place):
 def test_the_default_journal_lies_in_the_users_data(tmp_path):
     done = gptoss_magic.map(words(1), "{{ word }}", **ASK)
     assert done.journal.startswith(str(tmp_path / "data"))
+
+
+def test_a_column_of_the_user_is_never_lost(place):
+    frame = words(3).assign(answer=["gold", None, "more"])
+    before = frame.copy()
+    for into in ("answer", "word"):
+        with pytest.raises(InputError, match=f"column '{into}' that no map wrote.*--into"):
+            gptoss_magic.map(frame, "{{ word }}", into=into, journal=place, **ASK)
+    pd.testing.assert_frame_equal(frame, before)
+    frame = words(2).assign(reply_error="mine")
+    with pytest.raises(InputError, match="'reply_error' that no map wrote"):
+        gptoss_magic.map(frame, "{{ word }}", into="reply", journal=place, **ASK)
+    assert list(frame.columns) == ["word", "n", "reply_error"]
+    assert not place.exists()
+
+
+def test_a_map_s_own_columns_are_filled_again_unless_they_were_changed(place):
+    frame = words(3)
+    gptoss_magic.map(frame, "{{ word }}", journal=place, **ASK)
+    gptoss_magic.map(frame, "Say {{ word }}", journal=place, **ASK)
+    copied = frame.copy()
+    gptoss_magic.map(copied, "{{ word }}", journal=place, **ASK)
+    copied.loc[1, "answer"] = "by hand"
+    with pytest.raises(InputError, match="or that was changed since"):
+        gptoss_magic.map(copied, "{{ word }}", journal=place, **ASK)
+    assert copied.answer[1] == "by hand"
+
+
+def test_a_new_start_forgets_this_map_alone(place):
+    for folder in (None, place):
+        gptoss_magic.map(words(4), "{{ word }}", journal=folder, **ASK)
+        gptoss_magic.map(words(2), "Other {{ word }}", journal=folder, new=True, **ASK)
+        assert gptoss_magic.map(words(4), "{{ word }}", journal=folder, **ASK).kept == 4
+    foreign = place / "mine.parquet"
+    words(2).to_parquet(foreign)
+    assert gptoss_magic.map(words(4), "{{ word }}", journal=place, new=True, **ASK).kept == 0
+    assert len(pd.read_parquet(foreign)) == 2
+    assert gptoss_magic.map(words(2), "Other {{ word }}", journal=place, **ASK).kept == 2
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_tuples([("a", "x"), ("a", "y")])),
+        pd.DataFrame([[1, 2]], columns=["word", "word"]),
+        pd.DataFrame([[1, 2]], columns=["1", 1]),
+        pd.Series(["a"]),
+        [{"word": 1}],
+    ],
+    ids=["levels", "twice", "alike", "series", "list"],
+)
+def test_what_cannot_be_mapped_is_refused_before_the_start(frame, place):
+    with pytest.raises(InputError, match=r"levels|two columns|give a pandas DataFrame"):
+        gptoss_magic.map(frame, "Hello", journal=place, **ASK)
+    assert not place.exists()
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), pd.NA, pd.NaT])
+@pytest.mark.parametrize(
+    "text", ["{{ x }}", "{{ x | upper }}", "{{ 'x: ' ~ x }}", "{{ row['x'] }}"]
+)
+def test_a_missing_value_is_its_row_s_error(value, text):
+    with pytest.raises(InputError, match=r"'x' has no value in this row; write \{\{ x or '' }}"):
+        RowTemplate(text, ["x"], {}).render([value])
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), pd.NA, pd.NaT])
+def test_a_template_can_ask_whether_a_value_is_missing(value):
+    text = "{{ x or 'no' }} {{ x | default('none') }} {% if x is none %}empty{% endif %}"
+    assert RowTemplate(text, ["x"], {}).render([value]) == "no none empty"
+    assert RowTemplate(text, ["x"], {}).render([0.0]) == "no 0.0"
+
+
+def test_a_column_called_row_is_that_column_and_braces_can_be_text():
+    assert RowTemplate("{{ row }}", ["row", "a"], {}).render(["r", 1]) == "r"
+    raw = r"\frac{% raw %}{{1}}{{2}}{% endraw %} {{ a }}"
+    assert RowTemplate(raw, ["a"], {}).render([3]) == r"\frac{{1}}{{2}} 3"
+    with pytest.raises(InputError, match="% raw %"):
+        RowTemplate("${{ secrets.TOKEN }}", ["a"], {})

@@ -8,12 +8,12 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from gptoss_magic.api.remembering import memory_of
 from gptoss_magic.errors import ContextOverflow, InputError
 from gptoss_magic.retrieval.memory import folder
 from gptoss_magic.scripted import calling, saying, scripted
 from gptoss_magic.session import MemorySettings, current
 from gptoss_magic.testing import tiny_checkpoint
+from gptoss_magic.turns.recall import memory_of
 from tests.shell_cells import clean_session, run, tiny_shell
 
 CONTEXT = 1800  # bytes: the tiny tokenizer has a token for each

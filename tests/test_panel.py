@@ -9,13 +9,12 @@ from hypothesis import strategies as st
 
 from gptoss_magic.adapters import Adapter
 from gptoss_magic.agents.persona import Persona, Sampler
-from gptoss_magic.api import presets
-from gptoss_magic.api.stopping import WORK, Work
 from gptoss_magic.errors import InputError, StorageError
-from gptoss_magic.magics import defaults
+from gptoss_magic.magics import defaults, presets
 from gptoss_magic.magics.complete import candidates
 from gptoss_magic.magics.panel import Bound
 from gptoss_magic.session import current
+from gptoss_magic.turns.stopping import WORK, Work
 from gptoss_magic.widgets.panel import panel_html, panel_text
 from tests.adapter_cases import expert_lora
 from tests.shell_cells import run, tiny_shell

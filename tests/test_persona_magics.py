@@ -9,7 +9,7 @@ from gptoss_magic.agents.layers import digest
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics.complete import candidates
 from gptoss_magic.session import current
-from gptoss_magic.study.persona import neutral_prompts, read_prompts
+from gptoss_magic.studies.persona import neutral_prompts, read_prompts
 from gptoss_magic.tuning.sources import read_rows
 from tests.adapter_cases import mixed
 from tests.shell_cells import clean_session, run, tiny_shell

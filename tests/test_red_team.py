@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from gptoss_magic.api.talk import turn_of
 from gptoss_magic.scripted import calling, saying, scripted
 from gptoss_magic.session import current
+from gptoss_magic.turns.prompt import turn_of
 from tests.shell_cells import clean_session, run, tiny_shell
 
 ORDER = (

@@ -198,7 +198,7 @@ def test_no_server_is_one_line():
 
 
 def test_hidden_states():
-    from gptoss_magic.api.hidden_states import HiddenStates
+    from gptoss_magic.studies.hidden_states import HiddenStates
     from gptoss_magic.testing import tiny_model
 
     model, tokenizer = tiny_model()
@@ -214,8 +214,8 @@ def test_hidden_states():
 
 
 def test_hidden_states_need_a_model(monkeypatch):
-    from gptoss_magic.api.hidden_states import offer
     from gptoss_magic.session import current
+    from gptoss_magic.studies.hidden_states import offer
 
     offer()
     monkeypatch.setattr(current(), "loaded", None)

@@ -19,7 +19,7 @@ from gptoss_magic.retrieval.evaluate import (
     recall,
     reciprocal_rank,
 )
-from gptoss_magic.study.questions import corpus_questions
+from gptoss_magic.studies.questions import corpus_questions
 
 
 @pytest.mark.parametrize(

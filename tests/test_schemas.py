@@ -16,9 +16,9 @@ import gptoss_magic
 from gptoss_magic.errors import InputError, MissingPackage
 from gptoss_magic.generation import Engine, Grammar, Request, SamplingSettings, stream_batch
 from gptoss_magic.harmony import HarmonyCodec, parse
-from gptoss_magic.mapping.schema import AnswerSchema
 from gptoss_magic.session import current
 from gptoss_magic.testing import tiny_model
+from gptoss_magic.turns.answer_schema import AnswerSchema
 from tests.harmony_reference import RealTokenizer
 from tests.shell_cells import run, tiny_shell
 

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 import gptoss_magic
 from gptoss_magic.adapters import Adapter
 from gptoss_magic.adapters.write import write_adapter
-from gptoss_magic.api.talk import turn_of
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics.prompt import named
 from gptoss_magic.model.kv_cache import KVCache
 from gptoss_magic.records import Message, Passage
 from gptoss_magic.scripted import calling, saying, scripted
 from gptoss_magic.session import current
+from gptoss_magic.turns.prompt import turn_of
 from tests.adapter_cases import expert_lora, mixed
 from tests.shell_cells import run, tiny_shell
 

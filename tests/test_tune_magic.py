@@ -91,7 +91,7 @@ def test_routers_first_then_the_experts_that_they_reveal(shell, tmp_path):
 def test_a_stopped_run_goes_on_to_where_an_unbroken_one_ends(shell, tmp_path):
     from pathlib import Path
 
-    from gptoss_magic.study.tune import Wanted, prepare, resume
+    from gptoss_magic.runs.prepare import Wanted, prepare, resume
     from gptoss_magic.tuning.control import Control
     from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
     from gptoss_magic.tuning.sources import read_rows
@@ -180,7 +180,7 @@ def test_rows_are_grown_and_shown_with_what_was_left_out(shell, capsys):
 
 
 def test_the_model_reasons_where_rows_do_not(shell):
-    from gptoss_magic.study.grow import with_analysis
+    from gptoss_magic.studies.self_instruct import with_analysis
     from gptoss_magic.tuning.sources import row_of
 
     rows = [row_of({"prompt": "a", "answer": "b"}), row_of(json.loads(ROWS.splitlines()[0]))]

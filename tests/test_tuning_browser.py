@@ -14,7 +14,7 @@ LOOP = """
 import json, time
 from pathlib import Path
 import gptoss_magic
-from gptoss_magic.study.tune import Wanted, prepare
+from gptoss_magic.runs.prepare import Wanted, prepare
 from gptoss_magic.tuning.control import Control
 from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
 from gptoss_magic.tuning.sources import row_of

@@ -8,13 +8,13 @@ from pathlib import Path
 from gptoss_magic.agents.consent import by_policy
 from gptoss_magic.agents.limits import Limits
 from gptoss_magic.agents.loop import finished, run
-from gptoss_magic.api.agent import within
 from gptoss_magic.generation import SamplingSettings
 from gptoss_magic.generation.turn import run_turn
 from gptoss_magic.harmony import HarmonyCodec
 from gptoss_magic.records import Message
 from gptoss_magic.scripted import ScriptedEngine
 from gptoss_magic.testing import tiny_tokenizer
+from gptoss_magic.turns.tool_run import within
 
 CODEC = HarmonyCodec(tiny_tokenizer())
 

@@ -23,7 +23,7 @@ PROBES = ("mask_experts", "force_experts")
 
 def run(line: str, magics: Any) -> None:
     """`%gptoss branch [N]`: no N goes on where an answer was cut off."""
-    from gptoss_magic.api.surgery import branch
+    from gptoss_magic.turns.surgery import branch
 
     options = opt.parse(BRANCH, line)
     names = magics.shell.user_ns
@@ -33,7 +33,7 @@ def run(line: str, magics: Any) -> None:
 
 def change_answer(options: Namespace, body: str, names: dict[str, Any], _defaults: Any) -> None:
     """Run the cell: its text is the new analysis, or what follows the token of `--branch`."""
-    from gptoss_magic.api.surgery import branch, refine
+    from gptoss_magic.turns.surgery import branch, refine
 
     if options.edit and options.branch is not None:
         raise InputError("--edit and --branch: one change at a time")
@@ -65,8 +65,8 @@ def shown(
     change: Callable[[dict[str, Any]], Answer],
 ) -> None:
     """Make the change in sight; say where no conversation follows it."""
-    from gptoss_magic.api import PROVENANCE_KEY
-    from gptoss_magic.api.talk import turn_of
+    from gptoss_magic.turns import PROVENANCE_KEY
+    from gptoss_magic.turns.prompt import turn_of
     from gptoss_magic.widgets.transcript import open_view
 
     check_output(options.output)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
 
-    from gptoss_magic.api.comparing import Axes, Compared, Grid
+    from gptoss_magic.turns.grid import Axes, Compared, Grid
 
 MOST = 64  # answers without --yes
 
@@ -94,7 +94,7 @@ PARSER = opt.parser("%gptoss compare", COMPARE, "One prompt over a grid of setti
 
 def run(line: str, magics: Any) -> None:
     """One line: answers as they come, then a table and the answers side by side."""
-    from gptoss_magic.api import Axes
+    from gptoss_magic.turns import Axes
 
     given = opt.parse(PARSER, line)
     check_output(given.output)
@@ -125,7 +125,7 @@ def check_size(size: int, given: Namespace) -> None:
 
 def answered(axes: Axes, given: Namespace, magics: Any) -> Grid:
     """Every answer; after ■ those that are done, and the one that was cut off."""
-    from gptoss_magic.api import Grid, grid
+    from gptoss_magic.turns import Grid, grid
     from gptoss_magic.widgets.progress import ProgressView
 
     prompt, total = " ".join(given.prompt), len(axes.points())
@@ -168,7 +168,7 @@ def show(found: Grid) -> None:
     """A table of figures, then the answers beside each other; in the metadata how each was made."""
     from IPython.display import display
 
-    from gptoss_magic.api import PROVENANCE_KEY
+    from gptoss_magic.turns import PROVENANCE_KEY
     from gptoss_magic.widgets.tables import (
         side_by_side_html,
         side_by_side_text,

@@ -41,7 +41,7 @@ def grow_rows(options: Namespace, body: str, names: dict[str, Any]) -> None:
     from IPython.display import display
 
     from gptoss_magic.magics.prompt import check_output
-    from gptoss_magic.study.grow import grown
+    from gptoss_magic.studies.self_instruct import grown
     from gptoss_magic.widgets.progress import ProgressView
 
     check_output(options.output)

@@ -108,7 +108,7 @@ def questions(given: Namespace) -> None:
     """Let the resident model write questions into a new file; ■ keeps those that are there."""
     from gptoss_magic.retrieval.evaluate import held_chunks
     from gptoss_magic.retrieval.index import Index
-    from gptoss_magic.study.questions import corpus_questions
+    from gptoss_magic.studies.questions import corpus_questions
     from gptoss_magic.widgets.progress import ProgressView
 
     if given.num < 1:

@@ -103,7 +103,7 @@ class GptOssMagics(Magics):
         self.answers[cell_number(self.shell)] = getattr(answer, "final", "")
 
     def _load(self, line: str) -> None:
-        from gptoss_magic.api import load
+        from gptoss_magic.turns import load
         from gptoss_magic.widgets.progress import ProgressView
 
         chosen = opt.parse(LOAD, line)
@@ -122,7 +122,7 @@ class GptOssMagics(Magics):
         print("unloaded: the model's memory is free")
 
     def _bench(self, _line: str) -> None:
-        from gptoss_magic.api import bench
+        from gptoss_magic.turns import bench
 
         print(bench())
 
@@ -131,7 +131,7 @@ class GptOssMagics(Magics):
         print("".join(traceback.format_exception(error)) if error else "no error so far")
 
     def _remembered(self, name: str, action: Any, *arguments: str) -> None:
-        from gptoss_magic.api.stopping import WORK
+        from gptoss_magic.turns.stopping import WORK
 
         try:
             with WORK.doing(name):

@@ -49,7 +49,7 @@ MAX_SHOWN = 20
 
 def run(line: str, magics: Any) -> None:
     """One line of `%gptoss index`."""
-    from gptoss_magic.api.hidden_states import offer
+    from gptoss_magic.studies.hidden_states import offer
 
     offer()
     given = opt.parse(PARSER, line)

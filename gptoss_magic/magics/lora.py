@@ -110,7 +110,7 @@ def show_list(_options: Namespace, _defaults: Any) -> None:
 
 
 def compare(options: Namespace, defaults: Any) -> None:
-    from gptoss_magic.api import compare as compared
+    from gptoss_magic.turns import compare as compared
     from gptoss_magic.widgets.tables import side_by_side_html, side_by_side_text
 
     settings = {

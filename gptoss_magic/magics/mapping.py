@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 def map_frame(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> Mapped:
     """Run the cell: `names` is the notebook's namespace, `defaults` the magics' traits."""
-    from gptoss_magic.api import PROVENANCE_KEY
-    from gptoss_magic.api import map as answer_rows
+    from gptoss_magic.turns import PROVENANCE_KEY
+    from gptoss_magic.turns import map as answer_rows
     from gptoss_magic.widgets.progress import ProgressView
 
     check_output(options.output)

@@ -96,7 +96,7 @@ def name_notebook(names: dict[str, Any]) -> None:
 def state() -> str:
     """`memory of pirate: on, in this notebook (…)`."""
     from gptoss_magic.agents.layers import overlay
-    from gptoss_magic.api.remembering import NAMELESS, notebook
+    from gptoss_magic.turns.recall import NAMELESS, notebook
 
     session, here = current(), notebook()
     asked = overlay(session.layers()).memory in ("on", "shared")
@@ -110,7 +110,7 @@ def state() -> str:
 
 
 def turn_on(options: Namespace) -> None:
-    from gptoss_magic.api.remembering import NAMELESS, notebook
+    from gptoss_magic.turns.recall import NAMELESS, notebook
 
     session = current()
     if not (options.name or notebook()):
@@ -173,7 +173,7 @@ def forget(options: Namespace) -> None:
 
 def _memory(options: Namespace, *, everywhere: bool = False) -> Memory:
     """`everywhere`: what the line names by an id, or of all notebooks."""
-    from gptoss_magic.api.remembering import memory_of
+    from gptoss_magic.turns.recall import memory_of
 
     everywhere = everywhere or getattr(options, "everywhere", False)
     return memory_of([options.persona] if options.persona else None, everywhere=everywhere)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.api import presets
-from gptoss_magic.api.state import model_state
-from gptoss_magic.api.stopping import WORK
 from gptoss_magic.errors import GptOssError
-from gptoss_magic.magics import defaults
+from gptoss_magic.magics import defaults, presets
 from gptoss_magic.magics import options as opt
+from gptoss_magic.magics.state import model_state
 from gptoss_magic.session import current
+from gptoss_magic.turns.stopping import WORK
 
 if TYPE_CHECKING:
     from argparse import Namespace

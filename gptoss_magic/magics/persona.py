@@ -219,7 +219,7 @@ def remove(options: Namespace, _magics: Any) -> None:
 def _memory_words(layers: list[Persona]) -> str:
     """What a persona asks of memory, in words."""
     from gptoss_magic.agents.layers import overlay
-    from gptoss_magic.api.remembering import NAMELESS, notebook
+    from gptoss_magic.turns.recall import NAMELESS, notebook
 
     asked, settings = overlay(layers).memory, current().memory
     if asked not in ("on", "shared") or settings.is_on is False:

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from gptoss_magic.agents.persona import Persona
-    from gptoss_magic.study.persona import PersonaScore
+    from gptoss_magic.studies.persona import PersonaScore
 
 
 def score(options: Namespace, magics: Any) -> None:
     """Measure, show figures and answers, and keep the PersonaScore."""
     from gptoss_magic.magics.prompt import check_output
-    from gptoss_magic.study.persona import read_prompts, score_persona
+    from gptoss_magic.studies.persona import read_prompts, score_persona
     from gptoss_magic.widgets.progress import ProgressView
 
     check_output(options.output)
@@ -44,7 +44,7 @@ def distil(options: Namespace, magics: Any) -> None:
     from IPython.display import display
 
     from gptoss_magic.magics.data import bundle
-    from gptoss_magic.study.persona import distilled, read_prompts
+    from gptoss_magic.studies.persona import distilled, read_prompts
     from gptoss_magic.widgets.progress import ProgressView
 
     path = Path(options.output).expanduser()
@@ -124,7 +124,7 @@ def _share(found: PersonaScore, name: str) -> str:
 def _voice(options: Namespace) -> Persona:
     """The persona with what it extends; the model is loaded where none is."""
     from gptoss_magic.agents.layers import overlay
-    from gptoss_magic.api import load
+    from gptoss_magic.turns import load
 
     voice = overlay(current().layers([options.name]))
     if current().resident is None:

@@ -26,8 +26,8 @@ DEFAULTS = ("temperature", "top_p", "top_k", "max_tokens", "effort", "system", "
 
 def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> Answer:
     """Run the cell: `names` is the notebook's namespace, `defaults` the magics' traits."""
-    from gptoss_magic.api import PROVENANCE_KEY, generate
     from gptoss_magic.session import current
+    from gptoss_magic.turns import PROVENANCE_KEY, generate
     from gptoss_magic.widgets.transcript import open_view
 
     prompt = expand(body, names).strip()
@@ -79,7 +79,7 @@ def chosen_settings(options: Namespace, defaults: Any) -> dict[str, Any]:
 
     A persona's text takes the place of the trait `system`; --system stands below that text.
     """
-    from gptoss_magic.api.talk import settled
+    from gptoss_magic.turns.prompt import settled
 
     traits, given = ({name: getattr(of, name) for name in DEFAULTS} for of in (defaults, options))
     return settled(persona_of(options), traits, given)

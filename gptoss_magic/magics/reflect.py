@@ -11,7 +11,7 @@ from gptoss_magic.magics.show import transcript
 from gptoss_magic.session import current
 
 if TYPE_CHECKING:
-    from gptoss_magic.study.reflect import Reflection
+    from gptoss_magic.turns.reflect import Reflection
 
 OPTIONS: list[opt.Option] = [
     (("-y", "--accept"), {"action": "store_true", "help": "take the proposal, unasked"}),
@@ -29,7 +29,7 @@ def run(line: str, magics: Any) -> None:
 
     `--accept` behind a reflection that still stands takes that one.
     """
-    from gptoss_magic.study.reflect import accept
+    from gptoss_magic.turns.reflect import accept
 
     options = opt.parse(PARSER, line)
     if options.accept and options.keep:
@@ -54,7 +54,7 @@ def reflected() -> Reflection:
     """A reflection on the last answer, shown."""
     from IPython.display import display
 
-    from gptoss_magic.study.reflect import last_turn, reflect
+    from gptoss_magic.turns.reflect import last_turn, reflect
     from gptoss_magic.widgets.tables import side_by_side_html, side_by_side_text
 
     found = reflect(last_turn())

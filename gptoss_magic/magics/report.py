@@ -6,7 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gptoss_magic.study.report import Report
+    from gptoss_magic.runs.report import Report
 
 STRONG = "font-weight: 600; margin: 8px 0"
 
@@ -14,7 +14,7 @@ STRONG = "font-weight: 600; margin: 8px 0"
 def report_html(report: Report) -> str:
     """The report as static HTML."""
     from gptoss_magic.magics.show import transcript
-    from gptoss_magic.study.report import lines, verdict
+    from gptoss_magic.runs.report import lines, verdict
     from gptoss_magic.widgets.tables import side_by_side_html, table_html
 
     sides = [
@@ -34,7 +34,7 @@ def report_html(report: Report) -> str:
 def report_text(report: Report) -> str:
     """The same as text."""
     from gptoss_magic.magics.show import transcript
-    from gptoss_magic.study.report import lines, verdict
+    from gptoss_magic.runs.report import lines, verdict
     from gptoss_magic.widgets.tables import side_by_side_text, table_text
 
     sides = [

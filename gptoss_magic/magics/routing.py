@@ -42,7 +42,7 @@ def words(_typed: list[str]) -> list[str]:
 
 
 def _compared(options: Namespace, names: dict[str, Any]) -> Comparison:
-    from gptoss_magic.study.routing import compare_routing
+    from gptoss_magic.studies.routing import compare_routing
 
     if len(options.data) != 3:
         raise InputError("routing compare: give two of them: names, files or quoted texts")
@@ -52,7 +52,7 @@ def _compared(options: Namespace, names: dict[str, Any]) -> Comparison:
 
 def _scored(options: Namespace, words: list[str], names: dict[str, Any]) -> Scores:
     from gptoss_magic.routing.scores import Scores
-    from gptoss_magic.study.routing import read, score_routing
+    from gptoss_magic.studies.routing import read, score_routing
     from gptoss_magic.widgets.progress import ProgressView
 
     values = [_named(word, names) for word in words]

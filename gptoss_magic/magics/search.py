@@ -73,8 +73,8 @@ def passages_of(default: str | None, prompt: str, names: dict[str, Any]) -> list
 
 def passages(name: str, query: str, options: Namespace, names: dict[str, Any]) -> list[Passage]:
     """Passages of an index or a retriever of the notebook, or of several in turn."""
-    from gptoss_magic.api.hidden_states import offer
     from gptoss_magic.retrieval.retriever import in_turn
+    from gptoss_magic.studies.hidden_states import offer
 
     given = [part.strip() for part in name.split(",") if part.strip()]
     if not given:

@@ -17,7 +17,7 @@ WIDTH = 100
 
 def run(line: str, magics: Any) -> None:
     """Print the last answer's tokens, or those of the Answer in a variable."""
-    from gptoss_magic.api.surgery import tokens
+    from gptoss_magic.turns.surgery import tokens
 
     answer = chosen_answer(line.strip() or None, magics.shell.user_ns)
     for channel, run in groupby(tokens(answer), key=lambda token: token.channel):

@@ -148,8 +148,8 @@ def _plan(place: Place) -> Tool:
 
 def _remember(place: Place) -> Tool:
     from gptoss_magic.agents.remember import remember_tool
-    from gptoss_magic.api.remembering import memory_of
     from gptoss_magic.retrieval.items import Item
+    from gptoss_magic.turns.recall import memory_of
 
     memory = memory_of(place.persona)
 
@@ -162,8 +162,8 @@ def _remember(place: Place) -> Tool:
 
 def _recall(place: Place) -> Tool:
     from gptoss_magic.agents.remember import recall_tool
-    from gptoss_magic.api.remembering import memory_of
     from gptoss_magic.retrieval.items import lines
+    from gptoss_magic.turns.recall import memory_of
 
     memory = memory_of(place.persona)
     where = None if current().memory.is_shared else ""

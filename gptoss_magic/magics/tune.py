@@ -16,7 +16,7 @@ from gptoss_magic.session import current
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from gptoss_magic.study.tune import Tuning
+    from gptoss_magic.runs.prepare import Tuning
     from gptoss_magic.tuning.notes import Reading
 
 TUNE = opt.parser(
@@ -41,8 +41,8 @@ class TuneMagics(Magics):
 
 def tune(options: Namespace, body: str, names: dict[str, Any]) -> None:
     """One tune cell: plan alone, or with --go the run itself."""
-    from gptoss_magic.study.parts import stages
-    from gptoss_magic.study.tune import resume
+    from gptoss_magic.runs.parts import stages
+    from gptoss_magic.runs.prepare import resume
     from gptoss_magic.tuning.dry_run import dry_run_table
 
     if options.like:
@@ -62,7 +62,7 @@ def tune(options: Namespace, body: str, names: dict[str, Any]) -> None:
 
 
 def _stage(wanted: Any, options: Namespace, names: dict[str, Any]) -> None:
-    from gptoss_magic.study.tune import prepare
+    from gptoss_magic.runs.prepare import prepare
     from gptoss_magic.tuning.plan import require_fit
     from gptoss_magic.widgets.progress import ProgressView
 
@@ -103,7 +103,7 @@ def print_reading(wanted: Any) -> None:
 
 def wanted_of(options: Namespace, reading: Reading) -> Any:
     """The line's options as `Wanted`."""
-    from gptoss_magic.study.tune import Wanted, settings_for
+    from gptoss_magic.runs.prepare import Wanted, settings_for
     from gptoss_magic.tuning.settings import MethodSettings
 
     rows = filled(reading.rows) if options.fill else reading.rows
@@ -117,8 +117,8 @@ def wanted_of(options: Namespace, reading: Reading) -> Any:
 
 def filled(rows: list[Any]) -> list[Any]:
     """Rows without reasoning get the model's own."""
-    from gptoss_magic.study.grow import with_analysis
-    from gptoss_magic.study.progress import silent
+    from gptoss_magic.studies.self_instruct import with_analysis
+    from gptoss_magic.turns.progress import silent
 
     return with_analysis(rows, silent)
 
@@ -206,7 +206,7 @@ def _train(
 ) -> None:
     """The run under its panel. ■ keeps what was done and says how to go on."""
     from gptoss_magic.magics.report import report_html, report_text
-    from gptoss_magic.study.report import finish
+    from gptoss_magic.runs.report import finish
 
     with current().busy_with(tuning.run.name, control), panel:
         for metrics in tuning.trainer.progress.history:
@@ -227,7 +227,7 @@ def _train(
 
 def provenance(tuning: Tuning) -> dict[str, Any]:
     """What is needed to repeat the run."""
-    from gptoss_magic.api import versions
+    from gptoss_magic.turns import versions
 
     run = tuning.run
     return {

@@ -190,10 +190,11 @@ class PackedExperts(nn.Module):
 
 
 class ResidentExperts(GptOssExperts):  # type: ignore[misc, no-any-unimported]
-    """transformers' bf16 experts with `taps`; without any, transformers' own forward.
+    """transformers' bf16 experts with `taps`.
 
-    Where bf16 is slow, a few tokens go to the C++ library, and else each product is a
-    `fast_linear`.
+    On a CPU a few tokens go to the C++ library in one call: torch's grouped product costs about a
+    millisecond a call, whatever its size, and waits at its barriers when the machine is busy. Many
+    tokens go to transformers' own forward, or by `fast_linear` where bf16 is slow.
     """
 
     taps: Taps
@@ -202,11 +203,11 @@ class ResidentExperts(GptOssExperts):  # type: ignore[misc, no-any-unimported]
         self, hidden_TH: torch.Tensor, ids_Tk: torch.Tensor, weights_Tk: torch.Tensor
     ) -> torch.Tensor:
         """[T, H], as `PackedExperts`."""
-        if not self.taps and not is_slow(hidden_TH):
-            return super().forward(hidden_TH, ids_Tk, weights_Tk)  # type: ignore[no-any-return]
         routing = (hidden_TH, ids_Tk, weights_Tk)
         if not self.taps and self._is_plain(hidden_TH, weights_Tk):
             return self._at_once(*routing)  # type: ignore[no-any-return]
+        if not self.taps and not is_slow(hidden_TH):
+            return super().forward(*routing)  # type: ignore[no-any-return]
         return self.taps.run(routing, self.num_experts, self._linear, (self.alpha, self.limit))
 
     def _is_plain(self, hidden_TH: torch.Tensor, weights_Tk: torch.Tensor) -> bool:
@@ -215,7 +216,7 @@ class ResidentExperts(GptOssExperts):  # type: ignore[misc, no-any-unimported]
         return (
             len(hidden_TH) <= FEW
             and has_library()
-            and all(part.dtype == torch.bfloat16 for part in parts)
+            and all(part.is_cpu and part.dtype == torch.bfloat16 for part in parts)
             and all(w.mT.is_contiguous() and w.shape[1] % 32 == 0 for w in (parts[0], parts[2]))
             and not is_recorded(hidden_TH, weights_Tk, *parts)
         )
@@ -264,13 +265,13 @@ def use_packed_experts(model: nn.Module, config: Any) -> None:
 def use_resident_experts(model: nn.Module) -> None:
     """Let every bf16 experts module of `model` be a `ResidentExperts`.
 
-    Weights stay in place; where bf16 is slow they are turned, so that an output's numbers lie side
-    by side, as the C++ kernel reads them: shapes and values stay.
+    Weights stay in place; bf16 ones on a CPU are turned, so that an output's numbers lie side by
+    side, as the C++ kernel reads them: shapes and values stay.
     """
     for module in model.modules():
         if type(module) is GptOssExperts:
             module.__class__ = ResidentExperts
             cast("Any", module).taps = Taps()
             for weights in (module.gate_up_proj, module.down_proj):
-                if is_slow(weights) and has_library():
+                if weights.is_cpu and weights.dtype == torch.bfloat16 and has_library():
                     weights.data = weights.data.mT.contiguous().mT

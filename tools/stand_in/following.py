@@ -16,7 +16,7 @@ from gptoss_magic.agents.consent import REFUSED
 from gptoss_magic.agents.persona import Character, Persona
 from gptoss_magic.records import Message
 from gptoss_magic.retrieval import cite, items
-from gptoss_magic.study.questions import PROMPT as ASK
+from gptoss_magic.studies.questions import PROMPT as ASK
 from tools.stand_in import cases, sources
 from tools.stand_in.cases import WORLD, Case
 from tools.stand_in.sources import VOICES

@@ -13,20 +13,20 @@ from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.session import current
-from gptoss_magic.study.progress import silent
 from gptoss_magic.tuning.interrupts import uninterrupted
 from gptoss_magic.tuning.runs import Run, checked_name, new_run, read_data, save_run
 from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
+from gptoss_magic.turns.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from gptoss_magic.records import Example, StepMetrics
-    from gptoss_magic.study.progress import Progress
     from gptoss_magic.tuning.data import Row
     from gptoss_magic.tuning.notes import Reading
     from gptoss_magic.tuning.plan import TunePlan
     from gptoss_magic.tuning.trainer import Controls, Trainer, Work
+    from gptoss_magic.turns.progress import Progress
 
 FOLDER = "gptoss_runs"
 SAVE_EVERY_S = 20.0
@@ -94,8 +94,8 @@ def prepare(wanted: Wanted, progress: Progress = silent) -> Tuning:
 
     Raises InputError where something does not fit together; nothing is written.
     """
-    from gptoss_magic.study.parts import parts_of
-    from gptoss_magic.study.work import texts_of
+    from gptoss_magic.runs.parts import parts_of
+    from gptoss_magic.runs.texts import texts_of
     from gptoss_magic.tuning.layout import layout
 
     resident, engine = _resident()
@@ -117,8 +117,8 @@ def resume(name: str, folder: Path = Path(FOLDER)) -> Tuning:
 
     Raises InputError where there is none, or it was made on another model.
     """
-    from gptoss_magic.study.parts import opened
-    from gptoss_magic.study.work import prompts_of
+    from gptoss_magic.runs.parts import opened
+    from gptoss_magic.runs.texts import prompts_of
     from gptoss_magic.tuning.checkpoints import load_checkpoint
     from gptoss_magic.tuning.layout import revive
 
@@ -146,7 +146,7 @@ def work_of(
     model: Any, method: MethodSettings, parts: Sequence[Any], data: tuple[Any, Any]
 ) -> Work:
     """What the trainer needs beside the parts; the drift's base is measured here."""
-    from gptoss_magic.study.parts import trained_experts
+    from gptoss_magic.runs.parts import trained_experts
     from gptoss_magic.tuning.drift import Drifting
     from gptoss_magic.tuning.methods import adalora
     from gptoss_magic.tuning.trainer import Work
@@ -222,7 +222,7 @@ def _probe(sequences: Sequence[Sequence[Example]]) -> list[int]:
 
 
 def _resident() -> tuple[Any, Any]:
-    from gptoss_magic.api import load
+    from gptoss_magic.turns import load
 
     if current().resident is None:
         load()

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gptoss_magic.records import Answer
-    from gptoss_magic.study.progress import Progress
     from gptoss_magic.tuning.data import Row
     from gptoss_magic.tuning.grow import Grown
+    from gptoss_magic.turns.progress import Progress
 
 
 def grown(
@@ -45,7 +45,7 @@ def grown(
 
 
 def _asked(text: str, temperature: float, seed: int) -> Answer:
-    from gptoss_magic.api import generate
+    from gptoss_magic.turns import generate
 
     return generate(text, temperature=temperature, seed=seed % 2**31, max_tokens=256)
 
@@ -55,8 +55,8 @@ def with_analysis(rows: Sequence[Row], progress: Progress) -> list[Row]:
 
     Where the model gives none, or does not come to an end of it, the row stays as it is.
     """
-    from gptoss_magic.study.answers import answered
-    from gptoss_magic.study.progress import noted
+    from gptoss_magic.turns.many import answered
+    from gptoss_magic.turns.progress import noted
 
     _, engine = current().require()
     bare = [n for n, row in enumerate(rows) if not row.has_analysis]

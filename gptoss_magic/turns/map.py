@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.api.load import load
-from gptoss_magic.api.settings import opening, provenance_of, sampling_settings, without_none
 from gptoss_magic.errors import InputError
 from gptoss_magic.session import current
+from gptoss_magic.turns.loading import load
+from gptoss_magic.turns.settle import opening, provenance_of, sampling_settings, without_none
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -45,10 +45,11 @@ def map(  # noqa: A001 (what it does)
     Raises InputError, MissingPackage, StorageError, NotLoaded.
     """
     from gptoss_magic.agents.layers import overlay, record
-    from gptoss_magic.api.talk import chosen_how
-    from gptoss_magic.mapping.run import MapSettings, run_map
-    from gptoss_magic.mapping.schema import AnswerSchema
-    from gptoss_magic.mapping.template import RowTemplate
+    from gptoss_magic.turns.answer_schema import AnswerSchema
+    from gptoss_magic.turns.prompt import chosen_how
+    from gptoss_magic.turns.rows.frame import MapFrame
+    from gptoss_magic.turns.rows.run import MapSettings, run_map
+    from gptoss_magic.turns.rows.template import RowTemplate
 
     session = current()
     if session.resident is None:
@@ -68,7 +69,6 @@ def map(  # noqa: A001 (what it does)
     if records:
         scope["adapters"] = [(record["uid"], record["scale"]) for record in records]
     settings = MapSettings(
-        into=into,
         opening=opening(system, (), effort, date, formats),
         sampling=sampling_settings(greedy=resident.greedy, **{"seed": 0, **without_none(sampling)}),
         scope=scope,
@@ -77,8 +77,9 @@ def map(  # noqa: A001 (what it does)
         journal=Path(journal).expanduser() if journal else None,
         fresh=new,
     )
-    made = RowTemplate(template, getattr(frame, "columns", ()), names or {})
+    rows = MapFrame(frame, into)
+    made = RowTemplate(template, rows.columns, names or {})
     provenance = provenance_of(resident, records, effort)
     provenance |= {"persona": record(layers)} if layers else {}
     with session.using(adapters):
-        return run_map(engine, frame, made, settings, provenance, on_row)
+        return run_map(engine, rows, made, settings, provenance, on_row)

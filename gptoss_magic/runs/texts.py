@@ -12,10 +12,10 @@ from gptoss_magic.records import Example
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gptoss_magic.study.progress import Progress
-    from gptoss_magic.study.tune import Wanted
+    from gptoss_magic.runs.prepare import Wanted
     from gptoss_magic.tuning.data import Row
     from gptoss_magic.tuning.runs import Run
+    from gptoss_magic.turns.progress import Progress
 
 SHOWN = 3  # prompts that are answered before and after
 
@@ -95,8 +95,8 @@ def _last_turn(example: Example, starts: Sequence[int]) -> int:
 def own_answers(engine: Any, count: int, progress: Progress) -> list[Example]:
     """The base model's own reasoning and answers to shipped prompts, as training texts."""
     from gptoss_magic.routing.baseline import conversations
-    from gptoss_magic.study.answers import answered
-    from gptoss_magic.study.progress import noted
+    from gptoss_magic.turns.many import answered
+    from gptoss_magic.turns.progress import noted
 
     if not count:
         return []

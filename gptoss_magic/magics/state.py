@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gptoss_magic.api.stopping import WORK
 from gptoss_magic.session import current
+from gptoss_magic.turns.stopping import WORK
 
 
 def model_state() -> dict[str, Any]:

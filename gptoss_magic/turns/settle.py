@@ -6,7 +6,7 @@ import secrets
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.api.load import versions
+from gptoss_magic.turns.loading import versions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.api.prompt import respond
-from gptoss_magic.api.settings import without_none
-from gptoss_magic.api.talk import put_in_place, turn_of
 from gptoss_magic.errors import InputError
-from gptoss_magic.mapping.schema import AnswerSchema
 from gptoss_magic.session import current
+from gptoss_magic.turns.answer import respond
+from gptoss_magic.turns.answer_schema import AnswerSchema
+from gptoss_magic.turns.prompt import put_in_place, turn_of
+from gptoss_magic.turns.settle import without_none
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

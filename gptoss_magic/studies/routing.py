@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import InputError
 from gptoss_magic.records import Answer
 from gptoss_magic.session import current
-from gptoss_magic.study.progress import noted, silent
 from gptoss_magic.tuning.data import Row, encode
 from gptoss_magic.tuning.sources import ANSWERS, row_of
+from gptoss_magic.turns.progress import noted, silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gptoss_magic.routing.compare import Comparison
     from gptoss_magic.routing.scores import Scores
-    from gptoss_magic.study.progress import Progress
+    from gptoss_magic.turns.progress import Progress
 
 COLUMNS = ("prompt", "text", "user", "question")
 
@@ -50,8 +50,8 @@ def score_routing(
     `progress` is told items done, in total, and what is being done. An interrupt leaves nothing.
     Raises InputError, ContextOverflow.
     """
-    from gptoss_magic.api import load
     from gptoss_magic.routing.score import scores_of
+    from gptoss_magic.turns import load
 
     items = read(data)
     session = current()
@@ -173,9 +173,9 @@ def _tokens(answer: Answer) -> list[int]:
 
 
 def _rendered(prompt: str, effort: str, system: str | None, date: str | None) -> list[int]:
-    from gptoss_magic.api import opening
     from gptoss_magic.harmony import render
     from gptoss_magic.records import Message
+    from gptoss_magic.turns import opening
 
     messages = [*opening(system, (), effort, date), Message("user", prompt)]
     return render(messages, current().require()[1].codec)
@@ -185,7 +185,7 @@ def _answered(
     prompts: Sequence[list[int]], max_tokens: int, told: Callable[[int, int], None]
 ) -> list[list[int]]:
     """Each prompt with the model's own analysis and answer behind it."""
-    from gptoss_magic.study.answers import answered_tokens
+    from gptoss_magic.turns.many import answered_tokens
 
     told(0, len(prompts))
     answers = answered_tokens(current().require()[1], prompts, max_tokens, told)

@@ -69,7 +69,7 @@ def canary(
     on_answer: Callable[[int, int], None] = lambda done, total: None,
 ) -> Canary:
     """Of the model as it stands, adapters included: greedy, about a thousand tokens."""
-    from gptoss_magic.study.answers import answered
+    from gptoss_magic.turns.many import answered
 
     talks = [_talk(prompt, ()) for prompt in PLAIN] + [_talk(p, TOOLS) for p, _ in ASKED]
     answers = answered(engine, talks, MAX_TOKENS, on_answer)
@@ -118,7 +118,7 @@ def general_loss(model: Any, examples: Sequence[Example]) -> float:
 
 
 def _talk(prompt: str, tools: Sequence[ToolSpec]) -> list[Message]:
-    from gptoss_magic.api import opening
+    from gptoss_magic.turns import opening
 
     return [*opening(None, tools, "medium", DATE), Message("user", prompt)]
 

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gptoss_magic.agents.persona import Persona
-    from gptoss_magic.api.talk import Turn
     from gptoss_magic.records import Answer
     from gptoss_magic.retrieval.items import Item
     from gptoss_magic.retrieval.memory import Memory
+    from gptoss_magic.turns.prompt import Turn
 
 RECALLED = 4  # items in a prompt, at most
 SUMMARY_TOKENS = 160

@@ -9,18 +9,18 @@ from weakref import ref
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.session import current
-from gptoss_magic.study.progress import noted
 from gptoss_magic.tuning.runs import checked_name, read_run
+from gptoss_magic.turns.progress import noted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from gptoss_magic.routing.scores import Scores
-    from gptoss_magic.study.progress import Progress
-    from gptoss_magic.study.tune import Wanted
+    from gptoss_magic.runs.prepare import Wanted
     from gptoss_magic.tuning.runs import Run
     from gptoss_magic.tuning.settings import MethodSettings
+    from gptoss_magic.turns.progress import Progress
 
 LATEST: list[Any] = []
 BY_ROUTING = ("experts", "experts-full", "router+experts")

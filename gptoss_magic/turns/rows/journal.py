@@ -6,6 +6,7 @@ A kernel that dies loses what the last `FLUSH_S` seconds brought. Rows are found
 from __future__ import annotations
 
 import os
+import re
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, time_ns
@@ -14,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import MissingPackage, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from types import TracebackType
     from typing import Self
 
 FLUSH_S = 2.0
 FIELDS = ("key", "row", "final", "analysis", "error", "finish", "num_tokens", "provenance")
 NUMBERS = {"row", "num_tokens"}
+OURS = re.compile(r"\d{20}-\d+")  # time and process
 
 
 class Journal:
@@ -60,11 +62,16 @@ class Journal:
             self._fresh = []
         self._written_at = monotonic()
 
-    def forget(self) -> None:
-        """Delete what was there before."""
-        for file in self.folder.glob("*.parquet"):
+    def forget(self, keys: Collection[str]) -> None:
+        """Delete the records of these keys; what other maps keep in the folder stays."""
+        if not self.known.keys() & set(keys):
+            return
+        files = self._files()
+        self.known = {key: record for key, record in self.known.items() if key not in keys}
+        if self.known:
+            self._write(list(self.known.values()))
+        for file in files:
             file.unlink(missing_ok=True)
-        self.known = {}
 
     def _merge(self) -> None:
         """One file for all that this run wrote."""
@@ -87,7 +94,11 @@ class Journal:
         return whole
 
     def _read(self) -> list[dict[str, Any]]:
-        return [record for file in sorted(self.folder.glob("*.parquet")) for record in _read(file)]
+        return [record for file in self._files() for record in _read(file)]
+
+    def _files(self) -> list[Path]:
+        """Those that a journal wrote, oldest first; other Parquet files are none of ours."""
+        return sorted(file for file in self.folder.glob("*.parquet") if OURS.fullmatch(file.stem))
 
 
 @contextmanager

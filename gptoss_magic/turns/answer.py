@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.api.agent import answered, specs
-from gptoss_magic.api.load import load
-from gptoss_magic.api.schemas import checked, grammar_of, record_of, valued
-from gptoss_magic.api.settings import provenance_of, sampling_settings
-from gptoss_magic.api.stopping import WORK
 from gptoss_magic.session import current
+from gptoss_magic.turns.loading import load
+from gptoss_magic.turns.schemas import checked, grammar_of, record_of, valued
+from gptoss_magic.turns.settle import provenance_of, sampling_settings
+from gptoss_magic.turns.stopping import WORK
+from gptoss_magic.turns.tool_run import answered, specs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -55,7 +55,7 @@ def generate(
     `agents.consent.by_policy()` lets those run that `@tool(policy="auto")` made.
     Raises ContextOverflow, InputError, NotLoaded.
     """
-    from gptoss_magic.api.talk import Asked, open_talk
+    from gptoss_magic.turns.prompt import Asked, open_talk
 
     if current().resident is None:
         load()

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.runs.canary import WORDS, Canary, canary, faults, general_texts
 from gptoss_magic.session import current
-from gptoss_magic.study.answers import answered_tokens
-from gptoss_magic.study.canary import WORDS, Canary, canary, faults, general_texts
-from gptoss_magic.study.progress import noted, silent
+from gptoss_magic.turns.many import answered_tokens
+from gptoss_magic.turns.progress import noted, silent
 
 if TYPE_CHECKING:
     from gptoss_magic.records import Answer
-    from gptoss_magic.study.progress import Progress
-    from gptoss_magic.study.tune import Tuning
+    from gptoss_magic.runs.prepare import Tuning
+    from gptoss_magic.turns.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def forgotten(tuning: Tuning) -> dict[str, tuple[float, float]]:
 
 def _texts(tuning: Tuning, engine: Any) -> list[str]:
     """The last user message of each prompt."""
-    from gptoss_magic.study.work import asked
+    from gptoss_magic.runs.texts import asked
 
     return [asked(ids, engine.codec) for ids in tuning.prompts]
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.mapping.schema import AnswerSchema
+from gptoss_magic.turns.answer_schema import AnswerSchema
 
 if TYPE_CHECKING:
     from gptoss_magic.generation import Engine, Grammar

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import InputError, MissingPackage
 from gptoss_magic.records import Message
 from gptoss_magic.session import current
-from gptoss_magic.study.progress import noted, silent
+from gptoss_magic.turns.progress import noted, silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from gptoss_magic.agents.persona import Persona
     from gptoss_magic.records import Answer
-    from gptoss_magic.study.progress import Progress
     from gptoss_magic.tuning.grow import Grown
+    from gptoss_magic.turns.progress import Progress
 
     Condition = tuple[Persona | None, Sequence[str]]  # whose text, beside which adapters
 
@@ -229,8 +229,8 @@ def _answers(
     told: Callable[[int, int], None],
     **how: Any,
 ) -> list[Answer]:
-    from gptoss_magic.api import opening
-    from gptoss_magic.study.answers import answered
+    from gptoss_magic.turns import opening
+    from gptoss_magic.turns.many import answered
 
     session = current()
     _, engine = session.require()

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gptoss_magic.agents.persona import Persona
-    from gptoss_magic.api.talk import Turn
     from gptoss_magic.records import Answer
+    from gptoss_magic.turns.prompt import Turn
 
 CRITIC = """\
 You review an answer. The question, the answer, the instructions that it should follow and its \
@@ -38,14 +38,14 @@ class Reflection:
     @property
     def is_current(self) -> bool:
         """True while the turn is still the conversation's last."""
-        from gptoss_magic.api.talk import turn_of
+        from gptoss_magic.turns.prompt import turn_of
 
         return turn_of(self.turn.answer) is not None
 
 
 def last_turn() -> Turn:
     """The turn of the session's last answer. Raises InputError where none is kept."""
-    from gptoss_magic.api.talk import turn_of
+    from gptoss_magic.turns.prompt import turn_of
 
     last = current().last
     if last is None:
@@ -63,9 +63,9 @@ def reflect(turn: Turn) -> Reflection:
     one of those is not attached any more; KeyboardInterrupt passes through.
     """
     from gptoss_magic.agents.layers import overlay, record
-    from gptoss_magic.api import opening
-    from gptoss_magic.api.surgery import adapters_then
     from gptoss_magic.retrieval.cite import cited, grounded
+    from gptoss_magic.turns import opening
+    from gptoss_magic.turns.surgery import adapters_then
 
     layers = _layers(turn.answer)
     voice, passages = overlay(layers), turn.answer.passages or None
@@ -93,7 +93,7 @@ def accept(found: Reflection) -> Answer:
 
     Raises InputError where the conversation has gone on, or the proposal says nothing.
     """
-    from gptoss_magic.api.talk import put_in_place
+    from gptoss_magic.turns.prompt import put_in_place
 
     turn = found.turn
     if not found.is_current:
@@ -125,7 +125,7 @@ def _case(turn: Turn, voice: Persona) -> str:
 
 
 def _asked(messages: Sequence[Message], how: dict[str, Any], effort: str) -> Answer:
-    from gptoss_magic.api import respond
+    from gptoss_magic.turns import respond
 
     answer = respond(messages, effort=effort, **how)
     if answer.finish == "interrupt":

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, fields
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.api.prompt import generate
-from gptoss_magic.api.settings import without_none
 from gptoss_magic.errors import InputError, MissingPackage
 from gptoss_magic.session import current
+from gptoss_magic.turns.answer import generate
+from gptoss_magic.turns.settle import without_none
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -168,7 +168,7 @@ def _answered(
 ) -> Compared:
     """One point's answer and its likelihoods; without them where an interrupt came."""
     from gptoss_magic.agents.layers import overlay
-    from gptoss_magic.api.talk import settled
+    from gptoss_magic.turns.prompt import settled
 
     names = personas_of(point)
     voice = overlay(current().layers(names))
@@ -196,8 +196,8 @@ def _scored(prompt: str, answer: Answer, bare: dict[str, Any] | None) -> tuple[f
 
 def _bare_prompt(prompt: str, settings: dict[str, Any]) -> list[int]:
     """Token ids of the prompt as nobody in particular would be asked it."""
-    from gptoss_magic.api.talk import Asked, open_talk
     from gptoss_magic.harmony import prune, render
+    from gptoss_magic.turns.prompt import Asked, open_talk
 
     known = {key: settings.get(key) for key in ("system", "passages", "effort", "date")}
     asked = Asked(prompt, **known)  # type: ignore[arg-type]

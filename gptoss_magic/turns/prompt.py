@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.api.settings import opening, without_none
 from gptoss_magic.session import current
+from gptoss_magic.turns.settle import opening, without_none
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from gptoss_magic.agents.persona import Persona
-    from gptoss_magic.api.remembering import Remembered
     from gptoss_magic.records import Answer, Message, Passage, ToolSpec
+    from gptoss_magic.turns.recall import Remembered
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Talk:
     def closed(self, answer: Answer) -> Answer:
         """The answer with its sources, persona and recalled items; the conversation goes on."""
         from gptoss_magic.agents.layers import record
-        from gptoss_magic.api.agent import all_cited
         from gptoss_magic.records import Message
+        from gptoss_magic.turns.tool_run import all_cited
 
         session = current()
         answer = all_cited(answer, self.asked.passages, self.asked.prompt)
@@ -92,7 +92,7 @@ def turn_of(answer: Answer) -> Turn | None:
 
 def put_in_place(turn: Turn, made: Answer) -> Answer:
     """`made` is the turn's answer now: in its conversation and in its memory, where it has one."""
-    from gptoss_magic.api.remembering import said_anew
+    from gptoss_magic.turns.recall import said_anew
 
     session = current()
     session.conversations[turn.conversation] = [*turn.before, *turn.saying(made)]
@@ -117,8 +117,8 @@ def open_talk(
     What `asked` and `how` say wins over the persona's settings. Raises InputError.
     """
     from gptoss_magic.agents.layers import overlay
-    from gptoss_magic.api.remembering import remembered
     from gptoss_magic.retrieval.cite import grounded
+    from gptoss_magic.turns.recall import remembered
 
     session = current()
     layers = session.layers(persona)

@@ -72,7 +72,7 @@ def _about(chunk: dict[str, Any]) -> dict[str, Any]:
 
 
 def _asked(prompt: str, number: int) -> Answered:
-    from gptoss_magic.api import generate
+    from gptoss_magic.turns import generate
 
     temperature = 0.0 if not number else 0.8
     return generate(prompt, temperature=temperature, seed=number, max_tokens=200, effort="low")

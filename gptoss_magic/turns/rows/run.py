@@ -9,19 +9,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.errors import DoesNotFit, GptOssError, InputError, MissingPackage
+from gptoss_magic.errors import DoesNotFit, GptOssError, InputError
 from gptoss_magic.generation import Grammar, Request, Turn, stream_batch
 from gptoss_magic.harmony import HarmonyParser, render
-from gptoss_magic.mapping.journal import Journal
 from gptoss_magic.records import Mapped, Message
+from gptoss_magic.turns.rows.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from gptoss_magic.generation import Engine, SamplingSettings
-    from gptoss_magic.mapping.schema import AnswerSchema
-    from gptoss_magic.mapping.template import RowTemplate
     from gptoss_magic.records import Answer, TokenDelta
+    from gptoss_magic.turns.answer_schema import AnswerSchema
+    from gptoss_magic.turns.rows.frame import MapFrame
+    from gptoss_magic.turns.rows.template import RowTemplate
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,6 @@ class MapSettings:
     forget what the journal has.
     """
 
-    into: str
     opening: Sequence[Message]
     sampling: SamplingSettings
     scope: Mapping[str, Any]
@@ -57,72 +57,49 @@ class MapSettings:
 
 def run_map(  # noqa: PLR0917 (each is of another kind)
     engine: Engine,
-    frame: Any,
+    frame: MapFrame,
     template: RowTemplate,
     settings: MapSettings,
     provenance: dict[str, Any],
     on_row: Callable[[int, int, int], None] = lambda done, total, tokens: None,
 ) -> Mapped:
-    """Fill the columns `into` and `into`_error of `frame`, a pandas DataFrame, in place.
+    """Fill the two columns of `frame`, in place.
 
     A row that fails has its error there, and None for an answer. What the journal knows is not
     asked again. `on_row` is told rows done, rows in total, tokens generated. KeyboardInterrupt
     ends it early; what is done stays.
     Raises InputError, MissingPackage, StorageError, DoesNotFit.
     """
-    columns = _Columns(frame, settings.into)
-    prompts = [_prompt(template, values) for values in columns.values]
-    with Journal(settings.journal or default_journal(settings)) as journal:
-        if settings.fresh:
-            journal.forget()
-        run = _Run(engine, columns, settings, journal, provenance)
-        run.open(prompts)
-        on_row(run.done, len(prompts), 0)
-        run.answer(lambda: on_row(run.done, len(prompts), run.num_tokens))
+    prompts = [_prompt(template, values) for values in frame.rows]
+    with Journal(settings.journal or default_journal(settings, template.text)) as journal:
+        frame.open()
+        run = _Run(engine, frame, settings, journal, provenance)
+        try:
+            run.open(prompts)
+            on_row(run.done, len(prompts), 0)
+            run.answer(lambda: on_row(run.done, len(prompts), run.num_tokens))
+        finally:
+            frame.close()
         return run.summary()
 
 
-def default_journal(settings: MapSettings) -> Path:
+def default_journal(settings: MapSettings, template: str) -> Path:
     """One folder per question: model, settings and template."""
     from platformdirs import user_data_path
 
-    return user_data_path("gptoss_magic") / "maps" / settings.key()[:16]
-
-
-class _Columns:
-    """The frame's values as they were, and the two columns that are filled."""
-
-    def __init__(self, frame: Any, into: str) -> None:
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise MissingPackage("a map needs pandas: pip install 'gptoss_magic[map]'") from error
-        if not isinstance(frame, pd.DataFrame):
-            raise InputError(
-                f"{type(frame).__name__}: give a pandas DataFrame (or its .to_pandas())"
-            )
-        self.frame = frame
-        self.values = list(frame.itertuples(index=False, name=None))
-        self.names = (into, f"{into}_error")
-        for name in self.names:
-            frame[name] = pd.Series([None] * len(frame), index=frame.index, dtype=object)
-
-    def put(self, row: int, *pair: Any) -> None:
-        """Answer and error of one row."""
-        for name, value in zip(self.names, pair, strict=True):
-            self.frame.iat[row, self.frame.columns.get_loc(name)] = value
+    return user_data_path("gptoss_magic") / "maps" / settings.key(template)[:16]
 
 
 class _Run:
     def __init__(
         self,
         engine: Engine,
-        columns: _Columns,
+        frame: MapFrame,
         settings: MapSettings,
         journal: Journal,
         provenance: dict[str, Any],
     ) -> None:
-        self.engine, self.columns, self.settings = engine, columns, settings
+        self.engine, self.frame, self.settings = engine, frame, settings
         self.journal, self.provenance = journal, provenance
         self.requests: list[Request] = []
         self.asked: list[tuple[int, str]] = []  # row and key of each request
@@ -132,6 +109,8 @@ class _Run:
 
     def open(self, prompts: Sequence[str | InputError]) -> None:
         """Sort the rows: failed before the start, known to the journal, or to be asked."""
+        if self.settings.fresh:
+            self.journal.forget({self._key(row, p) for row, p in enumerate(prompts)})
         for row, prompt in enumerate(prompts):
             try:
                 self._open(row, prompt)
@@ -141,8 +120,7 @@ class _Run:
     def _open(self, row: int, prompt: str | InputError) -> None:
         if isinstance(prompt, InputError):
             raise prompt
-        sampling = replace(self.settings.sampling, seed=self.settings.sampling.seed + row)
-        key = self.settings.key(prompt, None if self.settings.greedy else sampling.seed)
+        sampling, key = self._sampling(row), self._key(row, prompt)
         if key in self.journal.known:
             known = self.journal.known[key]
             self.kept += 1
@@ -152,6 +130,13 @@ class _Run:
         self.engine.check(prompt_T, sampling.max_tokens)
         self.requests.append(Request(prompt_T, sampling, self.grammar))
         self.asked.append((row, key))
+
+    def _sampling(self, row: int) -> SamplingSettings:
+        """Its seed is the map's seed plus the row's number."""
+        return replace(self.settings.sampling, seed=self.settings.sampling.seed + row)
+
+    def _key(self, row: int, prompt: str | InputError) -> str:
+        return self.settings.key(prompt, None if self.settings.greedy else self._sampling(row).seed)
 
     def answer(self, on_row: Callable[[], None]) -> None:
         """Ask what is left. An interrupt ends it, and too little memory says what to do."""
@@ -214,12 +199,12 @@ class _Run:
                 error = str(wrong)
         self.done += 1
         self.failed += error is not None
-        self.columns.put(row, value if error is None else None, error)
+        self.frame.put(row, value if error is None else None, error)
 
     def summary(self) -> Mapped:
         """What was done; called inside the journal's context."""
         return Mapped(
-            rows=len(self.columns.values),
+            rows=len(self.frame.rows),
             done=self.done,
             kept=self.kept,
             failed=self.failed,

@@ -1,0 +1,90 @@
+"""The DataFrame of a map: its values as they were, and the two columns that are filled."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from gptoss_magic.errors import InputError, MissingPackage
+
+MARK = "gptoss_magic"  # in a frame's attrs: digests of the columns that a map wrote
+
+
+class MapFrame:
+    """`columns` (N names) and `rows` (tuples of N values) are the template's variables.
+
+    The columns `into` and `into`_error are filled in place. Raises InputError, the frame as it
+    was, where one of them is the user's own, or where columns cannot be told apart.
+    """
+
+    def __init__(self, frame: Any, into: str) -> None:
+        import_pandas()
+        _check_columns(frame, into)
+        self.frame = frame
+        self.filled = (into, f"{into}_error")
+        for name in self.filled:
+            _check_own(frame, name)
+        asked = frame.drop(columns=list(self.filled), errors="ignore")
+        self.columns = [str(name) for name in asked.columns]
+        self.rows = list(asked.itertuples(index=False, name=None))
+
+    def open(self) -> None:
+        """Make the two columns, empty."""
+        pd = import_pandas()
+        for name in self.filled:
+            empty = [None] * len(self.frame)
+            self.frame[name] = pd.Series(empty, index=self.frame.index, dtype=object)
+
+    def put(self, row: int, answer: Any, error: str | None) -> None:
+        """Answer and error of one row, counted from 0."""
+        for name, value in zip(self.filled, (answer, error), strict=True):
+            self.frame.iat[row, self.frame.columns.get_loc(name)] = value
+
+    def close(self) -> None:
+        """Mark the two columns as a map's, so that a map may fill them again."""
+        marks = {name: _digest(self.frame[name]) for name in self.filled}
+        self.frame.attrs[MARK] = {**self.frame.attrs.get(MARK, {}), **marks}
+
+
+def import_pandas() -> Any:
+    """pandas, or MissingPackage."""
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise MissingPackage("a map needs pandas: pip install 'gptoss_magic[map]'") from error
+    return pd
+
+
+def _check_columns(frame: Any, into: str) -> None:
+    pd = import_pandas()
+    if not isinstance(frame, pd.DataFrame):
+        more = " (a column: its .to_frame())" if isinstance(frame, pd.Series) else ""
+        raise InputError(
+            f"{type(frame).__name__}: give a pandas DataFrame, or its .to_pandas(){more}"
+        )
+    if not into.strip():
+        raise InputError("--into: give the column for the answers a name")
+    if frame.columns.nlevels > 1:
+        raise InputError(
+            "the frame's columns have several levels: give them flat names first, such as "
+            "df.columns = ['_'.join(map(str, c)) for c in df.columns]"
+        )
+    names = frame.columns.map(str)
+    twice = names[names.duplicated()]
+    if len(twice):
+        raise InputError(f"two columns are called {twice[0]!r}: rename one of them first")
+
+
+def _check_own(frame: Any, name: str) -> None:
+    """Raise InputError where `name` is a column that no map wrote, or that was changed since."""
+    if name not in frame.columns:
+        return
+    if frame.attrs.get(MARK, {}).get(name) != _digest(frame[name]):
+        raise InputError(
+            f"the frame has a column {name!r} that no map wrote, or that was changed since: name "
+            f"another for the answers by --into, or delete it first (del df[{name!r}])"
+        )
+
+
+def _digest(column: Any) -> str:
+    return hashlib.sha256(repr(column.tolist()).encode("utf-8", "surrogatepass")).hexdigest()
