@@ -93,13 +93,14 @@ def test_a_stopped_run_goes_on_to_where_an_unbroken_one_ends(shell, tmp_path):
 
     from gptoss_magic.runs.prepare import Wanted, prepare, resume
     from gptoss_magic.tuning.control import Control
-    from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
+    from gptoss_magic.tuning.methods import settings_of
+    from gptoss_magic.tuning.settings import TrainSettings
     from gptoss_magic.tuning.sources import read_rows
 
     def made(name):
         train = TrainSettings(learning_rate=1e-3, num_steps=4, step_tokens=900, eval_every=2)
         found = prepare(
-            Wanted(read_rows(None, ROWS, {}), name, MethodSettings(rank=2), train, Path("runs"))
+            Wanted(read_rows(None, ROWS, {}), name, settings_of(rank=2), train, Path("runs"))
         )
         found.begin()
         return found
@@ -141,6 +142,7 @@ def test_a_background_run_gives_the_cell_back_and_can_be_stopped(shell, tmp_path
         ("", '{"prompt": "x"}', "row 1: no answer"),
         ("nowhere.jsonl", "", "neither a variable"),
         ("-x 99", ROWS, "a layer has 8"),
+        ("-M lora -H 3", ROWS, r"method lora has no num_heads \(--heads\); it has rank, alpha"),
         ("--from-conversation none", "", "nothing was said"),
         ("--max-tokens 20", ROWS, "tokens, more than 20"),
         ("--show 99", ROWS, "examples 0 to"),

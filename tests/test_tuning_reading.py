@@ -172,6 +172,19 @@ def test_what_is_not_read_is_named_with_its_rows():
     assert lines[1] == "not read: id (rows 1, 2, 3 and 2 more); messages.refusal (row 6)"
 
 
+def test_fields_that_a_role_does_not_have_are_named():
+    ask = {"role": "user", "content": "q", "name": "Ada", "reasoning": "r", "train": True}
+    row = {"messages": [ask | {"weight": 0}, assistant("b", name="Bo", tool_call_id=None)]}
+    assert reading(row).lines()[1] == (
+        "not read: messages.name (row 1); messages.reasoning (row 1); messages.train (row 1)"
+    )
+
+
+def test_a_message_with_two_texts_is_left_out():
+    assert "content and value differ" in refused(chat(assistant("a", value="b")))
+    assert said(chat(assistant("a", value="a")))[1] == ("assistant", "final", "a")
+
+
 # Marks
 
 
@@ -398,9 +411,10 @@ def test_reasoning_without_an_answer_leaves_the_row_out():
 
 
 def test_reasoning_among_the_parts_of_a_content():
-    parts = [{"type": "thinking", "thinking": "so"}, {"type": "text", "text": "b"}]
+    parts = [{"type": "thinking", "thinking": "so"}, {"type": "thinking", "thinking": "then"}]
+    parts += [{"type": "text", "text": "b"}]
     assert said(chat(assistant(parts)))[1:] == [
-        ("assistant", "analysis", "so"),
+        ("assistant", "analysis", "so\n\nthen"),
         ("assistant", "final", "b"),
     ]
 

@@ -104,11 +104,11 @@ def print_reading(wanted: Any) -> None:
 def wanted_of(options: Namespace, reading: Reading) -> Any:
     """The line's options as `Wanted`."""
     from gptoss_magic.runs.prepare import Wanted, settings_for
-    from gptoss_magic.tuning.settings import MethodSettings
+    from gptoss_magic.tuning.methods import DEFAULT, settings_of
 
     rows = filled(reading.rows) if options.fill else reading.rows
     fields = _given(options, tune_options.METHOD_FIELDS)
-    method = MethodSettings(**{"name": options.method or "experts", **fields})
+    method = settings_of(options.method or DEFAULT, **fields)
     train = settings_for(method, len(rows), **_given(options, tune_options.TRAIN_FIELDS))
     more = _given(options, ("after", "replay", "own"))
     more |= {"truncate": options.truncate, "reading": reading}
@@ -128,8 +128,9 @@ def take_axolotl(options: Namespace) -> None:
     from gptoss_magic.tuning.axolotl import read_axolotl
 
     found = read_axolotl(options.axolotl)
-    given = {**found.train.record(), **found.method.record(), "data": found.data}
-    given["method"] = given.pop("name")
+    given = {**found.train.record(), "method": found.method.name, "data": found.data}
+    if options.method in (None, found.method.name):
+        given |= {name: value for name, value in found.method.record().items() if name != "name"}
     for name, value in given.items():
         if getattr(options, name, "") is None:
             setattr(options, name, value)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.session import current
 from gptoss_magic.tuning.interrupts import uninterrupted
+from gptoss_magic.tuning.methods import settings_of
 from gptoss_magic.tuning.runs import Run, checked_name, new_run, read_data, save_run
-from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
+from gptoss_magic.tuning.settings import TrainSettings
 from gptoss_magic.turns.progress import silent
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from gptoss_magic.tuning.data import Row
     from gptoss_magic.tuning.notes import Reading
     from gptoss_magic.tuning.plan import TunePlan
+    from gptoss_magic.tuning.settings import MethodSettings
     from gptoss_magic.tuning.trainer import Controls, Trainer, Work
     from gptoss_magic.turns.progress import Progress
 
@@ -42,7 +44,7 @@ class Wanted:
 
     rows: Sequence[Row]
     name: str
-    method: MethodSettings = field(default_factory=MethodSettings)
+    method: MethodSettings = field(default_factory=settings_of)
     train: TrainSettings = field(default_factory=TrainSettings)
     folder: Path = Path(FOLDER)
     after: str = ""
@@ -148,17 +150,15 @@ def work_of(
     """What the trainer needs beside the parts; the drift's base is measured here."""
     from gptoss_magic.runs.parts import trained_experts
     from gptoss_magic.tuning.drift import Drifting
-    from gptoss_magic.tuning.methods import adalora
+    from gptoss_magic.tuning.methods import method_of
     from gptoss_magic.tuning.trainer import Work
 
     steps, held_out = data
     drift = Drifting(
         model, _probe(held_out or steps[0]), trained_experts(parts, model.config.num_hidden_layers)
     )
-    if method.name != "adalora":
-        return Work(steps, held_out, drift)
-    allocate, penalty = adalora.after_backward(parts, method.rank), adalora.penalty(parts)
-    return Work(steps, held_out, drift, allocate, penalty)
+    own = method_of(method).step
+    return Work(steps, held_out, drift, *(own(parts, method) if own else ()))
 
 
 def trainer_of(

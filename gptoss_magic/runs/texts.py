@@ -58,8 +58,7 @@ def texts_of(wanted: Wanted, engine: Any, progress: Progress) -> Texts:
         "held out": len(held),
         "replayed": len(extra),
         "own answers": len(own),
-        "tokens": sum(len(e.ids) for e in [*examples, *extra, *own]),
-        "trained tokens": sum(sum(e.trained) for e in [*examples, *extra, *own]),
+        **_token_figures([*examples, *extra, *own]),
         "without reasoning": sum(not row.has_analysis for _, row in kept),
         "longest": max(len(e.ids) for e in [*examples, *held_out]),
         "steps": len(steps),
@@ -68,6 +67,11 @@ def texts_of(wanted: Wanted, engine: Any, progress: Progress) -> Texts:
         **(wanted.reading.figures() if wanted.reading else {}),
     }
     return Texts(steps, sequences, about, prompts_of(sequences or steps[0], engine), base)
+
+
+def _token_figures(examples: Sequence[Example]) -> dict[str, int]:
+    trained = sum(sum(example.trained) for example in examples)
+    return {"tokens": sum(len(example.ids) for example in examples), "trained tokens": trained}
 
 
 def prompts_of(sequences: Sequence[Sequence[Example]], engine: Any) -> list[list[int]]:
@@ -85,10 +89,13 @@ def prompts_of(sequences: Sequence[Sequence[Example]], engine: Any) -> list[list
 def _last_turn(example: Example, starts: Sequence[int]) -> int:
     """Where the last run of trained messages begins: the `<|start|>` before it."""
     first = len(example.ids) - 1
+    is_found = False
     for begin, end in zip(reversed(starts), reversed([*starts[1:], len(example.ids)]), strict=True):
-        if not any(example.trained[begin:end]):
+        is_trained = any(example.trained[begin:end])
+        if is_found and not is_trained:
             break
-        first = begin
+        if is_trained:
+            first, is_found = begin, True
     return first
 
 

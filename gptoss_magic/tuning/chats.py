@@ -16,12 +16,12 @@ from gptoss_magic.tuning.calls import SPACE, bare_name, call_of, harmony_call, t
 from gptoss_magic.tuning.columns import (
     EFFORTS,
     SYSTEMS,
-    THOUGHTS,
     TOOLS,
     Columns,
     messages_of,
 )
 from gptoss_magic.tuning.data import Row, turns_of
+from gptoss_magic.tuning.fields import OPENING, content_of, role_of, thought_of, unread_of
 from gptoss_magic.tuning.notes import RowNotes
 from gptoss_magic.tuning.values import (
     is_empty,
@@ -39,18 +39,6 @@ if TYPE_CHECKING:
     from gptoss_magic.tuning.calls import Tools
 
 DATE = "2025-01-01"  # of the system message where a row has none: a run shall repeat
-OPENING = ("system", "developer")
-ROLES = {  # ShareGPT's names and others'
-    **dict.fromkeys(("human", "user"), "user"),
-    **dict.fromkeys(("gpt", "chatgpt", "bard", "bing", "model", "bot", "ai"), "assistant"),
-    **dict.fromkeys(("function_call", "tool_call", "function-call"), "call"),
-    **dict.fromkeys(("observation", "function", "function_response", "tool_response"), "tool"),
-    **dict.fromkeys(("ipython", "environment", "tool_result", "function_result"), "tool"),
-}
-KNOWN = {
-    *("role", "from", "content", "value", "text", "name", "tool_calls", "function_call"),
-    *("tool_call_id", "channel", "recipient", "content_type", *THOUGHTS, *marks.NAMES),
-}
 
 
 def row_of(record: Any) -> Row:
@@ -135,9 +123,8 @@ class _Chat:
             return self._harmony(one)
         if not isinstance(one, dict):
             raise InputError("it has no role")
-        role, content = _role(one), _content(one)
-        unread = [name for name in one if name not in KNOWN and not is_empty(one[name])]
-        self.notes.unread += [f"messages.{name}" for name in unread]
+        role, content = role_of(one), content_of(one)
+        self.notes.unread += [f"messages.{name}" for name in unread_of(one, role)]
         if role == "tool":
             return self._result(one, content)
         if self.waiting:
@@ -179,7 +166,7 @@ class _Chat:
         if channel in ("analysis", "commentary") or present(one.get("recipient")):
             return self._own(one, content, channel, calls)
         written = taken_apart(content, self.notes)
-        thoughts = dict.fromkeys(filter(None, (_thought(one), written.thought)))
+        thoughts = dict.fromkeys(filter(None, (thought_of(one), written.thought)))
         for thought in thoughts:
             self._say(Message("assistant", thought, "analysis"))
         for message in written.messages:
@@ -198,7 +185,7 @@ class _Chat:
         self, one: Mapping[str, Any], content: str, channel: str | None, calls: list[Any]
     ) -> None:
         """A message that names its channel or recipient: harmony's, in an object."""
-        thought, recipient = _thought(one), present(one.get("recipient"))
+        thought, recipient = thought_of(one), present(one.get("recipient"))
         if thought:
             self._say(Message("assistant", thought, "analysis"))
         if content:
@@ -255,53 +242,3 @@ def _index(
     if waiting and (key is not None or name is not None) and waiting[0][0] is not None:
         raise InputError(f"a result of {key or name}, which was not called")
     return 0 if waiting else None
-
-
-def _role(one: Mapping[str, Any]) -> str:
-    """OpenAI's role, also of ShareGPT's names; 'call' for a message that is a call alone."""
-    given = one.get("role") if not is_empty(one.get("role")) else one.get("from")
-    if not isinstance(given, str):
-        raise InputError("it has no role")
-    role = ROLES.get(given.strip().casefold(), given.strip().casefold())
-    if role not in (*OPENING, "user", "assistant", "tool", "call"):
-        raise InputError(f"role {given!r}: give system, developer, user, assistant or tool")
-    return role
-
-
-def _content(one: Mapping[str, Any]) -> str:
-    """A message's text, or OpenAI's list of parts of text; ShareGPT's `value`."""
-    content = _raw_content(one)
-    if isinstance(content, list):
-        parts = [part for part in content if not _is_thought(part)]
-        said = [part.get("text") if isinstance(part, dict) else part for part in parts]
-        texts = [text for text in said if isinstance(text, str)]
-        if len(texts) < len(said):
-            raise InputError("a part of its content is no text")
-        return "".join(texts)
-    if not isinstance(content, str):
-        raise InputError(f"its content is no text but {type(content).__name__}")
-    return content
-
-
-def _raw_content(one: Mapping[str, Any]) -> Any:
-    fields = (present(one.get(name)) for name in ("content", "value", "text"))
-    return next((value for value in fields if value is not None), "")
-
-
-def _is_thought(part: Any) -> bool:
-    """True for a part of content that is reasoning, as Mistral and Anthropic have it."""
-    return isinstance(part, dict) and part.get("type") in ("thinking", "reasoning")
-
-
-def _thought(one: Mapping[str, Any]) -> str:
-    """The reasoning beside an answer; '' where it is missing or blank."""
-    filled = {name: present(one.get(name)) for name in THOUGHTS if not is_empty(one.get(name))}
-    content = _raw_content(one)
-    for part in filter(_is_thought, content if isinstance(content, list) else ()):
-        said = part.get("thinking") or part.get("text")
-        filled["content"] = _content({"content": said})
-    if not filled:
-        return ""
-    if len(set(map(str, filled.values()))) > 1:
-        raise InputError(f"{' and '.join(filled)} differ, and each may be analysis; leave one")
-    return text_of(next(iter(filled.values())), "analysis")

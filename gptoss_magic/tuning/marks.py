@@ -54,6 +54,11 @@ def yes_or_no(value: Any) -> bool | None:
     return WORDS.get(str(value).strip().casefold())
 
 
+def is_on(message: Mapping[str, Any], name: str) -> bool:
+    """True where the mark asks for training, or cannot be read as 'context only'."""
+    return yes_or_no(present(message.get(name))) is not (name in MASKED)
+
+
 def _detail(message: Mapping[str, Any]) -> bool | None:
     """What all spans say. Raises InputError where they differ: an answer counts as a whole."""
     spans = present(message.get(DETAIL))
