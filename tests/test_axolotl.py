@@ -128,8 +128,10 @@ def test_what_axolotl_cannot_say_is_named(name):
     text, unsaid = write_axolotl(method, train, "m", "d.jsonl", [3, 4])
     found = yaml.safe_load(text)
     assert found["datasets"][0]["ds_type"] == "json"
-    assert "lora_target_modules" in found or "lora_target_parameters" in found
-    assert name == "lora" or len(unsaid) > 1
+    words = METHODS[name].axolotl
+    assert found.get("lora_target_modules", []) == list(words.modules)
+    assert found.get("lora_target_parameters", []) == list(words.parameters)
+    assert (len(unsaid) > 1) == (name != "lora")
     if name == "experts":
         assert unsaid[0].startswith("hot experts (7 in 2 layers)")
 

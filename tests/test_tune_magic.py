@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -46,7 +47,7 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(shell, tmp_path, capsys):
     assert "7 rows, 1 held out" in said
     assert "trains: LoRA r=2 on" in said
     assert "needed" in said
-    assert "about 0 s" in said or "about 1 s" in said
+    assert re.search(r"^about \d+ \w+$", said, re.MULTILINE)
     assert "add --go" in said
     assert not (tmp_path / "runs").exists()
 
@@ -189,7 +190,7 @@ def test_the_model_reasons_where_rows_do_not(shell):
     found = with_analysis(rows, lambda *_: None)
     assert found[1] == rows[1]
     assert found[0].messages[-1] == rows[0].messages[-1]
-    assert found[0] == rows[0] or found[0].has_analysis
+    assert [m for m in found[0].messages if m.channel != "analysis"] == list(rows[0].messages)
 
 
 def test_the_plan_names_repeated_and_cut_rows(shell, tmp_path, capsys):

@@ -238,6 +238,15 @@ def test_too_long_rows_are_refused_or_cut():
     assert any(cut.trained)
 
 
+def test_reasoning_put_before_a_turn_leaves_its_marks_where_they_were():
+    marked = {"role": "assistant", "content": "bad", "weight": 0}
+    turns = [{"role": "user", "content": "a"}, marked, {"role": "assistant", "content": "good"}]
+    row = row_of({"messages": turns})
+    thinking = row.with_thought("so")
+    assert [m.content for m in thinking.last_turn] == ["so", "bad", "good"]
+    assert [thinking.messages[n].content for n in thinking.untrained] == ["bad"]
+
+
 def test_a_conversation_becomes_a_row_with_its_edits():
     talk = [said("user", "a"), said("assistant", "b", "final"), said("user", "c")]
     row = from_conversation(talk, {1: "better"})

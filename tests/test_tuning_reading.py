@@ -4,6 +4,7 @@ The first of each kind is a public report's input; the others are of the same ki
 """
 
 import json
+from types import SimpleNamespace
 
 import pandas as pd
 import pyarrow as pa
@@ -11,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.harmony import HarmonyCodec
+from gptoss_magic.harmony import HarmonyCodec, render
 from gptoss_magic.records import Message
+from gptoss_magic.runs.texts import prompts_of
 from gptoss_magic.testing import tiny_tokenizer
 from gptoss_magic.tuning.data import encode, encode_all, pieces
 from gptoss_magic.tuning.sources import read, row_of
@@ -234,6 +236,18 @@ def test_reasoning_and_calls_of_a_marked_turn_are_not_trained_either():
     assert "good<|return|>" in text
     for untaught in ("secret", "I look.", "{}"):
         assert untaught not in text
+
+
+def test_the_prompt_shown_before_and_after_is_that_of_what_is_trained():
+    call = {"id": "c", "function": {"name": "f", "arguments": "{}"}}
+    row = row_of(chat(
+        assistant(tool_calls=[call]),
+        {"role": "tool", "tool_call_id": "c", "content": "2"},
+        assistant("bad", weight=0),
+    ))  # fmt: skip
+    (example,) = encode(row, CODEC)
+    engine = SimpleNamespace(codec=CODEC)
+    assert prompts_of([[example]], engine) == [render(row.messages[:2], CODEC)]
 
 
 @pytest.mark.parametrize(
@@ -602,6 +616,18 @@ def test_a_broken_line_leaves_the_others(tmp_path):
     line = found.lines()[1]
     assert line.startswith("left out, 2 rows: row 2: line 2: no JSON")
     assert line.endswith("row 3: answer is empty")
+
+
+def test_a_row_of_a_shape_that_nobody_thought_of_leaves_the_others():
+    class Odd(dict):
+        def items(self):
+            raise RuntimeError("torn\nin two")
+
+    good = {"prompt": "a", "answer": "b"}
+    found = reading(good, Odd(prompt="a"), good)
+    assert found.left_out == [(2, "it cannot be read (RuntimeError: torn in two)")]
+    tools = [{"name": "f", "parameters": {"type": "object", "properties": {"a": 5}}}]
+    assert "the parameters of f are no JSON schema" in refused(good | {"tools": tools})
 
 
 def test_rows_too_long_are_called_by_the_users_number():

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.harmony.schema import definition
 from gptoss_magic.records import Message, ToolSpec
 from gptoss_magic.tuning.values import is_empty, json_of, present
 
@@ -80,7 +81,16 @@ def tool_of(one: Any, notes: RowNotes) -> ToolSpec:
     about = present(function.get("description"))
     if about is not None and not isinstance(about, str):
         raise InputError(f"the description of {name} is no text")
-    return ToolSpec(name, about or "", without_null_keywords(schema, notes))
+    return _told(ToolSpec(name, about or "", without_null_keywords(schema, notes)))
+
+
+def _told(tool: ToolSpec) -> ToolSpec:
+    """The tool. Raises InputError for a schema that cannot be told to the model as a type."""
+    try:
+        definition(tool)
+    except Exception as error:  # whatever its shape is, it is the row's fault
+        raise InputError(f"the parameters of {tool.name} are no JSON schema ({error})") from error
+    return tool
 
 
 def without_null_keywords(schema: dict[str, Any], notes: RowNotes) -> dict[str, Any]:

@@ -56,6 +56,9 @@ def read_list(records: Iterable[Any]) -> Reading:
             row = read_row(record, notes)
         except InputError as error:
             reading.left_out.append((number, str(error)))
+        except Exception as error:  # noqa: BLE001 (a shape nobody thought of costs its row alone)
+            what = " ".join(f"{type(error).__name__}: {error}".split())
+            reading.left_out.append((number, f"it cannot be read ({what:.200})"))
         else:
             reading.add(replace(row, number=number), number, notes)
     if not reading.rows:
