@@ -134,6 +134,7 @@ def test_dollys_context_stands_in_the_prompt():
         ({"instruction": "Answer.", "question": "2+2?", "output": "4"}, "Answer.\n\n2+2?"),
         ({"Instruction": "Add", "Input ": "1 2", "Output": "3"}, "Add\n\n1 2"),
         ({"input": "1 2", "output": "3"}, "1 2"),
+        ({"question": "q", "context": ["one", "two"], "answer": "r"}, "q\n\none\n\ntwo"),
         ({"system_prompt": "s", "question": "q", "response": "r"}, "q"),
         ({"question": "q", "query": "q", "answer": "r"}, "q"),
         ({"Question": "q", "Complex_CoT": "t", "Response": "r"}, "q"),
@@ -257,6 +258,8 @@ def test_the_prompt_shown_before_and_after_is_that_of_what_is_trained():
         ({"weight": -1}, "weight -1: a turn counts or not"),
         ({"weight": 1, "train": False}, "weight and train contradict each other"),
         ({"mask": 1}, "mask may mean trained or not"),
+        ({"loss_weight": 0}, "loss_weight 0 may mark it as not trained"),
+        ({"train_on": False}, "train_on False may mark it as not trained"),
         ({"train_detail": [{"train": True}, {"train": False}]}, "trains parts of an answer"),
         ({"train_detail": "all"}, "train_detail is no list"),
     ],
@@ -304,6 +307,8 @@ def test_think_tags_become_analysis():
         "◁think▷so◁/think▷b",
         "<reasoning>\nso\n</reasoning>\nb",
         "so\n</think>\n\nb",
+        "<analysis>so</analysis>b",
+        "analysis\nsoassistantfinalb",
         "<|begin_of_thought|>so<|end_of_thought|>\n<|begin_of_solution|>b<|end_of_solution|>",
         "<|channel|>analysis<|message|>so<|end|><|start|>assistant<|channel|>final<|message|>b",
         "assistant<|channel|>analysis<|message|>so<|end|>\n<|start|>assistant<|message|>b<|return|>",
@@ -346,6 +351,7 @@ def test_tags_that_are_spoken_about_stay_text(text):
         ("<|channel|>analysis<|message|>a<|end|>", "reasoning without an answer"),
         ("b<|im_end|>\n<|im_start|>user\nc", "another model's template"),
         ("<tool_call>{}", "<tool_call> is not closed"),
+        ("analysisWe call.assistantcommentary to=f{}assistantfinalb", "its calls cannot be told"),
     ],
 )
 def test_an_answer_that_cannot_be_taken_apart_leaves_the_row_out(text, wrong):

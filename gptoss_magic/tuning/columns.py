@@ -177,13 +177,20 @@ def _prompt(columns: Columns) -> Any:
         columns.take(other, "the prompt")
     else:
         asked = [columns.one(PROMPTS, "the prompt")]
-    sources = [columns.take(name, "the prompt") for name in columns.filled(SOURCES)]
+    sources = [_source(columns.take(name, "the prompt")) for name in columns.filled(SOURCES)]
     if not sources and len(asked) == 1:
         return asked[0]
     if any(isinstance(one, (list, tuple)) for one in asked):
         raise InputError("a list of messages and other columns that ask; leave one")
     parts = [*[one for one in asked if not is_empty(one)], *sources]
     return "\n\n".join(text_of(part, "a part of the prompt") for part in parts)
+
+
+def _source(value: Any) -> Any:
+    """A source's text; several passages as one."""
+    if isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value):
+        return "\n\n".join(value)
+    return value
 
 
 def _turns(items: list[Any]) -> Iterator[Any]:

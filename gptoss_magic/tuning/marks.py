@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
@@ -18,6 +19,7 @@ TRAINED = (
 MASKED = ("masked", "ignore")  # true: context only
 DETAIL = "train_detail"  # Axolotl's spans of one answer
 UNCLEAR = "mask"  # some mean what is trained, others what is not
+LIKE_ONE = re.compile(r"train|loss|weight|mask|learn", re.IGNORECASE)
 NAMES = (*TRAINED, *MASKED, DETAIL, UNCLEAR)
 WORDS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
@@ -31,6 +33,9 @@ def is_trained(message: Mapping[str, Any]) -> bool:
     detail = _detail(message)
     if detail is not None:
         verdicts[DETAIL] = detail
+    for name in message:
+        if name not in NAMES and LIKE_ONE.search(name) and yes_or_no(message[name]) is False:
+            raise InputError(f"{name} {message[name]!r} may mark it as not trained; write weight 0")
     if present(message.get(UNCLEAR)) is not None:
         raise InputError(f"{UNCLEAR} may mean trained or not; write weight 0 or 1")
     if len(set(verdicts.values())) > 1:

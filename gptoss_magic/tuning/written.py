@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from gptoss_magic.tuning.notes import RowNotes
 
 CHANNELS = ("analysis", "commentary", "final")
-TAG = r"<(think(?:ing)?|thought|reasoning|seed:think|\|begin_of_thought\|)>|(\[THINK\])|(◁think▷)"
+THINK = r"think(?:ing)?|thought|reasoning|analysis|seed:think|\|begin_of_thought\|"
+TAG = rf"<({THINK})>|(\[THINK\])|(◁think▷)"
 OPENED = re.compile(rf"\s*(?:{TAG})", re.IGNORECASE)
 WITHIN_TAG = re.compile(rf"(?<![`'\"])(?:{TAG})", re.IGNORECASE)  # quoted, it is spoken about
 CLOSERS = {"[THINK]": "[/THINK]", "◁THINK▷": "◁/think▷"}
@@ -37,6 +38,7 @@ FOREIGN = re.compile(
     r"<\|im_start\|>|<\|start_header_id\|>|<start_of_turn>|\[INST\]|\[/INST\]|<<SYS>>"
     r"|<｜(?:User|Assistant)｜>|<\|(?:user|assistant|system)\|>"
 )
+BARE = re.compile(r"\s*analysis(?=[A-Z\s])(.+?)assistantfinal(.+)", re.DOTALL)
 SPECIAL = re.compile(rf"(<\|(?:{'|'.join(NAMES)})\|>)")
 HARMONY = re.compile(r"\s*(?:<\|(?:start|channel|message)\|>|assistant<\|channel\|>)")
 WITHIN = re.compile(
@@ -67,6 +69,12 @@ def taken_apart(text: str, notes: RowNotes) -> Written:
     if is_harmony(text):
         notes.repairs.append("rendered harmony read as messages")
         return Written(messages=harmony_messages(text))
+    bare = BARE.fullmatch(text)
+    if bare:
+        if "assistantcommentary" in text:
+            raise InputError("harmony whose tokens were left out: its calls cannot be told apart")
+        notes.repairs.append("analysis…assistantfinal, harmony without its tokens, read as such")
+        return Written(thought=bare[1].strip(), said=bare[2].strip())
     if WITHIN.search(text):
         raise InputError("harmony's channels within an answer's text; give whole messages")
     thought, said = _thought(text, notes)
