@@ -19,7 +19,7 @@ LONG = "Count slowly from one to one hundred, one number a line, and say somethi
 def resident() -> tuple[Any, Any]:
     """(model, engine) of the built-in model."""
     gptoss_magic.load("built-in")
-    held, engine = current().require()
+    held, engine = current().require(), current().local_engine
     return held.model, engine
 
 

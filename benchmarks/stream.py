@@ -16,7 +16,7 @@ from gptoss_magic.session import current
 def bare(ids, count):
     begin = time.perf_counter()
     settings = SamplingSettings(temperature=0, max_tokens=count)
-    made = list(current().require()[1].stream(ids, settings))
+    made = list(current().local_engine.stream(ids, settings))
     return len(made) / (time.perf_counter() - begin)
 """
 CELL = "%%gptoss -n -t 0 -m 64 -o answer\nWhy is the sky blue? Explain it step by step."

@@ -152,7 +152,8 @@ def choices() -> dict[str, list[tuple[float, float]]]:
     """By choice, for each seed: (held-out loss, loss on general text) after the run."""
     import gptoss_magic
     from gptoss_magic.runs.canary import general_loss, general_texts
-    from gptoss_magic.runs.prepare import Wanted, prepare
+    from gptoss_magic.runs.prepare import prepare
+    from gptoss_magic.runs.wanted import Wanted
     from gptoss_magic.session import current
     from gptoss_magic.tuning.control import Control
     from gptoss_magic.tuning.methods import settings_of
@@ -160,7 +161,7 @@ def choices() -> dict[str, list[tuple[float, float]]]:
     from gptoss_magic.tuning.sources import row_of
 
     gptoss_magic.load("built-in")
-    engine = current().require()[1]
+    engine = current().local_engine
     general, data = general_texts(engine), [row_of(one) for one in rows()]
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in CHOICES}
     for seed in SEEDS:

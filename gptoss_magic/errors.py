@@ -7,7 +7,8 @@ GptOssError            one line for the user: what was given, what is wrong, wha
 ├── CheckpointError    (ValueError)   a missing, damaged or foreign checkpoint
 ├── DoesNotFit         (MemoryError)  the plan needs more memory than there is
 ├── ContextOverflow    (ValueError)   the prompt and its answer exceed the context
-└── StorageError       (OSError)      a file or cache directory that cannot be written
+├── StorageError       (OSError)      a file or cache directory that cannot be written
+└── UnexpectedError    (RuntimeError) anything else: a fault of ours, or of what a cell called
 """
 
 from __future__ import annotations
@@ -49,3 +50,48 @@ class StorageError(GptOssError, OSError):
 
     def __str__(self) -> str:
         return " ".join(str(part) for part in self.args)
+
+
+class UnexpectedError(GptOssError, RuntimeError):
+    """An error that nobody foresaw: of this package, or of code that a cell or a tool called."""
+
+
+def root_of(error: BaseException) -> BaseException:
+    """The first error inside a group, whose own words say only that it is a group."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def error_line(error: BaseException) -> str:
+    """One line for any error: its own words, and its kind where they are not ours."""
+    root = root_of(error)
+    words = " ".join(str(root).split())
+    if isinstance(root, GptOssError):
+        return words
+    kind = type(root).__name__
+    return f"{kind}: {words}" if words else kind
+
+
+def shown_error(error: BaseException) -> GptOssError:
+    """`error` as one of this tree, of one line; another object, with nothing chained to it."""
+    root = root_of(error)
+    line = error_line(root)
+    if isinstance(root, GptOssError):
+        return type(root)(line)
+    for kind, ours, advice in _OURS:
+        if isinstance(root, kind) or (ours is DoesNotFit and _is_out_of_memory(root)):
+            return ours(f"{line}; {advice}")
+    return UnexpectedError(f"{line}; %gptoss traceback shows where")
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """True for torch's own, which is a RuntimeError."""
+    return type(error).__name__ == "OutOfMemoryError"
+
+
+_OURS: tuple[tuple[type[BaseException], type[GptOssError], str], ...] = (
+    (ImportError, MissingPackage, "install that package; %gptoss traceback shows who wants it"),
+    (MemoryError, DoesNotFit, "free some memory, or ask for less: fewer tokens, a smaller batch"),
+    (OSError, StorageError, "%gptoss traceback shows where"),
+)

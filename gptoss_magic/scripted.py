@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.generation.protocol import Capabilities
 from gptoss_magic.harmony import render
 from gptoss_magic.records import Message, TokenDelta
 
@@ -34,6 +35,27 @@ def _thinking(thought: str) -> list[Message]:
     return [Message("assistant", thought, "analysis")] if thought else []
 
 
+class ScriptedStream:
+    """The tokens of one turn of a script."""
+
+    num_cached = 0
+
+    def __init__(self, tokens: Iterator[TokenDelta]) -> None:
+        self._tokens = tokens
+
+    def __iter__(self) -> ScriptedStream:
+        return self
+
+    def __next__(self) -> TokenDelta:
+        return next(self._tokens)
+
+    def trace(self, ids_T: Sequence[int]) -> None:
+        """No routing."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
 class ScriptedEngine:
     """Says one turn of `script` after the other, whatever the prompt; `prompts` keeps their ids.
 
@@ -53,7 +75,7 @@ class ScriptedEngine:
         self.is_bounded = is_bounded
         self.codec, self.script, self.engine = codec, list(script), engine
         self.prompts: list[list[int]] = []
-        self.num_cached = 0
+        self.context = engine.context if engine is not None else 1 << 20
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["engine"], name)
@@ -64,18 +86,35 @@ class ScriptedEngine:
         settings: Any,
         on_prefill: Callable[[int, int], None] = lambda done, total: None,
         **_how: Any,
-    ) -> Iterator[TokenDelta]:
+    ) -> ScriptedStream:
         """The tokens of the next turn, at most `settings.max_tokens`.
 
         Raises ContextOverflow where it `is_bounded` and the engine has no room for them.
         """
-        if self.is_bounded:
-            self.engine.check(prompt_T, settings.max_tokens)
+        self.check(prompt_T, settings.max_tokens)
         self.prompts.append(list(prompt_T))
         number = len(self.prompts) - 1
         turn = self.script[number] if number < len(self.script) else saying("The script is over.")
         said = turn(self.codec.decode(list(prompt_T))) if callable(turn) else turn
-        return self._tokens(said, settings.max_tokens, lambda: on_prefill(1, 1))
+        return ScriptedStream(self._tokens(said, settings.max_tokens, lambda: on_prefill(1, 1)))
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Its script is its own; what it scores and batches is the `engine`'s."""
+        return Capabilities(scores=self.engine is not None, kept=True)
+
+    def check(self, prompt_T: Sequence[int], max_tokens: int) -> None:
+        """Any prompt will do, unless it `is_bounded`."""
+        if self.is_bounded:
+            self.engine.check(prompt_T, max_tokens)
+
+    def grammar(self, schema: dict[str, Any], *, calls: bool) -> None:
+        """The script says what it says, whatever the schema."""
+
+    def score(self, prompt_T: Sequence[int], answer_T: Sequence[int]) -> list[float]:
+        """As the engine behind it."""
+        scores: list[float] = self.engine.score(prompt_T, answer_T)
+        return scores
 
     def _tokens(
         self, said: list[Message], limit: int, on_read: Callable[[], None]
@@ -90,9 +129,6 @@ class ScriptedEngine:
         last = min(limit, len(ids)) - 1
         for place, token in enumerate(ids[: last + 1]):
             yield TokenDelta(token, finish if place == last else None)
-
-    def trace(self, ids_T: Sequence[int]) -> None:
-        """No routing."""
 
     @property
     def prompt_texts(self) -> list[str]:
@@ -110,7 +146,7 @@ def scripted(
 
     `is_bounded`: within the context of the session's engine.
     """
-    resident, engine = session.require()
+    resident, engine = session.require(), session.engine
     made = ScriptedEngine(engine.codec, script, engine, is_bounded=is_bounded)
     session.loaded = resident, made
     try:

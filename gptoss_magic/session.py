@@ -1,16 +1,18 @@
-"""What this kernel holds: one model, its engine, the conversations. It holds and hands out."""
+"""What this kernel holds: one model, its engine, the turns so far. It holds and hands out."""
 
 from __future__ import annotations
 
 import gc
-import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from gptoss_magic.agents.consent import Policies
+from gptoss_magic.conversations import Conversations
 from gptoss_magic.errors import InputError, NotLoaded
+from gptoss_magic.generation.queue import ModelQueue
+from gptoss_magic.vocabulary import BARE, check_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -19,10 +21,12 @@ if TYPE_CHECKING:
     from gptoss_magic.agents.persona import Persona
     from gptoss_magic.agents.plan import Goals
     from gptoss_magic.agents.servers import Server
-    from gptoss_magic.generation import Engine
+    from gptoss_magic.generation import LocalEngine
+    from gptoss_magic.generation.protocol import Engine
+    from gptoss_magic.harmony import HarmonyCodec
     from gptoss_magic.model.load import LoadSettings, Resident
     from gptoss_magic.model.plan import Plan
-    from gptoss_magic.records import Answer, Message
+    from gptoss_magic.records import Answer
 
 PROBE = (
     "A short text on which a change would show: the capital of France is Paris; 12 * 7 = 84; "
@@ -54,14 +58,15 @@ class Session:
 
     loaded: tuple[Resident, Engine] | None = None
     held_adapters: Shelf | None = None
-    conversations: dict[str, list[Message]] = field(default_factory=dict)
+    conversations: Conversations = field(default_factory=Conversations)
     personas: dict[str, Persona] = field(default_factory=dict)
     persona: tuple[str, ...] = ()
     memory: MemorySettings = field(default_factory=MemorySettings)
     last: Answer | None = None
     proposal: Any = None
     last_error: BaseException | None = None
-    busy: tuple[str, Any, int] | None = None
+    queue: ModelQueue = field(default_factory=ModelQueue)
+    training: tuple[str, Any] | None = None
     policies: Policies = field(default_factory=Policies)
     servers: dict[str, Server] = field(default_factory=dict)
     plans: dict[str, Goals] = field(default_factory=dict)
@@ -90,13 +95,13 @@ class Session:
                 raise InputError(f"{held} is loaded; add --replace to load {settings.model}")
             self.unload()
         from gptoss_magic.adapters import Shelf
-        from gptoss_magic.generation import Engine
+        from gptoss_magic.generation import LocalEngine
         from gptoss_magic.harmony import HarmonyCodec
         from gptoss_magic.model.load import load
 
         resident = load(settings, progress, on_plan)
         plan, codec = resident.plan, HarmonyCodec(resident.tokenizer)
-        engine = Engine(resident.model, codec, plan.context, plan.kv_cache)
+        engine = LocalEngine(resident.model, codec, plan.context, plan.kv_cache)
         beside = partial(_put_beside, engine)
         self.held_adapters = Shelf(resident.model, codec.encode(PROBE), beside)
         self.loaded = resident, engine
@@ -104,34 +109,59 @@ class Session:
 
     def unload(self) -> None:
         """Drop the model and the conversations; the memory is free afterwards."""
-        self.check_idle()
-        self.loaded = self.held_adapters = self.last_error = None
-        self.conversations.clear()
+        with self.queue.turn():
+            self.loaded = self.held_adapters = self.last_error = None
+            self.conversations.clear()
         gc.collect()
         _return_memory()
 
-    def require(self) -> tuple[Resident, Engine]:
-        """The resident model and its engine. Raises NotLoaded."""
+    def require(self) -> Resident:
+        """The resident model. Raises NotLoaded."""
         if self.loaded is None:
             raise NotLoaded("no model is loaded: run %gptoss load")
-        return self.loaded
+        return self.loaded[0]
+
+    @property
+    def engine(self) -> Engine:
+        """What answers prompts of token ids. Raises NotLoaded."""
+        self.require()
+        assert self.loaded is not None
+        return self.loaded[1]
+
+    @property
+    def local_engine(self) -> LocalEngine:
+        """The resident model's own engine: it batches, and has caches. Raises NotLoaded."""
+        return cast("LocalEngine", self.engine)
+
+    @property
+    def codec(self) -> HarmonyCodec:
+        """Between the resident model's tokens and text. Raises NotLoaded."""
+        return self.engine.codec
+
+    def ready(self) -> Session:
+        """The session with a model: what fits this machine is loaded where none is."""
+        if self.loaded is None:
+            from gptoss_magic.model.load import LoadSettings, choose_model
+
+            self.load(LoadSettings(model=choose_model()[0]))
+        return self
 
     def check_idle(self) -> None:
         """Raise InputError while a run trains the model in the background."""
-        if self.busy is not None and self.busy[2] != threading.get_ident():
-            raise InputError(
-                f"the run {self.busy[0]} trains the model: wait for it, or %gptoss runs stop"
-            )
+        self.queue.check()
 
     @contextmanager
-    def busy_with(self, run: str, control: Any) -> Iterator[None]:
-        """Within, no other thread uses the model; `control` can stop the run."""
-        self.check_idle()
-        self.busy = run, control, threading.get_ident()
-        try:
-            yield
-        finally:
-            self.busy = None
+    def training_by(self, run: str, control: Any) -> Iterator[None]:
+        """Within, the model is this thread's, and others are refused; `control` stops the run."""
+        with self.queue.turn():
+            self.training = run, control
+            self.queue.closed_by = (
+                f"the run {run} trains the model: wait for it, or %gptoss runs stop"
+            )
+            try:
+                yield
+            finally:
+                self.training, self.queue.closed_by = None, ""
 
     @property
     def shelf(self) -> Shelf:
@@ -141,14 +171,30 @@ class Session:
         return self.held_adapters
 
     @contextmanager
-    def using(self, names: Sequence[str] | None = None) -> Iterator[Active]:
+    def using(
+        self,
+        names: Sequence[str] | None = None,
+        is_gone: Callable[[], bool] = lambda: False,
+        *,
+        is_back: bool = False,
+    ) -> Iterator[Active]:
         """Within, the engine generates beside these adapters (None: those in use), as `names`.
 
-        Nothing that was computed beside others is reused. Raises NotLoaded, InputError.
+        Other threads wait for their turn meanwhile. Nothing that was computed beside others is
+        reused. Raises NotLoaded, InputError.
         """
-        self.check_idle()
-        with self.shelf.active(names) as active:
+        with self.queue.turn(is_gone, is_back=is_back), self.shelf.active(names) as active:
             yield active
+
+    def adapters(self, names: Sequence[str] | None) -> tuple[str, ...]:
+        """The attached adapters of these names (None: those in use); () is the bare base.
+
+        Raises InputError for others, before a model is loaded too.
+        """
+        if self.held_adapters is not None:
+            return self.held_adapters.chosen(names)
+        check_known("adapter", [name for name in names or () if name not in BARE], ())
+        return ()
 
     def layers(self, names: Sequence[str] | None = None) -> list[Persona]:
         """The personas by these names (None: those in use), in the order they are laid.
@@ -177,16 +223,17 @@ class Session:
             "adapters": self.shelf.status(),
             "persona": " + ".join(self.persona) or "none",
             "conversations": ", ".join(sorted(self.conversations)) or "none",
+            "turns kept": f"{len(self.conversations.turns)}",
             "last speed": f"{last.usage.tokens_per_s:.1f} tokens/s" if last else "-",
         }
 
     def _cache_line(self) -> str:
-        prefixes = self.require()[1].prefixes
+        prefixes = self.local_engine.prefixes
         held, limit = prefixes.num_bytes / 1e6, prefixes.limit / 1e6
         return f"{held:.0f} MB of {limit:.0f} MB, {len(prefixes.held)} prefixes"
 
 
-def _put_beside(engine: Engine, active: Active) -> None:
+def _put_beside(engine: LocalEngine, active: Active) -> None:
     """Let the engine reuse only what was computed beside these adapters."""
     from gptoss_magic.generation import Beside
 

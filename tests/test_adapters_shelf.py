@@ -30,7 +30,7 @@ import gptoss_magic
 from gptoss_magic.adapters import Adapter, Shelf, read_adapter, write_adapter
 from gptoss_magic.adapters import merge as merging
 from gptoss_magic.errors import CheckpointError, ContextOverflow, InputError, StorageError
-from gptoss_magic.generation import Request, SamplingSettings, stream_batch
+from gptoss_magic.generation import BatchPrompt, SamplingSettings, stream_batch
 from gptoss_magic.generation.score import log_likelihood
 from gptoss_magic.model.branches import (
     ExpertWeights,
@@ -223,14 +223,16 @@ def test_names_that_cannot_be_used(shelf, names, says):
 
 def test_a_turn_under_a_then_base_then_a_is_as_cold(loaded):
     """One conversation, other adapters at each turn: what was computed is never taken over."""
-    _, engine = loaded.require()
+    engine = loaded.local_engine
     ids, cached = list(range(20, 90)), []
     draw = torch.Generator().manual_seed(5)
     for name in ("a", "none", "a", "soft", "none", "prefix", "a", "soft"):
         ids += torch.randint(8, 264, (5,), generator=draw).tolist()
         with loaded.using([name]):
-            warm = [d.token_id for d in engine.stream(ids, GREEDY, conversation="one")]
-            cached.append(engine.num_cached)
+            stream = engine.stream(ids, GREEDY, conversation="one")
+            warm = [d.token_id for d in stream]
+            cached.append(stream.num_cached)
+            stream.close()
             held = engine.prefixes.take("one", ids)
             logits_V = engine.prefill(ids[len(held.tokens) :], held)[-1]
             cold_engine = engine.apart()
@@ -255,7 +257,7 @@ def test_a_turn_under_a_then_base_then_a_is_as_cold(loaded):
     )
 )
 def test_any_walk_over_adapters_and_conversations_has_cold_logits(loaded, walk):
-    _, engine = loaded.require()
+    engine = loaded.local_engine
     ids = []
     for number, (name, conversation, keep, add) in enumerate(walk):
         draw = torch.Generator().manual_seed(number)
@@ -270,19 +272,19 @@ def test_any_walk_over_adapters_and_conversations_has_cold_logits(loaded, walk):
 
 
 def test_a_batch_beside_adapters_says_what_single_turns_say(loaded):
-    _, engine = loaded.require()
+    engine = loaded.local_engine
     prompts = [list(range(20, 60)) + [100 + n] * (n + 1) for n in range(4)]
     for name in ("a", "soft", "prefix", "none"):
         with loaded.using([name]):
             alone = [[d.token_id for d in engine.stream(p, GREEDY, cold=True)] for p in prompts]
             together = [[] for _ in prompts]
-            for index, delta in stream_batch(engine, [Request(p, GREEDY) for p in prompts], 3):
+            for index, delta in stream_batch(engine, [BatchPrompt(p, GREEDY) for p in prompts], 3):
                 together[index].append(delta.token_id)
         assert together == alone
 
 
 def test_virtual_tokens_count_towards_the_context(loaded):
-    _, engine = loaded.require()
+    engine = loaded.local_engine
     ids = [50] * (2048 - 12)
     with loaded.using(["none"]):
         engine.check(ids, 12)
@@ -292,19 +294,20 @@ def test_virtual_tokens_count_towards_the_context(loaded):
 
 def test_routes_are_those_of_real_tokens(loaded):
     """A soft prompt's own positions are no tokens of the trace, but they change it."""
-    _, engine = loaded.require()
+    engine = loaded.local_engine
     ids, traces = list(range(20, 60)), {}
     for name in ("soft", "none"):
         with loaded.using([name]):
-            said = [d.token_id for d in engine.stream(ids, GREEDY, routing=True)]
-            traces[name] = engine.trace([*ids, *said])
+            stream = engine.stream(ids, GREEDY, routing=True)
+            said = [d.token_id for d in stream]
+            traces[name] = stream.trace([*ids, *said])
         assert traces[name].ids.shape[:2] == (len(ids) + len(said) - 1, 2)
     both = zip(traces["soft"].weights, traces["none"].weights, strict=False)
     assert any((mine != theirs).any() for mine, theirs in both)
 
 
 def test_a_likelihood_is_that_of_one_forward(loaded):
-    _, engine = loaded.require()
+    engine = loaded.local_engine
     prompt, answer = list(range(20, 60)), [*range(100, 250), 5]
     for name in ("a", "soft", "none"):
         with loaded.using([name]) as active:

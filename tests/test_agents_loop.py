@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gptoss_magic import tool
 from gptoss_magic.agents.consent import Policies, asking
 from gptoss_magic.agents.limits import NoTimer, OutOfTime, bounded
-from gptoss_magic.agents.tools import ToolResult
+from gptoss_magic.agents.tools import Tool, ToolResult
 from gptoss_magic.errors import ContextOverflow
 from gptoss_magic.scripted import calling, saying
 from tests.tool_cases import CODEC, ran
@@ -149,6 +149,26 @@ def test_an_exception_goes_to_the_model(error):
     assert "<|end|>" not in answer.steps[0].result
     assert answer.final == "It failed."
     assert type(error).__name__ in engine.prompt_texts[-1]
+
+
+def test_the_error_inside_a_group_goes_to_the_model():
+    @tool(policy="auto")
+    def several() -> str:
+        """Do several things at once."""
+        raise ExceptionGroup("two", [ExceptionGroup("one", [KeyError("id")]), OSError()])
+
+    answer, _ = ran([calling("several", "{}"), saying("ok")], [several])
+    assert answer.steps[0].outcome == "error"
+    assert answer.steps[0].result == "KeyError: 'id'"
+
+
+def test_the_fields_of_alternatives_are_named_to_the_model():
+    alternatives = {
+        "anyOf": [{"type": "object", "properties": {name: {}}} for name in ("id", "name")]
+    }
+    made = Tool("find", "", alternatives, lambda **given: "", "auto")
+    answer, _ = ran([calling("find", "[1]"), saying("ok")], [made])
+    assert answer.steps[0].result.endswith("no JSON object; give one with: id, name")
 
 
 def test_a_tool_that_takes_too_long_is_stopped():

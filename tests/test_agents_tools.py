@@ -230,8 +230,11 @@ def test_an_mcp_server_gives_tools(server):
     assert [step.outcome for step in answer.steps] == ["result", "result", "error", "error"]
     assert answer.steps[0].result == "5"
     assert answer.steps[1].result == "a < |call| >"
-    answer, _ = ran([calling("add", "{}"), saying("ok")], list(tools.values()))
-    assert answer.steps[0].outcome == "refused"
+    script = [calling("add", "{}"), calling("add", '{"first": 2, "second": 3}'), saying("ok")]
+    answer, _ = ran(script, list(tools.values()))
+    assert [step.outcome for step in answer.steps] == ["error", "refused"]
+    for name in ("first", "second"):
+        assert f"arguments: '{name}' is a required property" in answer.steps[0].result
 
 
 def test_time_limits_and_interrupts_reach_an_mcp_tool(server):

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gptoss_magic.errors import ContextOverflow
-from gptoss_magic.generation import Engine, SamplingSettings
-from gptoss_magic.generation.batch import Request, num_shared, stream_batch
+from gptoss_magic.generation import LocalEngine, SamplingSettings
+from gptoss_magic.generation.batch import BatchPrompt, num_shared, stream_batch
 from gptoss_magic.harmony import HarmonyCodec
 from gptoss_magic.testing import tiny_model
 
@@ -15,7 +15,7 @@ from gptoss_magic.testing import tiny_model
 @pytest.fixture(scope="module")
 def engine():
     model, tokenizer = tiny_model(sliding_window=16, max_position_embeddings=2048)
-    return Engine(model, HarmonyCodec(tokenizer), 2048, 10**9)
+    return LocalEngine(model, HarmonyCodec(tokenizer), 2048, 10**9)
 
 
 def random_ids(count, seed):
@@ -48,7 +48,7 @@ def test_rows_of_any_length_say_what_they_say_alone(engine, shared, sizes, num_r
     """Across the window of 16, with more requests than rows, and rows that come and go."""
     system = random_ids(shared, 99)
     requests = [
-        Request(
+        BatchPrompt(
             [*system, *random_ids(length, seed)],
             SamplingSettings(temperature=temperature, max_tokens=new, seed=seed),
         )
@@ -59,7 +59,7 @@ def test_rows_of_any_length_say_what_they_say_alone(engine, shared, sizes, num_r
 
 def test_a_long_prompt_goes_in_chunks(engine):
     ask = SamplingSettings(temperature=0, max_tokens=4)
-    requests = [Request(random_ids(n, n), ask) for n in (1200, 3, 700)]
+    requests = [BatchPrompt(random_ids(n, n), ask) for n in (1200, 3, 700)]
     assert together(engine, requests, 3) == [alone(engine, r) for r in requests]
 
 
@@ -68,7 +68,7 @@ def test_the_shared_prefix_is_computed_once(engine):
     embed = engine.model.model.embed_tokens
     handle = embed.register_forward_pre_hook(lambda _, given: fed.append(given[0].numel()))
     ask = SamplingSettings(temperature=0, max_tokens=1)
-    requests = [Request([*system, *random_ids(4, n)], ask) for n in range(8)]
+    requests = [BatchPrompt([*system, *random_ids(4, n)], ask) for n in range(8)]
     together(engine, requests, 8)
     handle.remove()
     assert sum(fed) == 300 + 8 * 4
@@ -76,9 +76,9 @@ def test_the_shared_prefix_is_computed_once(engine):
 
 def test_rows_are_bounded_by_the_bytes_of_their_caches(engine):
     ask = SamplingSettings(temperature=0, max_tokens=10)
-    requests = [Request(random_ids(20, n), ask) for n in range(6)]
+    requests = [BatchPrompt(random_ids(20, n), ask) for n in range(6)]
     one_row = 30 * 2 * 2 * 2 * 16 * 4  # tokens, layers, keys and values, heads, size, fp32
-    small = Engine(engine.model, engine.codec, 2048, cache_bytes=2 * one_row)
+    small = LocalEngine(engine.model, engine.codec, 2048, cache_bytes=2 * one_row)
     widths = []
     embed = engine.model.model.embed_tokens
     handle = embed.register_forward_pre_hook(lambda _, given: widths.append(len(given[0])))
@@ -89,11 +89,11 @@ def test_rows_are_bounded_by_the_bytes_of_their_caches(engine):
 
 def test_the_oldest_conversations_make_room(engine):
     ask = SamplingSettings(temperature=0, max_tokens=10)
-    roomy = Engine(engine.model, engine.codec, 2048, cache_bytes=650_000)
+    roomy = LocalEngine(engine.model, engine.codec, 2048, cache_bytes=650_000)
     for number in range(3):
         list(roomy.stream(random_ids(200, number), ask, conversation=str(number)))
     assert len(roomy.prefixes.held) == 3
-    batch = stream_batch(roomy, [Request(random_ids(300, n), ask) for n in range(2)])
+    batch = stream_batch(roomy, [BatchPrompt(random_ids(300, n), ask) for n in range(2)])
     next(batch)
     assert "0" not in roomy.prefixes.held
     assert "2" in roomy.prefixes.held
@@ -104,7 +104,7 @@ def test_the_oldest_conversations_make_room(engine):
 def test_what_cannot_be_answered_is_refused_before_the_start(engine):
     ask = SamplingSettings(temperature=0, max_tokens=10)
     with pytest.raises(ContextOverflow, match="2048"):
-        next(stream_batch(engine, [Request([9], ask), Request([9] * 2045, ask)]))
+        next(stream_batch(engine, [BatchPrompt([9], ask), BatchPrompt([9] * 2045, ask)]))
     assert list(stream_batch(engine, [])) == []
 
 

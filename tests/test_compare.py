@@ -66,7 +66,7 @@ def test_likelihoods_are_those_of_the_answer_under_the_base_and_under_its_maker(
     for names, value in ((["none"], facts.base), (["facts"], facts.own)):
         with current().using(names):
             prompt_T = facts.answer.provenance["prompt_tokens"]
-            said = log_likelihood(current().require()[1], prompt_T, facts.answer.raw_tokens)
+            said = log_likelihood(current().local_engine, prompt_T, facts.answer.raw_tokens)
         assert value == pytest.approx(said, abs=1e-5)
     assert f"{facts.base:.3f}" in text
 
@@ -80,7 +80,7 @@ def test_a_persona_is_scored_against_the_prompt_without_it(shell):
     made = poet.answer.provenance
     assert (made["effort"], made["sampling"]["temperature"]) == ("high", 0)
     assert made["sampling"]["max_tokens"] == 4
-    engine = current().require()[1]
+    engine = current().local_engine
     asked = generate("Hello", effort="high", date="2026-01-01", max_tokens=1, adapters=["none"])
     bare_T = asked.provenance["prompt_tokens"]
     with current().using(["none"]):
@@ -96,7 +96,7 @@ def test_each_answer_can_be_had_again_alone(shell):
     assert found.cells[0].answer.raw_tokens != found.cells[1].answer.raw_tokens
     run(shell, "%%gptoss -q -n -c other -t 1.2 -s 4 -o a\nHello")
     assert shell.user_ns["a"].raw_tokens == found.cells[1].answer.raw_tokens
-    assert "Hello" not in str(current().conversations.get("default"))
+    assert "Hello" not in str(current().conversations.messages("default"))
 
 
 def test_a_seed_is_drawn_once_for_all(shell):

@@ -12,10 +12,10 @@ from transformers import (
 )
 
 from gptoss_magic.errors import ContextOverflow, InputError
-from gptoss_magic.generation import Engine, SamplingSettings, run_turn
+from gptoss_magic.generation import LocalEngine, SamplingSettings, run_turn
 from gptoss_magic.generation.sampling import _truncated, sample
 from gptoss_magic.harmony import HarmonyCodec
-from gptoss_magic.records import Message
+from gptoss_magic.records import Listener, Message
 from gptoss_magic.testing import tiny_model
 
 GREEDY = SamplingSettings(temperature=0, max_tokens=40)
@@ -24,7 +24,7 @@ GREEDY = SamplingSettings(temperature=0, max_tokens=40)
 @pytest.fixture(scope="module")
 def engine():
     model, tokenizer = tiny_model(max_position_embeddings=4096)
-    return Engine(model, HarmonyCodec(tokenizer), 4096)
+    return LocalEngine(model, HarmonyCodec(tokenizer), 4096)
 
 
 @pytest.mark.parametrize("length", [1, 2, 60, 127, 128, 129, 400])
@@ -71,7 +71,7 @@ def test_drafts_change_no_token_of_a_greedy_answer(engine, seed, lookup, period)
 
 def test_drafts_that_come_true_save_forwards():
     model, tokenizer = tiny_model(seed=3)  # this one soon repeats itself
-    looping = Engine(model, HarmonyCodec(tokenizer), 2048)
+    looping = LocalEngine(model, HarmonyCodec(tokenizer), 2048)
     made, forwards = counted(looping, [9] * 20, 8, 200)
     assert len(made) == 200
     assert forwards < 0.7 * len(made)
@@ -128,7 +128,7 @@ def test_one_interrupt_keeps_what_was_said(engine):
             raise KeyboardInterrupt
 
     long = SamplingSettings(temperature=0, max_tokens=400)
-    answer = run_turn(engine, [Message("user", "Hello")], long, on_delta=stop_after_five)
+    answer = run_turn(engine, [Message("user", "Hello")], long, listener=Listener(stop_after_five))
     assert answer.finish == "interrupt"
     assert 5 <= len(answer.raw_tokens) < 400
 

@@ -155,7 +155,12 @@ def test_parsing_is_the_reference_s(codec, answer):
     opening = render([], codec)
     stream = render(answer, codec, prompt=False)[len(opening) :]
     want = encoding().parse_messages_from_completion_tokens(stream, oh.Role.ASSISTANT)
-    got = parse(stream, codec)
+    parser = HarmonyParser(codec)
+    for token in stream:
+        parser.feed(token)
+    parser.close()
+    got = parser.messages
+    assert parser.repairs == ()
     assert [(m.channel, m.recipient, m.content) for m in got] == [
         (m.channel, m.recipient, m.content[0].text) for m in want
     ]

@@ -105,7 +105,7 @@ def test_stop_reaches_a_tool_in_a_kernel(kernel):
     assert value(client, "called, a.finish, a.steps[0].outcome, time.time() - began < 10") == (
         "(['stop'], 'interrupt', 'interrupt', True)"
     )
-    assert value(client, "[m.role for m in current().conversations['default']]") == (
+    assert value(client, "[m.role for m in current().conversations.messages('default')]") == (
         "['user', 'assistant', 'tool']"
     )
 
@@ -118,7 +118,7 @@ with scripted(current(), saying("Paris is nice.")):
 """
 REFLECT = "num_prompts = reflect('It does not answer.', 'The capital is Paris.')"
 STATE = """(
-    [m.content for m in current().conversations["default"]][1:],
+    [m.content for m in current().conversations.messages("default")][1:],
     current().last.final,
     current().proposal is None,
     [item.text.split("assistant: ")[1] for item in memory_of().items(kind="episode")],

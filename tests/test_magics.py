@@ -70,9 +70,9 @@ def test_overflow_is_said_before_the_start(shell):
 
 
 def test_an_overflow_leaves_the_conversation_as_it_was(shell):
-    before = {name: list(kept) for name, kept in current().conversations.items()}
+    before = dict(current().conversations.latest)
     run(shell, "%%gptoss --max-tokens 2000\nHello")
-    assert current().conversations == before
+    assert current().conversations.latest == before
 
 
 @pytest.mark.parametrize(
@@ -165,11 +165,11 @@ def test_options_strip_quotes():
 
 
 def test_bench_is_a_table_to_paste(shell):
-    before = list(current().require()[1].prefixes.held)
+    before = list(current().local_engine.prefixes.held)
     result, shown = run(shell, "%gptoss bench")
     assert result.success
     lines = shown.strip().splitlines()
     assert all(line.startswith("| ") and line.count("|") == 3 for line in lines)
     for name in ("time to first token", "prefill", "decode", "memory", "gptoss_magic"):
         assert sum(line.startswith(f"| {name} |") for line in lines) == 1
-    assert list(current().require()[1].prefixes.held) == before
+    assert list(current().local_engine.prefixes.held) == before

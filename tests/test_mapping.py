@@ -203,7 +203,7 @@ def test_a_schema_reaches_the_prompt_and_what_is_cut_off_is_an_error(place):
     gptoss_magic.map(frame, "{{ word }}", schema=Place, journal=place, **ASK)
     assert frame.answer_error.notna().all()
     record = json.loads(read_all(place).provenance.iloc[0])
-    codec = current().require()[1].codec
+    codec = current().codec
     text = b"".join(codec.token_bytes(t) for t in record["prompt_tokens"] if t > 7).decode()
     assert "# Response Formats\n\n## Place\n\n{" in text
 
@@ -276,7 +276,7 @@ def test_the_cell_fills_the_frame_and_says_what_it_did(shell, place):
     result, shown = run(shell, "%%gptoss --map nothing\n{{ word }}")
     assert isinstance(result.error_in_exec, InputError)
     result, _ = run(shell, "%%gptoss --map df --tool print\n{{ word }}")
-    assert "without tools" in str(result.error_in_exec)
+    assert "leave --tool out" in str(result.error_in_exec)
 
 
 def test_the_default_journal_lies_in_the_users_data(tmp_path):

@@ -125,6 +125,7 @@ def refusal(link):
     said = str(caught.value)
     assert len(said.splitlines()) == 1
     assert TOKEN not in said
+    assert caught.value.__context__ is None  # a group there would be printed at full length
     return said
 
 

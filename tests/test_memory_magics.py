@@ -66,7 +66,7 @@ def test_what_was_said_before_a_new_start_is_recalled_and_shown(shell):
     assert "«user: My cat is called Miso. assistant: Nice.»" in shown[2]
     recalled = shell.user_ns["a"].provenance["memory"]["recalled"]
     assert {item["turn"] for item in recalled} == {1, 2}
-    kept = current().conversations["default"]
+    kept = current().conversations.messages("default")
     assert [message.content for message in kept] == [
         "What is my cat called?",
         "Your cat is called Miso.",
@@ -86,11 +86,11 @@ def test_a_full_window_moves_to_memory_and_the_talk_goes_on(shell):
                 break
         assert isinstance(result.error_in_exec, ContextOverflow)  # memory is off: as before
         assert "--new" in str(result.error_in_exec)
-        before = list(current().conversations["default"])
+        before = list(current().conversations.messages("default"))
         run(shell, "%gptoss memory on --summary")
         result, _ = run(shell, cell)
         assert result.success
-        kept = current().conversations["default"]
+        kept = current().conversations.messages("default")
         assert len(kept) < len(before)
         assert kept[-2].content in cell
     listed = run(shell, "%gptoss memory list")[1]
@@ -208,14 +208,14 @@ def test_a_reflection_is_taken_only_by_the_users_word(shell):
     assert "the answer stays" in shown[1]
     assert "# Answer (quoted)\n\nParis is nice." in prompts[1]
     assert "A reviewer says of your answer:\n\nIt does not answer." in prompts[2]
-    held = current().conversations["default"]
+    held = current().conversations.messages("default")
     assert held[-1].content == "Paris is nice."
     assert "takes the proposal" in str(headless(shell)) or "stands" in str(headless(shell))
     shown, prompts = said(shell, "%gptoss reflect --accept")
     assert prompts == []  # the proposal that was shown
-    assert current().conversations["default"][-1].content == "The capital is Paris."
+    assert current().conversations.messages("default")[-1].content == "The capital is Paris."
     assert current().last.final == "The capital is Paris."
-    assert len(current().conversations["default"]) == 2
+    assert len(current().conversations.messages("default")) == 2
     listed = run(shell, "%gptoss memory list")[1]
     assert "The capital is Paris." in listed
     assert "Paris is nice." not in listed
@@ -244,7 +244,7 @@ def test_a_changed_answer_is_remembered_in_place_of_the_old_one(shell, change):
         answer = current().last
         assert answer.final != "Paris is nice."
         assert answer.provenance["memory"]["recalled"] == []
-        assert current().conversations["default"][-1].content == answer.final
+        assert current().conversations.messages("default")[-1].content == answer.final
         assert episodes() == [(1, "Hi."), (2, answer.final.strip())]
     run(shell, "%gptoss memory off")
     changed(shell, change)
@@ -282,7 +282,7 @@ def test_a_changed_answer_outlives_a_failed_disk(shell):
     change = "%gptoss reflect --accept"
     shown = said(shell, change, script=["Dull.", "Hello again."])[0][0]
     assert "not remembered" in shown
-    assert current().conversations["default"][-1].content == "Hello again."
+    assert current().conversations.messages("default")[-1].content == "Hello again."
     assert episodes() == [(1, "Hi.")]
     lock.rmdir()
     said(shell, change, script=["Dull.", "Hello, friend."])

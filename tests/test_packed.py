@@ -243,7 +243,7 @@ def test_logits_are_those_of_the_dequantised_model(packed_path):
 def test_greedy_text_is_that_of_the_dequantised_model(packed_path):
     session = Session()
     session.load(LoadSettings(str(packed_path)))
-    resident, engine = session.require()
+    resident, engine = session.require(), session.local_engine
     resident.model.float()
     ids = list(range(20, 60))
     made = [d.token_id for d in engine.stream(ids, SamplingSettings(temperature=0, max_tokens=24))]

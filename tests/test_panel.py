@@ -90,7 +90,7 @@ def test_each_control_reaches_the_next_answer_and_its_provenance(shell, bound):
     assert made.routing is not None
     (used,) = made.provenance["adapters"]
     assert (used["name"], used["scale"]) == ("facts", 0.5)
-    prompt = current().require()[1].codec.decode(made.provenance["prompt_tokens"])
+    prompt = current().codec.decode(made.provenance["prompt_tokens"])
     assert "Be <brief>." in prompt
     assert answer(shell).raw_tokens == made.raw_tokens
 
@@ -197,7 +197,7 @@ def quiet(magics):
 
 def test_stop_keeps_what_was_said(shell, bound):
     def stop():
-        while not (WORK.name and current().require()[1].prefixes.num_bytes):
+        while not (WORK.name and current().local_engine.prefixes.num_bytes):
             time.sleep(0.01)
         time.sleep(0.3)
         bound.hear({"op": "stop"})

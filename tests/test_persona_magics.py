@@ -42,7 +42,7 @@ def shell(tiny, tmp_path, monkeypatch):
 
 def prompt_of(shell, name="a"):
     tokens = shell.user_ns[name].provenance["prompt_tokens"]
-    return current().require()[1].codec.decode(tokens)
+    return current().codec.decode(tokens)
 
 
 def test_a_persona_answers_until_another_does(shell):
@@ -73,7 +73,8 @@ def test_a_cell_can_be_repeated_from_its_provenance(shell):
     )
     assert again.raw_tokens == first.raw_tokens
     assert again.provenance == first.provenance | {
-        "cached_tokens": again.provenance["cached_tokens"]
+        "cached_tokens": again.provenance["cached_tokens"],
+        "turn": again.provenance["turn"],
     }
 
 
@@ -107,7 +108,7 @@ def test_conversations_are_apart_and_switching_computes_nothing_again(shell):
     assert "One" in prompt
     assert "Two" not in prompt
     cached = shell.user_ns["a"].usage.cached_tokens
-    first = len(current().require()[1].codec.encode("Say Ahoy."))
+    first = len(current().codec.encode("Say Ahoy."))
     assert cached > first + 60  # the first turn of this persona, answer and all
 
 
@@ -204,7 +205,7 @@ def test_a_score_is_measured(shell, tmp_path):
     assert frame["persona|persona"].mean() - frame["persona|base"].mean() == pytest.approx(
         score.gain
     )
-    assert current().conversations == {}
+    assert not current().conversations.latest
 
 
 def test_shares_of_an_adapters_effect(shell):

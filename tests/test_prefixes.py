@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gptoss_magic.generation import Engine, SamplingSettings
+from gptoss_magic.generation import LocalEngine, SamplingSettings
 from gptoss_magic.harmony import HarmonyCodec
 from gptoss_magic.testing import tiny_model
 
@@ -14,7 +14,7 @@ GREEDY = SamplingSettings(temperature=0, max_tokens=5)
 
 def fresh(cache_bytes=10**9):
     model, tokenizer = tiny_model(sliding_window=16, max_position_embeddings=2048)
-    return Engine(model, HarmonyCodec(tokenizer), 2048, cache_bytes)
+    return LocalEngine(model, HarmonyCodec(tokenizer), 2048, cache_bytes)
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +53,21 @@ def test_a_later_turn_costs_its_new_tokens_only(engine):
     first = random_ids(100)
     made = [d.token_id for d in engine.stream(first, GREEDY, conversation="talk")]
     second = [*first, *made, *random_ids(20, seed=1)]
-    list(engine.stream(second, GREEDY, conversation="talk"))
-    assert engine.num_cached == 100 + len(made) - 1  # the last token was never fed
-    list(engine.stream(second, GREEDY, conversation="talk", cold=True))
-    assert engine.num_cached == 0
+    warm = engine.stream(second, GREEDY, conversation="talk")
+    assert warm.num_cached == 100 + len(made) - 1  # the last token was never fed
+    list(warm)
+    assert engine.stream(second, GREEDY, conversation="talk", cold=True).num_cached == 0
+
+
+def test_a_cache_behind_which_an_answer_is_made_is_never_cut(engine):
+    ids = random_ids(60)
+    alone = [d.token_id for d in engine.stream(ids, GREEDY, conversation="a", cold=True)]
+    first = engine.stream(ids, GREEDY, conversation="two")
+    begun = [next(first).token_id for _ in range(2)]
+    second = engine.stream([*ids[:30], *random_ids(9, seed=3)], GREEDY, conversation="two")
+    assert second.num_cached == 30  # copied
+    list(second)
+    assert [*begun, *(d.token_id for d in first)] == alone
 
 
 def test_a_shared_system_text_is_computed_once(engine):

@@ -6,7 +6,7 @@ import pytest
 
 from gptoss_magic.scripted import calling, saying, scripted
 from gptoss_magic.session import current
-from gptoss_magic.turns.prompt import turn_of
+from gptoss_magic.turns.surgery import last_turn_of
 from tests.shell_cells import clean_session, run, tiny_shell
 
 ORDER = (
@@ -169,7 +169,7 @@ def test_orders_in_text_run_nothing_and_write_nothing(shell, tmp_path, way):
         assert "consent" in tried[0].result
         assert shell.user_ns["erased"] == []
         assert target.read_text() == "precious"
-        kept = current().conversations[turn_of(answer).conversation]
+        kept = current().conversations.messages(last_turn_of(answer).conversation)
         made = sum(m.role == "assistant" and m.recipient is not None for m in kept)
         assert engine.prompts[-1].count(engine.codec.special["call"]) == made
     assert files_in(tmp_path) == files

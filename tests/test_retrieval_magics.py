@@ -124,9 +124,9 @@ def test_an_answer_has_its_passages(shell, docs):
     assert answer.provenance["passages"][0]["last_line"] == 3
     assert answer.citations == check(answer.final, answer.passages)
     assert "[1] cats.md · Cats · lines 1–3" in shown
-    prompt = current().require()[1].codec.decode(answer.provenance["prompt_tokens"])
+    prompt = current().codec.decode(answer.provenance["prompt_tokens"])
     assert "L3: A cat sleeps <b>fifteen</b> hours a day." in prompt
-    kept = current().conversations["default"]
+    kept = current().conversations.messages("default")
     assert kept[0].content == "How long does a cat sleep?"
     html = shell.display_formatter.format(answer)[0]["text/html"]
     assert "<details>" in html
@@ -148,7 +148,7 @@ def test_a_document_that_gives_orders_is_data(shell, docs):
     for options in ("", "--tool erase"):
         run(shell, f"%%gptoss --rag orders -n -d 2026-01-02 -o a {options}\nIgnore and call")
         answer = shell.user_ns["a"]
-        codec = current().require()[1].codec
+        codec = current().codec
         special = set(codec.special.values())
         found = [t for t in answer.provenance["prompt_tokens"] if t in special]
         run(shell, f"%%gptoss -n -d 2026-01-02 -y x -o bare {options}\nIgnore and call")

@@ -140,14 +140,14 @@ def test_a_store_of_the_notebook_answers(shell):
     ]
     assert answer.citations == check(answer.final, answer.passages)
     assert "[1] cats.txt · page 7 · lines 12–13" in shown
-    prompt = current().require()[1].codec.decode(answer.provenance["prompt_tokens"])
+    prompt = current().codec.decode(answer.provenance["prompt_tokens"])
     assert "[1] pets/cats.txt · page 7\nL12: A cat sleeps <b>fifteen</b> hours.\n" in prompt
 
 
 def test_a_store_that_gives_orders_is_data(shell):
     run(shell, "%%gptoss --rag orders -n -d 2026-01-02 -o a\nIgnore")
     run(shell, "%%gptoss -n -d 2026-01-02 -y x -o bare\nIgnore")
-    codec = current().require()[1].codec
+    codec = current().codec
     special = set(codec.special.values())
     counts = [
         [t for t in shell.user_ns[name].provenance["prompt_tokens"] if t in special]

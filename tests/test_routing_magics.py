@@ -52,8 +52,8 @@ def test_an_answer_has_its_routing_where_asked(shell):
 
 def test_a_probe_is_labelled_and_leaves_nothing(shell):
     run(shell, "%%gptoss -q -n -t 0 -o free\nHello")
-    kept = list(current().conversations["default"])
-    held = current().require()[1].prefixes.held["default"].tokens[:]
+    kept = list(current().conversations.messages("default"))
+    held = current().local_engine.prefixes.held["default"].tokens[:]
     cell = "%%gptoss -n -t 0 -R --mask-experts 0:0-3 --force-experts 1:5 -o a\nHello"
     result, text = run(shell, cell)
     assert result.success
@@ -65,8 +65,8 @@ def test_a_probe_is_labelled_and_leaves_nothing(shell):
     assert answer.usage.cached_tokens == 0
     assert (answer.routing.ids[:, 0] > 3).all()
     assert (answer.routing.ids[:, 1] == 5).any(1).all()
-    assert current().conversations["default"] == kept
-    assert current().require()[1].prefixes.held["default"].tokens == held
+    assert current().conversations.messages("default") == kept
+    assert current().local_engine.prefixes.held["default"].tokens == held
     assert all(router.probe is None for router in routers(current().resident.model))
     run(shell, "%%gptoss -q -n -t 0 -o again\nHello")
     assert shell.user_ns["again"].raw_tokens == shell.user_ns["free"].raw_tokens
@@ -79,7 +79,7 @@ def test_a_probe_is_labelled_and_leaves_nothing(shell):
         ("%%gptoss --mask-experts 9:1\nx", "layers go from 0 to 1"),
         ("%%gptoss --mask-experts 0:*\nx", "experts left"),
         ("%%gptoss --force-experts 3\nx", "LAYER:EXPERT"),
-        ("%%gptoss --map rows --mask-experts 0:1\nx", "without probes"),
+        ("%%gptoss --map rows --mask-experts 0:1\nx", "leave --mask-experts out"),
         ("%gptoss routing", "required"),
         ("%gptoss routing nothing_here", "no such name"),
         ("%gptoss routing compare prompts", "give two"),
@@ -98,12 +98,12 @@ def test_an_error_is_one_line_and_changes_nothing(shell, cell, says):
     foreign = replace(answer, provenance={**answer.provenance, "weights": "other"})
     names = {"number": [3], "empty": [], "foreign": foreign, "prompts": ["One", "Two words"]}
     shell.user_ns.update(names)
-    before = dict(current().conversations)
+    before = dict(current().conversations.latest)
     result, text = run(shell, cell)
     assert isinstance(result.error_in_exec, InputError)
     assert says in str(result.error_in_exec)
     assert len(text.strip().splitlines()) == 1
-    assert current().conversations == before
+    assert current().conversations.latest == before
 
 
 def test_data_is_answered_then_scored(shell):
@@ -171,7 +171,7 @@ def test_compare_texts_scores_and_answers(shell):
 
 
 def test_an_interrupt_leaves_nothing_half(shell):
-    engine = current().require()[1]
+    engine = current().local_engine
     calls = []
 
     def stop(*_):

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gptoss_magic.generation import Engine, SamplingSettings, run_turn
+from gptoss_magic.generation import LocalEngine, SamplingSettings, run_turn
 from gptoss_magic.generation.routes import FOLD
 from gptoss_magic.harmony import HarmonyCodec, HarmonyParser, render
 from gptoss_magic.harmony.channels import channels_of
@@ -21,7 +21,7 @@ GREEDY = SamplingSettings(temperature=0, max_tokens=40, lookup=8)
 def fresh():
     model, tokenizer = tiny_model(sliding_window=16)
     make_resident(model)
-    return Engine(model, HarmonyCodec(tokenizer), 2048, 10**9)
+    return LocalEngine(model, HarmonyCodec(tokenizer), 2048, 10**9)
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,12 @@ def cold(ids):
     return (np.stack([out[i].numpy() for out in seen], 1) for i in (2, 1))
 
 
+def said(engine, ids, conversation, routing=True):
+    """(the tokens that a stream gave, the stream, still open)."""
+    stream = engine.stream(ids, GREEDY, conversation=conversation, routing=routing)
+    return [delta.token_id for delta in stream], stream
+
+
 def check(trace, ids):
     """The trace covers `ids`, and is what a cold forward of them gives."""
     chosen, weights = cold(ids)
@@ -57,12 +63,13 @@ def check(trace, ids):
 
 def test_two_turns_with_reuse_and_lookup_leave_one_trace(engine):
     first = random_ids(30) * 3  # repeats, so that drafts are made; wrong ones are cut
-    made = [d.token_id for d in engine.stream(first, GREEDY, conversation="t", routing=True)]
-    check(engine.trace([*first, *made]), [*first, *made][:-1])
+    made, stream = said(engine, first, "t")
+    check(stream.trace([*first, *made]), [*first, *made][:-1])
     second = [*first, *made[:20], *random_ids(25, seed=1), *first]
-    more = [d.token_id for d in engine.stream(second, GREEDY, conversation="t", routing=True)]
-    assert engine.num_cached >= len(first)
-    check(engine.trace([*second, *more]), [*second, *more][:-1])
+    stream.close()
+    more, stream = said(engine, second, "t")
+    assert stream.num_cached >= len(first)
+    check(stream.trace([*second, *more]), [*second, *more][:-1])
 
 
 def test_wrong_drafts_are_cut_from_the_trace():
@@ -77,17 +84,19 @@ def test_wrong_drafts_are_cut_from_the_trace():
 
 def test_a_cache_without_routes_is_not_reused_where_they_are_asked_for(engine):
     ids = random_ids(50, seed=2)
-    list(engine.stream(ids, GREEDY, conversation="u"))
-    assert engine.trace(ids) is None
-    made = [d.token_id for d in engine.stream(ids, GREEDY, conversation="u", routing=True)]
-    assert engine.num_cached == 0
-    check(engine.trace([*ids, *made]), [*ids, *made][:-1])
+    _, stream = said(engine, ids, "u", routing=False)
+    assert stream.trace(ids) is None
+    stream.close()
+    made, stream = said(engine, ids, "u")
+    assert stream.num_cached == 0
+    check(stream.trace([*ids, *made]), [*ids, *made][:-1])
     other = [*ids, *random_ids(9, seed=4)]
-    made = [d.token_id for d in engine.stream(other, GREEDY, conversation="v", routing=True)]
-    assert engine.num_cached >= 50  # copied from u, routes and all
-    check(engine.trace([*other, *made]), [*other, *made][:-1])
-    list(engine.stream(other, GREEDY, conversation="v"))
-    assert engine.num_cached > 50  # without routes all caches serve
+    made, stream = said(engine, other, "v")
+    assert stream.num_cached >= 50  # copied from u, routes and all
+    check(stream.trace([*other, *made]), [*other, *made][:-1])
+    stream.close()
+    _, stream = said(engine, other, "v", routing=False)
+    assert stream.num_cached > 50  # without routes all caches serve
     assert engine.prefixes.held["v"].routes is None
 
 
@@ -111,10 +120,11 @@ def test_an_interrupt_leaves_a_trace_of_what_was_computed():
     with pytest.raises(KeyboardInterrupt):
         made.extend(delta.token_id for delta in stream)
     handle.remove()
-    check(engine.trace([*ids, *made]), [*ids, *made][:-1])
-    again = [d.token_id for d in engine.stream(ids, GREEDY, conversation="x", routing=True)]
+    check(stream.trace([*ids, *made]), [*ids, *made][:-1])
+    stream.close()
+    again, stream = said(engine, ids, "x")
     assert again[: len(made)] == made
-    check(engine.trace([*ids, *again]), [*ids, *again][:-1])
+    check(stream.trace([*ids, *again]), [*ids, *again][:-1])
 
 
 @settings(max_examples=25, deadline=None)

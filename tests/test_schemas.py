@@ -3,18 +3,26 @@
 import json
 import random
 import sys
+from dataclasses import dataclass
 from enum import Enum
 from functools import cache
-from typing import Literal
+from typing import Any, Literal, TextIO
 
 import jsonschema
 import pytest
 import torch
-from pydantic import BaseModel, Field, create_model, field_validator
+from pydantic import BaseModel, Field, TypeAdapter, create_model, field_validator
+from typing_extensions import TypedDict
 
 import gptoss_magic
 from gptoss_magic.errors import InputError, MissingPackage
-from gptoss_magic.generation import Engine, Grammar, Request, SamplingSettings, stream_batch
+from gptoss_magic.generation import (
+    BatchPrompt,
+    Grammar,
+    LocalEngine,
+    SamplingSettings,
+    stream_batch,
+)
 from gptoss_magic.harmony import HarmonyCodec, parse
 from gptoss_magic.session import current
 from gptoss_magic.testing import tiny_model
@@ -28,7 +36,7 @@ ASK = {"effort": "low", "date": "2026-01-01"}
 @pytest.fixture(scope="module")
 def engine():
     model, tokenizer = tiny_model(num_hidden_layers=1, max_position_embeddings=4096)
-    return Engine(model, HarmonyCodec(tokenizer), 4096, 10**9)
+    return LocalEngine(model, HarmonyCodec(tokenizer), 4096, 10**9)
 
 
 def schema_of(draw, depth=0):
@@ -110,7 +118,7 @@ def test_an_answer_to_each_of_200_schemas_parses_and_validates(engine):
     schemas = the_200()
     size = engine.model.config.vocab_size
     requests = [
-        Request(
+        BatchPrompt(
             [8 + n % 256, *range(20, 60)],
             SamplingSettings(temperature=1.5, max_tokens=450, seed=n),
             Grammar(schema.enforced, engine.codec, size),
@@ -172,7 +180,7 @@ def test_a_cell_gives_a_parsed_answer_and_repeats(shell):
     answer = shell.user_ns["a"]
     assert isinstance(answer.parsed, Place)
     assert json.loads(answer.final) == answer.parsed.model_dump()
-    codec = current().require()[1].codec
+    codec = current().codec
     prompt = codec.decode(answer.provenance["prompt_tokens"])
     assert "# Response Formats\n\n## Place\n\n{" in prompt
     assert answer.provenance["schema"]["schema"] == Place.model_json_schema()
@@ -231,6 +239,25 @@ def test_surgery_keeps_the_schema(shell):
         ({"$ref": "https://example.org/x.json"}, "does not fetch"),
         ({"type": "banana"}, "the schema is wrong"),
         (["type"], "give a JSON schema"),
+        (True, "schema True: every answer would do"),
+        (False, "schema False: no answer would do"),
+        ({}, "it is empty"),
+        ({"city": "string"}, "(only city), so every answer would do"),
+        ({"title": "City", "description": "A city."}, "(only title, description)"),
+        ({"name": "city", "parameters": {"type": "object"}}, "(only name, parameters)"),
+        ({"name": "city", "strict": True, "schema": "{}"}, "wrapper without a schema in it"),
+        ({"type": "json_schema", "json_schema": {"name": "x"}}, "wrapper without a schema"),
+        ({"type": "json_object"}, "the schema is wrong at $.type"),
+        ({"type": "object", "required": None}, "the schema is wrong at $.required"),
+        ({"$schema": 5, "type": "object"}, "the schema is wrong"),
+        ({"enum": {1, 2}}, "it is no JSON: Object of type set"),
+        ({"const": float("nan")}, "it is no JSON"),
+        ('{"type": ', "not JSON (Expecting value: line 1"),
+        ("[1]", "schema [1]: give a JSON schema"),
+        (Place(name="a", size=1), "a value of Place; give Place itself"),
+        (dict.get, "schema get: give a JSON schema"),
+        (Any, "so every answer would do"),
+        (TextIO, "schema TextIO"),
     ],
 )
 def test_what_cannot_be_enforced_is_named_before_the_start(shell, schema, says):
@@ -239,6 +266,100 @@ def test_what_cannot_be_enforced_is_named_before_the_start(shell, schema, says):
     assert isinstance(result.error_in_exec, InputError)
     assert says in str(result.error_in_exec)
     assert len(shown.strip().splitlines()) == 1
+
+
+CITY = {
+    "type": "object",
+    "properties": {"city": {"type": "string", "maxLength": 4}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
+WRAPPER = {"name": "the city", "strict": True, "schema": CITY}
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        (WRAPPER, "the city"),
+        ({"schema": CITY, "description": "A city."}, "answer"),
+        ({"type": "json_schema", "json_schema": WRAPPER}, "the city"),
+        ({"type": "json_schema", **WRAPPER}, "the city"),
+        ({"response_format": {"type": "json_schema", "json_schema": WRAPPER}}, "the city"),
+        ({"text": {"format": {"type": "json_schema", **WRAPPER}}}, "the city"),
+        (json.dumps(CITY), "answer"),
+        (json.dumps(WRAPPER), "the city"),
+    ],
+)
+def test_a_schema_comes_out_of_its_wrapper(given, name):
+    made = AnswerSchema(given)
+    assert (made.schema, made.name, made.enforced) == (CITY, name, CITY)
+    assert made.value('{"city": "Oslo"}') == {"city": "Oslo"}
+    with pytest.raises(InputError, match="breaks the schema"):
+        made.value('"Oslo"')
+
+
+def test_a_wrapped_schema_is_enforced_in_a_cell(shell):
+    shell.user_ns["Wrapped"] = WRAPPER
+    seed = whole(WRAPPER).provenance["sampling"]["seed"]
+    cell = f"%%gptoss --schema Wrapped -t 1.5 -m 120 -s {seed} -e low -d 2026-01-01 -n -o a\nWhere?"
+    run(shell, cell)[0].raise_error()
+    answer = shell.user_ns["a"]
+    assert answer.parsed == json.loads(answer.final)
+    assert answer.parsed.keys() == {"city"}
+    assert answer.provenance["schema"]["name"] == "the city"
+
+
+def test_properties_that_are_called_like_a_wrapper_are_a_schema():
+    plain = {"type": "object", "properties": {"schema": {"type": "string"}, "name": True}}
+    assert AnswerSchema(plain).schema == plain
+    assert AnswerSchema({"schema": CITY, "required": ["x"]}).schema["required"] == ["x"]
+
+
+@dataclass
+class Point:
+    x: int
+    y: int = 0
+
+
+class Pair(TypedDict):
+    left: Point
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "text", "value"),
+    [
+        (Point, "Point", '{"x": 1}', Point(1)),
+        (Pair, "Pair", '{"left": {"x": 1}}', {"left": Point(1)}),
+        (Colour, "Colour", '"red"', Colour.RED),
+        (list[Point], "answer", '[{"x": 2}]', [Point(2)]),
+        (Point | None, "answer", "null", None),
+        (Literal["p", "q"], "answer", '"q"', "q"),
+        (TypeAdapter(dict[str, Place]), "answer", "{}", {}),
+        (Place, "Place", '```json\n{"name": "a", "size": 3}\n```', Place(name="a", size=3)),
+    ],
+)
+def test_types_that_pydantic_knows_are_schemas(engine, kind, name, text, value):
+    made = AnswerSchema(kind)
+    assert made.name == name
+    assert made.value(text) == value
+    Grammar(made.enforced, engine.codec, engine.model.config.vocab_size)
+    with pytest.raises(InputError) as caught:
+        made.value('{"z": 1}' if value != {} else "[]")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_validator_s_own_error_is_one_line():
+    class Strange(BaseModel):
+        n: int
+
+        @field_validator("n")
+        @classmethod
+        def never(cls, n):
+            raise KeyError("first\nsecond")
+
+    with pytest.raises(InputError) as caught:
+        AnswerSchema(Strange).value('{"n": 1}')
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_without_the_package_the_error_names_it(monkeypatch, shell):
@@ -277,7 +398,7 @@ def test_rows_and_drafts_say_what_plain_decoding_says(engine):
             assert len(forwards) < 1.8 * len(plain)  # some drafts came true
     handle.remove()
     settings = [SamplingSettings(1.5, max_tokens=60, seed=n) for n in range(5)]
-    requests = [Request(prompt, chosen, grammar) for chosen in settings]
+    requests = [BatchPrompt(prompt, chosen, grammar) for chosen in settings]
     made = [[] for _ in requests]
     for index, delta in stream_batch(engine, requests, 3):
         made[index].append(delta.token_id)

@@ -59,7 +59,7 @@ def test_script_answers_a_fact_greedily_like_transformers():
         "g.load('built-in')\n"
         "a = g.generate('What is the capital of France?', date='2025-08-05')\n"
         "from gptoss_magic.session import current\n"
-        "resident, engine = current().require()\n"
+        "resident, engine = current().require(), current().local_engine\n"
         "ids = torch.tensor([a.provenance['prompt_tokens']])\n"
         "out = resident.model.generate(ids, attention_mask=torch.ones_like(ids),\n"
         "    max_new_tokens=512, do_sample=False, eos_token_id=[5, 6], pad_token_id=0)\n"

@@ -16,7 +16,7 @@ from gptoss_magic.model.kv_cache import KVCache
 from gptoss_magic.records import Message, Passage
 from gptoss_magic.scripted import calling, saying, scripted
 from gptoss_magic.session import current
-from gptoss_magic.turns.prompt import turn_of
+from gptoss_magic.turns.surgery import last_turn_of
 from tests.adapter_cases import expert_lora, mixed
 from tests.shell_cells import run, tiny_shell
 
@@ -51,7 +51,7 @@ def test_an_edited_analysis_stands_and_final_is_new(answer):
     assert [m.channel for m in answer.messages[:2]] == ["analysis", "final"]
     assert answer.provenance["surgery"]["kind"] == "refine"
     again = gptoss_magic.refine(answer, THOUGHT[:-3], seed=1)
-    codec = current().require()[1].codec
+    codec = current().codec
     shared = len(codec.encode(f"analysis{THOUGHT[:-3]}")) + 2
     prompt = len(answer.provenance["prompt_tokens"])
     assert again.usage.cached_tokens == prompt + shared
@@ -72,7 +72,7 @@ def test_a_branch_at_any_token_is_what_a_cold_run_says(answer, data, temperature
     cold = gptoss_magic.branch(answer, at, cold=True, **how)
     assert made.raw_tokens == cold.raw_tokens
     assert (made.final, made.analysis, made.messages) == (cold.final, cold.analysis, cold.messages)
-    codec = current().require()[1].codec
+    codec = current().codec
     kept = [*answer.raw_tokens[:at], *codec.encode(text)]
     assert list(made.raw_tokens[: len(kept)]) == kept
     fed = len(answer.provenance["prompt_tokens"]) + len(kept)
@@ -140,16 +140,16 @@ def test_the_last_turn_of_a_conversation_is_replaced():
     talk = {"conversation": "talk", "max_tokens": 12, "temperature": 1.5, **ASK}
     first = gptoss_magic.generate("One", seed=1, **talk)
     made = gptoss_magic.refine(first, "Thinking.", seed=2)
-    kept = current().conversations["talk"]
+    kept = current().conversations.messages("talk")
     assert kept == [Message("user", "One"), *(m for m in made.messages if m.content)]
     assert current().last is made
     second = gptoss_magic.generate("Two", seed=3, **talk)
     assert second.usage.cached_tokens >= len(made.provenance["prompt_tokens"])
-    before = list(current().conversations["talk"])
-    assert turn_of(made) is turn_of(first) is None
-    assert turn_of(second).conversation == "talk"
+    before = list(current().conversations.messages("talk"))
+    assert last_turn_of(made) is last_turn_of(first) is None
+    assert last_turn_of(second).conversation == "talk"
     gptoss_magic.branch(made, 3)
-    assert current().conversations["talk"] == before
+    assert current().conversations.messages("talk") == before
 
 
 def test_the_calls_of_a_run_stay_before_what_is_changed(shell):
@@ -166,7 +166,7 @@ def test_the_calls_of_a_run_stay_before_what_is_changed(shell):
         made = change(made, max_tokens=9)
         assert current().last is made
         assert made.steps == first.steps
-        kept = current().conversations["run"]
+        kept = current().conversations.messages("run")
         assert [m for m in kept if m.channel == "commentary"][:4] == before
         assert kept[1:] == [m for m in made.messages if m.content]
 
@@ -181,7 +181,7 @@ def test_a_probe_is_repeated_and_not_kept():
 @pytest.fixture(scope="module")
 def adapters(shell, tmp_path_factory):
     """Names of two adapters, attached from their directories."""
-    folder, model = tmp_path_factory.mktemp("adapters"), current().require()[0].model
+    folder, model = tmp_path_factory.mktemp("adapters"), current().require().model
     other = Adapter("other", (expert_lora(range(8), layer=0, seed=20),))
     for adapter in (mixed("some"), other):
         write_adapter(adapter, model, folder / adapter.name)
@@ -194,7 +194,7 @@ def adapters(shell, tmp_path_factory):
 
 def held_keys(name, ids):
     """(keys and values in the engine's cache of exactly these tokens, the same computed anew)."""
-    resident, engine = current().require()
+    resident, engine = current().require(), current().local_engine
     with current().using([name]) as active, torch.no_grad():
         found = next(
             held
@@ -235,7 +235,7 @@ def test_an_answer_is_changed_beside_the_adapter_that_made_it(shell, adapters, n
             assert warm.raw_tokens == cold.raw_tokens
             ids = [*warm.provenance["prompt_tokens"], *warm.raw_tokens[:-1]]
             held, fresh = held_keys(name, ids)
-            torch.testing.assert_close(held, fresh, rtol=0, atol=2e-5)
+            torch.testing.assert_close(held, fresh, rtol=0, atol=5e-5)
     run(shell, "%gptoss lora use none")
 
 
@@ -295,7 +295,7 @@ def test_cells_edit_and_branch(shell):
     assert made.analysis == "Of 2 things."
     assert "analysis edited" in shown
     assert "no conversation" not in shown
-    assert current().conversations["cells"][1:] == [m for m in made.messages if m.content]
+    assert current().conversations.messages("cells")[1:] == [m for m in made.messages if m.content]
     _, shown = run(shell, "%gptoss branch 2 --of a -s 3 -o c")
     assert "no conversation ends with that answer" in shown
     assert "branched at 2" in shown
@@ -308,7 +308,7 @@ def test_branches_by_line_and_by_cell(shell):
     assert "branched at 4" in shown
     assert shell.user_ns["b"].raw_tokens[:4] == shell.user_ns["a"].raw_tokens[:4]
     run(shell, "%%gptoss --branch 4 --of a -s 3 -q -o c\n, so")
-    codec = current().require()[1].codec
+    codec = current().codec
     assert list(shell.user_ns["c"].raw_tokens[4:8]) == codec.encode(", so")
     run(shell, "%%gptoss --branch 4 --of a -s 3 -q -o d\n ")
     assert shell.user_ns["d"].raw_tokens == shell.user_ns["b"].raw_tokens
@@ -320,8 +320,8 @@ def test_branches_by_line_and_by_cell(shell):
 @pytest.mark.parametrize(
     ("cell", "says"),
     [
-        ("%%gptoss --edit --branch 1\nx", "one change at a time"),
-        ("%%gptoss --edit --system y\nx", "--system: the prompt"),
+        ("%%gptoss --edit --branch 1\nx", "leave --branch out"),
+        ("%%gptoss --edit --system y\nx", "leave --system out"),
         ("%%gptoss --branch 1 -e low\nx", "--effort"),
         ("%%gptoss --edit --of nothing\nx", "no such name"),
         ("%gptoss tokens In", "no Answer"),

@@ -109,6 +109,9 @@ def test_meta_line_words():
     )
     assert meta_line(Transcript(finish="length")) == "cut at the token limit"
     assert meta_line(Transcript()) == ""
+    assert meta_line(Transcript(finish="return", repairs=("a", "b"))) == (
+        "finished · 2 repairs of the headers"
+    )
     cached = Usage(9, 1, 0, 0.1, 0.0, 0.1, cached_tokens=4)
     assert "9 prompt tokens (4 cached) · 1 completion token ·" in meta_line(
         Transcript(usage=cached, finish="stop")

@@ -14,7 +14,8 @@ LOOP = """
 import json, time
 from pathlib import Path
 import gptoss_magic
-from gptoss_magic.runs.prepare import Wanted, prepare
+from gptoss_magic.runs.prepare import prepare
+from gptoss_magic.runs.wanted import Wanted
 from gptoss_magic.tuning.control import Control
 from gptoss_magic.tuning.methods import settings_of
 from gptoss_magic.tuning.settings import TrainSettings

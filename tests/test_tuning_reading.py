@@ -311,7 +311,8 @@ def test_think_tags_become_analysis():
         "analysis\nsoassistantfinalb",
         "<|begin_of_thought|>so<|end_of_thought|>\n<|begin_of_solution|>b<|end_of_solution|>",
         "<|channel|>analysis<|message|>so<|end|><|start|>assistant<|channel|>final<|message|>b",
-        "assistant<|channel|>analysis<|message|>so<|end|>\n<|start|>assistant<|message|>b<|return|>",
+        "assistant<|channel|>analysis<|message|>so<|end|>\n"
+        + "<|start|>assistant<|channel|>final<|message|>b<|return|>\n",
     ],
 )
 def test_reasoning_in_each_of_its_tags(text):
@@ -346,7 +347,8 @@ def test_tags_that_are_spoken_about_stay_text(text):
         ("<think>a</think>b<think>c</think>d", "<think> stands twice"),
         ("b <think>late</think> c", "<think> within an answer"),
         ("Hello<|end|><|start|>assistant<|channel|>final<|message|>b", "harmony's channels within"),
-        ("<|channel|>thoughts<|message|>a<|return|>", "channel 'thoughts'"),
+        ("<|message|>a<|return|>", "has to be guessed: a header without a channel"),
+        ("<|channel|>thoughts<|message|>a<|return|>", "has to be guessed: "),
         ("<|channel|>final<|message|>a<|return|>and more", "cannot be read"),
         ("<|channel|>analysis<|message|>a<|end|>", "reasoning without an answer"),
         ("b<|im_end|>\n<|im_start|>user\nc", "another model's template"),
@@ -632,7 +634,7 @@ def test_a_row_of_a_shape_that_nobody_thought_of_leaves_the_others():
     good = {"prompt": "a", "answer": "b"}
     found = reading(good, Odd(prompt="a"), good)
     assert found.left_out == [(2, "it cannot be read (RuntimeError: torn in two)")]
-    tools = [{"name": "f", "parameters": {"type": "object", "properties": {"a": 5}}}]
+    tools = [{"name": "f", "parameters": [5]}]
     assert "the parameters of f are no JSON schema" in refused(good | {"tools": tools})
 
 

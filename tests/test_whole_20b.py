@@ -11,13 +11,13 @@ from benchmarks.make_checkpoint import make
 CODE = """
 import json, resource, sys, time
 import torch
-from gptoss_magic.generation import Engine, SamplingSettings
+from gptoss_magic.generation import LocalEngine, SamplingSettings
 from gptoss_magic.harmony import HarmonyCodec
 from gptoss_magic.model.load import LoadSettings, load
 begin = time.perf_counter()
 resident = load(LoadSettings(sys.argv[1], context=512), lambda *_: None)
 found = {"load_s": time.perf_counter() - begin}
-engine = Engine(resident.model, HarmonyCodec(resident.tokenizer), 512, 10**8)
+engine = LocalEngine(resident.model, HarmonyCodec(resident.tokenizer), 512, 10**8)
 settings = SamplingSettings(temperature=0, max_tokens=17)
 list(engine.stream(list(range(20, 40)), settings))
 stream = engine.stream(list(range(50, 70)), settings)

@@ -6,15 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gptoss_magic.agents.consent import by_policy
-from gptoss_magic.agents.limits import Limits
 from gptoss_magic.agents.loop import finished, run
 from gptoss_magic.generation import SamplingSettings
-from gptoss_magic.generation.turn import run_turn
+from gptoss_magic.generation.builder import run_turn
 from gptoss_magic.harmony import HarmonyCodec
-from gptoss_magic.records import Message
+from gptoss_magic.records import Limits, Listener, Message
 from gptoss_magic.scripted import ScriptedEngine
 from gptoss_magic.testing import tiny_tokenizer
-from gptoss_magic.turns.tool_run import within
+from gptoss_magic.turns.tool_run import bounded_by
 
 CODEC = HarmonyCodec(tiny_tokenizer())
 
@@ -24,9 +23,8 @@ def ran(script, tools, consent=None, max_tokens=2000, on_step=None, **limits):
     engine = ScriptedEngine(CODEC, script)
 
     def respond(messages, budget):
-        how = within(budget, {"max_tokens": max_tokens})
-        settings = SamplingSettings(max_tokens=how.pop("max_tokens"))
-        return run_turn(engine, messages, settings, **how)
+        settings = SamplingSettings(max_tokens=max(1, min(max_tokens, budget.tokens)))
+        return run_turn(engine, messages, settings, listener=bounded_by(budget, Listener()))
 
     steps = []
     going = run(respond, [Message("user", "Hi")], tools, consent or by_policy(), Limits(**limits))

@@ -13,14 +13,13 @@ from gptoss_magic.adapters.merge import NO_MXFP4, export_merged
 from gptoss_magic.adapters.read import read_adapter
 from gptoss_magic.adapters.write import has_full_experts, write_adapter
 from gptoss_magic.errors import InputError
+from gptoss_magic.vocabulary import BARE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from gptoss_magic.adapters.adapter import Adapter
     from gptoss_magic.model.branches import Part
-
-BASE_NAMES = ("none", "base")
 
 
 @dataclass
@@ -115,7 +114,7 @@ class Shelf:
     def add(self, adapter: Adapter, scale: float = 1.0) -> Attached:
         """Keep an adapter that was made here. Raises InputError where the name is taken."""
         name = adapter.name
-        if not name or name in BASE_NAMES or any(letter.isspace() for letter in name):
+        if not name or name in BARE or any(letter.isspace() for letter in name):
             raise InputError(f"{name!r} cannot name an adapter: give one word, by --as NAME")
         if name in self.held:
             raise InputError(
@@ -152,7 +151,7 @@ class Shelf:
         """
         if names is None:
             return self.default
-        if any(name in BASE_NAMES for name in names):
+        if any(name in BARE for name in names):
             if len(names) > 1:
                 raise InputError("none: the bare base; leave the other names out")
             return ()

@@ -40,7 +40,7 @@ def arguments_of(call: ToolCall, tool: Tool) -> tuple[dict[str, Any], str]:
         return tool.check(call.arguments), ""
     given, note = _repaired(call.raw, tool)
     if given is None:
-        names = ", ".join(tool.parameters.get("properties", {})) or "none"
+        names = ", ".join(_fields(tool.parameters)) or "none"
         raise ValueError(f"the arguments are no JSON object; give one with: {names}")
     return tool.check(given), note
 
@@ -57,11 +57,22 @@ def _repaired(raw: str, tool: Tool) -> tuple[dict[str, Any] | None, str]:
         return (
             (made, "its arguments were repaired") if isinstance(made, dict) and made else (None, "")
         )
-    fields = tool.parameters.get("properties", {})
-    wanted = [name for name in tool.parameters.get("required", ()) if name in fields]
+    fields = _fields(tool.parameters)
+    wanted = [name for name in tool.parameters.get("required") or () if name in fields]
     if len(wanted) == 1 and fields[wanted[0]].get("type") == "string":
         return {wanted[0]: _bare(raw)}, f"its text was taken as {wanted[0]}"
     return None, ""
+
+
+def _fields(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields by name, those of each alternative too; a field of any value is {}."""
+    named = [parameters, *(parameters.get("anyOf") or ()), *(parameters.get("oneOf") or ())]
+    fields: dict[str, Any] = {}
+    for one in named:
+        inner = one.get("properties") if isinstance(one, dict) else None
+        for name, field in (inner if isinstance(inner, dict) else {}).items():
+            fields.setdefault(name, field if isinstance(field, dict) else {})
+    return fields
 
 
 def _bare(raw: str) -> str:

@@ -13,8 +13,8 @@ from gptoss_magic.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gptoss_magic.agents.loop import Consent
     from gptoss_magic.agents.tools import Policy, Tool
+    from gptoss_magic.records import Consent
 
 Reply = Literal["yes", "no", "always"]
 

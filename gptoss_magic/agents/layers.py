@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.agents.persona import NONE, Character, Persona, Sampler
+from gptoss_magic.agents.persona import Character, Persona, Sampler
 from gptoss_magic.agents.persona_file import render_persona
 from gptoss_magic.errors import InputError
+from gptoss_magic.quoting import without_surrogates
+from gptoss_magic.vocabulary import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -50,7 +52,8 @@ def overlay(layers: Sequence[Persona]) -> Persona:
 
 def digest(persona: Persona) -> str:
     """The first 16 hex digits of the SHA-256 of what the persona says."""
-    return hashlib.sha256(render_persona(persona).encode()).hexdigest()[:16]
+    whole = without_surrogates(render_persona(persona))
+    return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
 
 def record(layers: Sequence[Persona]) -> dict[str, Any]:

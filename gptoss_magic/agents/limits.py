@@ -6,27 +6,14 @@ import signal
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from gptoss_magic.records import Limits
+
 AGAIN_S = 0.5
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Bounds: calls, tokens and seconds of a run, seconds of one call, characters of a result.
-
-    The wait for the user's consent does not count. `tokens` are those that the model generates.
-    """
-
-    calls: int = 8
-    seconds: float = 1800.0
-    tokens: int = 8192
-    call_seconds: float = 60.0
-    chars: int = 8000
 
 
 class Budget:

@@ -10,7 +10,8 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from urllib.parse import urlsplit
 
-from gptoss_magic.errors import InputError
+from gptoss_magic.agents.stderr import StandardError
+from gptoss_magic.errors import InputError, root_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 CONNECT_S = 10.0
 READ_S = 300.0  # between two parts of an answer; a call has its own limit
+MAX_CHARS = 600  # of a reason
 
 
 class Link(Protocol):
@@ -33,7 +35,11 @@ class Link(Protocol):
         """What the SDK's client speaks through."""
 
     def failed(self, error: BaseException) -> str:
-        """Why no tools came, in words."""
+        """Why no tools came, in one line."""
+
+    @property
+    def last_words(self) -> str:
+        """What the server said of its own trouble, in one line; '' where nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ class Program:
 
     words: Sequence[str]
     start_s: float = 60.0
+    stderr: StandardError = field(default_factory=StandardError, compare=False)
 
     @property
     def label(self) -> str:
@@ -52,11 +59,17 @@ class Program:
         from mcp import StdioServerParameters, stdio_client
 
         asked = StdioServerParameters(command=self.words[0], args=list(self.words[1:]))
-        with open(os.devnull, "w", encoding="utf-8") as quiet:  # noqa: PTH123, ASYNC230
-            yield stdio_client(asked, errlog=quiet)
+        with self.stderr.pipe() as errlog:
+            yield stdio_client(asked, errlog=errlog)
 
     def failed(self, error: BaseException) -> str:
-        return f"it did not start: {_said(error, self.start_s)}"
+        last = self.last_words
+        wrote = f"; it wrote: {last}" if last else ""
+        return f"it did not start: {_said(error, self.start_s)}{wrote}"
+
+    @property
+    def last_words(self) -> str:
+        return self.stderr.last_words[-MAX_CHARS:]
 
 
 @dataclass(frozen=True)
@@ -129,6 +142,10 @@ class Address:
         status = self.refusals[-1]
         return f"it answers HTTP {status}: {self.HINTS.get(status, said)}"
 
+    @property
+    def last_words(self) -> str:
+        return f"HTTP {self.refusals[-1]}" if self.refusals else ""
+
 
 def is_url(word: str) -> bool:
     """True for what is meant as an address, and is no program."""
@@ -164,8 +181,16 @@ def _value(header: tuple[str, str]) -> tuple[str, str]:
     )
 
 
+def reason(error: BaseException) -> str:
+    """The first error inside a group, in one line; '' where it has no words."""
+    error = root_of(error)
+    faults = getattr(error, "errors", None)
+    if callable(faults):  # pydantic's: a line for each place, and an address
+        fault = faults()[0]
+        place = ".".join(map(str, fault.get("loc", ())))
+        return f"its answer is no MCP: {place}: {fault.get('msg')}"[:MAX_CHARS]
+    return " ".join(str(error).split())[:MAX_CHARS]
+
+
 def _said(error: BaseException, seconds: float) -> str:
-    """The first error inside a group, in one line."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return " ".join(str(error).split()) or f"no answer within {seconds:g} s"
+    return reason(error) or f"no answer within {seconds:g} s"

@@ -12,17 +12,16 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.agents.calls import arguments_of, as_text, found, result_of
-from gptoss_magic.agents.limits import Budget, Limits, NoTimer, OutOfTime, bounded
+from gptoss_magic.agents.limits import Budget, NoTimer, OutOfTime, bounded
 from gptoss_magic.agents.tools import Tool, ToolResult
-from gptoss_magic.errors import ContextOverflow
+from gptoss_magic.errors import ContextOverflow, root_of
 from gptoss_magic.quoting import harmless_lines
-from gptoss_magic.records import Answer, Message, Step, ToolCall, Usage
+from gptoss_magic.records import Answer, Consent, Limits, Message, Step, ToolCall, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Respond = Callable[[list[Message], Budget], Answer]
-Consent = Callable[[Tool, dict[str, Any], str], str | None]
 
 LIMIT = "not run: the limit of this run is reached; answer now with what you have"
 CUT = "not run: the call was cut off before its end; make it shorter"
@@ -44,7 +43,9 @@ def run(
     an answer, whatever they look like; errors of a tool go to the model. After the last allowed
     call the model has one more turn to answer. ■ ends the run and keeps what there is.
     """
-    state = Run(list(messages), {tool.name: tool for tool in tools}, consent, limits or Limits())
+    state = ToolRun(
+        list(messages), {tool.name: tool for tool in tools}, consent, limits or Limits()
+    )
     try:
         while state.turn(respond):
             yield from state.calls()
@@ -57,7 +58,7 @@ def run(
 
 
 @dataclass
-class Run:
+class ToolRun:
     """A run in the making. `finish` is set when it is over."""
 
     opening: list[Message]
@@ -191,6 +192,7 @@ class Run:
             usage=summed([answer.usage for answer in self.answers]),
             finish=self.finish,
             steps=tuple(self.steps),
+            repairs=tuple(words for answer in self.answers for words in answer.repairs),
             provenance={**last.provenance, "tools": tools},
             analysis="" if last.tool_calls else last.analysis,
             commentary="" if last.tool_calls else last.commentary,
@@ -210,7 +212,8 @@ def outcome_of(tool: Tool, arguments: dict[str, Any], seconds: float) -> tuple[s
     except NoTimer as error:
         return "refused", f"not run: {error}"
     except BaseException as error:  # noqa: BLE001 (a tool's SystemExit must not end the kernel)
-        return "error", f"{type(error).__name__}: {error}"
+        root = root_of(error)
+        return "error", f"{type(root).__name__}: {root}"
 
 
 def finished(steps: Generator[Step, None, Answer], on_step: Callable[[Step], None]) -> Answer:

@@ -11,10 +11,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.vocabulary import NONE
 
-EFFORTS = ("low", "medium", "high")
-MEMORY = ("off", "on", "shared")
-NONE = "none"
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 

@@ -7,8 +7,9 @@ from dataclasses import fields
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.agents.persona import EFFORTS, MEMORY, Character, Persona, Sampler, check_name
+from gptoss_magic.agents.persona import Character, Persona, Sampler, check_name
 from gptoss_magic.errors import InputError
+from gptoss_magic.vocabulary import EFFORTS, MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.agents.forms import plain
 from gptoss_magic.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     Check = Callable[[dict[str, Any]], dict[str, Any]]
 
 BY_KEYWORD = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-DROPPED = ("title", "$defs", "additionalProperties")
 
 
 def described(function: Any) -> tuple[str, dict[str, Any], Check]:
@@ -29,12 +29,13 @@ def described(function: Any) -> tuple[str, dict[str, Any], Check]:
     doc = parse(inspect.getdoc(function) or "")
     said = {param.arg_name: (param.description or "").strip() for param in doc.params}
     adapter = _adapter(function, parameters, said)
-    schema = plain(_json_schema(adapter, function))
+    schema = _json_schema(adapter, function)
     about = (doc.short_description or "").strip()
     for name, default in ((p.name, p.default) for p in parameters):
-        if isinstance(default, (str, int, float, bool)):
+        if default is None or isinstance(default, (str, int, float, bool)):
             schema["properties"][name]["default"] = default
-    return about, schema if parameters else {}, lambda given: checked(adapter, given)
+    told = plain(schema) if parameters else {}
+    return about, told, lambda given: checked(adapter, given)
 
 
 def _parameters(function: Any) -> list[inspect.Parameter]:
@@ -116,52 +117,3 @@ def _faults(error: ValidationError) -> str:
         message = "no such parameter" if fault["type"] == "extra_forbidden" else fault["msg"]
         lines.append(f"{place}: {message}")
     return "; ".join(lines)
-
-
-def plain(schema: dict[str, Any]) -> dict[str, Any]:
-    """A JSON schema without references, titles and null alternatives: what harmony can write."""
-    return dict(_plain(schema, schema.get("$defs", {}), ()))
-
-
-def _plain(schema: Any, known: dict[str, Any], inside: tuple[str, ...]) -> Any:
-    if not isinstance(schema, dict):
-        return schema
-    schema = _resolved(schema, known, inside)
-    inside = schema.pop("", inside)
-    made = {key: value for key, value in schema.items() if key not in DROPPED}
-    if "const" in made:
-        made["enum"] = [made.pop("const")]
-    if made.get("default", 0) is None:
-        del made["default"]
-    if "items" in made:
-        made["items"] = _plain(made["items"], known, inside)
-    if "properties" in made:
-        fields = made["properties"].items()
-        made["properties"] = {name: _plain(inner, known, inside) for name, inner in fields}
-    return _without_null(made, known, inside)
-
-
-def _resolved(schema: dict[str, Any], known: dict[str, Any], inside: tuple[str, ...]) -> Any:
-    """A copy with its `$ref` in place; a type within itself becomes 'any'. "" holds the path."""
-    reference = schema.get("$ref", "")
-    name = reference.rpartition("/")[2]
-    if not reference or name in inside or name not in known:
-        return {key: value for key, value in schema.items() if key != "$ref"}
-    rest = {key: value for key, value in schema.items() if key != "$ref"}
-    return {**known[name], **rest, "": (*inside, name)}
-
-
-def _without_null(
-    schema: dict[str, Any], known: dict[str, Any], inside: tuple[str, ...]
-) -> dict[str, Any]:
-    """`anyOf` of a type and null is that type; of simple types, a list of them."""
-    variants = [v for v in schema.get("anyOf", ()) if v.get("type") != "null"]
-    if not variants:
-        return schema
-    rest = {key: value for key, value in schema.items() if key != "anyOf"}
-    made = [_plain(variant, known, inside) for variant in variants]
-    if len(made) == 1:
-        return dict(made[0]) | rest
-    kinds = [variant.get("type") for variant in made]
-    simple = all(isinstance(kind, str) and kind not in ("object", "array") for kind in kinds)
-    return rest | ({"type": list(dict.fromkeys(kinds))} if simple else {})

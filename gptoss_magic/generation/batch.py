@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from gptoss_magic.generation.row import Row
+from gptoss_magic.generation.answer_row import AnswerRow
 from gptoss_magic.generation.sampling import sample_rows
 from gptoss_magic.model.plan import kv_bytes
 
@@ -19,17 +19,16 @@ if TYPE_CHECKING:
 
     import torch
 
-    from gptoss_magic.generation.engine import Engine
+    from gptoss_magic.generation.engine import LocalEngine
     from gptoss_magic.generation.guide import Grammar
-    from gptoss_magic.generation.sampling import SamplingSettings
-    from gptoss_magic.records import TokenDelta
+    from gptoss_magic.records import SamplingSettings, TokenDelta
 
 PREFIX = "(shared prefix)"
 
 
 @dataclass(frozen=True)
-class Request:
-    """One prompt and how to answer it. All requests of a batch share all settings but the seed.
+class BatchPrompt:
+    """One prompt of token ids. All of a batch share all settings but the seed.
 
     `grammar`: what this answer may say.
     """
@@ -40,37 +39,39 @@ class Request:
 
 
 def stream_batch(
-    engine: Engine, requests: Sequence[Request], num_rows: int = 32
+    engine: LocalEngine, prompts: Sequence[BatchPrompt], num_rows: int = 32
 ) -> Iterator[tuple[int, TokenDelta]]:
-    """Yield (index of the request, token) as they come, at most `num_rows` requests at a time.
+    """Yield (index of the prompt, token) as they come, at most `num_rows` prompts at a time.
 
     Fewer where their KV caches would exceed the engine's bound; the oldest conversations make room
     for them. Raises InputError or
     ContextOverflow, before anything is computed, where one of them cannot be answered.
     """
-    for request in requests:
-        engine.check(request.prompt, request.settings.max_tokens)
-    if requests:
-        yield from _Batch(engine, requests, num_rows).run()
+    for prompt in prompts:
+        engine.check(prompt.prompt, prompt.settings.max_tokens)
+    if prompts:
+        yield from _Batch(engine, prompts, num_rows).run()
 
 
 class _Batch:
-    def __init__(self, engine: Engine, requests: Sequence[Request], num_rows: int) -> None:
+    def __init__(self, engine: LocalEngine, prompts: Sequence[BatchPrompt], num_rows: int) -> None:
         from gptoss_magic.model.rows_cache import RowsCache
 
         self.engine = engine
         self.waiting = deque(
-            Row(r.prompt, r.settings, engine.codec, engine.model.device, index, grammar=r.grammar)
-            for index, r in enumerate(requests)
+            AnswerRow(
+                p.prompt, p.settings, engine.codec, engine.model.device, index, grammar=p.grammar
+            )
+            for index, p in enumerate(prompts)
         )
-        self.rows: list[Row] = []
-        self.num_shared = num_shared([r.prompt for r in requests])
+        self.rows: list[AnswerRow] = []
+        self.num_shared = num_shared([p.prompt for p in prompts])
         self.num_virtual = engine.prefixes.beside.num_virtual
-        longest = max(len(r.prompt) + r.settings.max_tokens for r in requests)
+        longest = max(len(p.prompt) + p.settings.max_tokens for p in prompts)
         capacity = self.num_virtual + longest
         row_bytes = bytes_of_row(engine, capacity)
         fitting = max(1, engine.prefixes.limit // row_bytes)
-        self.num_rows = min(num_rows, len(requests), fitting)
+        self.num_rows = min(num_rows, len(prompts), fitting)
         self.num_bytes = self.num_rows * row_bytes
         self.cache = RowsCache(engine.model.config, self.num_rows, capacity)
 
@@ -80,18 +81,22 @@ class _Batch:
         if len(self.shared.tokens) < len(prefix_T):
             self.engine.prefill(prefix_T[len(self.shared.tokens) :], self.shared)
         self.engine.prefixes.trim(self.num_bytes)
-        while self.waiting or self.rows:
-            fed = self._admit() if self._has_room() else self.rows
-            yield from self._take(fed, self._logits(fed))
+        self.shared.is_open = True
+        try:
+            while self.waiting or self.rows:
+                fed = self._admit() if self._has_room() else self.rows
+                yield from self._take(fed, self._logits(fed))
+        finally:
+            self.shared.is_open = False
 
     def _has_room(self) -> bool:
         """True where new rows may come in: several together, since each forward has its price."""
         free = self.num_rows - len(self.rows)
         return bool(self.waiting) and free >= min(len(self.waiting), max(1, self.num_rows // 4))
 
-    def _admit(self) -> list[Row]:
+    def _admit(self) -> list[AnswerRow]:
         """New rows behind the others; their prompts together make one chunk, or one prompt more."""
-        fresh: list[Row] = []
+        fresh: list[AnswerRow] = []
         longest = 0
         while self.waiting and len(self.rows) + len(fresh) < self.num_rows:
             longest = max(longest, len(self.waiting[0].prompt_T) - self.num_shared)
@@ -102,7 +107,7 @@ class _Batch:
         self.rows += fresh
         return fresh
 
-    def _logits(self, fed: Sequence[Row]) -> torch.Tensor:
+    def _logits(self, fed: Sequence[AnswerRow]) -> torch.Tensor:
         """Logits [B, V] behind what the rows `fed` (the last ones, or all) have not seen yet."""
         first, chunk = len(self.rows) - len(fed), self.engine.chunk
         pieces = [
@@ -140,7 +145,7 @@ class _Batch:
         return logits_BV  # type: ignore[no-any-return]
 
     def _take(
-        self, fed: Sequence[Row], logits_BV: torch.Tensor
+        self, fed: Sequence[AnswerRow], logits_BV: torch.Tensor
     ) -> Iterator[tuple[int, TokenDelta]]:
         for row, logits_V in zip(fed, logits_BV, strict=True):
             row.bar(logits_V)
@@ -165,7 +170,7 @@ def num_shared(prompts: Sequence[Sequence[int]]) -> int:
     return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
 
 
-def bytes_of_row(engine: Engine, capacity: int) -> int:
+def bytes_of_row(engine: LocalEngine, capacity: int) -> int:
     """Bytes of the keys and values of one row of `capacity` tokens."""
     config, size = engine.model.config.to_dict(), int(engine.model.dtype.itemsize)
     return kv_bytes(config, capacity) * size // 2

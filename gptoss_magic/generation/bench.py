@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from gptoss_magic.generation.sampling import SamplingSettings
+from gptoss_magic.records import SamplingSettings
 
 if TYPE_CHECKING:
-    from gptoss_magic.generation.engine import Engine
+    from gptoss_magic.generation.engine import LocalEngine
 
 TEXT = "A sentence of plain English prose that is repeated until the prompt is long enough. "
 
 
-def measure(engine: Engine, prompt_tokens: int = 256, new_tokens: int = 32) -> dict[str, str]:
+def measure(engine: LocalEngine, prompt_tokens: int = 256, new_tokens: int = 32) -> dict[str, str]:
     """Time to first token, prefill and decode speed of one cold greedy run after a warm-up.
 
     Less of both where the context is short. Conversations keep their caches.

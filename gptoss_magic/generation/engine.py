@@ -7,10 +7,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import ContextOverflow, InputError
+from gptoss_magic.generation.answer_row import AnswerRow
 from gptoss_magic.generation.lookup import Lookup
 from gptoss_magic.generation.prefixes import Prefixes
-from gptoss_magic.generation.row import Row
-from gptoss_magic.generation.sampling import SamplingSettings, sample_rows
+from gptoss_magic.generation.protocol import Capabilities
+from gptoss_magic.generation.sampling import sample_rows
 from gptoss_magic.model.plan import PREFILL_TOKENS
 
 if TYPE_CHECKING:
@@ -19,27 +20,53 @@ if TYPE_CHECKING:
     import torch
 
     from gptoss_magic.generation.guide import Grammar
-    from gptoss_magic.generation.prefixes import Held
-    from gptoss_magic.generation.routes import Routes
+    from gptoss_magic.generation.prefixes import CachedPrefix
     from gptoss_magic.harmony import HarmonyCodec
     from gptoss_magic.model.router import Capture
-    from gptoss_magic.records import RoutingTrace, TokenDelta
+    from gptoss_magic.records import RoutingTrace, SamplingSettings, TokenDelta
 
 CPU_PREFILL_TOKENS = 512  # a chunk of some seconds, so that the progress moves
+SCORED = 64  # tokens whose logits are in memory at once
 
 
-class Engine:
-    """Generates from one model; keeps the KV caches of its conversations (`prefixes`).
+class LocalStream:
+    """The tokens of one answer of a `LocalEngine`; see `Stream`."""
 
-    `num_cached`: how many tokens of the latest prompt were not computed again. `routes`: where
-    the tokens of the latest stream went, if it was asked.
-    """
+    def __init__(
+        self, engine: LocalEngine, prefix: CachedPrefix, tokens: Iterator[TokenDelta]
+    ) -> None:
+        self._engine, self._prefix, self._tokens = engine, prefix, tokens
+        self.num_cached = len(prefix.tokens)
+        prefix.is_open = True
+
+    def __iter__(self) -> LocalStream:
+        return self
+
+    def __next__(self) -> TokenDelta:
+        return next(self._tokens)
+
+    def close(self) -> None:
+        """Nothing is added or traced any more; the cache serves other answers."""
+        self._prefix.is_open = False
+
+    __del__ = close
+
+    def trace(self, ids_T: Sequence[int]) -> RoutingTrace | None:
+        """Where `ids_T` went, all but the last; None if not asked."""
+        if self._prefix.routes is None:
+            return None
+        experts = self._engine.model.config.num_local_experts
+        return self._prefix.routes.trace(ids_T[:-1], self._engine.codec, experts)
+
+
+class LocalEngine:
+    """Generates from one model; keeps the KV caches of its conversations (`prefixes`)."""
+
+    capabilities = Capabilities(routing=True, scores=True, grammar=True, kept=True)
 
     def __init__(self, model: Any, codec: HarmonyCodec, context: int, cache_bytes: int = 0) -> None:
         self.model, self.codec, self.context = model, codec, context
         self.prefixes = Prefixes(model.config, cache_bytes)
-        self.num_cached = 0
-        self.routes: Routes | None = None
         on_cpu = model.device.type == "cpu"
         self.chunk = CPU_PREFILL_TOKENS if on_cpu else PREFILL_TOKENS
 
@@ -54,25 +81,24 @@ class Engine:
         kept: Sequence[int] = (),
         grammar: Grammar | None = None,
         on_prefill: Callable[[int, int], None] = lambda done, total: None,
-    ) -> Iterator[TokenDelta]:
-        """Yield the tokens that follow `prompt_T` and `kept`; the last has `finish` set.
+    ) -> LocalStream:
+        """The tokens that follow `prompt_T` and `kept`; the last has `finish` set.
 
         What `conversation`'s cache shares with the prompt is not computed again, unless `cold`.
-        `routing`: `routes` has the prompt and what is generated, all but the last token, which no
-        forward sees; what was computed without is computed again. `kept`: tokens of the answer
-        that stand already. `grammar`: what the answer may say, `kept` included.
+        `routing`: the stream's `trace` has the prompt and what is generated, all but the last
+        token, which no forward sees; what was computed without is computed again. `kept`: tokens of
+        the answer that stand already. `grammar`: what the answer may say, `kept` included.
         `on_prefill` is told prompt tokens done and in total, where there is more than one chunk.
         Raises, before anything is computed, ContextOverflow where prompt and answer do not fit,
         InputError where `kept` breaks the grammar.
         """
         prompt_T = [*prompt_T, *kept]
         self.check(prompt_T, settings.max_tokens)
-        row = Row(prompt_T, settings, self.codec, self.model.device, grammar=grammar)
+        row = AnswerRow(prompt_T, settings, self.codec, self.model.device, grammar=grammar)
         for token in kept:
             row.keep(token)
-        held = self.prefixes.take(conversation, prompt_T, cold=cold, routing=routing)
-        self.num_cached, self.routes = len(held.tokens), held.routes
-        return self._decode(row, held, on_prefill)
+        prefix = self.prefixes.take(conversation, prompt_T, cold=cold, routing=routing)
+        return LocalStream(self, prefix, self._decode(row, prefix, on_prefill))
 
     @cached_property
     def capture(self) -> Capture:
@@ -81,18 +107,38 @@ class Engine:
 
         return Capture(self.model)
 
-    def trace(self, ids_T: Sequence[int]) -> RoutingTrace | None:
-        """Where the latest stream's tokens `ids_T` went, all but the last; None if not asked."""
-        if self.routes is None:
-            return None
-        experts = self.model.config.num_local_experts
-        return self.routes.trace(ids_T[:-1], self.codec, experts)
+    def score(self, prompt_T: Sequence[int], answer_T: Sequence[int]) -> list[float]:
+        """The log-probability of each token of `answer_T` behind `prompt_T`, in nats.
 
-    def apart(self) -> Engine:
+        What is in the caches is used. Raises ContextOverflow, InputError.
+        """
+        import torch
+
+        self.check(prompt_T, len(answer_T))
+        prefix = self.prefixes.take("", prompt_T)
+        rest_T = prompt_T[len(prefix.tokens) : -1]
+        if rest_T:
+            self.prefill(rest_T, prefix)
+        read_T, scores = [prompt_T[-1], *answer_T[:-1]], []
+        for start in range(0, len(answer_T), SCORED):
+            piece_T = read_T[start : start + SCORED]
+            logits_TV = self.prefill(piece_T, prefix, len(piece_T)).float()
+            said_T = torch.tensor(answer_T[start : start + SCORED], device=logits_TV.device)
+            chosen_T1 = logits_TV.log_softmax(-1).gather(1, said_T[:, None])
+            scores += chosen_T1[:, 0].tolist()
+        return scores
+
+    def grammar(self, schema: dict[str, Any], *, calls: bool) -> Grammar:
+        """What an answer by a JSON schema may say; see `Grammar`."""
+        from gptoss_magic.generation.guide import Grammar
+
+        return Grammar(schema, self.codec, self.model.config.vocab_size, calls=calls)
+
+    def apart(self) -> LocalEngine:
         """An engine of the same model with caches of its own, for what nobody may reuse."""
-        made = type(self)(self.model, self.codec, self.context)
-        made.prefixes.beside = self.prefixes.beside
-        return made
+        engine = type(self)(self.model, self.codec, self.context)
+        engine.prefixes = Prefixes(self.model.config, 0, like=self.prefixes)
+        return engine
 
     def check(self, prompt_T: Sequence[int], max_tokens: int) -> None:
         """Raise InputError or ContextOverflow where such a prompt cannot be answered."""
@@ -110,13 +156,13 @@ class Engine:
     def prefill(
         self,
         ids_T: Sequence[int],
-        held: Held,
+        prefix: CachedPrefix,
         num_logits: int = 1,
         on_prefill: Callable[[int, int], None] = lambda done, total: None,
     ) -> torch.Tensor:
         """Logits [num_logits, V] behind the last tokens; long prompts go through in chunks.
 
-        `held.tokens` grows by what was computed in full, so that an interrupt leaves it true.
+        `prefix.tokens` grows by what was computed in full, so that an interrupt leaves it true.
         """
         import torch
 
@@ -125,33 +171,33 @@ class Engine:
         for chunk in chunks:
             if len(chunks) > 1:
                 on_prefill(done, ids_1T.shape[1])
-            logits_TV = self._step(chunk, held, num_logits)
-            held.tokens += chunk[0].tolist()
+            logits_TV = self._step(chunk, prefix, num_logits)
+            prefix.tokens += chunk[0].tolist()
             done += chunk.shape[1]
         self.prefixes.trim()
         return logits_TV
 
-    def _step(self, ids_1T: torch.Tensor, held: Held, num_logits: int) -> torch.Tensor:
+    def _step(self, ids_1T: torch.Tensor, prefix: CachedPrefix, num_logits: int) -> torch.Tensor:
         """Logits [num_logits, V] behind the last of `ids_1T` [1, T]; cache and routes grow by T."""
         import torch
 
-        with torch.no_grad(), self.capture if held.routes is not None else nullcontext():
+        with torch.no_grad(), self.capture if prefix.routes is not None else nullcontext():
             out = self.model(
-                ids_1T, past_key_values=held.cache, use_cache=True, logits_to_keep=num_logits
+                ids_1T, past_key_values=prefix.cache, use_cache=True, logits_to_keep=num_logits
             )
-        if held.routes is not None:
-            held.routes.add([seen for (seen,) in self.capture.layers()])
+        if prefix.routes is not None:
+            prefix.routes.add([seen for (seen,) in self.capture.layers()])
         return out.logits[0]  # type: ignore[no-any-return]
 
     def _decode(
-        self, row: Row, held: Held, on_prefill: Callable[[int, int], None]
+        self, row: AnswerRow, prefix: CachedPrefix, on_prefill: Callable[[int, int], None]
     ) -> Iterator[TokenDelta]:
         prompt_T, settings = row.prompt_T, row.settings
         lookup = Lookup(prompt_T, settings.lookup if settings.temperature == 0 else 0)
-        logits_TV = self.prefill(prompt_T[len(held.tokens) :], held, on_prefill=on_prefill)
+        logits_TV = self.prefill(prompt_T[len(prefix.tokens) :], prefix, on_prefill=on_prefill)
         draft: list[int] = []
         while True:
-            for token in self._said(logits_TV, draft, row, held):
+            for token in self._said(logits_TV, draft, row, prefix):
                 lookup.add(token)
                 delta = row.take(token)
                 yield delta
@@ -160,10 +206,10 @@ class Engine:
             if draft:
                 lookup.judge(len(draft), row.num_true)
             draft = lookup.draft(settings.max_tokens - row.num_new - 1)
-            logits_TV = self.prefill([row.last, *draft], held, 1 + len(draft))
+            logits_TV = self.prefill([row.last, *draft], prefix, 1 + len(draft))
 
     def _said(
-        self, logits_TV: torch.Tensor, draft: list[int], row: Row, held: Held
+        self, logits_TV: torch.Tensor, draft: list[int], row: AnswerRow, prefix: CachedPrefix
     ) -> Iterator[int]:
         """The tokens that the logits behind each of `draft` give; a wrong draft is cut off.
 
@@ -178,6 +224,6 @@ class Engine:
                 yield token
                 continue
             if row.num_true < len(draft):
-                held.cut(len(held.tokens) - len(draft) + row.num_true)
+                prefix.cut(len(prefix.tokens) - len(draft) + row.num_true)
             yield token
             return

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from gptoss_magic.errors import InputError, MissingPackage
+from gptoss_magic.quoting import without_surrogates
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +37,8 @@ class Grammar:
         self.codec, self.calls, self.size = codec, calls, size
         matcher = _llguidance().LLMatcher
         options: Any = {"whitespace_pattern": WHITESPACE}
-        self._body = matcher.grammar_from_json_schema(json.dumps(schema), overrides=options)
+        written = without_surrogates(json.dumps(schema, ensure_ascii=False))
+        self._body = matcher.grammar_from_json_schema(written, overrides=options)
         self._first = matcher.grammar_from_lark(f"start: {self._header()}")
         self._later = matcher.grammar_from_lark(
             f'start: {self._start} "assistant" {self._header()}'

@@ -24,16 +24,18 @@ class Beside:
 
 
 @dataclass
-class Held:
+class CachedPrefix:
     """The tokens whose keys and values are in `cache`, behind the virtual ones of `beside`.
 
-    `routes`, where asked for, of all of them.
+    `routes`, where asked for, of all of them. `is_open`: an answer is being made behind them, maybe
+    while another thread has the model; nobody else may change them.
     """
 
     cache: Any
     tokens: list[int] = field(default_factory=list)
     beside: Beside = field(default_factory=Beside)
     routes: Routes | None = None
+    is_open: bool = False
 
     def common(self, prompt_T: Sequence[int]) -> int:
         """Length of the common prefix, short of the prompt's last token."""
@@ -58,21 +60,35 @@ class Prefixes:
     stood `beside` the model is reused beside the same ones only.
     """
 
-    def __init__(self, config: Any, limit: int) -> None:
-        self.config, self.limit = config, limit
-        self.held: dict[str, Held] = {}
-        self.beside = Beside()
+    def __init__(self, config: Any, limit: int, like: Prefixes | None = None) -> None:
+        self.config, self.limit, self._like = config, limit, like
+        self.held: dict[str, CachedPrefix] = {}
+        self._beside = Beside()
+
+    @property
+    def beside(self) -> Beside:
+        """What stands beside the model now; as those that it is `like` say."""
+        return self._like.beside if self._like is not None else self._beside
+
+    @beside.setter
+    def beside(self, beside: Beside) -> None:
+        self._beside = beside
 
     def take(
         self, name: str, prompt_T: Sequence[int], *, cold: bool = False, routing: bool = False
-    ) -> Held:
+    ) -> CachedPrefix:
         """The cache of conversation `name`, cut back to what it shares with the prompt.
 
         Where another conversation shares more (a persona's system text), that prefix is copied.
-        `cold`: nothing is reused. `routing`: only caches that know their routes are.
+        `cold`: nothing is reused. `routing`: only caches that know their routes are. One behind
+        which an answer is being made is copied too, never cut.
         """
         slot = f"{name} ({self.beside.key})" if self.beside.key else name
-        mine = self.held.pop(slot, None)
+        mine = self.held.get(slot)
+        if mine is not None and mine.is_open:
+            mine = None
+        elif mine is not None:
+            del self.held[slot]
         usable = [] if cold else [held for held in self.held.values() if self._fits(held, routing)]
         if mine is not None and not self._fits(mine, routing):
             mine = None
@@ -83,14 +99,15 @@ class Prefixes:
             mine, shared = self._fresh(best if length else None, length), length
         mine.cut(shared)
         mine.routes = (mine.routes or Routes()) if routing else None
+        self.held.pop(slot, None)
         self.held[slot] = mine
         return mine
 
-    def _fresh(self, best: Held | None, length: int) -> Held:
+    def _fresh(self, best: CachedPrefix | None, length: int) -> CachedPrefix:
         """A cache that begins with the first `length` tokens of `best`, or with nothing."""
         from gptoss_magic.model.kv_cache import KVCache
 
-        made = Held(KVCache(self.config), beside=self.beside)
+        made = CachedPrefix(KVCache(self.config), beside=self.beside)
         if best is None:
             self.beside.fill(made.cache)
         else:
@@ -99,7 +116,7 @@ class Prefixes:
             made.routes = best.routes and best.routes.copy(length)
         return made
 
-    def _fits(self, held: Held, routing: bool) -> bool:
+    def _fits(self, held: CachedPrefix, routing: bool) -> bool:
         return held.beside.key == self.beside.key and bool(held.routes or not routing)
 
     def trim(self, reserve: int = 0) -> None:

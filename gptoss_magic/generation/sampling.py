@@ -2,54 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
-
-from gptoss_magic.errors import InputError
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import torch
 
-LOOKUP = 4
+    from gptoss_magic.records import SamplingSettings
+
 LIKELIEST = 1024  # sorted first where top-p asks for an order
-
-
-@dataclass(frozen=True)
-class SamplingSettings:
-    """How tokens are chosen and when to stop.
-
-    temperature 0 is greedy; top_p in (0, 1]; top_k 0 keeps all; max_tokens counts new tokens;
-    `stop` are strings that end the answer and are cut from it. `lookup`: a greedy answer drafts
-    up to so many tokens from the text before it, 0 for none; the tokens are the same.
-    """
-
-    temperature: float = 1.0
-    top_p: float = 1.0
-    top_k: int = 0
-    max_tokens: int = 512
-    seed: int = 0
-    stop: tuple[str, ...] = ()
-    lookup: int = LOOKUP
-
-    def __post_init__(self) -> None:
-        checks = (
-            (self.temperature >= 0, f"temperature {self.temperature}: give 0 (greedy) or more"),
-            (0 < self.top_p <= 1, f"top-p {self.top_p}: give a share above 0 and up to 1"),
-            (self.top_k >= 0, f"top-k {self.top_k}: give 0 (all tokens) or more"),
-            (self.max_tokens >= 1, f"max tokens {self.max_tokens}: give 1 or more"),
-            (0 <= self.seed < 2**63, f"seed {self.seed}: give a whole number from 0 to 2^63 - 1"),
-            (self.lookup >= 0, f"lookup {self.lookup}: give 0 (no drafts) or more"),
-            (all(self.stop), "a stop string is empty: give at least one character"),
-        )
-        for good, message in checks:
-            if not good:
-                raise InputError(message)
-
-    def record(self) -> dict[str, Any]:
-        """The settings as plain JSON values, for provenance."""
-        return {**asdict(self), "stop": list(self.stop)}
 
 
 def sample(logits_V: torch.Tensor, settings: SamplingSettings, generator: torch.Generator) -> int:

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from gptoss_magic.errors import CheckpointError
+from gptoss_magic.quoting import without_surrogates
 
 NAMES = ("start", "end", "message", "channel", "constrain", "return", "call")
 
@@ -29,8 +30,13 @@ class HarmonyCodec:
         self._pieces = {i: _piece(text) for text, i in vocabulary.items()} | added
 
     def encode(self, text: str) -> list[int]:
-        """Ids of `text`; what looks like a special token in it stays ordinary text."""
-        ids = self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+        """Ids of `text`; what looks like a special token in it stays ordinary text.
+
+        A lone surrogate is read as U+FFFD (`quoting.num_surrogates` counts them).
+        """
+        ids = self.tokenizer.encode(
+            without_surrogates(text), add_special_tokens=False, split_special_tokens=True
+        )
         return list(ids)
 
     def token_bytes(self, token: int) -> bytes:

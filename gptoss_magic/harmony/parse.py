@@ -1,8 +1,15 @@
 """A tolerant, incremental parser of what the assistant writes.
 
-It never raises and never loses text: `parser.text`, the headers' and contents' text in order,
-equals the decoded ordinary tokens of the stream. Special tokens out of place end a header or a
-message and carry no text of their own.
+It never raises, and no text is lost: what is no header stands in a message's content, whatever is
+missing around it. `parser.text`, headers and contents in order, equals the decoded ordinary tokens
+of the stream; special tokens carry no text of their own.
+
+The states, and the special tokens that lead from one to the other:
+
+    header   -- <|message|> --> content      -- any end --> header (a message without <|message|>)
+    content  -- any end, <|start|>, <|channel|> --> header
+
+`repairs` says what had to be guessed on the way; well-formed streams have none.
 """
 
 from __future__ import annotations
@@ -11,182 +18,295 @@ import codecs
 import json
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from gptoss_magic.harmony.header import (
+    ANALYSIS,
+    ASSISTANT,
+    CHANNELS,
+    COMMENTARY,
+    FINAL,
+    Header,
+    Part,
+    read_header,
+)
 from gptoss_magic.records import ChannelDelta, Message, ToolCall
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from gptoss_magic.harmony.codec import HarmonyCodec
 
-RECIPIENT = re.compile(r"\bto=(\S+)")
-TARGET = re.compile(r"to=\S*(\s+\S*)?$")
+IN_HEADER = -1
+MAX_HEADER_TEXT = 100  # characters that are no header's; behind them nobody waits for <|message|>
+BARE = "text without a header"
+ENDS = ("end", "return", "call")
+WORDS = "|".join((ASSISTANT, *CHANNELS))
+KIND = re.compile(r"[a-z]*\s*")
+OPENED = re.compile(rf"\s*(?:(?:{WORDS})\s*|to=\S+\s+)*")
 
 
 @dataclass
-class _Draft:
-    """One message while it is read."""
+class Draft:
+    """A message in the making. `is_bare`: text without a header, which may yet be one's begin."""
 
-    before: str = ""
-    channel_part: str = ""
-    kind_part: str = ""
-    content: str = ""
-    state: str = "content"
-    opened: bool = False
-    shown: bool = False
-    channel: str = "final"
-    recipient: str | None = None
-    kind: str | None = None
-    constrained: bool = False
+    header: Header
     pieces: list[str] = field(default_factory=list)
+    is_bare: bool = False
+
+    @property
+    def content(self) -> str:
+        return "".join(self.pieces)
+
+    @property
+    def is_answer(self) -> bool:
+        """True for a call, and for a `final` that says something."""
+        is_final = self.header.channel == FINAL
+        return bool(self.header.recipient) or (is_final and any(map(str.strip, self.pieces)))
+
+
+def settled_channels(drafts: Sequence[Draft]) -> list[str]:
+    """The channel of each message of a completion.
+
+    What could not be read is `commentary` beside a right final or a call, else `final`: what was
+    said must be seen, but never as a part of the right answer.
+    """
+    unread = COMMENTARY if any(draft.is_answer for draft in drafts) else FINAL
+    return [draft.header.channel or unread for draft in drafts]
 
 
 class HarmonyParser:
-    """Feed it the tokens that follow `<|start|>assistant`, one at a time."""
+    """Feed it the tokens that follow `<|start|>assistant`, one at a time.
+
+    Deltas come in order and their texts are the messages' contents. A delta's channel is the
+    message's, but for a message whose channel could not be read: its deltas are `final` until a
+    right final or a call comes, and `commentary` from there on, while `messages` then have all of
+    them as `commentary`. A header that lacks its `<|message|>` is told when the message ends, or
+    when more than 100 characters of text stand in it.
+
+    `places`: for each token the index of the message whose content it is, or -1 in a header.
+    """
 
     def __init__(self, codec: HarmonyCodec) -> None:
         self.codec = codec
         self.raw_tokens: list[int] = []
+        self.places: list[int] = []
+        self.drafts: list[Draft] = []
         self._names = {token: name for name, token in codec.special.items()}
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
-        self._drafts = [_Draft(state="before")]
+        self._texts: list[str] = []
+        self._repairs: list[str] = []
+        self._parts = [Part("opening")]  # of the header that is read; none in a content
 
     def feed(self, token: int) -> list[ChannelDelta]:
         """Take one token; the deltas it completes (none within a header)."""
-        self.raw_tokens.append(token)
         name = self._names.get(token)
-        if name is None:
-            return self._text(self._utf8.decode(self.codec.token_bytes(token)))
-        deltas = self._text(self._utf8.decode(b"", final=True))
-        self._utf8.reset()
-        return deltas + self._special(name)
+        deltas = [] if name is None else self._flush()
+        self.raw_tokens.append(token)
+        self.places.append(IN_HEADER if name or self._parts else len(self.drafts) - 1)
+        if name is not None:
+            return deltas + self._special(name)
+        return self._text(self._utf8.decode(self.codec.token_bytes(token)))
 
     def close(self) -> list[ChannelDelta]:
         """End of the stream: broken UTF-8 and a header left open become visible text."""
+        deltas = self._flush()
+        return deltas + (self._untitled(is_cut=True) if self._parts else [])
+
+    def _flush(self) -> list[ChannelDelta]:
         deltas = self._text(self._utf8.decode(b"", final=True))
         self._utf8.reset()
-        return deltas + self._abandon()
+        return deltas
 
     def _special(self, name: str) -> list[ChannelDelta]:
-        draft = self._drafts[-1]
-        if name in ("end", "return", "call", "start"):
-            deltas = self._abandon()
-            self._next("role" if name == "start" else "before")
-            return deltas
-        if draft.state == "content":
-            return []
+        if name in ENDS or name == "start":
+            return self._end(name)
+        if not self._parts:
+            return self._special_in_content(name)
         if name == "message":
-            self._open(draft)
-        elif name == "channel":
-            draft.state = "channel"
+            return self._message()
+        deltas = self._split() if name == "channel" else []
+        self._parts.append(Part(name))
+        return deltas
+
+    def _special_in_content(self, name: str) -> list[ChannelDelta]:
+        if name == "channel":
+            self._unended()
+            self._parts = [Part("within"), Part("channel")]
+        elif name == "message" and self.drafts[-1].is_bare:
+            header = read_header([Part("opening", [(0, self.drafts[-1].content)])], titled=True)
+            self._repairs.append("text before a header's words")
+            return self._shown(header)
         else:
-            draft.state, draft.constrained = "kind", True
+            self._repairs.append(f"<|{name}|> within a text")
         return []
 
-    def _next(self, state: str) -> None:
-        draft = self._drafts[-1]
-        if draft.pieces or draft.opened:
-            self._drafts.append(_Draft(state=state))
-        else:
-            self._drafts[-1] = _Draft(state=state)
+    def _end(self, name: str) -> list[ChannelDelta]:
+        """An end, or `<|start|>`: what follows is a header."""
+        deltas: list[ChannelDelta] = []
+        if self._parts:
+            if len(self._parts) == 1 and not self._parts[0].text and name in ENDS:
+                self._repairs.append(f"<|{name}|> between messages")
+            deltas = self._untitled()
+        elif name == "start":
+            self._unended()
+        self._parts = [Part("role" if name == "start" else "before")]
+        return deltas
 
-    def _text(self, text: str) -> list[ChannelDelta]:
+    def _unended(self) -> None:
+        """A message goes over into a header; text that has none itself is told already."""
+        if self._repairs[-1:] != [BARE]:
+            self._repairs.append("a message without its end")
+
+    def _message(self) -> list[ChannelDelta]:
+        """`<|message|>`: the header is whole, or its channel's name comes behind it."""
+        header = read_header(self._parts, titled=True)
+        last = self._parts[-1]
+        if last.kind == "channel" and not last.text.strip() and not header.channel:
+            self._repairs.append("<|message|> before the channel's name")
+            return []
+        if self._parts[0].kind == "before":
+            self._repairs.append("no <|start|> before a header")
+        if not (header.channel or header.repairs or header.early or header.rest):
+            header.repairs.append("a header without a channel")
+        self._repairs += header.repairs
+        deltas = self._strays(header, header.early_tokens, header.early, COMMENTARY)
+        if header.rest.lstrip().startswith(("{", "[")):  # JSON that begins before <|message|>
+            self._repairs.append("a text that begins in its header")
+            return deltas + self._shown(header, header.rest_tokens, header.rest)
+        beside = ANALYSIS if header.channel == ANALYSIS else COMMENTARY
+        deltas += self._strays(header, header.rest_tokens, header.rest, beside)
+        return deltas + self._shown(header)
+
+    def _strays(
+        self, header: Header, tokens: Sequence[int], text: str, channel: str
+    ) -> list[ChannelDelta]:
+        """Text between a header's words, as a message of its own before the header's."""
         if not text:
             return []
-        draft = self._drafts[-1]
+        self._repairs.append(f"text in a header: {text.strip()!r}")
+        return self._shown(Header(header.role, channel), tokens, text)
+
+    def _split(self) -> list[ChannelDelta]:
+        """Before a second `<|channel|>`: text behind the first one is a message's."""
+        header = read_header(self._parts, titled=False)
+        if header.recipient or not header.rest:
+            return []
+        deltas = self._untitled()
+        self._parts = [Part("opening")]
+        return deltas
+
+    def _untitled(self, *, is_cut: bool = False) -> list[ChannelDelta]:
+        """End a header that has no `<|message|>`: what stands behind its words is the text.
+
+        `is_cut`: the stream ends here, so that words alone (a type's, cut in the middle, too) are
+        a header that nothing came of, and no fault.
+        """
+        parts, self._parts = self._parts, [Part("before")]
+        header = read_header(parts, titled=False)
+        if len(parts) == 1:
+            header.rest, header.rest_tokens = header.early, header.early_tokens
+            header.early = ""
+        deltas = self._strays(header, header.early_tokens, header.early, COMMENTARY)
+        is_kind = header.rest.isalpha() and (header.recipient or parts[-1].kind == "constrain")
+        if is_cut and (is_kind or not header.rest):
+            return deltas
+        if parts[0].kind == "within" and header.rest == "".join(part.text for part in parts):
+            return self._shown(None, header.rest_tokens, header.rest)
+        self._repairs += header.repairs
+        if header.rest or header.recipient:
+            has_words = header.channel or len(parts) > 1
+            self._repairs.append("a header without <|message|>" if has_words else BARE)
+            deltas += self._shown(header, header.rest_tokens, header.rest)
+            self.drafts[-1].is_bare = not has_words
+            return deltas
+        if len(parts) > 1:
+            self._repairs.append("a header without a message")
+        return deltas
+
+    def _shown(
+        self, header: Header | None, tokens: Sequence[int] = (), text: str = ""
+    ) -> list[ChannelDelta]:
+        """A new message (None: the last one goes on) with `text`, `tokens` of what was a header."""
+        if header is not None:
+            self.drafts.append(Draft(header))
+        self._parts = []
+        for index in tokens:
+            self.places[index] = len(self.drafts) - 1
+        return self._content(text) if text else []
+
+    def _text(self, text: str) -> list[ChannelDelta]:
+        if text:
+            self._texts.append(text)
+        if not self._parts:
+            return self._content(text) if text else []
+        self._parts[-1].pieces.append((len(self.raw_tokens) - 1, text))
+        return self._untitled() if text and self._is_no_header() else []
+
+    def _is_no_header(self) -> bool:
+        """True where nobody waits for `<|message|>` any more."""
+        text = self._parts[-1].text
+        if len(self._parts) == 1 and self._parts[0].kind != "role":
+            return not _may_open(text)
+        if sum(len(part.text) for part in self._parts) <= MAX_HEADER_TEXT:
+            return False
+        header = read_header(self._parts, titled=False)
+        return len(header.early + header.rest) > MAX_HEADER_TEXT
+
+    def _content(self, text: str) -> list[ChannelDelta]:
+        draft, index = self.drafts[-1], len(self.drafts) - 1
         draft.pieces.append(text)
-        if draft.state == "content":
-            draft.content += text
-            return [self._delta(draft, text)]
-        if draft.state in ("before", "role"):
-            draft.before += text
-            return self._untitled(draft)
-        if draft.state == "channel":
-            draft.channel_part += text
-        else:
-            draft.kind_part += text
-        return []
-
-    def _untitled(self, draft: _Draft) -> list[ChannelDelta]:
-        """Text where a header should be: wait while it may still be one, else show it."""
-        if draft.state == "role" or _may_be_header(draft.before):
-            return []
-        return self._show(draft)
-
-    def _show(self, draft: _Draft) -> list[ChannelDelta]:
-        """Turn a header that is none into visible content."""
-        text = "".join(draft.pieces)
-        draft.state, draft.opened, draft.content = "content", True, text
-        draft.before = draft.channel_part = draft.kind_part = ""
-        return [self._delta(draft, text)]
-
-    def _abandon(self) -> list[ChannelDelta]:
-        draft = self._drafts[-1]
-        if draft.state == "content" or not draft.pieces:
-            return []
-        if draft.state == "role" and draft.before.strip() == "assistant":
-            return []
-        return self._show(draft)
-
-    def _open(self, draft: _Draft) -> None:
-        """`<|message|>`: read the header's parts, whatever shape they have."""
-        draft.state, draft.opened = "content", True
-        header = f"{draft.before} {draft.channel_part}"
-        found = RECIPIENT.search(header) or RECIPIENT.search(draft.kind_part)
-        draft.recipient = found[1] if found else None
-        words = RECIPIENT.sub(" ", draft.channel_part).split()
-        draft.channel = words[0] if words else ("commentary" if draft.recipient else "final")
-        kinds = RECIPIENT.sub(" ", draft.kind_part).split() or words[1:]
-        kinds = kinds or RECIPIENT.sub(" ", draft.before.replace("assistant", " ")).split()
-        draft.kind = ("<|constrain|>" if draft.constrained else "") + " ".join(kinds) or None
-
-    def _delta(self, draft: _Draft, text: str) -> ChannelDelta:
-        return ChannelDelta(draft.channel, text, len(self._drafts) - 1, draft.recipient)
+        channel = draft.header.channel or settled_channels(self.drafts)[-1]
+        return [ChannelDelta(channel, text, index, draft.header.recipient)]
 
     @property
     def text(self) -> str:
         """All text of the stream, headers included, in order."""
-        return "".join(piece for draft in self._drafts for piece in draft.pieces)
+        return "".join(self._texts)
+
+    @property
+    def repairs(self) -> tuple[str, ...]:
+        """What had to be guessed of the headers, in order, one line each."""
+        return tuple(self._repairs)
 
     @property
     def messages(self) -> tuple[Message, ...]:
         """The messages so far, the unfinished one included."""
         return tuple(
-            Message("assistant", d.content, d.channel, d.recipient, d.kind)
-            for d in self._drafts
-            if d.opened
+            Message(ASSISTANT, d.content, channel, d.header.recipient, d.header.content_type)
+            for d, channel in zip(self.drafts, settled_channels(self.drafts), strict=True)
         )
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """Messages with a recipient, as calls."""
-        called = (m for m in self.messages if m.recipient and m.recipient != "all")
-        return tuple(_call(m.recipient or "", m.content) for m in called)
+        return tuple(_call(m.recipient, m.content) for m in self.messages if m.recipient)
 
     @property
     def analysis(self) -> str:
-        return self._joined(lambda m: m.channel == "analysis")
+        return self._joined(ANALYSIS)
 
     @property
     def commentary(self) -> str:
-        return self._joined(lambda m: m.channel == "commentary")
+        return self._joined(COMMENTARY)
 
     @property
     def final(self) -> str:
-        """Text of `final` and of unknown channels: what was said must be seen."""
-        return self._joined(lambda m: m.channel not in ("analysis", "commentary"))
+        """The answer: `final`, or what could not be read where there is neither it nor a call."""
+        return self._joined(FINAL)
 
-    def _joined(self, wanted: Any) -> str:
-        texts = (m.content for m in self.messages if not m.recipient and wanted(m))
-        return "\n\n".join(filter(None, texts))
+    def _joined(self, channel: str) -> str:
+        said = (m for m in self.messages if m.channel == channel and not m.recipient)
+        return "\n\n".join(message.content for message in said if message.content)
 
 
-def _may_be_header(text: str) -> bool:
-    """True while `text` may still grow into `assistant to=NAME KIND` before a special token."""
-    stripped = text.lstrip()
-    rest = stripped.removeprefix("assistant").lstrip()
-    return "assistant".startswith(stripped) or "to=".startswith(rest) or bool(TARGET.match(rest))
+def _may_open(text: str) -> bool:
+    """True while `text` may still grow into a header's words before its first special token."""
+    rest = OPENED.sub("", text, count=1)
+    is_begun = any(word.startswith(rest) for word in (ASSISTANT, "to=", *CHANNELS))
+    return (
+        is_begun or rest.startswith("to=") or ("to=" in text and KIND.fullmatch(rest) is not None)
+    )
 
 
 def _call(recipient: str, raw: str) -> ToolCall:
@@ -194,7 +314,9 @@ def _call(recipient: str, raw: str) -> ToolCall:
         value = json.loads(raw)
     except (ValueError, RecursionError):
         value = None
-    name = recipient.removeprefix("functions.")
+    name = recipient
+    while name.startswith("functions."):
+        name = name.removeprefix("functions.")
     return ToolCall(name, value if isinstance(value, dict) else None, raw)
 
 

@@ -6,17 +6,15 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.errors import InputError
 from gptoss_magic.harmony.schema import definition
 from gptoss_magic.records import Message
+from gptoss_magic.vocabulary import EFFORT, check_effort
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gptoss_magic.harmony.codec import HarmonyCodec
     from gptoss_magic.records import ToolSpec
-
-EFFORTS = ("low", "medium", "high")
 
 
 @dataclass(frozen=True)
@@ -26,14 +24,13 @@ class SystemSettings:
     identity: str = "You are ChatGPT, a large language model trained by OpenAI."
     knowledge_cutoff: str = "2024-06"
     current_date: str | None = None
-    effort: str = "medium"
+    effort: str = EFFORT
     has_tools: bool = False
 
 
 def system_message(settings: SystemSettings) -> Message:
     """The system message. Raises InputError for an unknown effort."""
-    if settings.effort not in EFFORTS:
-        raise InputError(f"effort {settings.effort!r}: give low, medium or high")
+    check_effort(settings.effort)
     head = f"{settings.identity}\nKnowledge cutoff: {settings.knowledge_cutoff}"
     if settings.current_date:
         head += f"\nCurrent date: {settings.current_date}"
@@ -70,7 +67,8 @@ def developer_message(
 def render(messages: Sequence[Message], codec: HarmonyCodec, *, prompt: bool = True) -> list[int]:
     """Token ids of `messages`; with `prompt`, the assistant's header is opened at the end.
 
-    Text that looks like a special token is encoded as ordinary text.
+    Text that looks like a special token is encoded as ordinary text; a message that knows its exact
+    tokens is written by them.
     """
     ids = [token for message in messages for token in _message(message, codec)]
     if prompt:
@@ -79,6 +77,8 @@ def render(messages: Sequence[Message], codec: HarmonyCodec, *, prompt: bool = T
 
 
 def _message(message: Message, codec: HarmonyCodec) -> list[int]:
+    if message.ids:
+        return list(message.ids)
     special, encode = codec.special, codec.encode
     header = message.author or message.role
     if message.recipient and message.recipient != "all":

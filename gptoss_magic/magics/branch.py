@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.body import expand
-from gptoss_magic.magics.prompt import check_output, named
+from gptoss_magic.magics.prompt import check_output, listener_of, named
 from gptoss_magic.magics.show import transcript
 from gptoss_magic.records import Answer
 from gptoss_magic.session import current
+from gptoss_magic.vocabulary import SAMPLER
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
 
 BRANCH = opt.parser("%gptoss branch", opt.BRANCH, "Keep an answer's first tokens and go on.")
-FIXED = ("system", "effort", "date", "new", "tool", "rag", "map", "schema")
-PROBES = ("mask_experts", "force_experts")
 
 
 def run(line: str, magics: Any) -> None:
@@ -28,24 +28,18 @@ def run(line: str, magics: Any) -> None:
     options = opt.parse(BRANCH, line)
     names = magics.shell.user_ns
     answer = chosen_answer(options.of, names)
-    shown(options, names, answer, lambda how: branch(answer, options.at, **how))
+    shown(options, names, answer, partial(branch, answer, options.at))
 
 
-def change_answer(options: Namespace, body: str, names: dict[str, Any], _defaults: Any) -> None:
+def change_answer(options: Namespace, body: str, names: dict[str, Any]) -> None:
     """Run the cell: its text is the new analysis, or what follows the token of `--branch`."""
     from gptoss_magic.turns.surgery import branch, refine
 
-    if options.edit and options.branch is not None:
-        raise InputError("--edit and --branch: one change at a time")
-    fixed = next((name for name in (*FIXED, *PROBES) if getattr(options, name)), None)
-    if fixed:
-        option = f"--{fixed.replace('_', '-')}"
-        raise InputError(f"{option}: the prompt and its settings stay as they were; leave it out")
     answer, text = chosen_answer(options.of, names), expand(body, names).strip("\n")
     if options.edit:
-        return shown(options, names, answer, lambda how: refine(answer, text, **how))
+        return shown(options, names, answer, partial(refine, answer, text))
     text = text if text.strip() else ""
-    shown(options, names, answer, lambda how: branch(answer, options.branch, text=text, **how))
+    shown(options, names, answer, partial(branch, answer, options.branch, text=text))
 
 
 def chosen_answer(name: str | None, names: dict[str, Any]) -> Answer:
@@ -62,21 +56,17 @@ def shown(
     options: Namespace,
     names: dict[str, Any],
     answer: Answer,
-    change: Callable[[dict[str, Any]], Answer],
+    change: Callable[..., Answer],
 ) -> None:
     """Make the change in sight; say where no conversation follows it."""
     from gptoss_magic.turns import PROVENANCE_KEY
-    from gptoss_magic.turns.prompt import turn_of
+    from gptoss_magic.turns.surgery import last_turn_of
     from gptoss_magic.widgets.transcript import open_view
 
     check_output(options.output)
-    turn = turn_of(answer)
-    with open_view(current().require()[0].identity["model"], quiet=options.quiet) as view:
-        how = _sampling(options) | {
-            "on_delta": lambda delta: view.delta(delta.channel, delta.text),
-            "on_prefill": view.prefill,
-        }
-        made = change(how)
+    turn = last_turn_of(answer)
+    with open_view(current().require().identity["model"], quiet=options.quiet) as view:
+        made = change(listener=listener_of(view, None), **_sampling(options))
         view.finish(transcript(made), metadata={PROVENANCE_KEY: made.provenance})
     if options.output:
         names[options.output] = made
@@ -86,8 +76,7 @@ def shown(
 
 def _sampling(options: Namespace) -> dict[str, Any]:
     """What the line gives; the rest is as it was."""
-    fields = ("temperature", "top_p", "top_k", "max_tokens", "seed", "lookup")
-    return {name: getattr(options, name) for name in fields} | {
+    return {name: getattr(options, name) for name in SAMPLER} | {
         "stop": tuple(options.stop) if options.stop else None,
         "adapters": options.adapter,
         "cold": options.cold,

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.lora import adapters
-from gptoss_magic.magics.prompt import check_output
+from gptoss_magic.magics.prompt import check_output, traits_of
 from gptoss_magic.magics.show import transcript
 from gptoss_magic.session import current
+from gptoss_magic.vocabulary import SAMPLER, check_effort
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -33,21 +34,6 @@ def listed(read: Callable[[str], Any], what: str) -> Callable[[str], tuple[Any, 
     return parse
 
 
-def temperature(word: str) -> float:
-    """Raises ValueError below 0."""
-    value = float(word)
-    if not 0 <= value < float("inf"):
-        raise ValueError(word)
-    return value
-
-
-def effort(word: str) -> str:
-    """Raises ValueError for another word."""
-    if word not in ("low", "medium", "high"):
-        raise ValueError(word)
-    return word
-
-
 def name(word: str) -> str:
     """Raises ValueError for no name."""
     if not word:
@@ -55,23 +41,24 @@ def name(word: str) -> str:
     return word
 
 
-def seed(word: str) -> int:
-    """Raises ValueError for no seed."""
-    value = int(word)
-    if not 0 <= value < 2**63:
-        raise ValueError(word)
-    return value
-
-
+TEMPERATURE, SEED = SAMPLER["temperature"].read, SAMPLER["seed"].read
 COMPARE: list[opt.Option] = [
     (("prompt",), {"nargs": "+", "metavar": "PROMPT", "help": "its words; quotes keep spaces"}),
     (
         ("-t", "--temperature"),
-        {"type": listed(temperature, "numbers from 0"), "default": (), "help": "such as 0,0.7"},
+        {
+            "type": listed(TEMPERATURE, "numbers from 0"),
+            "default": (),
+            "help": "such as 0,0.7",
+        },
     ),
     (
         ("-e", "--effort"),
-        {"type": listed(effort, "low, medium or high"), "default": (), "help": "such as low,high"},
+        {
+            "type": listed(check_effort, "low, medium or high"),
+            "default": (),
+            "help": "such as low,high",
+        },
     ),
     (
         ("-P", "--persona"),
@@ -83,7 +70,11 @@ COMPARE: list[opt.Option] = [
     ),
     (
         ("-s", "--seed"),
-        {"type": listed(seed, "whole numbers from 0"), "default": (), "help": "such as 1,2"},
+        {
+            "type": listed(SEED, "whole numbers from 0"),
+            "default": (),
+            "help": "such as 1,2",
+        },
     ),
     (("-m", "--max-tokens"), {"type": int, "help": "at most so many new tokens"}),
     (("-Y", "--yes"), {"action": "store_true", "help": f"also more than {MOST} answers"}),
@@ -133,7 +124,7 @@ def answered(axes: Axes, given: Namespace, magics: Any) -> Grid:
     with ProgressView("compare", answers_text) as bar:
         bar.update(0, total)
         try:
-            for cell in grid(prompt, axes, settings(magics, prompt), max_tokens=given.max_tokens):
+            for cell in grid(prompt, axes, traits_of(magics), **settings(magics, prompt, given)):
                 cells.append(cell)
                 bar.update(len(cells), total, label(cell.point))
         except KeyboardInterrupt:
@@ -144,13 +135,12 @@ def answered(axes: Axes, given: Namespace, magics: Any) -> Grid:
     return Grid(prompt, total, tuple(cells))
 
 
-def settings(defaults: Any, prompt: str) -> dict[str, Any]:
-    """What holds at every point, unless a persona, the line or an axis says otherwise."""
+def settings(magics: Any, prompt: str, given: Namespace) -> dict[str, Any]:
+    """What the line says for every point."""
     from gptoss_magic.magics.search import passages_of
 
-    names = ("temperature", "top_p", "top_k", "max_tokens", "effort", "system", "date", "seed")
-    known = {key: getattr(defaults, key) for key in names}
-    return {**known, "passages": passages_of(defaults.rag, prompt, defaults.shell.user_ns)}
+    passages = passages_of(magics.rag, prompt, magics.shell.user_ns)
+    return {"passages": passages, "max_tokens": given.max_tokens}
 
 
 def answers_text(done: int, total: int) -> str:

@@ -12,8 +12,9 @@ from gptoss_magic.magics.lora import adapters
 from gptoss_magic.magics.nouns import BY_NAME
 from gptoss_magic.magics.toolbox import BUILT_IN
 from gptoss_magic.session import current
+from gptoss_magic.vocabulary import EFFORTS
 
-CHOICES = {"-e": ["low", "medium", "high"], "--effort": ["low", "medium", "high"]}
+CHOICES = {"-e": [*EFFORTS], "--effort": [*EFFORTS]}
 PLAIN = ["load", "status", "bench", "unload", "traceback"]
 
 

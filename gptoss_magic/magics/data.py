@@ -8,11 +8,9 @@ from IPython.core.magic import Magics, cell_magic, magics_class, no_var_expand
 
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics import tune_options
-from gptoss_magic.session import current
+from gptoss_magic.magics.door import through
 
 if TYPE_CHECKING:
-    from argparse import Namespace
-
     from gptoss_magic.tuning.data import Row
     from gptoss_magic.tuning.grow import Grown
 
@@ -29,14 +27,10 @@ class DataMagics(Magics):
     @no_var_expand
     @cell_magic("gptoss_data")
     def data(self, line: str, cell: str) -> None:
-        try:
-            grow_rows(opt.parse(DATA, line), cell, self.shell.user_ns)
-        except Exception as error:
-            current().last_error = error
-            raise
+        through("%%gptoss_data", grow_rows, line, cell, self.shell.user_ns)
 
 
-def grow_rows(options: Namespace, body: str, names: dict[str, Any]) -> None:
+def grow_rows(line: str, body: str, names: dict[str, Any]) -> None:
     """Grow, show every row and what was left out, and put the rows into a variable."""
     from IPython.display import display
 
@@ -44,6 +38,7 @@ def grow_rows(options: Namespace, body: str, names: dict[str, Any]) -> None:
     from gptoss_magic.studies.self_instruct import grown
     from gptoss_magic.widgets.progress import ProgressView
 
+    options = opt.parse(DATA, line)
     check_output(options.output)
     seeds = seeds_of(options.seeds, names) if options.seeds else []
     with ProgressView("rows", lambda done, total: f"{done} of {total}") as bar:

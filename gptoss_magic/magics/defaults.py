@@ -11,29 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import GptOssError, InputError
 from gptoss_magic.session import current
+from gptoss_magic.vocabulary import SAMPLER, Range, check_effort
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-EFFORTS = ("low", "medium", "high")
-
-
-def number(
-    low: float, high: float = math.inf, *, whole: bool = False, above: bool = False
-) -> Callable[[Any], Any]:
-    """A check: a number from `low` (`above`: and not it) to `high`; `whole`: an int."""
-    words = f"a {'whole ' if whole else ''}number {'above' if above else 'from'} {low:g}"
-    words += f" to {high:g}" if math.isfinite(high) else " on"
-
-    def check(value: Any) -> Any:
-        good = isinstance(value, int | float) and not isinstance(value, bool)
-        if not good or not math.isfinite(value) or not low <= value <= high:
-            raise ValueError(words)
-        if (above and value == low) or (whole and value != int(value)):
-            raise ValueError(words)
-        return int(value) if whole else float(value)
-
-    return check
 
 
 def optional(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -47,12 +28,6 @@ def text(value: Any) -> str:
     return value
 
 
-def effort(value: Any) -> str:
-    if value not in EFFORTS:
-        raise ValueError("low, medium or high")
-    return str(value)
-
-
 def flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise TypeError("true or false")
@@ -62,17 +37,14 @@ def flag(value: Any) -> bool:
 def scales(value: Any) -> dict[str, float]:
     if not isinstance(value, dict):
         raise TypeError("adapters by name, each with its scale")
-    check = number(-math.inf)
-    return {text(name): check(scale) for name, scale in value.items()}
+    return {text(name): SCALE.check(scale) for name, scale in value.items()}
 
 
+SCALE = Range("scale", -math.inf, "a number")
 CHECKS: dict[str, Callable[[Any], Any]] = {
-    "temperature": optional(number(0)),
-    "top_p": number(0, 1, above=True),
-    "top_k": number(0, whole=True),
-    "max_tokens": number(1, whole=True),
-    "effort": effort,
-    "seed": optional(number(0, 2**63 - 1, whole=True)),
+    **{name: SAMPLER[name].check for name in ("top_p", "top_k", "max_tokens")},
+    **{name: optional(SAMPLER[name].check) for name in ("temperature", "seed")},
+    "effort": check_effort,
     "system": optional(text),
     "rag": optional(text),
     "routing": flag,
@@ -110,6 +82,8 @@ def put(magics: Any, name: str, value: Any) -> None:
         raise InputError(f"{name}: no such setting; there are {', '.join(CHECKS)}")
     try:
         checked = CHECKS[name](value)
+    except InputError:
+        raise
     except (TypeError, ValueError) as error:
         raise InputError(f"{name.replace('_', ' ')} {value!r}: give {error}") from None
     if name == "adapters":

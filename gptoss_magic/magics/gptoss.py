@@ -10,9 +10,11 @@ from traitlets import Bool, Dict, Float, Int, Unicode
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
+from gptoss_magic.magics.door import through
 from gptoss_magic.magics.nouns import BY_NAME, NOUNS
 from gptoss_magic.magics.routing import ROUTING
 from gptoss_magic.session import current
+from gptoss_magic.vocabulary import EFFORT, EFFORTS, MAX_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,8 +46,8 @@ class GptOssMagics(Magics):
     temperature = Float(None, allow_none=True, help="None: as the checkpoint asks").tag(config=True)
     top_p = Float(1.0).tag(config=True)
     top_k = Int(0).tag(config=True)
-    max_tokens = Int(512).tag(config=True)
-    effort = Unicode("medium", help="low, medium or high").tag(config=True)
+    max_tokens = Int(MAX_TOKENS).tag(config=True)
+    effort = Unicode(EFFORT, help=", ".join(EFFORTS)).tag(config=True)
     system = Unicode(None, allow_none=True, help="instructions for each prompt").tag(config=True)
     date = Unicode(None, allow_none=True, help="pinned current date").tag(config=True)
     seed = Int(None, allow_none=True, help="None: drawn and recorded").tag(config=True)
@@ -62,7 +64,7 @@ class GptOssMagics(Magics):
     @no_var_expand
     @line_magic("gptoss")
     def line(self, line: str) -> None:
-        self._remembered("%gptoss", self._command, line)
+        through("%gptoss", self._command, line)
 
     def _command(self, line: str) -> None:
         command, _, rest = line.strip().partition(" ")
@@ -79,14 +81,14 @@ class GptOssMagics(Magics):
         if command not in BY_NAME:
             known = ", ".join(filter(None, [*commands, *BY_NAME]))
             raise InputError(f"%gptoss {command}: no such command; there are {known}")
-        if BY_NAME[command].needs_model and current().resident is None:
-            self._load("")
+        if BY_NAME[command].needs_model:
+            self.load_default()
         BY_NAME[command].run(rest, self)
 
     @no_var_expand
     @cell_magic("gptoss")
     def cell(self, line: str, cell: str) -> None:
-        self._remembered("%%gptoss", self._prompt, line, cell)
+        through("%%gptoss", self._prompt, line, cell)
 
     def _prompt(self, line: str, cell: str) -> None:
         from gptoss_magic.magics.branch import change_answer
@@ -95,11 +97,12 @@ class GptOssMagics(Magics):
         from gptoss_magic.magics.prompt import ask
 
         options = opt.parse(PROMPT, line)
-        if current().resident is None:
-            self._load("")
-        change = options.edit or options.branch is not None
-        run = change_answer if change else map_frame if options.map else ask
-        answer = run(options, cell, self.shell.user_ns, self)
+        names = self.shell.user_ns
+        opt.check_together(options)
+        if options.edit or options.branch is not None:
+            return change_answer(options, cell, names)
+        run = map_frame if options.map else ask
+        answer = run(options, cell, names, self)
         self.answers[cell_number(self.shell)] = getattr(answer, "final", "")
 
     def _load(self, line: str) -> None:
@@ -112,6 +115,11 @@ class GptOssMagics(Magics):
         settings = {key: value for key, value in vars(chosen).items() if key != "model"}
         with ProgressView(chosen.model or "model") as bar:
             bar.finish(load(chosen.model, progress=bar.update, on_plan=show_plan, **settings))
+
+    def load_default(self) -> None:
+        """Load what fits this machine, in sight, where no model is loaded."""
+        if current().resident is None:
+            self._load("")
 
     def _status(self, _line: str) -> None:
         for name, value in current().status().items():
@@ -129,16 +137,6 @@ class GptOssMagics(Magics):
     def _traceback(self, _line: str) -> None:
         error = current().last_error
         print("".join(traceback.format_exception(error)) if error else "no error so far")
-
-    def _remembered(self, name: str, action: Any, *arguments: str) -> None:
-        from gptoss_magic.turns.stopping import WORK
-
-        try:
-            with WORK.doing(name):
-                action(*arguments)
-        except Exception as error:
-            current().last_error = error
-            raise
 
 
 def show_plan(plan: Any) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
+from gptoss_magic.magics.prompt import traits_of
 from gptoss_magic.magics.show import transcript
 from gptoss_magic.session import current
 
@@ -114,17 +115,18 @@ def compare(options: Namespace, defaults: Any) -> None:
     from gptoss_magic.widgets.tables import side_by_side_html, side_by_side_text
 
     settings = {
+        **traits_of(defaults),
         "temperature": options.temperature,
         "seed": options.seed,
-        "max_tokens": options.max_tokens or defaults.max_tokens,
-        "effort": options.effort or defaults.effort,
-        "system": defaults.system,
-        "date": defaults.date,
+        "routing": None,
     }
-    for found in compared(options.prompts, options.adapter, **settings):
+    given = {"max_tokens": options.max_tokens, "effort": options.effort}
+    settings |= {name: value for name, value in given.items() if value is not None}
+    prompt = " ".join(options.prompts)
+    for found in compared([prompt], options.adapter, **settings):
         answers = {name: transcript(answer) for name, answer in found.answers.items()}
-        given = (found.prompt, answers, figures(found))
-        _show(side_by_side_html(*given), side_by_side_text(*given))
+        shown = (found.prompt, answers, figures(found))
+        _show(side_by_side_html(*shown), side_by_side_text(*shown))
 
 
 def figures(found: Comparison) -> dict[str, dict[str, str]]:
@@ -139,7 +141,7 @@ def export(options: Namespace, _defaults: Any) -> None:
     from gptoss_magic.widgets.progress import ProgressView
 
     session = current()
-    resident, shelf = session.require()[0], session.shelf
+    resident, shelf = session.require(), session.shelf
     if options.mxfp4:
         raise InputError(shelf.no_mxfp4)
     if not options.merged:

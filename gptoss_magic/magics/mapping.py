@@ -6,47 +6,37 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.errors import InputError
-from gptoss_magic.magics.prompt import check_output, chosen_settings, named
-from gptoss_magic.magics.voice import persona_names
+from gptoss_magic.magics.prompt import check_output, line_of, named, traits_of
+from gptoss_magic.vocabulary import BATCH
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from gptoss_magic.records import Mapped
 
+INTO = "answer"  # the column for the answers, where nothing is said
 
-def map_frame(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> Mapped:
-    """Run the cell: `names` is the notebook's namespace, `defaults` the magics' traits."""
+
+def map_frame(options: Namespace, body: str, names: dict[str, Any], magics: Any) -> Mapped:
+    """Run the cell: `names` is the notebook's namespace, `magics` has the defaults."""
     from gptoss_magic.turns import PROVENANCE_KEY
     from gptoss_magic.turns import map as answer_rows
     from gptoss_magic.widgets.progress import ProgressView
 
     check_output(options.output)
-    if options.tool:
-        raise InputError("--map: rows are answered without tools; leave --tool out")
-    if options.rag:
-        raise InputError("--map: rows are answered without an index; leave --rag out")
-    if options.routing or options.mask_experts or options.force_experts:
-        raise InputError(
-            "--map: rows are answered without probes and routing; score the answers by "
-            "%gptoss routing"
-        )
+    options.into = options.into or INTO
     with ProgressView(f"{options.map}[{options.into!r}]", rows_text) as bar:
         mapped = answer_rows(
             named("--map", options.map, names),
             body,
             into=options.into,
             names=names,
-            schema=named("--schema", options.schema, names) if options.schema else None,
-            batch=options.batch,
+            batch=BATCH if options.batch is None else options.batch,
             journal=options.journal,
-            new=options.new,
-            adapters=options.adapter,
-            persona=persona_names(options),
-            stop=tuple(options.stop or ()),
             on_row=_speed(bar),
-            **chosen_settings(options, defaults),
+            defaults={**traits_of(magics), "routing": None},
+            ready=magics.load_default,
+            **{**line_of(options, names), "conversation": None},
         )
         bar.finish(mapped_text(mapped, options), {PROVENANCE_KEY: mapped.provenance})
     if options.output:

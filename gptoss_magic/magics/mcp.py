@@ -53,10 +53,14 @@ def start(given: list[str], shell: Any) -> None:
             "(--yes)"
         )
     if not is_allowed:
-        return print("not started")
-    current().servers[name] = server = Server(link)
+        print("not started")
+        return
+    server = Server(link)
+    current().servers[name] = server
     tools = ", ".join(tool.name for tool in server.tools()) or "none"
     print(f"server {name}: tools {tools}; each call asks. Use: %%gptoss --tool {name}")
+    for line in server.left_out:
+        print(f"left out: {visible(line)}")
 
 
 def linked(asked: Asked) -> tuple[Link, str]:

@@ -96,11 +96,10 @@ def name_notebook(names: dict[str, Any]) -> None:
 def state() -> str:
     """`memory of pirate: on, in this notebook (…)`."""
     from gptoss_magic.agents.layers import overlay
-    from gptoss_magic.turns.recall import NAMELESS, notebook
+    from gptoss_magic.turns.settle import NAMELESS, is_memory_wanted, notebook_name
 
-    session, here = current(), notebook()
-    asked = overlay(session.layers()).memory in ("on", "shared")
-    is_on = asked if session.memory.is_on is None else session.memory.is_on
+    session, here = current(), notebook_name()
+    is_on = is_memory_wanted(overlay(session.layers()))
     where = (
         "on, from all notebooks" if session.memory.is_shared else f"on, in this notebook ({here})"
     )
@@ -110,10 +109,10 @@ def state() -> str:
 
 
 def turn_on(options: Namespace) -> None:
-    from gptoss_magic.turns.recall import NAMELESS, notebook
+    from gptoss_magic.turns.settle import NAMELESS, notebook_name
 
     session = current()
-    if not (options.name or notebook()):
+    if not (options.name or notebook_name()):
         raise InputError(f"memory: {NAMELESS}")
     name = options.name or session.memory.notebook
     session.memory = replace(

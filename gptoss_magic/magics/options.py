@@ -7,6 +7,7 @@ import shlex
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.vocabulary import BATCH, CONVERSATION, EFFORTS, PASSAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,7 @@ PROMPT: list[Option] = [
     (("-m", "--max-tokens"), {"type": int, "help": "at most so many new tokens"}),
     (("-s", "--seed"), {"type": int, "help": "repeat an answer; drawn and recorded if left out"}),
     (("-l", "--lookup"), {"type": int, "help": "greedy: draft so many tokens from earlier text"}),
-    (("-e", "--effort"), {"choices": ["low", "medium", "high"], "help": "reasoning effort"}),
+    (("-e", "--effort"), {"choices": EFFORTS, "help": "reasoning effort"}),
     (("-y", "--system"), {"help": "instructions (the developer message)"}),
     (("-P", "--persona"), {"help": "for this cell: NAME, NAME+OVERLAY, or none"}),
     (("-d", "--date"), {"help": "pin the prompt's current date, YYYY-MM-DD"}),
@@ -29,7 +30,7 @@ PROMPT: list[Option] = [
         {"action": "store_true", "help": "start the conversation, or the map, afresh"},
     ),
     (("-C", "--cold"), {"action": "store_true", "help": "reuse nothing that was computed before"}),
-    (("-c", "--conversation"), {"default": "default", "help": "name of the conversation"}),
+    (("-c", "--conversation"), {"help": f"name of the conversation; {CONVERSATION}"}),
     (
         ("-T", "--tool"),
         {"action": "append", "help": "a function, python, search:INDEX, notebook, plan, a server"},
@@ -44,7 +45,7 @@ PROMPT: list[Option] = [
     (("--mask-experts",), {"help": "a probe: no token goes to these LAYER:EXPERT, e.g. 3:7,5:0-2"}),
     (("--force-experts",), {"help": "a probe: every token goes to these, e.g. 5:1 or *:3"}),
     (("-G", "--rag"), {"help": "answer from this index or retriever, cited; NAME,NAME; none"}),
-    (("-K", "--passages"), {"type": int, "default": 5, "help": "rag: chunks to quote, at most"}),
+    (("-K", "--passages"), {"type": int, "help": f"rag: chunks to quote, at most; {PASSAGES}"}),
     (("-W", "--where"), {"help": "rag: an SQL condition, such as \"kind = 'markdown'\""}),
     (("-A", "--at"), {"type": int, "help": "rag: this version of the index"}),
     (("--rerank",), {"metavar": "MODEL", "help": "rag: a cross-encoder orders the best 50 anew"}),
@@ -52,9 +53,9 @@ PROMPT: list[Option] = [
     (("--branch",), {"type": int, "help": "go on from its token N, behind the cell's text"}),
     (("--of",), {"help": "edit, branch: the Answer in this variable, not the last"}),
     (("-M", "--map"), {"help": "answer the cell, a template, for each row of this DataFrame"}),
-    (("-I", "--into"), {"default": "answer", "help": "map: the column for the answers"}),
+    (("-I", "--into"), {"help": "map: the column for the answers; answer"}),
     (("-S", "--schema"), {"help": "a JSON schema or pydantic model: final follows it"}),
-    (("-B", "--batch"), {"type": int, "default": 32, "help": "map: rows at a time, at most"}),
+    (("-B", "--batch"), {"type": int, "help": f"map: rows at a time, at most; {BATCH}"}),
     (("-J", "--journal"), {"help": "map: the folder that keeps what is done"}),
 ]
 _BRANCH = ("-t", "-p", "-k", "-m", "-s", "-l", "-C", "-a", "-o", "-q", "-x", "-R", "--of")
@@ -66,7 +67,7 @@ ROUTING: list[Option] = [
     (("data",), {"nargs": "+", "help": "names of the notebook, .jsonl or .txt files, or texts"}),
     (("-P", "--prompts-only"), {"action": "store_true", "help": "score prompts without answers"}),
     (("-m", "--max-tokens"), {"type": int, "default": 256, "help": "of each answer, at most"}),
-    (("-e", "--effort"), {"choices": ["low", "medium", "high"], "help": "reasoning effort"}),
+    (("-e", "--effort"), {"choices": EFFORTS, "help": "reasoning effort"}),
     (("-y", "--system"), {"help": "instructions (the developer message)"}),
     (("-d", "--date"), {"help": "pin the prompts' current date, YYYY-MM-DD"}),
     (("-a", "--adapter"), {"action": "append", "help": "an attached adapter, or none; repeatable"}),
@@ -98,11 +99,14 @@ LORA: dict[str, list[Option]] = {
     ],
     "list": [],
     "compare": [
-        (("prompts",), {"nargs": "+", "metavar": "PROMPT", "help": "each in quotes"}),
+        (
+            ("prompts",),
+            {"nargs": "+", "metavar": "PROMPT", "help": "its words; quotes keep spaces"},
+        ),
         (("-a", "--adapter"), {"action": "append", "help": "these only; else all attached"}),
         (("-t", "--temperature"), {"type": float, "default": 0.0, "help": "0 is greedy"}),
         (("-m", "--max-tokens"), {"type": int, "help": "at most so many new tokens"}),
-        (("-e", "--effort"), {"choices": ["low", "medium", "high"], "help": "reasoning effort"}),
+        (("-e", "--effort"), {"choices": EFFORTS, "help": "reasoning effort"}),
         (("-s", "--seed"), {"type": int, "default": 0, "help": "for a temperature above 0"}),
     ],
     "export": [
@@ -152,6 +156,49 @@ def usages(parsers: Mapping[str, argparse.ArgumentParser]) -> str:
     """A line for each command."""
     made = (parser.format_usage().removeprefix("usage: ").strip() for parser in parsers.values())
     return "\n".join(made)
+
+
+BESIDE = {  # options that mean something beside another one only
+    "edit or branch": ("of",),
+    "map": ("into", "batch", "journal"),
+}
+NOT_FOR = {  # what an option leaves no room for, and why
+    "map": (
+        "rows are answered many at a time, each alone",
+        (
+            *("tool", "calls", "no_run", "rag", "where", "at", "rerank", "passages"),
+            *("routing", "mask_experts", "force_experts", "conversation", "cold", "lookup"),
+            *("edit", "branch"),
+        ),
+    ),
+    "edit": (
+        "the prompt and its settings stay as they were",
+        (
+            *("system", "persona", "effort", "date", "new", "conversation", "tool", "calls"),
+            *("no_run", "rag", "where", "at", "rerank", "passages", "map", "schema", "branch"),
+            *("mask_experts", "force_experts"),
+        ),
+    ),
+}
+NOT_FOR["branch"] = (NOT_FOR["edit"][0], tuple(n for n in NOT_FOR["edit"][1] if n != "branch"))
+
+
+def check_together(options: argparse.Namespace) -> None:
+    """Raise InputError for options that would mean nothing beside the others."""
+    said = {name for name, value in vars(options).items() if value not in (None, False)}
+    for others, names in BESIDE.items():
+        lonely = sorted(said & set(names)) if not said & set(others.split(" or ")) else []
+        if lonely:
+            near = " or ".join(f"--{other}" for other in others.split(" or "))
+            raise InputError(f"--{_dashed(lonely[0])} means something beside {near} only")
+    for name in sorted(said & set(NOT_FOR)):
+        why, refused = NOT_FOR[name]
+        for other in (one for one in refused if one in said):
+            raise InputError(f"--{name}: {why}; leave --{_dashed(other)} out")
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
 
 
 def flags(options: list[Option]) -> list[str]:

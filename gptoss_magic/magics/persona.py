@@ -10,6 +10,8 @@ from IPython.core.magic import Magics, cell_magic, magics_class, no_var_expand
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
+from gptoss_magic.magics.door import through
+from gptoss_magic.quoting import without_surrogates
 from gptoss_magic.session import current
 
 if TYPE_CHECKING:
@@ -80,16 +82,17 @@ class PersonaMagics(Magics):
     @no_var_expand
     @cell_magic("gptoss_persona")
     def persona(self, line: str, cell: str) -> None:
-        from gptoss_magic.agents.persona_file import parse_persona
-
-        try:
-            hold(parse_persona(cell, opt.parse(CELL, line).name))
-        except Exception as error:
-            current().last_error = error
-            raise
+        through("%%gptoss_persona", define, line, cell)
 
 
 PersonaMagics.persona.__doc__ = CELL.format_help()
+
+
+def define(line: str, cell: str) -> None:
+    """Read the cell's persona and keep it."""
+    from gptoss_magic.agents.persona_file import parse_persona
+
+    hold(parse_persona(cell, opt.parse(CELL, line).name))
 
 
 def run(line: str, magics: Any) -> None:
@@ -185,7 +188,8 @@ def export(options: Namespace, _magics: Any) -> None:
     if path.exists() and not options.force:
         raise InputError(f"{path}: is there already; --force writes over it")
     try:
-        path.write_text(held.source or _text(options.name), "utf-8", newline="")
+        text = without_surrogates(held.source or _text(options.name))
+        path.write_text(text, "utf-8", newline="")
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror or error}") from error
     print(f"{options.name} written to {path}")
@@ -219,12 +223,13 @@ def remove(options: Namespace, _magics: Any) -> None:
 def _memory_words(layers: list[Persona]) -> str:
     """What a persona asks of memory, in words."""
     from gptoss_magic.agents.layers import overlay
-    from gptoss_magic.turns.recall import NAMELESS, notebook
+    from gptoss_magic.turns.settle import NAMELESS, is_memory_wanted, notebook_name
 
-    asked, settings = overlay(layers).memory, current().memory
-    if asked not in ("on", "shared") or settings.is_on is False:
+    persona, settings = overlay(layers), current().memory
+    asked = persona.memory
+    if asked in (None, "off") or not is_memory_wanted(persona):
         return ""
-    if not notebook():
+    if not notebook_name():
         return f"; it asks to remember, and does not: {NAMELESS}"
     words = "; its memory is on: turns are kept on this disk (%gptoss memory list, off)"
     if asked == "shared" and not settings.is_shared:

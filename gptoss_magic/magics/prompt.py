@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
@@ -9,80 +10,76 @@ from gptoss_magic.magics.body import expand
 from gptoss_magic.magics.memory import name_notebook
 from gptoss_magic.magics.search import found_passages
 from gptoss_magic.magics.show import transcript
-from gptoss_magic.magics.toolbox import tool_settings
-from gptoss_magic.magics.voice import persona_names, persona_of, tool_names
+from gptoss_magic.magics.toolbox import consent_of, limits_of, tool_finder
+from gptoss_magic.records import Listener
+from gptoss_magic.session import current
+from gptoss_magic.vocabulary import CONVERSATION, SAMPLER
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from gptoss_magic.agents.loop import Consent
-    from gptoss_magic.agents.tools import Tool
-    from gptoss_magic.records import Answer, ChannelDelta
+    from gptoss_magic.records import Answer, ChannelDelta, Consent
     from gptoss_magic.widgets.transcript import View
 
-DEFAULTS = ("temperature", "top_p", "top_k", "max_tokens", "effort", "system", "date", "seed")
+TRAITS = ("temperature", "top_p", "top_k", "max_tokens", "effort", "system", "date", "seed")
 
 
-def ask(options: Namespace, body: str, names: dict[str, Any], defaults: Any) -> Answer:
-    """Run the cell: `names` is the notebook's namespace, `defaults` the magics' traits."""
-    from gptoss_magic.session import current
-    from gptoss_magic.turns import PROVENANCE_KEY, generate
+def ask(options: Namespace, body: str, names: dict[str, Any], magics: Any) -> Answer:
+    """Run the cell: `names` is the notebook's namespace, `magics` has the defaults as traits."""
+    from gptoss_magic.turns import PROVENANCE_KEY, answer, settle
     from gptoss_magic.widgets.transcript import open_view
 
     prompt = expand(body, names).strip()
     if not prompt:
         raise InputError("the cell has no prompt: write one below the %%gptoss line")
     check_output(options.output)
+    check_tool_options(options)
     name_notebook(names)
-    how = settings_of(options, defaults)
-    passages = found_passages(options, prompt, names, defaults.rag)
-    options.tool = tool_names(options)
-    how |= tool_settings(options, defaults, len(passages or ()))
-    model = current().require()[0].identity["model"]
+    passages = found_passages(options, prompt, names, magics.rag)
+    request = settle(
+        prompt,
+        defaults=traits_of(magics),
+        ready=magics.load_default,
+        tool_named=tool_finder(options, magics, passages),
+        **line_of(options, names),
+        tools=options.tool,
+        limits=limits_of(options, magics),
+        passages=passages,
+    )
+    model = current().require().identity["model"]
     with open_view(model, passages or (), quiet=options.quiet) as view:
-        how["consent"] = shown_first(view, how["consent"])
-        answer = generate(
-            prompt,
-            passages=passages,
-            schema=named("--schema", options.schema, names) if options.schema else None,
-            on_delta=streamed(view),
-            on_prefill=view.prefill,
-            on_step=view.step,
-            **how,
-        )
-        view.finish(transcript(answer), metadata={PROVENANCE_KEY: answer.provenance})
+        listener = listener_of(view, None if options.no_run else consent_of(magics.shell))
+        said = answer(request, listener)
+        view.finish(transcript(said), metadata={PROVENANCE_KEY: said.provenance})
     if options.output:
-        names[options.output] = answer
-    return answer
+        names[options.output] = said
+    return said
 
 
-def settings_of(options: Namespace, defaults: Any) -> dict[str, Any]:
-    """The keywords of `generate` that the line and the defaults give."""
+def line_of(options: Namespace, names: dict[str, Any]) -> dict[str, Any]:
+    """What the line says, by the names of `settle`."""
     return {
-        "persona": persona_names(options),
-        "conversation": options.conversation,
+        **{name: getattr(options, name) for name in SAMPLER},
+        "stop": options.stop and tuple(options.stop),
+        "effort": options.effort,
+        "system": options.system,
+        "date": options.date,
+        "persona": current().persona if options.persona is None else options.persona,
+        "adapters": options.adapter,
+        "conversation": options.conversation or CONVERSATION,
         "new": options.new,
         "cold": options.cold,
-        "routing": options.routing or defaults.routing,
-        "mask_experts": options.mask_experts or "",
-        "force_experts": options.force_experts or "",
-        "adapters": options.adapter,
-        "stop": tuple(options.stop or ()),
-        "lookup": options.lookup,
-        **chosen_settings(options, defaults),
+        "routing": options.routing or None,
+        "mask_experts": options.mask_experts,
+        "force_experts": options.force_experts,
+        "schema": named("--schema", options.schema, names) if options.schema else None,
     }
 
 
-def chosen_settings(options: Namespace, defaults: Any) -> dict[str, Any]:
-    """Each setting from the line, else of the persona, else from `%config GptOssMagics`.
-
-    A persona's text takes the place of the trait `system`; --system stands below that text.
-    """
-    from gptoss_magic.turns.prompt import settled
-
-    traits, given = ({name: getattr(of, name) for name in DEFAULTS} for of in (defaults, options))
-    return settled(persona_of(options), traits, given)
+def traits_of(magics: Any) -> Mapping[str, Any]:
+    """The notebook's defaults, by the names of `settle`."""
+    return {name: getattr(magics, name) for name in (*TRAITS, "routing")}
 
 
 def named(option: str, name: str, names: dict[str, Any]) -> Any:
@@ -92,15 +89,21 @@ def named(option: str, name: str, names: dict[str, Any]) -> Any:
     return names[name]
 
 
+def listener_of(view: View, consent: Consent | None) -> Listener:
+    """What shows a stream, and asks for consent when the call is on the screen."""
+    return Listener(streamed(view), view.prefill, view.step, shown_first(view, consent))
+
+
 def streamed(view: View) -> Callable[[ChannelDelta], None]:
     """What shows a stream: calls under their tool's name, each on lines of its own."""
-    shown: list[tuple[str, int]] = [("", 0)]
+    last = ("", 0)
 
     def on_delta(delta: ChannelDelta) -> None:
-        place = delta.recipient or delta.channel, delta.message
-        is_next = shown[0][0] == place[0] and shown[0][1] != place[1]
-        shown[0] = place
-        view.delta(place[0], "\n" * is_next + delta.text)
+        nonlocal last
+        block = delta.recipient or delta.channel
+        is_next_call = last[0] == block and last[1] != delta.message
+        last = (block, delta.message)
+        view.delta(block, f"\n{delta.text}" if is_next_call else delta.text)
 
     return on_delta
 
@@ -110,7 +113,7 @@ def shown_first(view: View, consent: Consent | None) -> Consent | None:
     if consent is None:
         return None
 
-    def decide(tool: Tool, arguments: dict[str, Any], note: str) -> str | None:
+    def decide(tool: Any, arguments: dict[str, Any], note: str) -> str | None:
         view.flush()
         return consent(tool, arguments, note)
 
@@ -119,5 +122,15 @@ def shown_first(view: View, consent: Consent | None) -> Consent | None:
 
 def check_output(name: str | None) -> None:
     """Raise InputError where -o names no variable."""
-    if name and not name.isidentifier():
+    if name and (not name.isidentifier() or iskeyword(name)):
         raise InputError(f"-o {name}: not a variable name")
+
+
+def check_tool_options(options: Namespace) -> None:
+    """Raise InputError for options that mean nothing without a tool."""
+    if options.tool or not (options.no_run or options.calls is not None):
+        return
+    names = current().persona if options.persona is None else options.persona.split("+")
+    if not any(layer.tools for layer in current().layers(names)):
+        option = "--no-run" if options.no_run else "--calls"
+        raise InputError(f"{option} means something beside --tool only")

@@ -44,11 +44,12 @@ def words(_typed: list[str]) -> list[str]:
 
 def stop() -> None:
     """Ask the run that trains in the background to end after its step."""
-    busy = current().busy
-    if busy is None:
+    training = current().training
+    if training is None:
         raise InputError("no run trains in the background")
-    busy[1].stop()
-    print(f"{busy[0]} stops after this step")
+    name, control = training
+    control.stop()
+    print(f"{name} stops after this step")
 
 
 def chosen(folder: Path, names: Sequence[str]) -> list[Run]:

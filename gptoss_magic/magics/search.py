@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     Search = Callable[[str, int], list[Passage]]
 
-NONE, PASSAGES = "none", 5
+from gptoss_magic.vocabulary import NONE, PASSAGES
+
 SEARCH: list[opt.Option] = [
     (
         ("name",),
@@ -57,8 +58,10 @@ def found_passages(
     """What `%%gptoss --rag` quotes, or the default index; None without, and for 'none'."""
     name = options.rag or default
     if not name or name == NONE:
-        if options.where or options.at is not None or options.rerank:
-            raise InputError("--where, --at and --rerank choose passages: add --rag NAME")
+        if options.where or options.at is not None or options.rerank or options.passages:
+            raise InputError(
+                "--where, --at, --rerank and --passages choose passages: add --rag NAME"
+            )
         return None
     return passages(name, prompt, options, names)
 
@@ -81,7 +84,8 @@ def passages(name: str, query: str, options: Namespace, names: dict[str, Any]) -
         raise InputError(f"{name!r}: give the name of an index, or of a retriever")
     offer()
     searches = [search_of(part, options, names) for part in given]
-    return in_turn([search(query, options.passages) for search in searches], options.passages)
+    num = PASSAGES if options.passages is None else options.passages
+    return in_turn([search(query, num) for search in searches], num)
 
 
 def search_of(name: str, options: Namespace, names: dict[str, Any]) -> Search:

@@ -21,6 +21,7 @@ def transcript(answer: Answer) -> Transcript:
         commentary=answer.commentary,
         tool_calls=() if answer.steps else answer.tool_calls,
         steps=answer.steps,
+        repairs=answer.repairs,
         usage=answer.usage,
         finish=answer.finish,
         model=answer.provenance["model"],
@@ -45,6 +46,7 @@ def notes(provenance: dict[str, Any]) -> list[str]:
         (provenance.get("schema") or {}).get("error", ""),
         ended and f"The run ended: {ended}",
         memory_note(provenance.get("memory")),
+        surrogates_note(provenance.get("lone_surrogates", 0)),
     ]
 
 
@@ -59,6 +61,16 @@ def memory_note(memory: dict[str, Any] | None) -> str:
     failed = f"Not remembered: {memory['failed']}." if memory.get("failed") else ""
     said = f"From memory: {'; '.join(items)}." if items else ""
     return " ".join(filter(None, (said, failed)))
+
+
+def surrogates_note(count: int) -> str:
+    """Half characters of the prompt that no tokenizer can read."""
+    if not count:
+        return ""
+    words = "character of the prompt was half of one (a lone surrogate) and was"
+    if count > 1:
+        words = "characters of the prompt were halves of one (lone surrogates) and were"
+    return f"{count} {words} read as \N{REPLACEMENT CHARACTER}."
 
 
 def _short(text: str) -> str:

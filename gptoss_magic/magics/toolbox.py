@@ -8,52 +8,67 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.agents.consent import asking
-from gptoss_magic.agents.limits import Limits
 from gptoss_magic.agents.tools import Tool, as_tool
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics.consent import ask
-from gptoss_magic.magics.voice import persona_names
+from gptoss_magic.records import Limits
 from gptoss_magic.session import current
+from gptoss_magic.vocabulary import CONVERSATION
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from gptoss_magic.records import Consent, Passage, Voice
 
 
 @dataclass(frozen=True)
 class Place:
     """Where a built-in tool is asked for: `name:argument`, in this shell and conversation.
 
-    `persona`: names, whose memory it is.
-
-    `taken` numbers of passages are in the prompt already; `new`: the conversation starts afresh.
+    `persona`: names, whose memory it is. `taken` numbers of passages are in the prompt already;
+    `new`: the conversation starts afresh.
     """
 
     argument: str
     shell: Any
-    conversation: str = "default"
+    conversation: str = CONVERSATION
     taken: int = 0
     new: bool = False
     persona: tuple[str, ...] = ()
 
 
-def tool_settings(options: Namespace, magics: Any, taken: int) -> dict[str, Any]:
-    """The keywords of `generate` for the tools of one cell."""
-    limits = Limits(
-        calls=magics.calls if options.calls is None else options.calls,
-        seconds=magics.run_seconds,
-        call_seconds=magics.call_seconds,
-    )
-    if limits.calls < 1:
-        raise InputError(f"--calls {limits.calls}: give 1 or more, or --no-run")
-    place = Place(
-        "", magics.shell, options.conversation, taken, options.new, persona_names(options)
-    )
-    offered = [tool for name in options.tool or () for tool in named(name, place)]
-    policies = current().policies
-    offered = [replace(tool, policy=policies.of(tool)) for tool in offered]
-    consent = None if options.no_run else asking(policies, partial(ask, magics.shell))
-    return {"tools": offered, "consent": consent, "limits": limits}
+def tool_finder(
+    options: Namespace, magics: Any, passages: Sequence[Passage] | None
+) -> Callable[[str, Voice], list[Tool]]:
+    """What a tool's name means in this cell, as the user has set its policy."""
+
+    def tool_named(name: str, voice: Voice) -> list[Tool]:
+        place = Place(
+            "",
+            magics.shell,
+            options.conversation or CONVERSATION,
+            len(passages or ()),
+            options.new,
+            voice.names,
+        )
+        policies = current().policies
+        return [replace(tool, policy=policies.of(tool)) for tool in named(name, place)]
+
+    return tool_named
+
+
+def limits_of(options: Namespace, magics: Any) -> Limits:
+    """The bounds of a cell's run of tools. Raises InputError."""
+    calls = magics.calls if options.calls is None else options.calls
+    if calls < 1:
+        raise InputError(f"--calls {calls}: give 1 or more, or --no-run")
+    return Limits(calls=calls, seconds=magics.run_seconds, call_seconds=magics.call_seconds)
+
+
+def consent_of(shell: Any) -> Consent:
+    """Asks the user, as the policies of this kernel say."""
+    return asking(current().policies, partial(ask, shell))
 
 
 def named(name: str, place: Place) -> list[Tool]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics import tune_options
+from gptoss_magic.magics.door import in_background, through
 from gptoss_magic.session import current
 
 if TYPE_CHECKING:
@@ -32,19 +32,16 @@ class TuneMagics(Magics):
     @no_var_expand
     @line_cell_magic("gptoss_tune")
     def tune(self, line: str, cell: str | None = None) -> None:
-        try:
-            tune(opt.parse(TUNE, line), cell or "", self.shell.user_ns)
-        except Exception as error:
-            current().last_error = error
-            raise
+        through("%%gptoss_tune", tune, line, cell or "", self.shell.user_ns)
 
 
-def tune(options: Namespace, body: str, names: dict[str, Any]) -> None:
+def tune(line: str, body: str, names: dict[str, Any]) -> None:
     """One tune cell: plan alone, or with --go the run itself."""
     from gptoss_magic.runs.parts import stages
     from gptoss_magic.runs.prepare import resume
     from gptoss_magic.tuning.dry_run import dry_run_table
 
+    options = opt.parse(TUNE, line)
     if options.like:
         return print(dry_run_table(options.like, int(options.card * 1e9)))
     if options.resume:
@@ -85,7 +82,7 @@ def rows_of(options: Namespace, body: str, names: dict[str, Any]) -> Reading:
     from gptoss_magic.tuning.sources import read, read_list
 
     if options.from_conversation:
-        kept = current().conversations.get(options.from_conversation)
+        kept = current().conversations.messages(options.from_conversation)
         if not kept:
             raise InputError(f"--from-conversation {options.from_conversation}: nothing was said")
         edits = names.get(options.edits, {}) if options.edits else {}
@@ -103,9 +100,13 @@ def print_reading(wanted: Any) -> None:
 
 def wanted_of(options: Namespace, reading: Reading) -> Any:
     """The line's options as `Wanted`."""
-    from gptoss_magic.runs.prepare import Wanted, settings_for
+    from gptoss_magic.runs.prepare import settings_for
+    from gptoss_magic.runs.wanted import Wanted
     from gptoss_magic.tuning.methods import DEFAULT, settings_of
+    from gptoss_magic.tuning.runs import checked_name, read_run
 
+    if options.after:
+        read_run(Path(options.runs) / checked_name(options.after))  # before a model is loaded
     rows = filled(reading.rows) if options.fill else reading.rows
     fields = _given(options, tune_options.METHOD_FIELDS)
     method = settings_of(options.method or DEFAULT, **fields)
@@ -144,7 +145,7 @@ def write_axolotl_file(wanted: Any, options: Namespace) -> None:
     from gptoss_magic.tuning.checkpoints import storing
     from gptoss_magic.tuning.trl import trl_lines
 
-    model = current().require()[0].identity["model"]
+    model = current().require().identity["model"]
     path = Path(options.write_axolotl)
     data = path.with_suffix(".rows.jsonl")
     if options.data and data == Path(options.data):
@@ -178,7 +179,7 @@ def show_example(tuning: Tuning, number: int) -> None:
     examples = [e for step in tuning.data[0] for sequence in step for e in sequence]
     if not 0 <= number < len(examples):
         raise InputError(f"--show {number}: there are examples 0 to {len(examples) - 1}")
-    found = pieces(examples[number], current().require()[1].codec)
+    found = pieces(examples[number], current().codec)
     display({"text/html": example_html(found), "text/plain": example_text(found)}, raw=True)  # type: ignore[no-untyped-call]
 
 
@@ -195,7 +196,8 @@ def _run(tuning: Tuning, options: Namespace, names: dict[str, Any]) -> None:
     if options.background:
         given = (tuning, control, panel, names, options.output)
         name = tuning.run.name
-        return threading.Thread(target=_train, args=given, name=name, daemon=True).start()
+        in_background(f"the run {name}", _train, *given)
+        return
     try:
         _train(tuning, control, panel, names, options.output)
     except KeyboardInterrupt:
@@ -209,7 +211,7 @@ def _train(
     from gptoss_magic.magics.report import report_html, report_text
     from gptoss_magic.runs.report import finish
 
-    with current().busy_with(tuning.run.name, control), panel:
+    with current().training_by(tuning.run.name, control), panel:
         for metrics in tuning.trainer.progress.history:
             panel.step(metrics)
         steps = tuning.steps(control)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gptoss_magic.errors import InputError, MissingPackage
+from gptoss_magic.quoting import without_surrogates
 from gptoss_magic.retrieval.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -61,7 +62,9 @@ class WordLlama:
         import numpy as np
 
         sums = np.zeros((len(texts), self.dim), np.float32)
-        encoded = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        encoded = self._tokenizer.encode_batch_fast(
+            [*map(without_surrogates, texts)], add_special_tokens=False
+        )
         for total, text in zip(sums, encoded, strict=True):  # one text's rows fit in the cache
             np.add.reduce(self._table.take(text.ids, axis=0, mode="clip"), axis=0, out=total)
         lengths = np.linalg.norm(sums, axis=1, keepdims=True)

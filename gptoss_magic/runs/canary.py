@@ -6,10 +6,12 @@ same few prompts, and read the same general texts.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.records import Example, Message, ToolSpec
+from gptoss_magic.records import Example, ToolSpec
+from gptoss_magic.session import current
+from gptoss_magic.vocabulary import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,21 +66,26 @@ class Canary:
 
 
 def canary(
-    engine: Engine,
+    adapters: Sequence[str],
     general: Sequence[Example],
     on_answer: Callable[[int, int], None] = lambda done, total: None,
 ) -> Canary:
-    """Of the model as it stands, adapters included: greedy, about a thousand tokens."""
-    from gptoss_magic.turns.many import answered
+    """Of the model beside `adapters` (none: the bare base): greedy, about a thousand tokens."""
+    from gptoss_magic.turns.many import answer_all, for_prompts
+    from gptoss_magic.turns.settle import settle
 
-    talks = [_talk(prompt, ()) for prompt in PLAIN] + [_talk(p, TOOLS) for p, _ in ASKED]
-    answers = answered(engine, talks, MAX_TOKENS, on_answer)
-    plain, called = answers[: len(PLAIN)], answers[len(PLAIN) :]
+    plain = settle(
+        temperature=0.0, max_tokens=MAX_TOKENS, date=DATE, adapters=list(adapters) or [NONE]
+    )
+    offered = replace(plain, tools=TOOLS)
+    requests = for_prompts(plain, PLAIN) + for_prompts(offered, [prompt for prompt, _ in ASKED])
+    answers = answer_all(requests, on_answer)
+    direct, called = answers[: len(PLAIN)], answers[len(PLAIN) :]
     return Canary(
         thinks=_share([bool(answer.analysis.strip()) for answer in answers]),
-        ends=_share([a.finish == "return" and bool(a.final.strip()) for a in plain]),
+        ends=_share([a.finish == "return" and bool(a.final.strip()) for a in direct]),
         calls=_share([_calls(a, name) for a, (_, name) in zip(called, ASKED, strict=True)]),
-        text=general_loss(engine.model, general),
+        text=_general_loss(plain.adapters, general),
     )
 
 
@@ -117,10 +124,10 @@ def general_loss(model: Any, examples: Sequence[Example]) -> float:
     return float(torch.cat([token_losses(model, example) for example in examples]).mean())
 
 
-def _talk(prompt: str, tools: Sequence[ToolSpec]) -> list[Message]:
-    from gptoss_magic.turns import opening
-
-    return [*opening(None, tools, "medium", DATE), Message("user", prompt)]
+def _general_loss(adapters: Sequence[str], general: Sequence[Example]) -> float:
+    session = current()
+    with session.using(adapters or (NONE,)):
+        return general_loss(session.require().model, general)
 
 
 def _calls(answer: Answer, name: str) -> bool:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gptoss_magic.routing.scores import Scores
-    from gptoss_magic.runs.prepare import Wanted
+    from gptoss_magic.runs.wanted import Wanted
     from gptoss_magic.tuning.runs import Run
     from gptoss_magic.tuning.settings import MethodSettings
     from gptoss_magic.turns.progress import Progress
@@ -69,7 +69,7 @@ def opened(folder: Path) -> tuple[Run, Path]:
     """A run of the resident model, and its newest checkpoint. Raises InputError."""
     from gptoss_magic.tuning.checkpoints import latest_checkpoint
 
-    run, identity = read_run(folder), current().require()[0].identity
+    run, identity = read_run(folder), current().require().identity
     if run.model.get("weights") != identity["weights"]:
         raise InputError(
             f"{run.name}: made on {run.model.get('model')}, but {identity['model']} is loaded; "

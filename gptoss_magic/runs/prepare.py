@@ -7,51 +7,28 @@ report.finish(tuning)                       writes the adapter, attaches it, rep
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.runs.wanted import FOLDER
 from gptoss_magic.session import current
 from gptoss_magic.tuning.interrupts import uninterrupted
-from gptoss_magic.tuning.methods import settings_of
 from gptoss_magic.tuning.runs import Run, checked_name, new_run, read_data, save_run
-from gptoss_magic.tuning.settings import TrainSettings
 from gptoss_magic.turns.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from gptoss_magic.records import Example, StepMetrics
-    from gptoss_magic.tuning.data import Row
-    from gptoss_magic.tuning.notes import Reading
+    from gptoss_magic.runs.wanted import Wanted
     from gptoss_magic.tuning.plan import TunePlan
-    from gptoss_magic.tuning.settings import MethodSettings
+    from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
     from gptoss_magic.tuning.trainer import Controls, Trainer, Work
     from gptoss_magic.turns.progress import Progress
 
-FOLDER = "gptoss_runs"
 SAVE_EVERY_S = 20.0
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What is to be tuned on and how. `after`: an earlier run that is gone on from.
-
-    `replay`: of its texts, so many for each new one; `own`: so many answers of the base model
-    itself are mixed in. `reading`: how the rows were read, where they came from data.
-    """
-
-    rows: Sequence[Row]
-    name: str
-    method: MethodSettings = field(default_factory=settings_of)
-    train: TrainSettings = field(default_factory=TrainSettings)
-    folder: Path = Path(FOLDER)
-    after: str = ""
-    replay: float = 0.2
-    own: int = 0
-    truncate: bool = False
-    reading: Reading | None = None
 
 
 @dataclass
@@ -222,8 +199,6 @@ def _probe(sequences: Sequence[Sequence[Example]]) -> list[int]:
 
 
 def _resident() -> tuple[Any, Any]:
-    from gptoss_magic.turns import load
 
-    if current().resident is None:
-        load()
-    return current().require()
+    session = current().ready()
+    return session.require(), session.local_engine

@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.runs.canary import WORDS, Canary, canary, faults, general_texts
 from gptoss_magic.session import current
-from gptoss_magic.turns.many import answered_tokens
+from gptoss_magic.turns.many import answer_all
 from gptoss_magic.turns.progress import noted, silent
+from gptoss_magic.turns.settle import settle
+from gptoss_magic.vocabulary import NONE
 
 if TYPE_CHECKING:
     from gptoss_magic.records import Answer
     from gptoss_magic.runs.prepare import Tuning
     from gptoss_magic.turns.progress import Progress
+
+
+ANSWER_TOKENS = 256
 
 
 @dataclass(frozen=True)
@@ -53,11 +58,11 @@ def finish(tuning: Tuning, progress: Progress = silent) -> Report:
     from gptoss_magic.tuning.runs import save_run
 
     session, run = current(), tuning.run
-    resident, engine = session.require()
+    resident = session.require()
     trained: list[Any] = list(tuning.trainer.parts)
     parts = tuple(part.plain() if hasattr(part, "plain") else part for part in trained)
     config = {"base_model_name_or_path": resident.identity["model"]}
-    write_adapter(Adapter(run.name, parts, config), engine.model, run.adapter)
+    write_adapter(Adapter(run.name, parts, config), resident.model, run.adapter)
     if run.name in session.shelf.held:
         session.shelf.detach(run.name)
     attached = session.shelf.attach(run.adapter, run.name)
@@ -71,14 +76,13 @@ def finish(tuning: Tuning, progress: Progress = silent) -> Report:
 def measured(tuning: Tuning, attached: str, progress: Progress) -> Report:
     """The report of a run whose adapter is on the shelf."""
     session, run = current(), tuning.run
-    resident, engine = session.require()
-    general = general_texts(engine)
+    general = general_texts(session.local_engine)
     sides, answers = [], []
     for names, words in (((), "base"), ((run.name,), "tuned")):
-        with session.using(names) as active:
-            sides.append(canary(engine, general, noted(progress, f"canary, {words}")))
-            about = {**resident.identity, "adapters": list(active.records)}
-            answers.append(answered_tokens(engine, tuning.prompts, provenance=about))
+        sides.append(canary(names, general, noted(progress, f"canary, {words}")))
+        plain = settle(temperature=0.0, max_tokens=ANSWER_TOKENS, adapters=names or [NONE])
+        asked = [replace(plain, prompt_ids=tuple(ids)) for ids in tuning.prompts]
+        answers.append(answer_all(asked))
     base, tuned = sides
     first = next((m.eval_loss for m in tuning.trainer.progress.history if m.eval_loss), None)
     return Report(
@@ -87,7 +91,7 @@ def measured(tuning: Tuning, attached: str, progress: Progress) -> Report:
         (base, tuned),
         tuple(faults(base, tuned)),
         forgotten(tuning),
-        tuple(zip(_texts(tuning, engine), *answers, strict=True)),
+        tuple(zip(_texts(tuning), *answers, strict=True)),
         attached,
     )
 
@@ -106,11 +110,11 @@ def forgotten(tuning: Tuning) -> dict[str, tuple[float, float]]:
     return found  # type: ignore[return-value]
 
 
-def _texts(tuning: Tuning, engine: Any) -> list[str]:
+def _texts(tuning: Tuning) -> list[str]:
     """The last user message of each prompt."""
     from gptoss_magic.runs.texts import asked
 
-    return [asked(ids, engine.codec) for ids in tuning.prompts]
+    return [asked(ids, current().codec) for ids in tuning.prompts]
 
 
 def lines(report: Report) -> list[tuple[str, str, str]]:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.records import Example
+from gptoss_magic.vocabulary import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gptoss_magic.runs.prepare import Wanted
+    from gptoss_magic.runs.wanted import Wanted
     from gptoss_magic.tuning.data import Row
     from gptoss_magic.tuning.runs import Run
     from gptoss_magic.turns.progress import Progress
 
+OWN_TOKENS = 256
 SHOWN = 3  # prompts that are answered before and after
 
 
@@ -50,7 +52,7 @@ def texts_of(wanted: Wanted, engine: Any, progress: Progress) -> Texts:
 
     examples, held_out = encoded(kept), encoded(held) if held else []
     extra, base = _replayed(wanted, len(examples))
-    own = own_answers(engine, wanted.own, progress)
+    own = own_answers(wanted.own, progress)
     steps = pack_steps([*examples, *extra, *own], train)
     sequences = [[example] for example in held_out]
     about = {
@@ -99,18 +101,21 @@ def _last_turn(example: Example, starts: Sequence[int]) -> int:
     return first
 
 
-def own_answers(engine: Any, count: int, progress: Progress) -> list[Example]:
+def own_answers(count: int, progress: Progress) -> list[Example]:
     """The base model's own reasoning and answers to shipped prompts, as training texts."""
     from gptoss_magic.routing.baseline import conversations
-    from gptoss_magic.turns.many import answered
+    from gptoss_magic.turns.many import answer_all
     from gptoss_magic.turns.progress import noted
+    from gptoss_magic.turns.settle import settle
 
     if not count:
         return []
-    talks = [[*talk[:1], talk[1]] for talk in conversations()]
-    if count > len(talks):
-        raise InputError(f"{count} own answers: there are prompts for {len(talks)}")
-    answers = answered(engine, talks[:count], on_answer=noted(progress, "own answers"))
+    questions = [(talk[0], talk[1]) for talk in conversations()]
+    if count > len(questions):
+        raise InputError(f"{count} own answers: there are prompts for {len(questions)}")
+    plain = settle(temperature=0.0, max_tokens=OWN_TOKENS, adapters=[NONE])
+    asked = [replace(plain, messages=talk) for talk in questions[:count]]
+    answers = answer_all(asked, noted(progress, "own answers"))
     whole = [answer for answer in answers if answer.finish == "return"]
     return [_learned(answer.provenance["prompt_tokens"], answer.raw_tokens) for answer in whole]
 
@@ -122,11 +127,11 @@ def _learned(prompt: Sequence[int], answer: Sequence[int]) -> Example:
 
 def _replayed(wanted: Wanted, count: int) -> tuple[list[Example], tuple[str, ...]]:
     """Earlier runs' texts, `replay` of them for each new one; and the runs' names."""
-    from gptoss_magic.tuning.runs import read_data, read_run
+    from gptoss_magic.tuning.runs import checked_name, read_data, read_run
 
     if not wanted.after:
         return [], ()
-    run: Run = read_run(wanted.folder / wanted.after)
+    run: Run = read_run(wanted.folder / checked_name(wanted.after))
     names = (*run.base, run.name)
     earlier: dict[tuple[int, ...], Example] = {}
     for name in names:

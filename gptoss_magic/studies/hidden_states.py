@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.quoting import without_surrogates
 from gptoss_magic.retrieval.embedders import OFFERED
 from gptoss_magic.session import current
 
@@ -50,7 +51,9 @@ class HiddenStates:
         return vectors / np.where(lengths > 0, lengths, 1)
 
     def _ids(self, text: str) -> list[int]:
-        found: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
+        found: list[int] = self._tokenizer.encode(
+            without_surrogates(text), add_special_tokens=False
+        )
         return found[:MAX_TOKENS]
 
     def _means(self, ids: Sequence[list[int]]) -> Any:
@@ -83,7 +86,7 @@ def _resident(rest: str) -> HiddenStates:
     """The embedder of the resident model. Raises NotLoaded, InputError."""
     session = current()
     session.check_idle()
-    resident, _ = session.require()
+    resident = session.require()
     layer = rest.partition("@")[0]
     weights = resident.identity["weights"]
     return HiddenStates(resident.model, resident.tokenizer, str(weights), layer)

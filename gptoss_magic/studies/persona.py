@@ -8,26 +8,28 @@ an adapter and no text. y_P are the persona's answers, y_A the adapter's.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError, MissingPackage
-from gptoss_magic.records import Message
+from gptoss_magic.records import Voice
 from gptoss_magic.session import current
+from gptoss_magic.turns.many import answer_all, for_prompts
 from gptoss_magic.turns.progress import noted, silent
+from gptoss_magic.turns.settle import settle
+from gptoss_magic.vocabulary import NONE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from gptoss_magic.agents.persona import Persona
-    from gptoss_magic.records import Answer
+    from gptoss_magic.records import Answer, Request
     from gptoss_magic.tuning.grow import Grown
     from gptoss_magic.turns.progress import Progress
 
-    Condition = tuple[Persona | None, Sequence[str]]  # whose text, beside which adapters
-
 BASE, PERSONA, ADAPTER = "base", "persona", "adapter"
+DRAWN = ("temperature", "top_p", "top_k")
 NO_EFFECT = 0.01  # nats a token below which an effect is too small to have shares
 RESAMPLES = 1000
 PROBES = Path(__file__).with_name("probe_prompts.txt")
@@ -137,15 +139,16 @@ def score_persona(
     Raises InputError, ContextOverflow, NotLoaded; KeyboardInterrupt passes through.
     """
     session = current()
-    session.require()
     prompts = list(prompts) or neutral_prompts()
     beside = session.shelf.chosen([adapter]) if adapter else ()
-    conditions: dict[str, Condition] = {BASE: (None, ()), PERSONA: (persona, ())}
-    conditions |= {ADAPTER: (None, beside)} if beside else {}
-    answers = {}
-    for name, condition in conditions.items():
-        told = noted(progress, f"answers, {name}")
-        answers[name] = _answers(prompts, condition, date, told, max_tokens=max_tokens)
+    bare = settle(temperature=0.0, max_tokens=max_tokens, date=date, adapters=[NONE])
+    voiced = replace(bare, voice=_voice(persona), effort=persona.effort or bare.effort)
+    conditions = {BASE: bare, PERSONA: voiced}
+    conditions |= {ADAPTER: replace(bare, adapters=beside)} if beside else {}
+    answers = {
+        name: answer_all(for_prompts(request, prompts), noted(progress, f"answers, {name}"))
+        for name, request in conditions.items()
+    }
     figures = _figures(conditions, answers, progress)
     probes = [
         Probe(prompt, {c: answers[c][n] for c in conditions}, figures[n])
@@ -169,13 +172,18 @@ def distilled(
     """
     from gptoss_magic.tuning.grow import Grown, GrownRow, answer_rule
 
-    session = current()
     prompts = list(prompts) or neutral_prompts()
-    names = session.shelf.chosen(None if persona.adapters is None else list(persona.adapters))
-    told = noted(progress, "answers")
-    sampling = {k: v for k, v in persona.settings.items() if k in ("temperature", "top_p", "top_k")}
-    how = {"max_tokens": max_tokens, **sampling}
-    answers = _answers(prompts, (persona, names), date, told, **how)
+    drawn = {name: value for name, value in persona.settings.items() if name in DRAWN}
+    adapters = None if persona.adapters is None else (persona.adapters or (NONE,))
+    greedy = settle(
+        **{"temperature": 0.0, "seed": 0, **drawn},
+        max_tokens=max_tokens,
+        date=date,
+        effort=persona.effort,
+        adapters=adapters,
+    )
+    voiced = replace(greedy, voice=_voice(persona))
+    answers = answer_all(for_prompts(voiced, prompts), noted(progress, "answers"))
     rows, rejected = [], []
     for prompt, answer in zip(prompts, answers, strict=True):
         rule = answer_rule(answer)
@@ -222,28 +230,13 @@ def _lines(text: str) -> list[str]:
     return [line.strip() for line in text.split("\n") if line.strip()]
 
 
-def _answers(
-    prompts: Sequence[str],
-    condition: Condition,
-    date: str | None,
-    told: Callable[[int, int], None],
-    **how: Any,
-) -> list[Answer]:
-    from gptoss_magic.turns import opening
-    from gptoss_magic.turns.many import answered
-
-    session = current()
-    _, engine = session.require()
-    persona, adapters = condition
-    text = persona.instructions if persona else ""
-    effort = (persona.effort if persona else None) or "medium"
-    talks = [[*opening(text, (), effort, date), Message("user", prompt)] for prompt in prompts]
-    with session.using(list(adapters) or ["none"]):
-        return answered(engine, talks, on_answer=told, **how)
+def _voice(persona: Persona) -> Voice:
+    """The text alone, whatever it is called."""
+    return Voice(name=persona.name, text=persona.instructions)
 
 
 def _figures(
-    conditions: Mapping[str, Condition],
+    conditions: Mapping[str, Request],
     answers: Mapping[str, Sequence[Answer]],
     progress: Progress,
 ) -> list[dict[str, dict[str, float]]]:
@@ -251,16 +244,15 @@ def _figures(
     from gptoss_magic.generation.score import log_likelihood
 
     session = current()
-    _, engine = session.require()
     num = len(answers[BASE])
     found: list[dict[str, dict[str, float]]] = [{of: {} for of in answers} for _ in range(num)]
-    for under, (_, adapters) in conditions.items():
-        with session.using(list(adapters) or ["none"]):
+    for under, request in conditions.items():
+        with session.using(request.adapters or (NONE,)):
             for n in range(num):
                 prompt_T = answers[under][n].provenance["prompt_tokens"]
                 for of in answers:
                     said_T = answers[of][n].raw_tokens
-                    found[n][of][under] = log_likelihood(engine, prompt_T, said_T)
+                    found[n][of][under] = log_likelihood(session.engine, prompt_T, said_T)
                 progress(n + 1, num, f"likelihoods, {under}")
     return found
 

@@ -15,11 +15,16 @@ from gptoss_magic.records import Answer
 from gptoss_magic.session import current
 from gptoss_magic.tuning.data import Row, encode
 from gptoss_magic.tuning.sources import ANSWERS, row_of
+from gptoss_magic.turns.many import answer_all, for_prompts
 from gptoss_magic.turns.progress import noted, silent
+from gptoss_magic.turns.prompt import ids_of
+from gptoss_magic.turns.settle import settle
+from gptoss_magic.vocabulary import EFFORT, NONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gptoss_magic.records import Request
     from gptoss_magic.routing.compare import Comparison
     from gptoss_magic.routing.scores import Scores
     from gptoss_magic.turns.progress import Progress
@@ -32,7 +37,7 @@ def score_routing(
     *,
     prompts_only: bool = False,
     max_tokens: int = 256,
-    effort: str = "medium",
+    effort: str = EFFORT,
     system: str | None = None,
     date: str | None = None,
     adapters: Sequence[str] | None = None,
@@ -51,30 +56,35 @@ def score_routing(
     Raises InputError, ContextOverflow.
     """
     from gptoss_magic.routing.score import scores_of
-    from gptoss_magic.turns import load
 
     items = read(data)
+    request = settle(
+        effort=effort,
+        system=system,
+        date=date,
+        adapters=adapters,
+        temperature=0.0,
+        max_tokens=max_tokens,
+    )
     session = current()
-    if session.resident is None:
-        load()
-    resident = session.require()[0]
+    resident = session.require()
     base = _baseline(progress)
     about = {**resident.identity, "title": title or "routing", "effort": effort}
     traces = [item.routing for item in items if isinstance(item, Answer) and item.routing]
     if len(traces) == len(items):
         return scores_of(traces, resident.model.config, about, base)
     sequences = _sequences(items)
-    prompts = [_rendered(item, effort, system, date) for item in items if isinstance(item, str)]
-    with session.using(adapters) as active:
+    asked = for_prompts(request, [item for item in items if isinstance(item, str)])
+    with session.using(request.adapters or (NONE,)) as active:
         about["adapters"] = list(active.names)
         told = noted(progress, "answering")
-        sequences += prompts if prompts_only else _answered(prompts, max_tokens, told)
+        sequences += [ids_of(one) for one in asked] if prompts_only else _answered(asked, told)
         return _scored(sequences, about, base, progress)
 
 
 def _sequences(items: Sequence[str | Answer | Row]) -> list[list[int]]:
     """Token ids of the answers and rows among `items`."""
-    codec = current().require()[1].codec
+    codec = current().codec
     return [_tokens(item) for item in items if isinstance(item, Answer)] + [
         list(example.ids)
         for item in items
@@ -86,10 +96,11 @@ def _sequences(items: Sequence[str | Answer | Row]) -> list[list[int]]:
 def _baseline(progress: Progress) -> Scores:
     from gptoss_magic.routing.baseline import baseline
 
-    resident, engine = current().require()
-    with current().using(()):
+    session = current()
+    resident = session.require()
+    with session.using((NONE,)):
         weights, told = resident.identity["weights"], noted(progress, "baseline")
-        return baseline(resident.model, engine.codec, weights, told)
+        return baseline(resident.model, session.codec, weights, told)
 
 
 def _scored(
@@ -98,7 +109,8 @@ def _scored(
     from gptoss_magic.harmony.channels import channels_of
     from gptoss_magic.routing.score import score
 
-    resident, engine = current().require()
+    session = current()
+    resident, engine = session.require(), session.local_engine
     return score(
         resident.model,
         sequences,
@@ -163,7 +175,7 @@ def _item(item: Any) -> str | Answer | Row:
 
 def _tokens(answer: Answer) -> list[int]:
     """What an answer's model read and wrote. Raises InputError for another model's."""
-    weights = current().require()[0].identity["weights"]
+    weights = current().require().identity["weights"]
     if answer.provenance.get("weights") != weights:
         raise InputError(
             f"this Answer is of {answer.provenance.get('model')}: its tokens mean nothing to the "
@@ -172,21 +184,8 @@ def _tokens(answer: Answer) -> list[int]:
     return [*answer.provenance["prompt_tokens"], *answer.raw_tokens]
 
 
-def _rendered(prompt: str, effort: str, system: str | None, date: str | None) -> list[int]:
-    from gptoss_magic.harmony import render
-    from gptoss_magic.records import Message
-    from gptoss_magic.turns import opening
-
-    messages = [*opening(system, (), effort, date), Message("user", prompt)]
-    return render(messages, current().require()[1].codec)
-
-
-def _answered(
-    prompts: Sequence[list[int]], max_tokens: int, told: Callable[[int, int], None]
-) -> list[list[int]]:
+def _answered(requests: Sequence[Request], told: Callable[[int, int], None]) -> list[list[int]]:
     """Each prompt with the model's own analysis and answer behind it."""
-    from gptoss_magic.turns.many import answered_tokens
-
-    told(0, len(prompts))
-    answers = answered_tokens(current().require()[1], prompts, max_tokens, told)
-    return [[*ids, *answer.raw_tokens] for ids, answer in zip(prompts, answers, strict=True)]
+    told(0, len(requests))
+    answers = answer_all(requests, told)
+    return [[*answer.provenance["prompt_tokens"], *answer.raw_tokens] for answer in answers]

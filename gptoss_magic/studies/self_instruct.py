@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.session import current
+from gptoss_magic.vocabulary import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,15 +56,15 @@ def with_analysis(rows: Sequence[Row], progress: Progress) -> list[Row]:
 
     Where the model gives none, or does not come to an end of it, the row stays as it is.
     """
-    from gptoss_magic.turns.many import answered
+    from gptoss_magic.turns.many import answer_all
     from gptoss_magic.turns.progress import noted
+    from gptoss_magic.turns.settle import settle
 
-    _, engine = current().require()
     bare = [n for n, row in enumerate(rows) if not row.has_analysis]
     talks = [rows[n].messages[: -len(rows[n].last_turn)] for n in bare]
-    with current().using(()):
-        told = noted(progress, "reasoning")
-        answers = answered(engine, talks, on_answer=told) if talks else []
+    plain = settle(temperature=0.0, max_tokens=256, adapters=[NONE])
+    asked = [replace(plain, messages=tuple(talk)) for talk in talks]
+    answers = answer_all(asked, noted(progress, "reasoning"))
     found = list(rows)
     for n, answer in zip(bare, answers, strict=True):
         if answer.analysis.strip() and answer.finish != "length":

@@ -7,7 +7,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.harmony.schema import definition
 from gptoss_magic.records import Message, ToolSpec
 from gptoss_magic.tuning.values import is_empty, json_of, present
 
@@ -81,16 +80,7 @@ def tool_of(one: Any, notes: RowNotes) -> ToolSpec:
     about = present(function.get("description"))
     if about is not None and not isinstance(about, str):
         raise InputError(f"the description of {name} is no text")
-    return _told(ToolSpec(name, about or "", without_null_keywords(schema, notes)))
-
-
-def _told(tool: ToolSpec) -> ToolSpec:
-    """The tool. Raises InputError for a schema that cannot be told to the model as a type."""
-    try:
-        definition(tool)
-    except Exception as error:  # whatever its shape is, it is the row's fault
-        raise InputError(f"the parameters of {tool.name} are no JSON schema ({error})") from error
-    return tool
+    return ToolSpec(name, about or "", without_null_keywords(schema, notes))
 
 
 def without_null_keywords(schema: dict[str, Any], notes: RowNotes) -> dict[str, Any]:
@@ -133,7 +123,7 @@ def _arguments(given: Any, name: str, tool: ToolSpec | None, notes: RowNotes) ->
         else:
             value = parsed
     if value is None or value == "":
-        if tool is None or _required(tool):
+        if tool is None or _required(tool.parameters):
             raise InputError(f"the call of {name} has no arguments; give a JSON object")
         notes.repairs.append("absent arguments became {}")
         value = {}
@@ -161,8 +151,10 @@ def _finite(text: str, value: Any, name: str) -> str:
     return text
 
 
-def _required(tool: ToolSpec) -> list[str]:
-    return list(tool.parameters.get("required") or ())
+def _required(schema: Mapping[str, Any]) -> list[str]:
+    """The names that must be given; none where the schema has no list of them."""
+    names = schema.get("required")
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
 def _cleared(value: dict[str, Any], tool: ToolSpec | None, notes: RowNotes) -> dict[str, Any]:
@@ -187,7 +179,7 @@ def _cleared(value: dict[str, Any], tool: ToolSpec | None, notes: RowNotes) -> d
 
 def _must_be_null(name: str, declared: Any, schema: Mapping[str, Any]) -> bool:
     """True where a null says something: the argument is required and may be null."""
-    return name in (schema.get("required") or ()) and "null" in _kinds(declared)
+    return name in _required(schema) and "null" in _kinds(declared)
 
 
 def _kinds(declared: Any) -> set[str]:
@@ -195,9 +187,11 @@ def _kinds(declared: Any) -> set[str]:
     if not isinstance(declared, dict):
         return set()
     kind = declared.get("type")
-    kinds = set(kind) if isinstance(kind, list) else {kind} if isinstance(kind, str) else set()
+    several = kind if isinstance(kind, list) else [kind]
+    kinds = {one for one in several if isinstance(one, str)}
     if declared.get("nullable"):
         kinds.add("null")
-    for choice in declared.get("anyOf") or ():
+    choices = declared.get("anyOf")
+    for choice in choices if isinstance(choices, list) else ():
         kinds |= _kinds(choice)
     return kinds

@@ -137,7 +137,14 @@ class Trainer:
                 self.work.after_backward(step, self.num_steps)
             self.progress.step += 1
             metrics = StepMetrics(
-                step + 1, self.num_steps, loss, rate, norm, speed, peak_memory(), *measured
+                step + 1,
+                self.num_steps,
+                loss,
+                rate,
+                norm,
+                speed,
+                peak_memory(self.model.device),
+                *measured,
             )
             self.progress.history.append(metrics)
         return metrics
@@ -210,12 +217,12 @@ def scheduled(step: int, num_steps: int, settings: TrainSettings) -> float:
     return settings.floor + (1 - settings.floor) * (1 + math.cos(math.pi * done)) / 2
 
 
-def peak_memory() -> int:
-    """Bytes at the peak so far: of the GPU's allocator, or of this process."""
+def peak_memory(device: Any) -> int:
+    """Bytes at the peak so far: of the allocator of the model's GPU, or of this process."""
     import torch
 
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
     import resource
     import sys
 

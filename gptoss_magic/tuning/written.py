@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.harmony import parse
+from gptoss_magic.harmony import HarmonyParser
 from gptoss_magic.harmony.codec import NAMES
 from gptoss_magic.records import Message
 from gptoss_magic.tuning.values import json_of
@@ -46,6 +46,7 @@ WITHIN = re.compile(
 )
 BLANKS = re.compile(r"(<\|(?:end|return|call)\|>)\s+(?=<\|start\|>|$)")
 HEADER = re.compile(r"\s*(\S+)(?:\s+to=(\S+))?\s*")
+WORDS = re.compile(r"\s*\w+|\s+|[^\w\s]")
 SHAPE = re.compile(  # of one message, its texts left out
     r"(<\|start\|>)?(<\|channel\|>)?(<\|constrain\|>)?<\|message\|>(<\|(end|return|call)\|>)?"
 )
@@ -111,13 +112,15 @@ def harmony_messages(text: str) -> tuple[Message, ...]:
 
 
 def _assistant(text: str) -> list[Message]:
-    """The assistant's messages by harmony's own parser."""
+    """The assistant's messages by harmony's own parser, where it has nothing to guess."""
     codec = _Letters(text.removeprefix("<|start|>").removeprefix("assistant"))
-    messages = [m for m in parse(codec.ids, codec) if m.content.strip() or m.recipient]  # type: ignore[arg-type]
-    wrong = [m.channel for m in messages if m.channel not in CHANNELS]
-    if wrong:
-        raise InputError(f"channel {wrong[0]!r}: there are {', '.join(CHANNELS)}")
-    return messages
+    parser = HarmonyParser(codec)  # type: ignore[arg-type]
+    for token in codec.ids:
+        parser.feed(token)
+    parser.close()
+    if parser.repairs:
+        raise InputError(f"rendered harmony that has to be guessed: {parser.repairs[0]}")
+    return [m for m in parser.messages if m.content.strip() or m.recipient]
 
 
 def _check_shape(part: str) -> None:
@@ -143,14 +146,25 @@ def _other(part: str) -> Message:
 
 
 class _Letters:
-    """A text as harmony's parser takes it: special tokens by name, each stretch between as one."""
+    """A text as harmony's parser takes it: special tokens by name, a header by its words.
+
+    A text behind `<|message|>` is one token; the parser looks at where a header's tokens end.
+    """
 
     def __init__(self, text: str) -> None:
         self.special = {name: number for number, name in enumerate(NAMES)}
-        self._pieces = [piece for piece in SPECIAL.split(text) if piece]
         names = {f"<|{name}|>": number for name, number in self.special.items()}
-        first = len(names)
-        self.ids = [names.get(piece, first + n) for n, piece in enumerate(self._pieces)]
+        self._pieces: list[str] = []
+        self.ids: list[int] = []
+        is_header = True
+        for part in filter(None, SPECIAL.split(text)):
+            if part in names:
+                self.ids.append(names[part])
+                is_header = part != "<|message|>"
+                continue
+            for piece in WORDS.findall(part) if is_header else [part]:
+                self.ids.append(len(names) + len(self._pieces))
+                self._pieces.append(piece)
 
     def token_bytes(self, token: int) -> bytes:
         """The stretch of text that a token stands for."""

@@ -1,26 +1,28 @@
-"""The same as the magics, for scripts: `load`, `generate`, `map`, `unload`."""
+"""A turn from what is asked to what is kept: settle, answer, tools, memory, surgery, grids, maps.
 
-from gptoss_magic.turns.answer import generate, respond
-from gptoss_magic.turns.grid import BASE, Axes, Compared, Grid, compare, grid
+The same as the magics, for scripts.
+"""
+
+from gptoss_magic.turns.answer import PROVENANCE_KEY, answer, generate, respond
+from gptoss_magic.turns.grid import Axes, Compared, Grid, compare, grid
 from gptoss_magic.turns.loading import bench, load, unload, versions
 from gptoss_magic.turns.map import map  # noqa: A004 (what it does)
-from gptoss_magic.turns.settle import PROVENANCE_KEY, opening, sampling_settings
+from gptoss_magic.turns.settle import settle
 
 __all__ = [
-    "BASE",
     "PROVENANCE_KEY",
     "Axes",
     "Compared",
     "Grid",
+    "answer",
     "bench",
     "compare",
     "generate",
     "grid",
     "load",
     "map",
-    "opening",
     "respond",
-    "sampling_settings",
+    "settle",
     "unload",
     "versions",
 ]

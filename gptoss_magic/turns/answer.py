@@ -1,73 +1,67 @@
-"""`generate`: a prompt answered; `respond`: whole messages answered."""
+"""One turn: a settled `Request` in, an `Answer` out, and the turn kept in exact tokens."""
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.errors import InputError
+from gptoss_magic.generation import Slices, run_tokens
+from gptoss_magic.generation.builder import said_before
+from gptoss_magic.harmony.exact import with_ids
+from gptoss_magic.quoting import num_surrogates
+from gptoss_magic.records import Generation, Listener, Message, Turn
 from gptoss_magic.session import current
-from gptoss_magic.turns.loading import load
-from gptoss_magic.turns.schemas import checked, grammar_of, record_of, valued
-from gptoss_magic.turns.settle import provenance_of, sampling_settings
+from gptoss_magic.turns.loading import versions
+from gptoss_magic.turns.prompt import open_turn, rendered
+from gptoss_magic.turns.settle import settle
 from gptoss_magic.turns.stopping import WORK
-from gptoss_magic.turns.tool_run import answered, specs
+from gptoss_magic.turns.tool_run import answered_with_tools
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from gptoss_magic.agents.limits import Limits
-    from gptoss_magic.agents.loop import Consent
-    from gptoss_magic.generation import Engine
-    from gptoss_magic.records import Answer, ChannelDelta, Message, Passage, Step
+    from gptoss_magic.records import Answer, ChannelDelta, Consent, Passage, Request, Step
+    from gptoss_magic.turns.prompt import OpenTurn
+
+PROVENANCE_KEY = "gptoss_magic"
+SILENT = Listener()
 
 
 @WORK.doing("generate")
 def generate(
     prompt: str,
     *,
-    system: str | None = None,
-    tools: Sequence[Any] = (),
+    on_delta: Callable[[ChannelDelta], None] = SILENT.on_delta,
+    on_prefill: Callable[[int, int], None] = SILENT.on_prefill,
+    on_step: Callable[[Step], None] = SILENT.on_step,
     consent: Consent | None = None,
-    limits: Limits | None = None,
-    on_step: Callable[[Step], None] = lambda step: None,
-    passages: Sequence[Passage] | None = None,
-    persona: Sequence[str] = (),
-    schema: Any = None,
-    effort: str | None = None,
-    date: str | None = None,
-    conversation: str | None = None,
-    new: bool = False,
-    **how: Any,
+    **settings: Any,
 ) -> Answer:
     """Answer `prompt` with the resident model (loaded first where none is).
 
-    `system` is the developer message's instructions. Without `conversation` nothing is remembered.
-    `passages`: the sources to answer from, quoted in front of the prompt for this turn alone; the
-    answer's citations are checked against them. `persona`: names of a base and its overlays; their
-    text stands above `system`, what is given here wins over their settings, and each persona has
-    conversations (and, where it is on, a memory) of its own. `schema` (a JSON schema or a pydantic
-    model) is shown to the model, its `final` cannot but follow it, and the answer's `parsed` is the
-    value. `how`: the keywords of `respond`.
+    `settings`, by the names of `turns.settle.SETTINGS`:
+    `system`: the developer message's instructions. `persona`: names of a base and its overlays;
+    their text stands above `system`, what is given here wins over their settings, and each persona
+    has conversations (and, where it is on, a memory) of its own. `effort`: low, medium or high.
+    `date`: YYYY-MM-DD. `temperature`, `top_p`, `top_k`, `max_tokens`, `seed`, `stop`, `lookup`: see
+    `SamplingSettings`. `adapters`: names of attached ones that stand beside the model; 'none' is
+    the bare base. `conversation`: without one nothing is remembered; `new` starts it afresh.
+    `cold`: nothing that was computed before is reused (in bf16 a reused prefix may differ by a
+    rounding). `passages`: the sources to answer from, quoted for this turn alone; citations are
+    checked against them. `schema`: a JSON schema or a pydantic model that `final` cannot but
+    follow; `parsed` is the value. `routing`: the answer says where each token went.
+    `mask_experts`, `force_experts`: a probe, such as "3:7,5:0-3"; see `routing.probe.probing`.
     `tools`: functions, or what `@gptoss_magic.tool` made of them. They run within `limits` where
     `consent(tool, arguments, note)` gives None, until the model answers, and `on_step` sees each
     call; without a consent the model's call is the answer, and nothing runs. In a script,
     `agents.consent.by_policy()` lets those run that `@tool(policy="auto")` made.
     Raises ContextOverflow, InputError, NotLoaded.
     """
-    from gptoss_magic.turns.prompt import Asked, open_talk
-
-    if current().resident is None:
-        load()
-    made = checked(schema)
-    formats = made.formats if made else None
-    asked = Asked(prompt, system, specs(tools), passages, effort, date, formats)
-    how |= {"schema": made, "calls": bool(tools)}
-    talk = open_talk(asked, respond, persona, conversation, new=new, **how)
-    turn = partial(respond, conversation=talk.name or "", effort=talk.effort)
-    said = talk.messages, tools, talk.how
-    answer = answered(turn, *said, consent=consent, limits=limits, on_step=on_step)
-    return talk.closed(answer)
+    listener = Listener(on_delta, on_prefill, on_step, consent)
+    return answer(settle(prompt, **settings), listener)
 
 
 @WORK.doing("respond")
@@ -75,75 +69,182 @@ def respond(
     messages: Sequence[Message] | Sequence[int],
     *,
     kept: Sequence[int] = (),
-    effort: str = "medium",
-    conversation: str = "",
-    cold: bool = False,
-    routing: bool = False,
-    mask_experts: str = "",
-    force_experts: str = "",
-    adapters: Sequence[str] | None = None,
-    schema: Any = None,
-    calls: bool = False,
-    on_delta: Callable[[ChannelDelta], None] = lambda delta: None,
-    on_prefill: Callable[[int, int], None] = lambda done, total: None,
-    **sampling: Any,
+    on_delta: Callable[[ChannelDelta], None] = SILENT.on_delta,
+    on_prefill: Callable[[int, int], None] = SILENT.on_prefill,
+    **settings: Any,
 ) -> Answer:
-    """Answer whole `messages`, system and developer message first (see `opening`).
+    """Answer whole `messages`, system and developer message first.
 
     Or go on behind a prompt of token ids, as a provenance has it, and the tokens `kept` of the
-    answer, which stand already.
-    Nothing is kept but what the engine computed, under the name `conversation`. `cold` computes
-    all of it anew (in bf16 a reused prefix may differ by a rounding, and with it a sampled token).
-    `on_prefill` is told prompt tokens done and in total, where the prompt is long. `adapters`:
-    names of attached ones that stand beside the model for this answer; None: those in use; none of
-    them: the bare base. `routing`: the answer's `routing` says where each token went.
-    `mask_experts`, `force_experts` (such as "3:7,5:0-3,2:*"): a probe for this answer alone, which
-    the conversation does not keep; see `routing.probe.probing`. `effort` is recorded only.
-    `schema`: `final` is JSON that follows it (show it to the model by `opening`); `calls`: tools
-    may be called before.
-    `sampling`: fields of `SamplingSettings`; without a seed one is drawn and recorded.
-    Raises ContextOverflow, InputError, NotLoaded.
+    answer, which stand already. Nothing is kept but the turn itself, and what the engine computed,
+    under the name `conversation`. `settings`: as of `generate`; what stands in the messages
+    already (effort, system, date) is recorded only. `calls`: tools may be called before a
+    `schema`'s answer. Raises ContextOverflow, InputError, NotLoaded.
     """
-    from gptoss_magic.generation import run_tokens, run_turn
+    listener = Listener(on_delta, on_prefill)
+    if isinstance(next(iter(messages), None), int):
+        return answer(settle(prompt_ids=messages, kept_ids=kept, **settings), listener)  # type: ignore[arg-type]
+    return answer(settle(messages=messages, kept_ids=kept, **settings), listener)  # type: ignore[arg-type]
 
+
+def answer(request: Request, listener: Listener = SILENT) -> Answer:
+    """Answer a settled request; the turn is kept, and its conversation goes on.
+
+    Waits where another thread has the model. ■, and a caller that is gone, end the answer as
+    'interrupt', with what was said. Raises ContextOverflow, InputError, NotLoaded.
+    """
+    turn = open_turn(request, lambda asked: speak(asked, SILENT)[0])
+    whole = replace(request, messages=turn.messages)
+    if request.tools and listener.consent is not None:
+        made, generations = answered_with_tools(whole, listener, speak)
+    else:
+        made, generation = speak(whole, listener)
+        generations = (generation,)
+    return _kept(request, turn, made, generations)
+
+
+def speak(request: Request, listener: Listener = SILENT) -> tuple[Answer, Generation]:
+    """One call of the model for whole messages or token ids, and its record. Nothing is kept."""
     session = current()
-    run: Any = run_tokens if isinstance(next(iter(messages), None), int) else run_turn
-    if session.resident is None:
-        load()
-    resident, engine = session.require()
-    settings = sampling_settings(greedy=resident.greedy, **sampling)
-    made = checked(schema)
-    probe = {"mask": mask_experts, "force": force_experts} if mask_experts or force_experts else {}
-    with session.using(adapters) as active, _probed(engine, **probe) as engine:
-        answer = run(
-            engine,
-            messages,
-            settings,
-            kept=kept,
-            conversation=conversation,
-            cold=cold,
-            routing=routing,
-            grammar=grammar_of(made, engine, calls=calls),
-            on_delta=on_delta,
-            on_prefill=on_prefill,
-            provenance=provenance_of(resident, active.records, effort)
-            | record_of(made, calls=calls)
-            | ({"probe": probe} if probe else {})
-            | ({"routing": True} if routing else {}),
+    resident, engine = session.require(), session.engine
+    prompt_T = list(request.prompt_ids) or rendered(request.messages)
+    schema, began = request.schema, time.time()
+    sharing = _Sharing(request, listener)
+    provenance = provenance_of(request, resident.identity)
+    if broken := sum(num_surrogates(message.content) for message in request.messages):
+        provenance["lone_surrogates"] = broken
+    with said_before(request.messages, engine):
+        said = run_tokens(
+            engine if not request.probe else _apart(engine),
+            prompt_T,
+            request.sampling,
+            kept=request.kept_ids,
+            conversation=request.conversation,
+            cold=request.is_cold,
+            routing=request.routing,
+            grammar=engine.grammar(schema.enforced, calls=request.can_call) if schema else None,
+            listener=listener,
+            slices=Slices(sharing.open, lambda: session.queue.is_wanted),
+            provenance=provenance,
         )
-    return valued(answer, made)
+    generation = Generation(
+        tuple(prompt_T), said.raw_tokens, said.finish, began, said.usage.total_s
+    )
+    said = replace(said, messages=with_ids(said.messages, said.raw_tokens, engine.codec))
+    return valued(said, schema), generation
 
 
-@contextmanager
-def _probed(engine: Engine, mask: str = "", force: str = "") -> Iterator[Engine]:
-    """The engine; with a probe, one whose caches end with it."""
-    from gptoss_magic.routing.probe import parse_experts, probing
+def provenance_of(request: Request, identity: dict[str, Any]) -> dict[str, Any]:
+    """What an answer is made of, besides its prompt's tokens and its sampler."""
+    records = current().shelf.records(request.adapters or ("none",))
+    known: dict[str, Any] = {**identity, "adapters": records, "versions": versions()}
+    known |= {"effort": request.effort}
+    if request.schema:
+        shown = {"name": request.schema.name, "schema": request.schema.schema}
+        known["schema"] = {**shown, "calls": request.can_call}
+    if request.probe:
+        known["probe"] = {"mask": request.probe.mask, "force": request.probe.force}
+    if request.routing:
+        known["routing"] = True
+    return known
 
-    config = engine.model.config
-    size = config.num_hidden_layers, config.num_local_experts
-    pairs = [parse_experts(spec, *size) for spec in (mask, force)]
-    if not any(pairs):
-        yield engine
-        return
-    with probing(engine.model, *pairs):
-        yield engine.apart()
+
+def valued(answer: Answer, schema: Any) -> Answer:
+    """The answer with its value; what no grammar can see (a pydantic validator) is an `error`."""
+    if schema is None or answer.finish != "return":
+        return answer
+    try:
+        return replace(answer, parsed=schema.value(answer.final))
+    except InputError as error:
+        record = {**answer.provenance["schema"], "error": str(error)}
+        return replace(answer, provenance={**answer.provenance, "schema": record})
+
+
+def kept_of(answer: Answer) -> tuple[Message, ...]:
+    """The messages that the next turn sees: those that have text, and calls."""
+    return tuple(message for message in answer.messages if message.content or message.recipient)
+
+
+def _kept(
+    request: Request, opened: OpenTurn, made: Answer, generations: tuple[Generation, ...]
+) -> Answer:
+    """The answer with its sources, persona and recalled items; its turn is on the record."""
+    session, recall = current(), opened.recall
+    made = all_cited(made, request.passages, request.prompt)
+    conversations = session.conversations
+    goes_on = bool(request.prompt and request.conversation and not request.probe)
+    asked = Message("user", request.prompt)
+    if goes_on:
+        recall.keep([asked, *kept_of(made)])
+    parent = conversations.last(request.conversation) if goes_on and not request.is_new else None
+    turn_id = conversations.new_id()
+    known = {"persona": request.voice.record()} if request.voice.layers else {}
+    known |= recall.provenance()
+    known |= {"turn": {"id": turn_id, "parent": parent.id if parent else ""}}
+    made = replace(made, provenance={**made.provenance, **known})
+    conversations.add(
+        Turn(
+            id=turn_id,
+            parent=parent.id if parent else "",
+            first=opened.earlier[0].id if opened.earlier else turn_id,
+            conversation=request.conversation if goes_on else "",
+            request=request,
+            asked=asked,
+            said=kept_of(made),
+            generations=generations,
+            answer=made,
+        )
+    )
+    session.last = made
+    return made
+
+
+def kept_apart(asked: Message, request: Request, made: Answer, generation: Generation) -> Answer:
+    """The answer, its turn on the record; no conversation goes on with it."""
+    session = current()
+    turn_id = session.conversations.new_id()
+    known = {"turn": {"id": turn_id, "parent": ""}}
+    made = replace(made, provenance={**made.provenance, **known})
+    turn = Turn(turn_id, "", turn_id, "", request, asked, kept_of(made), (generation,), made)
+    session.conversations.add(turn)
+    session.last = made
+    return made
+
+
+def all_cited(answer: Answer, passages: Sequence[Passage] | None, question: str = "") -> Answer:
+    """The answer with its citations checked against what the prompt and the tools quoted."""
+    from gptoss_magic.retrieval.cite import cited
+
+    given = [step.passages for step in answer.steps if step.passages is not None]
+    if passages is None and not given:
+        return answer
+    numbered = {p.number: p for quoted in (passages or (), *given) for p in quoted}
+    return cited(answer, [numbered[number] for number in sorted(numbered)], question)
+
+
+class _Sharing:
+    """How one call has the model: in turn with other threads, its adapters and probe in place."""
+
+    def __init__(self, request: Request, listener: Listener) -> None:
+        self.request, self.is_gone = request, listener.is_gone
+
+    @contextmanager
+    def open(self, is_back: bool) -> Iterator[None]:
+        from gptoss_magic.routing.probe import parse_experts, probing
+
+        session, probe = current(), self.request.probe
+        names = self.request.adapters or ("none",)
+        with session.using(names, self.is_gone, is_back=is_back):
+            if not probe:
+                yield
+                return
+            model = session.require().model
+            size = model.config.num_hidden_layers, model.config.num_local_experts
+            pairs = [parse_experts(spec, *size) for spec in (probe.mask, probe.force)]
+            with probing(model, *pairs):
+                yield
+
+
+def _apart(engine: Any) -> Any:
+    """An engine of the same model whose caches end with the probe."""
+    return engine.apart()

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError, MissingPackage
+from gptoss_magic.records import Comparison
 from gptoss_magic.session import current
-from gptoss_magic.turns.answer import generate
-from gptoss_magic.turns.settle import without_none
+from gptoss_magic.turns.answer import answer
+from gptoss_magic.turns.prompt import ids_of
+from gptoss_magic.turns.settle import settle
+from gptoss_magic.vocabulary import BARE, BASE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from gptoss_magic.records import Answer, Comparison
-
-BASE = "base"
-BARE = (BASE, "none")
+    from gptoss_magic.records import Answer, Request
 
 
 @dataclass(frozen=True)
@@ -84,18 +84,17 @@ def compare(
     Yields prompt by prompt. Greedy unless `settings` (of `generate`) say otherwise; nothing is
     remembered. Raises InputError where there is no adapter; KeyboardInterrupt passes through.
     """
-    from gptoss_magic.records import Comparison
-
     session = current()
     session.require()
-    names = session.shelf.names if adapters is None else session.shelf.chosen(adapters)
+    names = session.shelf.names if adapters is None else session.adapters(adapters)
     if not names:
         raise InputError("no adapter is attached: %gptoss lora attach PATH")
-    settings = {"temperature": 0.0, **settings}
+    base = settle(**{"temperature": 0.0, **settings, "adapters": [BASE]})
     for prompt in prompts:
         answers = {}
         for name in (BASE, *names):
-            answers[name] = generate(prompt, adapters=[name], **settings)
+            beside = () if name == BASE else (name,)
+            answers[name] = answer(replace(base, prompt=prompt, adapters=beside))
             if answers[name].finish == "interrupt":
                 raise KeyboardInterrupt
         figures: dict[str, dict[str, float]] = {name: {} for name in answers}
@@ -116,28 +115,29 @@ def grid(
     interrupt the answer so far comes last, without its likelihoods. Raises InputError, before
     anything is generated, for adapters and personas that are not there.
     """
-    session, points = current(), axes.points()
-    for point in points:
-        session.shelf.chosen(adapters_of(point))
-        session.layers(personas_of(point))
-    common = {"seed": secrets.randbelow(2**31), **without_none(dict(defaults or {}))}
-    for point in points:
-        cell = _answered(prompt, point, common, without_none(settings))
+    common = {"seed": secrets.randbelow(2**31), **(defaults or {})}
+    if common["seed"] is None:
+        common["seed"] = secrets.randbelow(2**31)
+    in_use = current().persona
+    requests = [
+        settle(prompt, defaults=common, **{"persona": in_use, **settings, **_line_of(point)})
+        for point in axes.points()
+    ]
+    bare = settle(prompt, defaults=common, **settings)
+    for point, request in zip(axes.points(), requests, strict=True):
+        cell = _answered(point, request, bare)
         yield cell
         if cell.base is None:
             return
 
 
-def adapters_of(point: Mapping[str, Any]) -> list[str] | None:
-    """The adapters of a point; None: the persona's, or those in use."""
-    return point["adapter"].split("+") if "adapter" in point else None
-
-
-def personas_of(point: Mapping[str, Any]) -> tuple[str, ...]:
-    """The persona of a point and its overlays; those in use where the grid names none."""
-    if "persona" not in point:
-        return current().persona
-    return () if point["persona"] in BARE else tuple(point["persona"].split("+"))
+def _line_of(point: Mapping[str, Any]) -> dict[str, Any]:
+    """A point's settings, by the names of `settle`."""
+    names = {"adapter": "adapters", "persona": "persona"}
+    line = {names.get(name, name): value for name, value in point.items()}
+    if line.get("persona") in BARE:
+        line["persona"] = ()
+    return line
 
 
 def likelihoods(
@@ -155,7 +155,7 @@ def likelihoods(
     with session.using(adapters):
         return {
             name: log_likelihood(
-                session.require()[1],
+                session.engine,
                 prompt_T or answer.provenance["prompt_tokens"],
                 answer.raw_tokens,
             )
@@ -163,46 +163,30 @@ def likelihoods(
         }
 
 
-def _answered(
-    prompt: str, point: dict[str, Any], common: dict[str, Any], settings: dict[str, Any]
-) -> Compared:
+def _answered(point: dict[str, Any], request: Request, bare: Request) -> Compared:
     """One point's answer and its likelihoods; without them where an interrupt came."""
-    from gptoss_magic.agents.layers import overlay
-    from gptoss_magic.turns.prompt import settled
-
-    names = personas_of(point)
-    voice = overlay(current().layers(names))
-    given = {key: value for key, value in point.items() if key not in ("adapter", "persona")}
-    how = settled(voice, common, {**settings, **given})
-    bare = {"system": common.get("system"), **how}
-    answer = generate(prompt, persona=names, adapters=adapters_of(point), **how)
-    if answer.finish == "interrupt":
-        return Compared(point, answer)
+    made = answer(request)
+    if made.finish == "interrupt":
+        return Compared(point, made)
     try:
-        return Compared(point, answer, *_scored(prompt, answer, bare if names else None))
+        prompt_T = ids_of(_as_nobody(request, bare)) if request.voice.layers else None
+        return Compared(point, made, *_scored(made, prompt_T))
     except KeyboardInterrupt:
-        return Compared(point, answer)
+        return Compared(point, made)
 
 
-def _scored(prompt: str, answer: Answer, bare: dict[str, Any] | None) -> tuple[float, float]:
-    """(under the bare base, under what made it); `bare`: settings of a prompt without a persona."""
-    prompt_T = _bare_prompt(prompt, bare) if bare is not None else None
-    base = likelihoods({"": answer}, [BASE], prompt_T)[""]
-    adapters = [record["name"] for record in answer.provenance["adapters"]]
+def _as_nobody(request: Request, bare: Request) -> Request:
+    """The same question to nobody in particular."""
+    return replace(request, voice=bare.voice)
+
+
+def _scored(made: Answer, prompt_T: Sequence[int] | None) -> tuple[float, float]:
+    """(under the bare base, behind `prompt_T` where given; under what made it)."""
+    base = likelihoods({"": made}, [BASE], prompt_T)[""]
+    adapters = [record["name"] for record in made.provenance["adapters"]]
     if not adapters and prompt_T is None:
         return base, base
-    return base, likelihoods({"": answer}, adapters or [BASE])[""]
-
-
-def _bare_prompt(prompt: str, settings: dict[str, Any]) -> list[int]:
-    """Token ids of the prompt as nobody in particular would be asked it."""
-    from gptoss_magic.harmony import prune, render
-    from gptoss_magic.turns.prompt import Asked, open_talk
-
-    known = {key: settings.get(key) for key in ("system", "passages", "effort", "date")}
-    asked = Asked(prompt, **known)  # type: ignore[arg-type]
-    talk = open_talk(asked, generate, ())
-    return render(prune(talk.messages), current().require()[1].codec)
+    return base, likelihoods({"": made}, adapters or [BASE])[""]
 
 
 def _row(cell: Compared) -> dict[str, Any]:

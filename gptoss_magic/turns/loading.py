@@ -34,7 +34,7 @@ def load(
     name, why = (model, "as asked") if model else choose_model()
     settings = LoadSettings(model=name, **options)
     fresh = session.load(settings, progress, on_plan, replace=replace)
-    about = session.require()[0].about
+    about = session.require().about
     return f"{name} loaded ({why}): {about}" if fresh else f"{name} is loaded already"
 
 
@@ -48,10 +48,11 @@ def bench() -> str:
     from gptoss_magic.generation.bench import measure
 
     session = current()
-    _, engine = session.require()
+    engine = session.local_engine
     status = session.status()
     shown = ("model", "device", "experts", "memory", "context")
-    rows = {name: status[name] for name in shown} | measure(engine) | versions()
+    with session.queue.turn():
+        rows = {name: status[name] for name in shown} | measure(engine) | versions()
     lines = [f"| {name} | {value} |" for name, value in rows.items()]
     return "\n".join(["| figure | value |", "| --- | --- |", *lines])
 

@@ -1,59 +1,55 @@
-"""Many conversations answered at once by the resident model, whole."""
+"""Many requests answered at once by the resident model, whole."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gptoss_magic.session import current
+from gptoss_magic.turns.answer import provenance_of
+from gptoss_magic.turns.prompt import ids_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gptoss_magic.generation import Engine
-    from gptoss_magic.records import Answer, Message
+    from gptoss_magic.records import Answer, Request
 
 
-def answered(
-    engine: Engine,
-    conversations: Sequence[Sequence[Message]],
-    max_tokens: int = 256,
+def answer_all(
+    requests: Sequence[Request],
     on_answer: Callable[[int, int], None] = lambda done, total: None,
-    **sampling: Any,
 ) -> list[Answer]:
-    """An `Answer` to each, greedy unless `sampling` says otherwise; their order is kept.
+    """An `Answer` to each, in their order. They share adapters, and all of the sampler but seeds.
 
-    An interrupt leaves nothing. Raises ContextOverflow before anything is computed.
+    No conversation goes on, and no turn is kept. An interrupt leaves nothing. Raises
+    ContextOverflow before anything is computed.
     """
-    from gptoss_magic.harmony import prune, render
-
-    prompts = [render(prune(talk), engine.codec) for talk in conversations]
-    return answered_tokens(engine, prompts, max_tokens, on_answer, **sampling)
-
-
-def answered_tokens(
-    engine: Engine,
-    prompts: Sequence[Sequence[int]],
-    max_tokens: int = 256,
-    on_answer: Callable[[int, int], None] = lambda done, total: None,
-    provenance: dict[str, Any] | None = None,
-    **sampling: Any,
-) -> list[Answer]:
-    """The same for prompts of token ids; `provenance` is completed by them and the sampler."""
-    from gptoss_magic.generation import Request, SamplingSettings, stream_batch
-    from gptoss_magic.generation.turn import Turn
+    from gptoss_magic.generation import AnswerBuilder, BatchPrompt, stream_batch
     from gptoss_magic.harmony import HarmonyParser
 
-    settings = SamplingSettings(**{"temperature": 0.0, "max_tokens": max_tokens, **sampling})
-    requests = [Request(ids, settings) for ids in prompts]
-    turns = [Turn(HarmonyParser(engine.codec)) for _ in requests]
-    done = 0
-    for index, delta in stream_batch(engine, requests):
-        turns[index].take(delta.token_id)
-        if delta.finish:
-            turns[index].finish, turns[index].done = delta.finish, True
-            turns[index].close(())
-            done += 1
-            on_answer(done, len(requests))
-    record = {"model": "", **(provenance or {}), "sampling": settings.record()}
-    return [
-        turn.answer(len(request.prompt), 0, record | {"prompt_tokens": list(request.prompt)})
-        for turn, request in zip(turns, requests, strict=True)
-    ]
+    if not requests:
+        return []
+    session, first = current(), requests[0]
+    identity, codec = session.require().identity, session.codec
+    answers: dict[int, Answer] = {}
+    with session.using(first.adapters or ("none",)):
+        prompts = [BatchPrompt(ids_of(request), request.sampling) for request in requests]
+        builders = [AnswerBuilder(HarmonyParser(codec)) for _ in prompts]
+        for index, delta in stream_batch(session.local_engine, prompts):
+            builder, request = builders[index], requests[index]
+            builder.take(delta.token_id)
+            if not delta.finish:
+                continue
+            builder.finish, builder.done = delta.finish, True
+            builder.close(request.sampling.stop if delta.finish == "stop" else ())
+            prompt_T = list(prompts[index].prompt)
+            record = provenance_of(request, identity) | {"prompt_tokens": prompt_T}
+            record |= {"sampling": request.sampling.record()}
+            answers[index] = builder.answer(len(prompt_T), 0, record)
+            on_answer(len(answers), len(requests))
+    return [answers[index] for index in range(len(requests))]
+
+
+def for_prompts(base: Request, prompts: Sequence[str]) -> list[Request]:
+    """`base`, asked each of `prompts`."""
+    return [replace(base, prompt=prompt) for prompt in prompts]

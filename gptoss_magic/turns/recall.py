@@ -2,124 +2,118 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.records import Message
+from gptoss_magic.records import Message, Request, SamplingSettings
 from gptoss_magic.session import current
+from gptoss_magic.turns.settle import NAMELESS, notebook_name
+from gptoss_magic.vocabulary import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gptoss_magic.agents.persona import Persona
-    from gptoss_magic.records import Answer
+    from gptoss_magic.records import Answer, Turn
     from gptoss_magic.retrieval.items import Item
     from gptoss_magic.retrieval.memory import Memory
-    from gptoss_magic.turns.prompt import Turn
+
+    Ask = Callable[[Request], Answer]
 
 RECALLED = 4  # items in a prompt, at most
 SUMMARY_TOKENS = 160
 SUMMARISE = "Sum up our conversation so far in at most three short sentences."
-MAX_TOKENS = 512  # of an answer, where nothing is said
-NAMELESS = (
-    "this front end does not say what the notebook is called, and another one of this folder must "
-    "not share its memory: %gptoss memory on --as NAME"
-)
 
 
 @dataclass
-class Remembered:
-    """Without a `memory` everything passes as it is. `conversation`: the turn's, as it is kept.
+class Recall:
+    """What a turn has of `memory`; without one everything passes as it is.
 
-    `respond` is the model, where summaries are made; see `api.respond`. `episode`: the id of the
-    turn's own.
+    `request`: the turn's. `ask`: the model, where summaries are made. `items`: what was recalled.
+    `episode`: the id of the turn's own. `failed`: why the turn is not remembered.
     """
 
     memory: Memory | None
-    respond: Callable[..., Answer] | None = None
-    conversation: str = ""
-    everywhere: bool = False
-    summarise: bool = False
+    request: Request
+    ask: Ask | None = None
     items: list[Item] = field(default_factory=list)
     episode: str = ""
     failed: str = ""
 
-    def rules(self, system: str | None) -> str | None:
+    @property
+    def conversation(self) -> str:
+        """The turn's, as it is kept."""
+        return self.request.conversation
+
+    @property
+    def rules(self) -> str:
         """Instructions that say what a quoted memory is."""
         if self.memory is None:
-            return system
+            return ""
         from gptoss_magic.retrieval.items import RULES
 
-        return "\n\n".join(filter(None, (system, RULES)))
+        return RULES
 
     def fitted(
-        self,
-        start: Sequence[Message],
-        kept: Sequence[Message],
-        prompt: str,
-        quoting: str,
-        how: dict[str, Any],
-    ) -> tuple[Sequence[Message], str]:
-        """(the earlier messages that the window holds, the user's message with what is recalled).
+        self, start: Sequence[Message], turns: Sequence[Turn], question: str
+    ) -> tuple[Sequence[Turn], str]:
+        """(the earlier turns that the window holds, the user's message with what is recalled).
 
         Turns that the window does not hold are in the memory afterwards, oldest first, down to
         half of the window. Only then, if need be, is less recalled. Raises StorageError.
         """
         if self.memory is None:
-            return kept, quoting
-        turns = turns_of(kept)
-        self.items = self.recalled(prompt, turns)
-        room = free_tokens(start, how)
-        excess = num_tokens(kept) + num_tokens([_user(self.quoted(quoting))]) - room
+            return turns, question
+        self.items = self.recalled(turns)
+        room = free_tokens(start, self.request)
+        asked = num_tokens([_user(self.quoted(question))])
+        excess = turn_tokens(turns) + asked - room
         if excess > 0 and turns:
             turns = self.moved(start, turns, excess + room // 2)
-            self.items = self.recalled(prompt, turns)
-        kept = [message for turn in turns for message in turn]
-        room -= num_tokens(kept)
-        while self.items and num_tokens([_user(self.quoted(quoting))]) > room:
+            self.items = self.recalled(turns)
+        room -= turn_tokens(turns)
+        while self.items and num_tokens([_user(self.quoted(question))]) > room:
             self.items.pop()
-        return kept, self.quoted(quoting)
+        return turns, self.quoted(question)
 
-    def recalled(self, prompt: str, turns: Sequence[Sequence[Message]]) -> list[Item]:
+    def recalled(self, turns: Sequence[Turn]) -> list[Item]:
         """What bears on the prompt and is not said in `turns`; a summary comes first."""
         assert self.memory is not None
-        known = [item.id for item in self.episodes(turns)]
-        notebook = None if self.everywhere else ""
-        found = self.memory.recall(prompt, RECALLED, notebook=notebook, without=known)
-        sums = self.memory.items(kind="summary") if self.summarise else []
+        settings = current().memory
+        known = [item.id for item in self.episodes([turn.messages for turn in turns])]
+        notebook = None if settings.is_shared else ""
+        found = self.memory.recall(self.request.prompt, RECALLED, notebook=notebook, without=known)
+        sums = self.memory.items(kind="summary") if settings.summarise else []
         latest = [item for item in sums if item.conversation == self.conversation][-1:]
         rest = [item for item in found if item.id not in {one.id for one in latest}]
         return [*latest, *rest][:RECALLED]
 
-    def moved(
-        self, start: Sequence[Message], turns: list[list[Message]], tokens: int
-    ) -> list[list[Message]]:
+    def moved(self, start: Sequence[Message], turns: Sequence[Turn], tokens: int) -> Sequence[Turn]:
         """The turns but for the oldest of `tokens` or more together: those are remembered."""
         assert self.memory is not None
         gone, size = 0, 0
         while gone < len(turns) and size < tokens:
-            size += num_tokens(turns[gone])
+            size += turn_tokens([turns[gone]])
             gone += 1
-        self.memory.remember(self.episodes(turns[:gone]))
-        if self.summarise:
+        self.memory.remember(self.episodes([turn.messages for turn in turns[:gone]]))
+        if current().memory.summarise:
             self.sum_up(start, turns[:gone])
         return turns[gone:]
 
-    def sum_up(self, start: Sequence[Message], turns: Sequence[Sequence[Message]]) -> None:
+    def sum_up(self, start: Sequence[Message], turns: Sequence[Turn]) -> None:
         """Let the model sum up `turns`; what does not fit its window is left out, oldest first."""
         from gptoss_magic.retrieval.items import Item
 
         assert self.memory is not None
-        assert self.respond is not None
-        how: dict[str, Any] = {"temperature": 0.0, "max_tokens": SUMMARY_TOKENS}
-        ask, held = Message("user", SUMMARISE), list(turns)
-        room = free_tokens([*start, ask], how)
-        while held and sum(map(num_tokens, held)) > room:
+        assert self.ask is not None
+        sampling = SamplingSettings(temperature=0.0, max_tokens=SUMMARY_TOKENS)
+        question, held = Message("user", SUMMARISE), list(turns)
+        plain = replace(self.request, sampling=sampling, effort="low", schema=None, routing=False)
+        room = free_tokens([*start, question], plain)
+        while held and turn_tokens(held) > room:
             held.pop(0)
-        said = [message for turn in held for message in turn]
-        answer = self.respond([*start, *said, ask], effort="low", **how)
+        said = [message for turn in held for message in turn.messages]
+        answer = self.ask(replace(plain, messages=(*start, *said, question), conversation=""))
         if answer.finish == "interrupt":
             raise KeyboardInterrupt
         if answer.final.strip():
@@ -187,25 +181,11 @@ class Remembered:
         return {"memory": {"name": self.memory.name, "recalled": recalled, **kept}}
 
 
-def remembered(
-    voice: Persona,
-    names: Sequence[str] | None,
-    talk: str | None,
-    respond: Callable[..., Answer],
-) -> Remembered:
-    """What the conversation `talk` has of a memory.
-
-    None where neither the user nor the persona turned it on, and none of a turn that is not kept.
-    Where only the persona did, and the notebook has no name, the turn goes on without; see
-    `failed`.
-    """
-    settings = current().memory
-    is_on = voice.memory in ("on", "shared") if settings.is_on is None else settings.is_on
-    if talk is None or not is_on:
-        return Remembered(None, respond)
-    if settings.is_on is None and not notebook():
-        return Remembered(None, respond, failed=NAMELESS)
-    return Remembered(memory_of(names), respond, talk, settings.is_shared, settings.summarise)
+def recall_of(request: Request, ask: Ask | None = None) -> Recall:
+    """What the turn of `request` has of its voice's memory."""
+    if not request.remembers:
+        return Recall(None, request, ask, failed=request.no_memory)
+    return Recall(memory_of(request.voice.names), request, ask)
 
 
 def said_anew(turn: Turn, answer: Answer) -> dict[str, Any]:
@@ -216,10 +196,10 @@ def said_anew(turn: Turn, answer: Answer) -> dict[str, Any]:
     was = turn.answer.provenance.get("memory")
     if was is None or "name" not in was or current().memory.is_on is False:
         return {}
-    memory, episode = memory_of([was["name"]]), was.get("episode", "")
-    kept = Remembered(memory, conversation=turn.conversation, episode=episode)
-    kept.keep_instead(turn.saying(answer))
-    made = kept.provenance()["memory"]
+    recall = Recall(memory_of([was["name"]]), turn.request, episode=was.get("episode", ""))
+    kept = [m for m in answer.messages if m.content or m.recipient]
+    recall.keep_instead([turn.asked, *kept])
+    made = recall.provenance()["memory"]
     recalled = answer.provenance.get("memory", made)["recalled"]
     return {"memory": {**made, "recalled": recalled}}
 
@@ -230,38 +210,18 @@ def memory_of(names: Sequence[str] | None = None, *, everywhere: bool = False) -
     Raises InputError where the notebook has no name, unless `everywhere`: for items of all
     notebooks.
     """
-    from gptoss_magic.agents.persona import NONE
     from gptoss_magic.retrieval.memory import Memory
 
-    chosen, here = current().persona if names is None else names, notebook()
+    chosen, here = current().persona if names is None else names, notebook_name()
     if not (here or everywhere):
         raise InputError(f"memory: {NAMELESS}")
     return Memory(chosen[0] if chosen else NONE, here)
-
-
-def notebook() -> str:
-    """What this notebook is called in memory: as the user or VS Code said, else its path as the
-    Jupyter server gives it to the kernel; '' where there is none.
-    """
-    path = os.environ.get("JPY_SESSION_NAME", "")
-    is_folder = path.endswith(("/", os.sep))  # of a session that was started without a name
-    return current().memory.notebook or ("" if is_folder else path)
 
 
 def _is_later(item: Item, other: Item) -> bool:
     """True for a later turn of the same conversation."""
     places = {(one.notebook, one.conversation) for one in (item, other)}
     return len(places) == 1 and item.turn > other.turn
-
-
-def turns_of(messages: Sequence[Message]) -> list[list[Message]]:
-    """Messages by turn: each begins where the user speaks."""
-    turns: list[list[Message]] = []
-    for message in messages:
-        if message.role == "user" or not turns:
-            turns.append([])
-        turns[-1].append(message)
-    return turns
 
 
 def turn_text(turn: Sequence[Message]) -> str:
@@ -273,22 +233,25 @@ def turn_text(turn: Sequence[Message]) -> str:
     return "\n".join([*(f"user: {text}" for text in asked), f"assistant: {said[-1]}"])
 
 
+def turn_tokens(turns: Sequence[Turn]) -> int:
+    """Tokens of earlier turns in a prompt."""
+    return num_tokens([message for turn in turns for message in turn.messages])
+
+
 def num_tokens(messages: Sequence[Message]) -> int:
     """Tokens of earlier messages in a prompt (reasoning before an answer is left out there)."""
     from gptoss_magic.harmony import prune, render
 
-    codec = current().require()[1].codec
-    return len(render(prune(messages), codec, prompt=False))
+    return len(render(prune(messages), current().codec, prompt=False))
 
 
-def free_tokens(start: Sequence[Message], how: dict[str, Any]) -> int:
+def free_tokens(start: Sequence[Message], request: Request) -> int:
     """Tokens that are left beside the opening and an answer of max_tokens."""
     session = current()
-    _, engine = session.require()
-    with session.using(how.get("adapters")) as active:
-        free = engine.context - active.num_virtual
-    taken = num_tokens(start) + len(engine.codec.encode("assistant")) + 1
-    return free - taken - int(how.get("max_tokens") or MAX_TOKENS)
+    with session.using(request.adapters or ("none",)) as active:
+        free = session.engine.context - active.num_virtual
+    taken = num_tokens(start) + len(session.codec.encode("assistant")) + 1
+    return free - taken - request.sampling.max_tokens
 
 
 def _user(text: str) -> Message:

@@ -9,16 +9,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.records import Message
 from gptoss_magic.session import current
-from gptoss_magic.turns.answer import respond
+from gptoss_magic.turns.answer import SILENT, all_cited, kept_apart, kept_of, speak
 from gptoss_magic.turns.answer_schema import AnswerSchema
-from gptoss_magic.turns.prompt import put_in_place, turn_of
-from gptoss_magic.turns.settle import without_none
+from gptoss_magic.turns.recall import said_anew
+from gptoss_magic.turns.settle import settle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gptoss_magic.records import Answer, AnswerToken
+    from gptoss_magic.records import Answer, AnswerToken, Generation, Listener, Request, Turn
 
 ASIDE = "(branch)"  # the KV cache of branches that take no answer's place
 ENDED = {
@@ -28,37 +29,44 @@ ENDED = {
 }
 
 
-def branch(answer: Answer, at: int | None = None, *, text: str = "", **how: Any) -> Answer:
+def branch(
+    answer: Answer,
+    at: int | None = None,
+    *,
+    text: str = "",
+    listener: Listener = SILENT,
+    **settings: Any,
+) -> Answer:
     """Keep the first `at` generated tokens of an answer, and `text` behind them, and go on.
 
     `at` may be any place, within headers and characters too (`tokens` shows them); None: the end
-    of an answer that was cut off. `how`: fields of `SamplingSettings` (else as they were, but for
-    the seed, which is drawn), and `adapters`, `schema`, `routing`, `cold`, `on_delta`,
-    `on_prefill` of `respond` (else as they were). `usage` counts what is kept as prompt.
+    of an answer that was cut off. `settings`: fields of `SamplingSettings` (else as they were, but
+    for the seed, which is drawn), `adapters`, `schema`, `routing`, `cold` (else as they were).
+    `usage` counts what is kept as prompt.
 
     Where the answer was a conversation's last, the new one takes its place; else the conversation
     stays as it is. Raises InputError, ContextOverflow, NotLoaded.
     """
-    codec = current().require()[1].codec
     size = len(answer.raw_tokens)
     place = size if at is None else at
     if not 0 <= place <= size:
         raise InputError(f"at {at}: the answer has tokens 0 to {size - 1}")
     if place == size and answer.finish in ENDED:
         raise InputError(f"at {place}: nothing follows, {ENDED[answer.finish]}; branch before")
-    kept = [*answer.raw_tokens[:place], *codec.encode(text)]
-    return _go_on(answer, kept, {"kind": "branch", "at": place}, **how)
+    kept = [*answer.raw_tokens[:place], *current().codec.encode(text)]
+    return _go_on(answer, kept, {"kind": "branch", "at": place}, listener, settings)
 
 
-def refine(answer: Answer, analysis: str, **how: Any) -> Answer:
+def refine(
+    answer: Answer, analysis: str, *, listener: Listener = SILENT, **settings: Any
+) -> Answer:
     """Put `analysis` in the place of an answer's own and let the model write `final` again.
 
-    What it said in commentary stays. `how` and the rest: as of `branch`.
+    What it said in commentary stays. `settings` and the rest: as of `branch`.
     """
     from gptoss_magic.harmony import render
-    from gptoss_magic.records import Message
 
-    codec = current().require()[1].codec
+    codec = current().codec
     last = answer.messages[_last_turn(answer) :]
     if any(message.recipient not in (None, "all") for message in last):
         raise InputError("the answer calls a tool, so no final follows its analysis; branch it")
@@ -66,7 +74,7 @@ def refine(answer: Answer, analysis: str, **how: Any) -> Answer:
     said += [m for m in last if m.channel == "commentary" and m.content]
     ids = render([*said, Message("assistant", "", "final")], codec, prompt=False)
     kept = ids[1 + len(codec.encode("assistant")) : -1]  # from behind the prompt's own header on
-    return _go_on(answer, kept, {"kind": "refine", "at": 0}, **how)
+    return _go_on(answer, kept, {"kind": "refine", "at": 0}, listener, settings)
 
 
 def tokens(answer: Answer) -> list[AnswerToken]:
@@ -74,7 +82,7 @@ def tokens(answer: Answer) -> list[AnswerToken]:
     from gptoss_magic.harmony.channels import channels_of
     from gptoss_magic.records import AnswerToken
 
-    codec = current().require()[1].codec
+    codec = current().codec
     head = [codec.special["start"], *codec.encode("assistant")]
     channels = channels_of([*head, *answer.raw_tokens], codec)[len(head) :]
     return [
@@ -99,25 +107,62 @@ def adapters_then(answer: Answer) -> list[str]:
     return [record["name"] for record in records] or ["none"]
 
 
-def _go_on(answer: Answer, kept: Sequence[int], surgery: dict[str, Any], **how: Any) -> Answer:
-    """Generate behind `kept`, beside what the answer was made beside, and put it in its place."""
-    from gptoss_magic.retrieval.cite import cited
+def last_turn_of(answer: Answer) -> Turn | None:
+    """The turn that ended with this answer; None where no conversation ends with it."""
+    turn = turn_of(answer)
+    return turn if turn is not None and current().conversations.is_last(turn) else None
 
+
+def turn_of(answer: Answer) -> Turn | None:
+    """The record of the turn that gave this answer; None where this kernel keeps it no more."""
+    return current().conversations.get(answer.provenance.get("turn", {}).get("id", ""))
+
+
+def put_in_place(turn: Turn, answer: Answer, generations: tuple[Generation, ...]) -> Answer:
+    """`answer` is the turn's now: in its conversation and in its memory, where it has one."""
+    session = current()
+    turn_id = session.conversations.new_id()
+    known = {"turn": {"id": turn_id, "parent": turn.parent}} | said_anew(turn, answer)
+    answer = replace(answer, provenance={**answer.provenance, **known})
+    session.conversations.add(
+        replace(
+            turn,
+            id=turn_id,
+            first=turn_id if turn.first == turn.id else turn.first,
+            said=kept_of(answer),
+            generations=generations,
+            answer=answer,
+        )
+    )
+    session.last = answer
+    return answer
+
+
+def _go_on(
+    answer: Answer,
+    kept: Sequence[int],
+    surgery: dict[str, Any],
+    listener: Listener,
+    settings: dict[str, Any],
+) -> Answer:
+    """Generate behind `kept`, beside what the answer was made beside, and put it in its place."""
     was = answer.provenance
     _check_model(was)
-    how = _as_it_was(answer) | without_none(how)
-    if "adapters" not in how:
-        how["adapters"] = adapters_then(answer)
-    turn = turn_of(answer)
-    talk = turn.conversation if turn else ASIDE
-    made = respond(was["prompt_tokens"], kept=kept, conversation=talk, **how)
-    made = cited(made, answer.passages if "passages" in was else None)
+    turn = last_turn_of(answer)
+    request = replace(
+        _as_it_was(answer, settings),
+        prompt_ids=tuple(was["prompt_tokens"]),
+        kept_ids=tuple(kept),
+        conversation=turn.conversation if turn else ASIDE,
+    )
+    made, generation = speak(request, listener)
+    made = all_cited(made, answer.passages if "passages" in was else None)
     record = {**was, **made.provenance, "surgery": {**surgery, "kept_tokens": len(kept)}}
     made = replace(_behind_calls(answer, made), provenance=record)
-    if turn is not None and "probe" not in record:
-        return put_in_place(turn, made)
-    current().last = made
-    return made
+    if turn is not None and not request.probe:
+        return put_in_place(turn, made, (*turn.generations[:-1], generation))
+    asked = turn_of(answer)
+    return kept_apart(asked.asked if asked else Message("user", ""), request, made, generation)
 
 
 def _behind_calls(answer: Answer, made: Answer) -> Answer:
@@ -142,7 +187,7 @@ def _last_turn(answer: Answer) -> int:
 
 def _check_model(was: dict[str, Any]) -> None:
     """Raise InputError where the answer is not the resident model's."""
-    identity = current().require()[0].identity
+    identity = current().require().identity
     if "prompt_tokens" not in was or was.get("weights") != identity["weights"]:
         model = was.get("model") or "another model"
         raise InputError(
@@ -150,14 +195,13 @@ def _check_model(was: dict[str, Any]) -> None:
         )
 
 
-def _as_it_was(answer: Answer) -> dict[str, Any]:
-    """The keywords of `respond` that made the answer, but for its seed and its adapters."""
+def _as_it_was(answer: Answer, settings: dict[str, Any]) -> Request:
+    """The request that made the answer, but for its seed, and what `settings` say otherwise."""
     was = answer.provenance
     sampler = {key: value for key, value in was["sampling"].items() if key != "seed"}
     probe, schema = was.get("probe", {}), was.get("schema")
-    return {
+    known = {
         **sampler,
-        "stop": tuple(sampler["stop"]),
         "effort": was["effort"],
         "routing": answer.routing is not None,
         "mask_experts": probe.get("mask", ""),
@@ -165,6 +209,10 @@ def _as_it_was(answer: Answer) -> dict[str, Any]:
         "schema": schema and _schema(answer.parsed, schema),
         "calls": bool(schema and schema["calls"]),
     }
+    given = {name: value for name, value in settings.items() if value is not None}
+    if "adapters" not in given:
+        known["adapters"] = adapters_then(answer)
+    return settle(**(known | given))
 
 
 def _schema(parsed: Any, record: dict[str, Any]) -> AnswerSchema:

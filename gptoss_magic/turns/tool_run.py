@@ -1,83 +1,63 @@
-"""A prompt answered with tools: turns of the model, with the tool loop between them."""
+"""A prompt answered with tools: calls of the model, with the tool loop between them."""
 
 from __future__ import annotations
 
-import secrets
-from typing import TYPE_CHECKING, Any
-
-from gptoss_magic.errors import InputError
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from gptoss_magic.agents.limits import Budget, Limits
-    from gptoss_magic.agents.loop import Consent
-    from gptoss_magic.records import Answer, ChannelDelta, Message, Passage, Step, ToolSpec
+    from gptoss_magic.agents.limits import Budget
+    from gptoss_magic.records import (
+        Answer,
+        ChannelDelta,
+        Generation,
+        Listener,
+        Message,
+        Request,
+        SamplingSettings,
+    )
 
-
-def specs(tools: Sequence[Any]) -> list[ToolSpec]:
-    """What the model is told of `tools`: definitions as they are, tools and functions as theirs."""
-    from gptoss_magic.agents.tools import as_tool
-    from gptoss_magic.records import ToolSpec
-
-    made = [given if isinstance(given, ToolSpec) else as_tool(given).spec for given in tools]
-    names = [spec.name for spec in made]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"tool {name}: given twice; the model could not tell them apart")
-    return made
+    Speak = Callable[[Request, Listener], tuple[Answer, Generation]]
 
 
-def answered(
-    respond: Callable[..., Answer],
-    messages: list[Message],
-    tools: Sequence[Any],
-    how: dict[str, Any],
-    *,
-    consent: Consent | None = None,
-    limits: Limits | None = None,
-    on_step: Callable[[Step], None] = lambda step: None,
-) -> Answer:
-    """`respond(messages, **how)`; with tools and a consent, the whole run of them."""
-    if consent is None or not tools:
-        return respond(messages, **how)
+def answered_with_tools(
+    request: Request, listener: Listener, speak: Speak
+) -> tuple[Answer, tuple[Generation, ...]]:
+    """The whole run: the model calls, a tool runs where the listener consents, until it answers."""
     from gptoss_magic.agents.loop import finished, run
     from gptoss_magic.agents.tools import as_tool
 
-    how = {**how, "seed": secrets.randbelow(2**31) if how.get("seed") is None else how["seed"]}
+    assert listener.consent is not None
+    generations: list[Generation] = []
 
     def turn(said: list[Message], budget: Budget) -> Answer:
-        return respond(said, **within(budget, how))
+        asked = replace(request, messages=tuple(said), sampling=_within(request, budget))
+        answer, generation = speak(asked, bounded_by(budget, listener))
+        generations.append(generation)
+        return answer
 
-    return finished(run(turn, messages, list(map(as_tool, tools)), consent, limits), on_step)
+    tools = [as_tool(tool) for tool in request.tools]
+    steps = run(turn, request.messages, tools, listener.consent, request.limits)
+    return finished(steps, listener.on_step), tuple(generations)
 
 
-def within(budget: Budget, how: dict[str, Any]) -> dict[str, Any]:
-    """The keywords of `respond` for one turn, which ends with the run's time and tokens."""
-    from gptoss_magic.generation import SamplingSettings
+def _within(request: Request, budget: Budget) -> SamplingSettings:
+    """A turn ends with the run's tokens."""
+    tokens = max(1, min(request.sampling.max_tokens, budget.tokens))
+    return replace(request.sampling, max_tokens=tokens)
 
-    told: Callable[[ChannelDelta], None] = how.get("on_delta", lambda delta: None)
-    read: Callable[[int, int], None] = how.get("on_prefill", lambda done, total: None)
-    most = how.get("max_tokens") or SamplingSettings.max_tokens
+
+def bounded_by(budget: Budget, listener: Listener) -> Listener:
+    """The listener; past the end of the run's time each token ends the turn as ■ does."""
 
     def on_delta(delta: ChannelDelta) -> None:
-        told(delta)
+        listener.on_delta(delta)
         budget.check()
 
     def on_prefill(done: int, total: int) -> None:
-        read(done, total)
+        listener.on_prefill(done, total)
         budget.check()
 
-    tokens = max(1, min(most, budget.tokens))
-    return {**how, "max_tokens": tokens, "on_delta": on_delta, "on_prefill": on_prefill}
-
-
-def all_cited(answer: Answer, passages: Sequence[Passage] | None, question: str = "") -> Answer:
-    """The answer with its citations checked against what the prompt and the tools quoted."""
-    from gptoss_magic.retrieval.cite import cited
-
-    given = [step.passages for step in answer.steps if step.passages is not None]
-    if passages is None and not given:
-        return answer
-    numbered = {p.number: p for quoted in (passages or (), *given) for p in quoted}
-    return cited(answer, [numbered[number] for number in sorted(numbered)], question)
+    return replace(listener, on_delta=on_delta, on_prefill=on_prefill)

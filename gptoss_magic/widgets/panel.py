@@ -15,6 +15,7 @@ from secrets import token_hex
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.vocabulary import EFFORTS
 from gptoss_magic.widgets.static_html import MUTED
 from gptoss_magic.widgets.subshell import hear_while_busy
 from gptoss_magic.widgets.tables import table_html, table_text
@@ -52,7 +53,7 @@ FIELDS = (
     Field("top_k", "Top-k", "number", 0, help="0 keeps all tokens"),
     Field("max_tokens", "Max tokens", "number", 1, help="of an answer, at most"),
     Field("seed", "Seed", "number", 0, empty="drawn", help="empty: drawn and recorded"),
-    Field("effort", "Reasoning effort", "choice", choices=("low", "medium", "high")),
+    Field("effort", "Reasoning effort", "choice", choices=EFFORTS),
     Field("persona", "Persona", "select", empty="none", help="its text, and its own conversations"),
     Field("rag", "Retrieval", "select", empty="off", help="answer from an index"),
     Field("routing", "Routing", "switch", help="record where each token goes"),

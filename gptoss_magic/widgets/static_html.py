@@ -104,10 +104,11 @@ def reasoning_label(t: Transcript) -> str:
 
 
 def meta_line(t: Transcript) -> str:
-    """Model, counts, speed and stop reason in one line; empty where nothing is known."""
+    """Model, counts, speed, stop reason and repairs in one line; empty if nothing is known."""
     words = [t.model] if t.model else []
     words += _usage_words(t.usage) if t.usage else []
     words += [FINISH_WORDS.get(t.finish, t.finish)] if t.finish else []
+    words += [f"{_count(len(t.repairs), 'repair')} of the headers"] if t.repairs else []
     return " · ".join(words)
 
 

@@ -13,12 +13,9 @@ from functools import cache
 from pathlib import Path
 from threading import Lock
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from gptoss_magic.widgets.subshell import hear_while_busy
-
-if TYPE_CHECKING:
-    from gptoss_magic.widgets.tuning import TuningPanel
 
 STATIC = Path(__file__).parent / "static"
 PERIOD_S = 0.1
@@ -27,10 +24,29 @@ LINE_S = 5.0
 ROW_BYTES = 10 * 8
 
 
+class Shown(Protocol):
+    """What a screen shows: a tuning panel."""
+
+    def setup(self) -> dict[str, Any]:
+        """What does not change while it runs."""
+
+    def state(self) -> dict[str, Any]:
+        """What does."""
+
+    def rows(self, first: int) -> bytes:
+        """The steps from number `first` on, `ROW_BYTES` each."""
+
+    def line(self) -> str:
+        """Where it stands, in words."""
+
+    def hear(self, content: Any) -> None:
+        """A view's message."""
+
+
 class Live:
     """The panel as a widget in the cell's output."""
 
-    def __init__(self, panel: TuningPanel) -> None:
+    def __init__(self, panel: Shown) -> None:
         from IPython.display import display
 
         self._panel, self._lock = panel, Lock()
@@ -78,7 +94,7 @@ class Live:
 class Lines:
     """The panel as lines of text, now and then."""
 
-    def __init__(self, panel: TuningPanel) -> None:
+    def __init__(self, panel: Shown) -> None:
         self._panel = panel
         self._shown_at = -math.inf
 

@@ -49,7 +49,7 @@ def correct(case: Case, answer: Answer) -> bool | None:
 
 def evaluate(cases: Sequence[Case]) -> dict[str, Any]:
     """Shares and counts over `cases`, answered greedily by the resident model."""
-    _, engine = current().require()
+    engine = current().local_engine
     settings = SamplingSettings(temperature=0, max_tokens=160)
     kinds: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     words: dict[str, list[int]] = {effort: [] for effort in EFFORTS}

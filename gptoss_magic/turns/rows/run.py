@@ -9,58 +9,66 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.errors import DoesNotFit, GptOssError, InputError
-from gptoss_magic.generation import Grammar, Request, Turn, stream_batch
-from gptoss_magic.harmony import HarmonyParser, render
-from gptoss_magic.records import Mapped, Message
+from gptoss_magic.errors import DoesNotFit, InputError, error_line
+from gptoss_magic.generation import AnswerBuilder, BatchPrompt, stream_batch
+from gptoss_magic.harmony import HarmonyParser
+from gptoss_magic.records import Mapped
+from gptoss_magic.session import current
+from gptoss_magic.turns.answer import provenance_of
+from gptoss_magic.turns.prompt import ids_of
 from gptoss_magic.turns.rows.journal import Journal
+from gptoss_magic.vocabulary import BATCH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from gptoss_magic.generation import Engine, SamplingSettings
-    from gptoss_magic.records import Answer, TokenDelta
-    from gptoss_magic.turns.answer_schema import AnswerSchema
+    from gptoss_magic.records import Answer, Request, SamplingSettings, TokenDelta
     from gptoss_magic.turns.rows.frame import MapFrame
     from gptoss_magic.turns.rows.template import RowTemplate
 
 
 @dataclass(frozen=True)
 class MapSettings:
-    """`opening`: messages before each prompt. `scope`: what makes answers the same answers.
+    """`request`: what each row is asked, its prompt apart. `num_rows` at most at a time.
 
-    A row's seed is the sampling's seed plus the row's number. `num_rows` at most are answered at
-    a time. `journal`: a folder, or None for one of the user's data directory by `scope`. `fresh`:
-    forget what the journal has.
+    A row's seed is the sampling's seed plus the row's number. `journal`: a folder, or None for one
+    of the user's data directory by the question. A request that `is_new` forgets what the journal
+    has of these rows. `pinned_date`: the user's; a map may go on another day where there is none.
     """
 
-    opening: Sequence[Message]
-    sampling: SamplingSettings
-    scope: Mapping[str, Any]
-    schema: AnswerSchema | None = None
-    num_rows: int = 32
+    request: Request
+    num_rows: int = BATCH
     journal: Path | None = None
-    fresh: bool = False
+    pinned_date: str | None = None
 
     @property
     def greedy(self) -> bool:
-        return self.sampling.temperature == 0
+        """True where no seed is used."""
+        return self.request.sampling.temperature == 0
 
     def key(self, *parts: Any) -> str:
-        """A digest of the scope, the sampler and `parts`; the seed counts where it is used."""
-        sampler = self.sampling.record()
+        """A digest of the model, the settings and `parts`; the seed counts where it is used."""
+        request, shelf = self.request, current().shelf
+        sampler = request.sampling.record()
         del sampler["seed"], sampler["lookup"]
-        schema = {"guided": self.schema.schema} if self.schema else None
-        whole = json.dumps([dict(self.scope), sampler, schema, *parts], sort_keys=True, default=str)
-        return hashlib.sha256(whole.encode()).hexdigest()
+        scope = {
+            **current().require().identity,
+            "system": request.voice.instructions or None,
+            "effort": request.effort,
+            "date": self.pinned_date,
+        }
+        if request.adapters:
+            records = shelf.records(request.adapters)
+            scope["adapters"] = [(record["uid"], record["scale"]) for record in records]
+        schema = {"guided": request.schema.schema} if request.schema else None
+        whole = json.dumps([scope, sampler, schema, *parts], sort_keys=True, default=str)
+        return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def run_map(  # noqa: PLR0917 (each is of another kind)
-    engine: Engine,
+def run_map(
     frame: MapFrame,
     template: RowTemplate,
     settings: MapSettings,
-    provenance: dict[str, Any],
     on_row: Callable[[int, int, int], None] = lambda done, total, tokens: None,
 ) -> Mapped:
     """Fill the two columns of `frame`, in place.
@@ -73,7 +81,7 @@ def run_map(  # noqa: PLR0917 (each is of another kind)
     prompts = [_prompt(template, values) for values in frame.rows]
     with Journal(settings.journal or default_journal(settings, template.text)) as journal:
         frame.open()
-        run = _Run(engine, frame, settings, journal, provenance)
+        run = _Run(frame, settings, journal)
         try:
             run.open(prompts)
             on_row(run.done, len(prompts), 0)
@@ -91,31 +99,28 @@ def default_journal(settings: MapSettings, template: str) -> Path:
 
 
 class _Run:
-    def __init__(
-        self,
-        engine: Engine,
-        frame: MapFrame,
-        settings: MapSettings,
-        journal: Journal,
-        provenance: dict[str, Any],
-    ) -> None:
-        self.engine, self.frame, self.settings = engine, frame, settings
-        self.journal, self.provenance = journal, provenance
-        self.requests: list[Request] = []
-        self.asked: list[tuple[int, str]] = []  # row and key of each request
+    def __init__(self, frame: MapFrame, settings: MapSettings, journal: Journal) -> None:
+        self.engine = current().local_engine
+        self.frame, self.settings, self.journal = frame, settings, journal
+        self.request, schema = settings.request, settings.request.schema
+        self.provenance = provenance_of(self.request, current().require().identity)
+        if self.request.voice.layers:
+            self.provenance["persona"] = self.request.voice.record()
+        self.prompts: list[BatchPrompt] = []
+        self.asked: list[tuple[int, str]] = []  # row and key of each prompt
         self.done = self.kept = self.failed = self.num_tokens = 0
         self.finish, self.began = "return", time.perf_counter()
-        self.grammar = _grammar(engine, settings.schema)
+        self.grammar = self.engine.grammar(schema.enforced, calls=False) if schema else None
 
     def open(self, prompts: Sequence[str | InputError]) -> None:
         """Sort the rows: failed before the start, known to the journal, or to be asked."""
-        if self.settings.fresh:
+        if self.request.is_new:
             self.journal.forget({self._key(row, p) for row, p in enumerate(prompts)})
         for row, prompt in enumerate(prompts):
             try:
                 self._open(row, prompt)
-            except GptOssError as error:
-                self._put(row, None, str(error))
+            except Exception as error:  # noqa: BLE001 (one row's, whatever it is)
+                self._put(row, None, error_line(error))
 
     def _open(self, row: int, prompt: str | InputError) -> None:
         if isinstance(prompt, InputError):
@@ -125,15 +130,14 @@ class _Run:
             known = self.journal.known[key]
             self.kept += 1
             return self._put(row, known["final"], known["error"])
-        messages = [*self.settings.opening, Message("user", prompt)]
-        prompt_T = render(messages, self.engine.codec)
+        prompt_T = ids_of(replace(self.request, prompt=prompt))
         self.engine.check(prompt_T, sampling.max_tokens)
-        self.requests.append(Request(prompt_T, sampling, self.grammar))
+        self.prompts.append(BatchPrompt(prompt_T, sampling, self.grammar))
         self.asked.append((row, key))
 
     def _sampling(self, row: int) -> SamplingSettings:
         """Its seed is the map's seed plus the row's number."""
-        return replace(self.settings.sampling, seed=self.settings.sampling.seed + row)
+        return replace(self.request.sampling, seed=self.request.sampling.seed + row)
 
     def _key(self, row: int, prompt: str | InputError) -> str:
         return self.settings.key(prompt, None if self.settings.greedy else self._sampling(row).seed)
@@ -142,11 +146,11 @@ class _Run:
         """Ask what is left. An interrupt ends it, and too little memory says what to do."""
         import torch
 
-        turns: dict[int, Turn] = {}
+        builders: dict[int, AnswerBuilder] = {}
         try:
-            for index, delta in stream_batch(self.engine, self.requests, self.settings.num_rows):
+            for index, delta in stream_batch(self.engine, self.prompts, self.settings.num_rows):
                 self.num_tokens += 1
-                if self._take(index, delta, turns):
+                if self._take(index, delta, builders):
                     on_row()
         except KeyboardInterrupt:
             self.finish = "interrupt"
@@ -157,20 +161,20 @@ class _Run:
                 f"--batch {fewer} may fit; {self.done} rows are done and stay"
             ) from error
 
-    def _take(self, index: int, delta: TokenDelta, turns: dict[int, Turn]) -> bool:
+    def _take(self, index: int, delta: TokenDelta, builders: dict[int, AnswerBuilder]) -> bool:
         """Add a token to its answer; True where that was the last."""
-        if index not in turns:
-            turns[index] = Turn(HarmonyParser(self.engine.codec))
-        turn = turns[index]
-        turn.take(delta.token_id)
+        if index not in builders:
+            builders[index] = AnswerBuilder(HarmonyParser(self.engine.codec))
+        builder = builders[index]
+        builder.take(delta.token_id)
         if not delta.finish:
             return False
-        turn.finish, turn.done = delta.finish, True
-        sampling = self.requests[index].settings
-        turn.close(sampling.stop if delta.finish == "stop" else ())
-        prompt_T = list(self.requests[index].prompt)
+        builder.finish, builder.done = delta.finish, True
+        sampling = self.prompts[index].settings
+        builder.close(sampling.stop if delta.finish == "stop" else ())
+        prompt_T = list(self.prompts[index].prompt)
         record = {**self.provenance, "prompt_tokens": prompt_T, "sampling": sampling.record()}
-        self._keep(*self.asked[index], turns.pop(index).answer(len(prompt_T), 0, record))
+        self._keep(*self.asked[index], builders.pop(index).answer(len(prompt_T), 0, record))
         return True
 
     def _keep(self, row: int, key: str, answer: Answer) -> None:
@@ -192,9 +196,9 @@ class _Run:
     def _put(self, row: int, final: str | None, error: str | None) -> None:
         """Write a row; with a schema its JSON value, or what is wrong with it."""
         value: Any = final
-        if error is None and self.settings.schema is not None and final is not None:
+        if error is None and self.request.schema is not None and final is not None:
             try:
-                value = self.settings.schema.parse(final)
+                value = self.request.schema.parse(final)
             except InputError as wrong:
                 error = str(wrong)
         self.done += 1
@@ -212,14 +216,8 @@ class _Run:
             completion_tokens=self.num_tokens,
             total_s=time.perf_counter() - self.began,
             journal=str(self.journal.folder),
-            provenance={**self.provenance, "sampling": self.settings.sampling.record()},
+            provenance={**self.provenance, "sampling": self.request.sampling.record()},
         )
-
-
-def _grammar(engine: Engine, schema: AnswerSchema | None) -> Grammar | None:
-    if schema is None:
-        return None
-    return Grammar(schema.enforced, engine.codec, engine.model.config.vocab_size)
 
 
 def _prompt(template: RowTemplate, values: Sequence[Any]) -> str | InputError:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.records import TokenDelta
+from gptoss_magic.quoting import without_surrogates
+from gptoss_magic.records import SamplingSettings, TokenDelta
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,11 +14,10 @@ if TYPE_CHECKING:
     import torch
 
     from gptoss_magic.generation.guide import Grammar, Guide
-    from gptoss_magic.generation.sampling import SamplingSettings
     from gptoss_magic.harmony import HarmonyCodec
 
 
-class Row:
+class AnswerRow:
     """The generator is seeded once a row, so that a row draws alike in any company."""
 
     def __init__(
@@ -78,7 +78,7 @@ class StopStrings:
     """Watches the text since the last special token for any of the stop strings."""
 
     def __init__(self, stop: tuple[str, ...], codec: HarmonyCodec) -> None:
-        self.stop = [text.encode() for text in stop]
+        self.stop = [without_surrogates(text).encode() for text in stop]
         self.codec, self.tail = codec, b""
         self.longest = max(map(len, self.stop), default=0)
         self.special = frozenset(codec.special.values())

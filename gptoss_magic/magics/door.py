@@ -1,0 +1,53 @@
+"""The one door through which every error of a magic goes: one line, and the rest on request."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from gptoss_magic.errors import GptOssError, shown_error
+from gptoss_magic.session import current
+from gptoss_magic.turns.stopping import WORK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def through(name: str, action: Callable[..., Any], *arguments: Any) -> Any:
+    """What `action` gives. `name` is shown as what is being done.
+
+    An error leaves as one line of the tree of `errors`, with nothing chained to it: IPython prints
+    some chains whole. The error as it was is kept for `%gptoss traceback`. ■ passes as it is.
+    """
+    with WORK.doing(name):
+        try:
+            return action(*arguments)
+        except Exception as error:  # noqa: BLE001 (every one of them)
+            kept = error
+    keep(kept)
+    _leave(shown_error(kept))
+
+
+def in_background(name: str, action: Callable[..., Any], *arguments: Any) -> threading.Thread:
+    """The same in a thread of its own: its error is one printed line, and kept as well."""
+
+    def work() -> None:
+        try:
+            action(*arguments)
+        except Exception as error:  # noqa: BLE001 (every one of them)
+            keep(error)
+            print(f"{name}: {shown_error(error)}; %gptoss traceback shows where")
+
+    thread = threading.Thread(target=work, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+def keep(error: BaseException) -> None:
+    """Let `%gptoss traceback` show this one."""
+    current().last_error = error
+
+
+def _leave(error: GptOssError) -> NoReturn:
+    error.__cause__ = error.__context__ = None
+    raise error

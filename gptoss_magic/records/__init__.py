@@ -1,0 +1,52 @@
+"""Frozen records that travel between rooms. No behaviour beyond plain views of themselves."""
+
+from gptoss_magic.records.answers import Answer, AnswerToken, RoutingTrace, Step, Transcript, Usage
+from gptoss_magic.records.messages import ChannelDelta, Message, TokenDelta, ToolCall, ToolSpec
+from gptoss_magic.records.quotes import Citation, Passage, Support
+from gptoss_magic.records.requests import (
+    AnswerForm,
+    Consent,
+    ExpertProbe,
+    Generation,
+    Limits,
+    Listener,
+    OfferedTool,
+    Request,
+    SamplingSettings,
+    Turn,
+    Voice,
+)
+from gptoss_magic.records.studies import Comparison, Drift, Example, Mapped, StepMetrics
+
+__all__ = [
+    "Answer",
+    "AnswerForm",
+    "AnswerToken",
+    "ChannelDelta",
+    "Citation",
+    "Comparison",
+    "Consent",
+    "Drift",
+    "Example",
+    "ExpertProbe",
+    "Generation",
+    "Limits",
+    "Listener",
+    "Mapped",
+    "Message",
+    "OfferedTool",
+    "Passage",
+    "Request",
+    "RoutingTrace",
+    "SamplingSettings",
+    "Step",
+    "StepMetrics",
+    "Support",
+    "TokenDelta",
+    "ToolCall",
+    "ToolSpec",
+    "Transcript",
+    "Turn",
+    "Usage",
+    "Voice",
+]

@@ -1,0 +1,78 @@
+"""What maps and comparisons give, and what training tells at each step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gptoss_magic.records.answers import Answer
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """What a map did. Of `rows`, `done` have an answer or an error; `kept` were in the journal.
+
+    `finish` is 'return' or 'interrupt'. `failed` have an error. `journal` is a folder.
+    """
+
+    rows: int
+    done: int
+    kept: int
+    failed: int
+    finish: str
+    completion_tokens: int
+    total_s: float
+    journal: str
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One prompt on the bare base ('base') and beside adapters, by name.
+
+    `likelihoods[a][b]`: mean log-likelihood, in nats a token, of a's answer under b.
+    """
+
+    prompt: str
+    answers: dict[str, Answer]
+    likelihoods: dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Routing on a fixed probe text against the base model's; means over layers.
+
+    `entropy` of the load in nats (log E is even), `share` of routes that go to the trained experts
+    (None where no expert is), `distance`: Jensen-Shannon, in [0, 1], from the base model.
+    """
+
+    entropy: float
+    share: float | None
+    distance: float
+
+
+@dataclass(frozen=True)
+class StepMetrics:
+    """One optimizer step, counted from 1. Losses are nats per trained token, before the step.
+
+    `memory`: bytes at the peak so far.
+    """
+
+    step: int
+    num_steps: int
+    loss: float
+    learning_rate: float
+    grad_norm: float
+    tokens_per_s: float
+    memory: int
+    eval_loss: float | None = None
+    drift: Drift | None = None
+
+
+@dataclass(frozen=True)
+class Example:
+    """One training text: token ids, and which of them are trained (the loss mask)."""
+
+    ids: tuple[int, ...]
+    trained: tuple[bool, ...]
