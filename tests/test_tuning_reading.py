@@ -312,7 +312,7 @@ def test_think_tags_become_analysis():
         "<|begin_of_thought|>so<|end_of_thought|>\n<|begin_of_solution|>b<|end_of_solution|>",
         "<|channel|>analysis<|message|>so<|end|><|start|>assistant<|channel|>final<|message|>b",
         "assistant<|channel|>analysis<|message|>so<|end|>\n"
-        + "<|start|>assistant<|channel|>final<|message|>b<|return|>\n",
+        "<|start|>assistant<|channel|>final<|message|>b<|return|>\n",
     ],
 )
 def test_reasoning_in_each_of_its_tags(text):
