@@ -1,4 +1,7 @@
-"""gptoss_magic: a Jupyter workbench for gpt-oss. `%load_ext gptoss_magic`, then `%%gptoss`."""
+"""gptoss_magic: a Jupyter workbench for gpt-oss. `%load_ext gptoss_magic`, then `%%gptoss`.
+
+All that the magics do can be done in a script: see `__all__`. Every error is a `GptOssError`.
+"""
 
 from __future__ import annotations
 
@@ -6,64 +9,139 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gptoss_magic.agents.consent import by_policy
     from gptoss_magic.agents.tools import Tool, tool
+    from gptoss_magic.errors import (
+        CheckpointError,
+        ContextOverflow,
+        DoesNotFit,
+        GptOssError,
+        InputError,
+        MissingPackage,
+        NotLoaded,
+        StorageError,
+        UnexpectedError,
+    )
     from gptoss_magic.extension import load_ipython_extension, unload_ipython_extension
     from gptoss_magic.records import (
         Answer,
         AnswerToken,
         Citation,
+        Limits,
+        Listener,
         Mapped,
         Message,
         Passage,
+        Request,
+        SamplingSettings,
         Step,
         ToolCall,
         ToolSpec,
+        Turn,
         Usage,
     )
     from gptoss_magic.retrieval.index import Index
+    from gptoss_magic.retrieval.script import evaluate, index, search
+    from gptoss_magic.runs.tune import tune
     from gptoss_magic.studies.routing import compare_routing, score_routing
-    from gptoss_magic.turns import generate, load, map, unload  # noqa: A004 (what it does)
+    from gptoss_magic.turns import (
+        Axes,
+        answer,
+        bench,
+        compare,
+        generate,
+        grid,
+        load,
+        map,  # noqa: A004 (what it does)
+        respond,
+        settle,
+        unload,
+    )
+    from gptoss_magic.turns.loading import attach, detach, use
     from gptoss_magic.turns.surgery import branch, refine, tokens
 
 __version__ = "0.1.0"
 __all__ = [
     "Answer",
     "AnswerToken",
+    "Axes",
+    "CheckpointError",
     "Citation",
+    "ContextOverflow",
+    "DoesNotFit",
+    "GptOssError",
     "Index",
+    "InputError",
+    "Limits",
+    "Listener",
     "Mapped",
     "Message",
+    "MissingPackage",
+    "NotLoaded",
     "Passage",
+    "Request",
+    "SamplingSettings",
     "Step",
+    "StorageError",
     "Tool",
     "ToolCall",
     "ToolSpec",
+    "Turn",
+    "UnexpectedError",
     "Usage",
+    "answer",
+    "attach",
+    "bench",
     "branch",
+    "by_policy",
+    "compare",
     "compare_routing",
+    "detach",
+    "evaluate",
     "generate",
+    "grid",
+    "index",
     "load",
     "load_ipython_extension",
     "map",
     "refine",
+    "respond",
     "score_routing",
+    "search",
+    "settle",
     "tokens",
     "tool",
+    "tune",
     "unload",
     "unload_ipython_extension",
+    "use",
 ]
-_ROOMS = {"generate": "turns", "load": "turns", "map": "turns", "unload": "turns"}
-_ROOMS |= {"Tool": "agents.tools", "tool": "agents.tools"}
-_ROOMS |= dict.fromkeys(("branch", "refine", "tokens"), "turns.surgery")
-_ROOMS["Index"] = "retrieval.index"
-_ROOMS |= dict.fromkeys(("compare_routing", "score_routing"), "studies.routing")
-_ROOMS |= dict.fromkeys(("load_ipython_extension", "unload_ipython_extension"), "extension")
+_ROOMS = {
+    "agents.consent": ("by_policy",),
+    "agents.tools": ("Tool", "tool"),
+    "errors": (
+        *("CheckpointError", "ContextOverflow", "DoesNotFit", "GptOssError", "InputError"),
+        *("MissingPackage", "NotLoaded", "StorageError", "UnexpectedError"),
+    ),
+    "extension": ("load_ipython_extension", "unload_ipython_extension"),
+    "retrieval.index": ("Index",),
+    "retrieval.script": ("evaluate", "index", "search"),
+    "runs.tune": ("tune",),
+    "studies.routing": ("compare_routing", "score_routing"),
+    "turns": (
+        *("Axes", "answer", "bench", "compare", "generate", "grid", "load", "map", "respond"),
+        *("settle", "unload"),
+    ),
+    "turns.loading": ("attach", "detach", "use"),
+    "turns.surgery": ("branch", "refine", "tokens"),
+}
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_ROOMS.get(name, 'records')}"), name)
+    return getattr(import_module(f"{__name__}.{_ROOM_OF.get(name, 'records')}"), name)
 
 
 def __dir__() -> list[str]:

@@ -47,7 +47,7 @@ MADE_OF_TORCH = {
     "tuning.methods.svd",
 }
 THEIRS = {"torch", "transformers", "triton"}
-LEAVES = {"errors", "vocabulary", "records", "quoting", "headings"}
+LEAVES = {"errors", "vocabulary", "records", "quoting", "headings", "textfiles"}
 MAY = {
     "errors": set(),
     "vocabulary": {"errors"},
@@ -55,6 +55,7 @@ MAY = {
     "conversations": {"errors", "records"},
     "quoting": set(),
     "headings": set(),
+    "textfiles": {"errors"},
     "agents": LEAVES,
     "model": LEAVES,
     "harmony": {"model"} | LEAVES,
@@ -63,7 +64,7 @@ MAY = {
     "adapters": {"model", "harmony"} | LEAVES,
     "tuning": {"model", "harmony"} | LEAVES,
     "retrieval": LEAVES,
-    "widgets": {"records", "headings", "vocabulary"},
+    "widgets": {"records", "headings", "vocabulary", "textfiles"},
     "session": {"conversations", "model", "harmony", "generation", "adapters", "agents"} | LEAVES,
     "turns": {"session", "model", "harmony", "generation", "routing", "retrieval", "agents"}
     | LEAVES,

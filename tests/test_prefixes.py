@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from gptoss_magic.generation import LocalEngine, SamplingSettings
 from gptoss_magic.harmony import HarmonyCodec
+from gptoss_magic.model.kv_cache import KVLayer
 from gptoss_magic.testing import tiny_model
 
 GREEDY = SamplingSettings(temperature=0, max_tokens=5)
@@ -57,6 +58,17 @@ def test_a_later_turn_costs_its_new_tokens_only(engine):
     assert warm.num_cached == 100 + len(made) - 1  # the last token was never fed
     list(warm)
     assert engine.stream(second, GREEDY, conversation="talk", cold=True).num_cached == 0
+
+
+def test_an_interrupt_between_two_buffers_leaves_a_cache_that_grows():
+    layer = KVLayer(0)
+    states = torch.ones(1, 2, 3, 4)
+    layer.update(states, states)
+    layer.keys = torch.cat([layer.keys, layer.keys], 2)  # grown, and then ■ before the values
+    more = torch.full((1, 2, 300, 4), 2.0)
+    keys, values = layer.update(more, more)
+    assert torch.equal(keys, torch.cat([states, more], 2))
+    assert torch.equal(values, keys)
 
 
 def test_a_cache_behind_which_an_answer_is_made_is_never_cut(engine):

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.retrieval.chunks import chunks, heading_path
-from gptoss_magic.retrieval.loaders import Document, Unreadable, decode, frame, read
+from gptoss_magic.retrieval.loaders import Document, frame, read
 from gptoss_magic.retrieval.walk import Found, Skipped, check, walk
+from gptoss_magic.textfiles import Unreadable
 
 
 def walked(argument, **options):
@@ -21,6 +22,10 @@ def walked(argument, **options):
     items = list(walk(str(argument), **options))
     skipped = {Path(i.path).name: i.why for i in items if isinstance(i, Skipped)}
     return [item.path.name for item in items if isinstance(item, Found)], skipped
+
+
+def text_of(data):
+    return read(Path("a.txt"), "a.txt", data).text
 
 
 def document(path, text):
@@ -89,19 +94,19 @@ def test_patterns_and_paths_that_are_not_there(tmp_path):
     ],
 )
 def test_encodings(data, text):
-    assert decode(data) == text
+    assert text_of(data) == text
 
 
 @pytest.mark.parametrize("data", [b"\x89PNG\r\n\x1a\n\x00\x00", bytes(range(256)) * 8])
 def test_binary_files_are_refused(data):
     with pytest.raises(Unreadable, match="binary"):
-        decode(data)
+        text_of(data)
 
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_text_or_unreadable(data):
     try:
-        text = decode(data)
+        text = text_of(data)
     except Unreadable:
         return
     assert "\r" not in text

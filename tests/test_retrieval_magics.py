@@ -1,6 +1,8 @@
 """`%gptoss index`, `%gptoss search` and `%%gptoss --rag` in a real shell, with a tiny model."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 from IPython.utils.capture import capture_output
@@ -175,9 +177,16 @@ def test_the_same_from_a_script(shell, docs):
     [
         ("%gptoss index", "or --notebook"),
         ("%gptoss evaluate", "retrieval or questions"),
-        ("%gptoss evaluate retrieval nothing nowhere.jsonl", "cannot be read"),
+        ("%gptoss evaluate retrieval nothing nowhere.jsonl", "nowhere.jsonl: No such file"),
         ("%gptoss evaluate questions nothing -o new.jsonl", "no such index"),
         ("%gptoss index nowhere", "no such file"),
+        ("%gptoss index ~nobodyatall/x", "no such home folder"),
+        ("%gptoss index 'a\\nb\x00c'", "no such file"),
+        (f"%gptoss index {'n' * 400}", "File name too long"),
+        ("%gptoss index . --max-mb nan", "--max-mb nan: give a size"),
+        ("%gptoss index . --max-mb inf", "--max-mb inf: give a size"),
+        ("%gptoss index . --max-mb -1", "--max-mb -1: give a size"),
+        ("%gptoss index . --as x -E openai:http://[::1#m", "give openai:URL#MODEL"),
         ("%gptoss index info", "one index's name"),
         ("%gptoss index info nothing", "no such index"),
         ("%gptoss index drop nothing", "no such index"),
@@ -197,6 +206,64 @@ def test_an_error_is_one_line(shell, docs, cell, says):
     assert says in str(result.error_in_exec)
     assert "\n" not in str(result.error_in_exec)
     assert "no index yet" in run(shell, "%gptoss index list")[1]
+
+
+def test_odd_files_are_named_and_the_rest_is_found(shell, docs):
+    """A name that is not UTF-8, a cell without source, bytes of another encoding, a binary."""
+    Path(os.fsdecode(os.fsencode(docs) + b"/caf\xe9 menu.txt")).write_text("The menu has soup.")
+    odd = {"cells": [{"cell_type": "code"}, {"cell_type": "code", "source": "y = 'clay'"}]}
+    (docs / "odd.ipynb").write_text(json.dumps(odd))
+    (docs / "line\nend.bin").write_bytes(bytes(9))
+    (docs / "bad.md").write_bytes("Die Brücke ".encode() + b"\x93 steht")
+    (docs / "late.txt").write_bytes(b"nothing\n" * 30_000 + "Møllers café".encode("cp1252"))
+    result, shown = run(shell, f"%gptoss index '{docs}' --as odd")
+    assert result.success
+    assert "index odd: 4 files · 4 of them new or changed: " in shown
+    assert "3 skipped · 2 read in part\n" in shown
+    for line in (
+        f"skipped {docs}/caf\\xe9 menu.txt: its name is not UTF-8; rename it to index it\n",
+        f"skipped {docs}/line\\x0aend.bin: binary\n",
+        f"read {docs}/odd.ipynb: cell 1 has no source\n",
+        f"read {docs}/bad.md: damaged as utf-8: 1 × \ufffd in it\n",
+    ):
+        assert line in shown
+    assert "clay" in run(shell, "%gptoss search odd clay -K 1")[1]
+    assert "Møllers café" in run(shell, "%gptoss search odd cafe Møllers -K 1")[1]
+
+
+def test_missing_values_of_a_frame_are_in_no_passage(shell, docs):
+    cell = (
+        "import pandas as pd\n"
+        "gaps = pd.DataFrame({'name': ['heron', 'stork'], 'age': [3, None], "
+        "'phone': [float('nan'), pd.NA], 'note': [None, 'tall']})"
+    )
+    run(shell, cell)
+    run(shell, "%gptoss index gaps")
+    shown = run(shell, "%gptoss search gaps heron stork")[1]
+    assert "name: heron\n    age: 3\n    \n    name: stork\n    note: tall" in shown
+    assert "nan" not in shown.lower()
+
+
+def test_the_list_goes_on_behind_a_table_that_is_not_ours(shell, docs):
+    import pyarrow as pa
+
+    from gptoss_magic.retrieval import store
+
+    run(shell, f"%gptoss index '{docs}' --as good")
+    store.connect(str(store.home())).create_table("foreign", pa.table({"a": [1]}))
+    result, shown = run(shell, "%gptoss index list")
+    assert result.success
+    assert "good" in shown
+    assert "index foreign: a table that gptoss_magic did not make" in shown
+
+
+def test_questions_with_a_byte_order_mark(shell, docs):
+    run(shell, f"%gptoss index '{docs}' --as marked")
+    row = '{"question": "How long does a cat sleep?", "source": "cats.md", "lines": [1, 3]}\r\n'
+    (docs / "questions.jsonl").write_text(f"\ufeff{row}", encoding="utf-8")
+    result, shown = run(shell, f"%gptoss evaluate retrieval marked '{docs}/questions.jsonl'")
+    assert result.success
+    assert "1 questions" in shown
 
 
 def test_a_map_takes_no_index(shell, docs):

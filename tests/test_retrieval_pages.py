@@ -12,7 +12,8 @@ import pytest
 import gptoss_magic
 from gptoss_magic.retrieval.chunks import chunks, heading_path
 from gptoss_magic.retrieval.embedders import Words
-from gptoss_magic.retrieval.loaders import Unreadable, read
+from gptoss_magic.retrieval.loaders import read
+from gptoss_magic.textfiles import Unreadable
 
 
 def pdf_bytes(*pages, encrypted=False):
@@ -149,7 +150,7 @@ def test_what_cannot_be_read_is_skipped_and_the_rest_is_indexed(tmp_path, monkey
     [("a.pdf", "pypdfium2", "pdf"), ("a.docx", "docx", "office"), ("a.xlsx", "openpyxl", "office")],
 )
 def test_a_missing_package_names_the_extra(tmp_path, monkeypatch, name, library, extra):
-    monkeypatch.setitem(sys.modules, library, None)
     data = {"a.pdf": pdf_bytes("x"), "a.docx": word_bytes(), "a.xlsx": sheets_bytes()}[name]
+    monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(Unreadable, match=rf"pip install gptoss_magic\[{extra}\]"):
         document(tmp_path / name, data)

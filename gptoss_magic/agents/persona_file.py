@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.agents.persona import Character, Persona, Sampler, check_name
 from gptoss_magic.errors import InputError
+from gptoss_magic.textfiles import encodable
 from gptoss_magic.vocabulary import EFFORTS, MEMORY
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def parse_persona(text: str, name: str = "", otherwise: str = "") -> Persona:
     label = f"persona {name}" if name else "persona"
     if len(text) > MOST_CHARS:
         raise InputError(f"{label}: {len(text):,} characters; give {MOST_CHARS:,} at most")
+    text = encodable(text)
     plain = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     found = MATTER.match(plain)
     if found is None and plain.startswith("---\n"):
@@ -108,7 +110,7 @@ def _text(value: Any, label: str) -> str:
         return ""
     if not isinstance(value, str):
         raise InputError(f"{label} is a {type(value).__name__}, not a text; put it in quotes")
-    return value.strip()
+    return encodable(value).strip()  # YAML's escapes can write half a character
 
 
 def _names(value: Any, label: str) -> tuple[str, ...] | None:

@@ -35,7 +35,10 @@ def change_answer(options: Namespace, body: str, names: dict[str, Any]) -> None:
     """Run the cell: its text is the new analysis, or what follows the token of `--branch`."""
     from gptoss_magic.turns.surgery import branch, refine
 
-    answer, text = chosen_answer(options.of, names), expand(body, names).strip("\n")
+    answer, text = (
+        chosen_answer(options.of, names),
+        expand(body, names, is_raw=options.raw).strip("\n"),
+    )
     if options.edit:
         return shown(options, names, answer, partial(refine, answer, text))
     text = text if text.strip() else ""

@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.errors import InputError
+from gptoss_magic.errors import GptOssError, InputError
 from gptoss_magic.magics import options as opt
+from gptoss_magic.textfiles import printable
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -45,6 +46,7 @@ INDEX: list[opt.Option] = [
 ]
 PARSER = opt.parser("%gptoss index", INDEX, "Index files, to search them and to answer from them.")
 MAX_SHOWN = 20
+MOST_MB = 1_000_000
 
 
 def run(line: str, magics: Any) -> None:
@@ -83,6 +85,7 @@ def make(given: Namespace, magics: Any) -> None:
     from gptoss_magic.retrieval.index import Index
     from gptoss_magic.retrieval.walk import check
 
+    limit = size_limit(given.max_mb)
     frames, paths = split(given.words, magics.shell.user_ns)
     frames += [live_notebook(magics)] if given.notebook else []
     for path in paths:
@@ -90,8 +93,14 @@ def make(given: Namespace, magics: Any) -> None:
     name = given.name or (default_name(given.words[0]) if given.words else "notebook")
     chosen = embedder_named(given.embedder) if given.embedder else None
     made = Index.create(name, chosen)
-    limit = int(given.max_mb * 1e6)
     ingest(made, lambda **options: made.ingest(paths, frames, max_bytes=limit, **options))
+
+
+def size_limit(num_mb: float) -> int:
+    """Megabytes as bytes. Raises InputError for what is no size."""
+    if not 0 < num_mb < MOST_MB:
+        raise InputError(f"--max-mb {num_mb:g}: give a size in MB above 0, below {MOST_MB:,}")
+    return int(num_mb * 1e6)
 
 
 def refresh(name: str, magics: Any) -> None:
@@ -127,17 +136,20 @@ def report_line(name: str, report: Ingested) -> str:
         f"{report.changed:,} of them new or changed: {report.chunks:,} chunks",
         f"{len(report.removed):,} removed" if report.removed else "",
         f"{len(report.skipped):,} skipped" if report.skipped else "",
+        f"{len(report.notes):,} read in part" if report.notes else "",
         "interrupted: what is done is kept, the same line goes on" * (report.finish != "return"),
     ]
     return f"index {name}: " + " · ".join(filter(None, words))
 
 
 def show_skipped(report: Ingested) -> None:
-    """Each file that was left out, and why; after 20 of them, how many more."""
-    for skipped in report.skipped[:MAX_SHOWN]:
-        print(f"skipped {skipped.path}: {skipped.why}")
-    if len(report.skipped) > MAX_SHOWN:
-        print(f"and {len(report.skipped) - MAX_SHOWN:,} more")
+    """Each file that was left out or read in part, and why; after 20 lines, how many more."""
+    lines = [f"skipped {printable(skipped.path)}: {skipped.why}" for skipped in report.skipped]
+    lines += [f"read {printable(source)}: {note}" for source, note in report.notes.items()]
+    for line in lines[:MAX_SHOWN]:
+        print(line)
+    if len(lines) > MAX_SHOWN:
+        print(f"and {len(lines) - MAX_SHOWN:,} more")
 
 
 def drop(name: str) -> None:
@@ -155,23 +167,36 @@ def optimize(name: str) -> None:
 
 
 def show_info(name: str) -> None:
-    from gptoss_magic.retrieval.index import Index
-
-    for key, value in Index.open(name).info().items():
+    for key, value in figures_of(name).items():
         print(f"{key:<15}{value}")
 
 
 def show_list() -> None:
-    """The user's indexes by name, in figures."""
-    from gptoss_magic.retrieval.index import Index
+    """The user's indexes by name, in figures; one that cannot be read is named below them."""
     from gptoss_magic.retrieval.store import home
     from gptoss_magic.retrieval.store import names as tables
 
-    found = [Index.open(name).info() for name in tables(str(home()))]
-    if not found:
-        return print("no index yet: %gptoss index PATH")
-    keys = ("index", "files", "chunks", "embedder", "version", "paths")
-    show_table(keys, [tuple(info[key] for key in keys) for info in found])
+    figures, unread = [], []
+    for name in tables(str(home())):
+        try:
+            figures.append(figures_of(name))
+        except GptOssError as error:
+            unread.append(str(error))
+    if figures:
+        keys = ("index", "files", "chunks", "embedder", "version", "paths")
+        show_table(keys, [tuple(row[key] for key in keys) for row in figures])
+    if not (figures or unread):
+        unread = ["no index yet: %gptoss index PATH"]
+    for line in unread:
+        print(line)
+
+
+def figures_of(name: str) -> dict[str, Any]:
+    """What an index holds; its embedder, which may not be installed, is not needed for that."""
+    from gptoss_magic.retrieval.index import table_info
+    from gptoss_magic.retrieval.store import open_table
+
+    return table_info(name, open_table(name))
 
 
 def show_versions(name: str) -> None:
@@ -211,5 +236,5 @@ def default_name(word: str) -> str:
     ]
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(parts[-1]).stem).strip("-")
     if not name:
-        raise InputError(f"{word}: no name for an index in it; add --as NAME")
+        raise InputError(f"{printable(word)}: no name for an index in it; add --as NAME")
     return name

@@ -23,6 +23,7 @@ PROMPT: list[Option] = [
     (("-l", "--lookup"), {"type": int, "help": "greedy: draft so many tokens from earlier text"}),
     (("-e", "--effort"), {"choices": EFFORTS, "help": "reasoning effort"}),
     (("-y", "--system"), {"help": "instructions (the developer message)"}),
+    (("--raw",), {"action": "store_true", "help": "{{ }} in the cell is text, not an expression"}),
     (("-P", "--persona"), {"help": "for this cell: NAME, NAME+OVERLAY, or none"}),
     (("-d", "--date"), {"help": "pin the prompt's current date, YYYY-MM-DD"}),
     (
@@ -122,7 +123,14 @@ class _Parser(argparse.ArgumentParser):
     """Raises InputError where argparse would leave the process."""
 
     def error(self, message: str) -> NoReturn:
-        raise InputError(f"{self.prog}: {message}; see {self.prog.lstrip('%')}? for the options")
+        raise InputError(f"{self.prog}: {message}; {self.hint}")
+
+    @property
+    def hint(self) -> str:
+        """What shows the options, when it is typed: IPython's `?` knows whole magics only."""
+        if " " not in self.prog:
+            return f"see {self.prog}? for the options"
+        return f"its options: {' '.join(flags_of(self)) or 'none'}"
 
 
 def parser(prog: str, options: list[Option], about: str) -> argparse.ArgumentParser:
@@ -167,7 +175,7 @@ NOT_FOR = {  # what an option leaves no room for, and why
         "rows are answered many at a time, each alone",
         (
             *("tool", "calls", "no_run", "rag", "where", "at", "rerank", "passages"),
-            *("routing", "mask_experts", "force_experts", "conversation", "cold", "lookup"),
+            *("routing", "mask_experts", "force_experts", "conversation", "cold", "lookup", "raw"),
             *("edit", "branch"),
         ),
     ),
@@ -199,6 +207,11 @@ def check_together(options: argparse.Namespace) -> None:
 
 def _dashed(name: str) -> str:
     return name.replace("_", "-")
+
+
+def flags_of(made: argparse.ArgumentParser) -> list[str]:
+    """The usage of a parser's options and words, one each."""
+    return made.format_usage().removeprefix(f"usage: {made.prog}").split()
 
 
 def flags(options: list[Option]) -> list[str]:

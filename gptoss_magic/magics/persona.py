@@ -200,14 +200,10 @@ def import_file(options: Namespace, _magics: Any) -> None:
 
     from gptoss_magic.agents.persona import check_name
     from gptoss_magic.agents.persona_file import parse_persona
+    from gptoss_magic.textfiles import printable, read_text
 
-    path = Path(options.path).expanduser()
-    try:
-        data = path.read_bytes()
-        text = data.decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: {error}; give a text file in UTF-8") from error
-    made = parse_persona(text, "", path.stem)
+    path = Path(options.path)
+    made = parse_persona(read_text(options.path).text, "", printable(path.stem))
     hold(replace(made, name=check_name(options.name), source="") if options.name else made)
 
 

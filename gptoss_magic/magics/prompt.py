@@ -30,7 +30,7 @@ def ask(options: Namespace, body: str, names: dict[str, Any], magics: Any) -> An
     from gptoss_magic.turns import PROVENANCE_KEY, answer, settle
     from gptoss_magic.widgets.transcript import open_view
 
-    prompt = expand(body, names).strip()
+    prompt = expand(body, names, is_raw=options.raw).strip()
     if not prompt:
         raise InputError("the cell has no prompt: write one below the %%gptoss line")
     check_output(options.output)

@@ -46,12 +46,14 @@ class KVLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         return self.keys[:, :, start:last], self.values[:, :, start:last]
 
     def reserve(self, length: int) -> None:
-        """Make room for `length` tokens."""
-        if length <= self.keys.shape[2]:
-            return
+        """Make room for `length` tokens; of each buffer by itself, so that an interrupt between the
+        two leaves none behind.
+        """
         room = max(LEAST_CAPACITY, 2 ** (length - 1).bit_length()) - self.length
         for name in ("keys", "values"):
             old = getattr(self, name)
+            if length <= old.shape[2]:
+                continue
             more = old.new_empty(*old.shape[:2], room, old.shape[3])
             setattr(self, name, torch.cat([old[:, :, : self.length], more], dim=2))
 

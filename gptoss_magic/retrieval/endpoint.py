@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
-from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
+from urllib.error import HTTPError
+from urllib.parse import SplitResult, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from gptoss_magic.errors import InputError, StorageError
+from gptoss_magic.textfiles import encodable, json_value, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,10 +38,10 @@ class Endpoint:
 
     def __init__(self, place: str) -> None:
         self.url, _, self.model = place.partition("#")
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or not self.model:
+        parts = _split(self.url)
+        if parts is None or not parts.hostname or not self.model:
             raise InputError(
-                f"embedder openai:{place}: give openai:URL#MODEL, such as "
+                f"embedder openai:{printable(place)}: give openai:URL#MODEL, such as "
                 "openai:https://api.openai.com/v1#text-embedding-3-small"
             )
         if parts.username or parts.password:
@@ -59,17 +61,19 @@ class Endpoint:
             vectors = np.asarray(found, np.float32).reshape(len(texts), self.dim)
         except ValueError as error:
             raise InputError(f"{self.name}: vectors of another width than {self.dim}") from error
+        if not np.isfinite(vectors).all():
+            raise InputError(f"{self.name}: a vector with NaN or an infinite number in it")
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return vectors / np.where(lengths > 0, lengths, 1)
 
     def _asked(self, texts: Sequence[str]) -> list[list[float]]:
         """One vector for each text, in their order; an empty text is sent as a space."""
-        body = {"model": self.model, "input": [text or " " for text in texts]}
+        body = {"model": self.model, "input": [encodable(text) or " " for text in texts]}
         answer = self._posted(json.dumps(body).encode())
         try:
             data = sorted(answer["data"], key=lambda item: int(item["index"]))
             vectors = [[float(number) for number in item["embedding"]] for item in data]
-        except (KeyError, TypeError, ValueError) as error:
+        except Exception as error:  # (an answer of any shape)
             raise InputError(f"{self.name}: an answer that holds no embeddings") from error
         if len(vectors) != len(texts) or not all(vectors):
             raise InputError(f"{self.name}: {len(vectors)} vectors for {len(texts)} texts")
@@ -78,15 +82,27 @@ class Endpoint:
     def _posted(self, body: bytes) -> Any:
         headers = {"Content-Type": "application/json"}
         if self._sends_key and (key := os.environ.get(KEY)):
+            if not (key.isascii() and key.isprintable()):
+                raise InputError(f"{self.name}: {KEY} has signs that no key has; set it again")
             headers["Authorization"] = f"Bearer {key}"
         request = Request(f"{self.url.rstrip('/')}/embeddings", body, headers)  # noqa: S310 (http)
         try:
             with build_opener(_Stay).open(request, timeout=TIMEOUT_S) as response:
-                return json.loads(response.read(MAX_ANSWER_BYTES))
+                answer = response.read(MAX_ANSWER_BYTES)
         except HTTPError as error:
             said = error.read(300).decode("utf-8", "replace").replace("\n", " ")
             raise StorageError(f"{self.name}: HTTP {error.code}: {said}") from error
-        except (URLError, OSError) as error:
-            raise StorageError(f"{self.name}: {getattr(error, 'reason', error)}") from error
-        except ValueError as error:
-            raise InputError(f"{self.name}: an answer that is no JSON") from error
+        except (OSError, HTTPException) as error:
+            why = getattr(error, "reason", error)
+            raise StorageError(f"{self.name}: {why or type(error).__name__}") from error
+        return json_value(answer.decode("utf-8", "replace"), f"{self.name}: its answer")
+
+
+def _split(url: str) -> SplitResult | None:
+    """The parts of an http or https address; None where it is none, or its port no number."""
+    try:
+        parts = urlsplit(url)
+        is_good = parts.scheme in ("http", "https") and parts.port != 0
+    except ValueError:
+        return None
+    return parts if is_good and url.isascii() and url.isprintable() and " " not in url else None

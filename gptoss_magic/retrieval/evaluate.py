@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.errors import InputError
+from gptoss_magic.errors import InputError, MissingPackage
+from gptoss_magic.textfiles import printable, read_json_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -61,8 +60,10 @@ class Evaluation:
 
     def to_frame(self) -> Any:
         """A pandas DataFrame: a row for each way, columns recall, mrr, ndcg, error, missed."""
-        import pandas as pd
-
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise MissingPackage("to_frame needs pandas: pip install gptoss_magic[map]") from error
         rows = {
             way: {**vars(self.figures[way]), "missed": len(self.missed[way])}
             for way in self.figures
@@ -169,31 +170,37 @@ def held_chunks(index: Index) -> list[dict[str, Any]]:
 
 
 def read_questions(path: str) -> list[dict[str, Any]]:
-    """Rows of a JSON Lines file, one object a line.
+    """Rows of a JSON Lines file in any encoding, one object a line; nulls are as if left out.
 
     Each has a `question`, and what answers it: `chunk` (an id, as `evaluate questions` writes it,
     with the `text` that it had), or `source` (the end of a path) with `lines` [first, last] or a
     `text` that stands there; or `answers`: a list of such. `reviewed` is true once a person has
     confirmed it. Raises InputError.
     """
-    try:
-        lines = Path(path).expanduser().read_text("utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from error
-    return [_row(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
+    rows = read_json_lines(path)
+    if not rows:
+        raise InputError(f"{printable(path)}: no question in it; give one a line")
+    return [checked_row(value, f"{printable(path)}, line {number}") for number, value in rows]
 
 
-def _row(line: str, place: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise InputError(f"{place}: not JSON ({error})") from error
-    if not isinstance(row, dict) or not str(row.get("question", "")).strip():
-        raise InputError(f"{place}: give an object with a question")
+def checked_row(value: Any, place: str) -> dict[str, Any]:
+    row: dict[str, Any] = _without_nulls(value)
+    question = row.get("question") if isinstance(row, dict) else None
+    if not isinstance(question, str) or not question.strip():
+        raise InputError(f"{place}: give an object with a question, a text")
     answers = row.get("answers", [row])
     if not isinstance(answers, list) or not answers or not all(map(_is_answer, answers)):
         raise InputError(f"{place}: say what answers it: chunk, or source with lines or text")
     return row
+
+
+def _without_nulls(value: Any) -> Any:
+    """Objects without their nulls, which tables fill in for what was left out."""
+    if isinstance(value, list):
+        return [_without_nulls(part) for part in value]
+    if isinstance(value, dict):
+        return {key: _without_nulls(part) for key, part in value.items() if part is not None}
+    return value
 
 
 def _is_answer(given: Any) -> bool:

@@ -10,6 +10,7 @@ from gptoss_magic.records import Passage
 from gptoss_magic.retrieval import store
 from gptoss_magic.retrieval.chunks import chunk_id
 from gptoss_magic.retrieval.embedders import embedder_named
+from gptoss_magic.retrieval.folding import folded
 from gptoss_magic.retrieval.held import Held
 from gptoss_magic.retrieval.ingest import Ingest, Ingested, known, origins
 from gptoss_magic.retrieval.query import NUM_CANDIDATES, Query, hits
@@ -17,6 +18,7 @@ from gptoss_magic.retrieval.rerank import reranked
 from gptoss_magic.retrieval.retriever import in_turn
 from gptoss_magic.retrieval.upkeep import begin, tend
 from gptoss_magic.retrieval.walk import MAX_BYTES, check
+from gptoss_magic.textfiles import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -125,6 +127,7 @@ class Index:
         `by` 'words', 'vectors', or 'both', fused by reciprocal rank. `where`: the user's own SQL
         condition. `reranker` orders the best 50 chunks anew. Raises InputError.
         """
+        query = encodable(query)
         if not query.strip():
             raise InputError("search: the query is empty")
         if k < 1:
@@ -145,27 +148,32 @@ class Index:
         if by == "vectors" and not self.embedder.dim:
             raise InputError(f"index {self.name} has no vectors; search by 'words'")
         has_vector = self.embedder.dim and by != "words"
-        vector = self.embedder.embed([text])[0] if has_vector else None
+        vector = self.embedder.embed([folded(text)])[0] if has_vector else None
         return Query("" if by == "vectors" else text, vector, where)
 
     def info(self) -> dict[str, Any]:
         """What the index holds, as plain values."""
-        made = store.about(self.table, self.name)
-        held = known(self.table)
-        return {
-            "index": self.name,
-            "folder": store.place(self.name).uri,
-            "files": len(held),
-            "chunks": self.table.count_rows(),
-            "embedder": made["embedder"],
-            "dimensions": made["dim"],
-            "version": self.table.version,
-            "paths": ", ".join(sorted({origin for _, origin in held.values()})),
-        }
+        return table_info(self.name, self.table)
 
     def versions(self) -> list[tuple[int, Any]]:
         """(version, time of its commit), oldest first."""
         return [(entry["version"], entry["timestamp"]) for entry in self.table.list_versions()]
+
+
+def table_info(name: str, table: Any) -> dict[str, Any]:
+    """What an index's table holds, as plain values. Raises InputError for a foreign table."""
+    made = store.about(table, name)
+    held = known(table)
+    return {
+        "index": name,
+        "folder": store.place(name).uri,
+        "files": len(held),
+        "chunks": table.count_rows(),
+        "embedder": made["embedder"],
+        "dimensions": made["dim"],
+        "version": table.version,
+        "paths": ", ".join(sorted({origin for _, origin in held.values()})),
+    }
 
 
 def passages(name: str, rows: Sequence[dict[str, Any]]) -> list[Passage]:

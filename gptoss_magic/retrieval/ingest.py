@@ -9,11 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.errors import InputError, StorageError
+from gptoss_magic.errors import GptOssError, InputError
 from gptoss_magic.retrieval.chunks import chunks
-from gptoss_magic.retrieval.loaders import Document, Unreadable, digest, read
+from gptoss_magic.retrieval.folding import FOLDED, folded
+from gptoss_magic.retrieval.loaders import Document, digest, read, storable
 from gptoss_magic.retrieval.store import commit, place
 from gptoss_magic.retrieval.walk import MAX_BYTES, Found, Skipped, walk
+from gptoss_magic.textfiles import one_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,13 +33,17 @@ OF_MEMORY = ("frame:", "notebook:")
 
 @dataclass
 class Ingested:
-    """What an ingest did, in files and chunks; `finish` is 'return' or 'interrupt'."""
+    """What an ingest did, in files and chunks; `finish` is 'return' or 'interrupt'.
+
+    `notes`: what of a source that is in the index could not be read, by source.
+    """
 
     files: int = 0
     changed: int = 0
     chunks: int = 0
     removed: list[str] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    notes: dict[str, str] = field(default_factory=dict)
     finish: str = "return"
 
 
@@ -70,7 +76,7 @@ class Ingest:
             for file in found:
                 self._file(file)
                 done += file.num_bytes
-                progress(done, total, file.path.name)
+                progress(done, total, printable(file.path.name))
             self._flush()
             self._remove(paths, {str(file.path) for file in found})
         except KeyboardInterrupt:
@@ -89,25 +95,33 @@ class Ingest:
         return list(files.values())
 
     def _file(self, file: Found) -> None:
-        """Read a file and take it, where it is not known as it is."""
+        """Read a file and take it, where it is not known as it is.
+
+        Whatever its reader raises concerns this file alone: it is named, and the rest goes on.
+        """
         try:
             data = file.path.read_bytes()
             if self._known.get(str(file.path), ("", ""))[0] == digest(data):
                 self.report.files += 1
                 return
-            self._take(read(file.path, file.origin, data))
-        except Unreadable as error:
-            self.report.skipped.append(Skipped(str(file.path), str(error)))
-        except OSError as error:
-            if isinstance(error, StorageError):
-                raise
-            why = error.strerror or "cannot be read"
-            self.report.skipped.append(Skipped(str(file.path), why))
+            document = read(file.path, file.origin, data)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 (what the readers' libraries raise is open)
+            self.report.skipped.append(Skipped(str(file.path), reason(error)))
+            return
+        self._take(document)
 
     def _take(self, document: Document) -> None:
+        document = storable(document)
+        if not document.text.strip():
+            self.report.skipped.append(Skipped(document.source, document.note or "no text in it"))
+            return
         self.report.files += 1
         if self._known.get(document.source, ("", ""))[0] == document.digest:
             return
+        if document.note:
+            self.report.notes[document.source] = document.note
         self._held[document.source] = document
         self._num_held_chars += len(document.text)
         if self._num_held_chars >= self._commit_chars:
@@ -150,8 +164,9 @@ class Ingest:
             **{name: [getattr(document, name) for document, _ in rows] for name in OF_SOURCE},
             **{name: [getattr(chunk, name) for _, chunk in rows] for name in OF_CHUNK},
         }
+        columns[FOLDED] = [folded(text) for text in columns["text"]]
         if self.embedder.dim:
-            names = [f"{Path(d.source).name} {c.heading}\n{c.text}" for d, c in rows]
+            names = [folded(f"{Path(d.source).name} {c.heading}\n{c.text}") for d, c in rows]
             flat = np.asarray(self.embedder.embed(names), np.float32).ravel()
             columns["vector"] = pa.FixedSizeListArray.from_arrays(flat, self.embedder.dim)
         schema = self.table.schema
@@ -169,6 +184,13 @@ class Ingest:
             if source not in seen and (origin in origins or lost):
                 self.report.removed.append(source)
         delete(self.table, self.report.removed, self.name)
+
+
+def reason(error: Exception) -> str:
+    """Why a file could not be read, in one line."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return one_line(error) if isinstance(error, GptOssError) else f"damaged: {one_line(error)}"
 
 
 def known(table: Any) -> dict[str, tuple[str, str]]:

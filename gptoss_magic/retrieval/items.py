@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.quoting import harmless
+from gptoss_magic.textfiles import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,8 +63,8 @@ def line(item: Item) -> str:
 
 
 def checked(text: str) -> str:
-    """The text; surrogates, which no file can hold, are replaced. Raises InputError if empty."""
-    text = text.encode("utf-8", "replace").decode().strip()
+    """The text; lone surrogates, which no file can hold, are U+FFFD. Raises InputError if empty."""
+    text = encodable(text).strip()
     if not text:
         raise InputError("memory: the text is empty")
     return text

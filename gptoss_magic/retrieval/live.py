@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gptoss_magic.retrieval.loaders import Document, digest
+from gptoss_magic.retrieval.loaders import Document, digest, plain_text
+from gptoss_magic.textfiles import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,15 +25,13 @@ def live_document(name: str, cells: Iterable[tuple[int, str, str]]) -> Document:
         if not source.strip():
             continue
         headings.append((len(lines) + 1, 1, f"In [{number}]"))
-        lines += plain_lines(source.strip("\n"))
+        lines += plain_text(source.strip("\n")).split("\n")
         if output.strip():
             headings.append((len(lines) + 1, 2, f"Out [{number}]"))
-            lines += plain_lines(output.strip("\n")[:MAX_OUTPUT_CHARS])
+            lines += plain_text(output.strip("\n")[:MAX_OUTPUT_CHARS]).split("\n")
         lines.append("")
     text = "\n".join(lines)
-    source = PREFIX + name
-    return Document(source, source, digest(text.encode()), "live", text, tuple(headings))
-
-
-def plain_lines(text: str) -> list[str]:
-    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "").split("\n")
+    source = PREFIX + printable(name)
+    return Document(
+        source, source, digest(text.encode("utf-8", "surrogatepass")), "live", text, tuple(headings)
+    )

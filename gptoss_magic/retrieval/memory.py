@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import InputError
 from gptoss_magic.retrieval import store
 from gptoss_magic.retrieval.embedders import embedder_named
+from gptoss_magic.retrieval.folding import FOLDED, folded, words_column
 from gptoss_magic.retrieval.items import KINDS, Item, checked, item_id
+from gptoss_magic.textfiles import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,7 +35,7 @@ class Memory:
     """What the persona `name` remembers; `notebook` is where new items belong ('' for none)."""
 
     def __init__(self, name: str, notebook: str = "", embedder: Embedder | None = None) -> None:
-        self.name, self.notebook = name, notebook
+        self.name, self.notebook = name, printable(notebook)
         self.place = f"{folder()}/{name}"
         self._embedder = embedder
 
@@ -42,11 +44,8 @@ class Memory:
         items = [self.complete(item) for item in items]
         if not items:
             return []
-        import pyarrow as pa
-
         with self._writing() as table:
-            rows = self._rows(table, items)
-            data = pa.Table.from_pylist(rows, schema=table.schema)
+            data = self._data(table, items)
             merge = table.merge_insert("id").when_not_matched_insert_all()
             store.commit(self.name, lambda: merge.execute(data))
             _bring_up_to_date(table, self.name)
@@ -65,7 +64,7 @@ class Memory:
         Words and vectors, fused by reciprocal rank; an item whose cosine is below `RELEVANT` is
         left out. `notebook`: '' for this one, None for all.
         """
-        table = self._table()
+        table, query = self._table(), folded(query)
         if table is None or not query.strip():
             return []
         limit = NUM_CANDIDATES + len(without)
@@ -83,7 +82,7 @@ class Memory:
         table = self._table()
         if table is None:
             return []
-        home = self.notebook if notebook == "" else notebook
+        home = self.notebook if notebook == "" else notebook and printable(notebook)
         found = map(_item, table.search().limit(table.count_rows() + 1).to_list())
         kept = [
             item
@@ -99,7 +98,7 @@ class Memory:
         table = self._table()
         if table is None:
             return 0
-        mine = col("conversation").isin([conversation]).to_sql()
+        mine = col("conversation").isin([printable(conversation)]).to_sql()
         return int(table.count_rows(f"kind = 'episode' AND {mine} AND {self._where('')}"))
 
     def show(self, key: str) -> Item:
@@ -139,7 +138,13 @@ class Memory:
         if item.kind not in KINDS:
             raise InputError(f"memory: no such kind {item.kind!r}; there are {', '.join(KINDS)}")
         text, time = checked(item.text), item.time or datetime.now(UTC).isoformat("T", "seconds")
-        made = replace(item, text=text, time=time, notebook=item.notebook or self.notebook)
+        made = replace(
+            item,
+            text=text,
+            time=time,
+            notebook=printable(item.notebook) or self.notebook,
+            conversation=printable(item.conversation),
+        )
         return replace(made, id=item.id or item_id(made))
 
     def _where(self, notebook: str | None) -> str:
@@ -147,14 +152,14 @@ class Memory:
 
         if notebook is ALL:
             return ""
-        return str(col("notebook").isin([notebook or self.notebook]).to_sql())
+        return str(col("notebook").isin([printable(notebook) or self.notebook]).to_sql())
 
     def _query(self, table: Any, text: str) -> Any:
         from lancedb.rerankers import RRFReranker
 
         embedder = self._made(table)
         if not embedder.dim:
-            return table.search(text, query_type="fts", fts_columns="text")
+            return table.search(text, query_type="fts", fts_columns=words_column(table))
         vector = embedder.embed([text])[0]
         if not _has_text_index(table) or not vector.any():
             return table.search(vector, vector_column_name="vector").distance_type("cosine")
@@ -166,12 +171,9 @@ class Memory:
 
         No version before it stays, so that what was deleted is deleted.
         """
-        import pyarrow as pa
-
         with self._writing() as table:
             items = [new for i in self.items(notebook=ALL) for new in changed.get(i.id, [i])]
-            rows = self._rows(table, items)
-            data = pa.Table.from_pylist(rows, schema=table.schema)
+            data = self._data(table, items)
             where = store.place(self.place)
             with store.storage_errors(self.name):
                 db = store.connect(where.uri)
@@ -181,15 +183,19 @@ class Memory:
                     warnings.simplefilter("ignore", UserWarning)  # nobody writes: it is locked
                     made.optimize(cleanup_older_than=timedelta(0), delete_unverified=True)
 
-    def _rows(self, table: Any, items: Sequence[Item]) -> list[dict[str, Any]]:
-        rows = [asdict(item) for item in items]
+    def _data(self, table: Any, items: Sequence[Item]) -> Any:
+        """Items as an Arrow table, each with its words and, where there are any, its vector."""
+        import pyarrow as pa
+
+        words = [folded(item.text) for item in items]
+        rows = [asdict(item) | {FOLDED: text} for item, text in zip(items, words, strict=True)]
         embedder = self._made(table)
-        vectors = embedder.embed([item.text for item in items]) if embedder.dim else ()
-        for row in rows:
-            del row["score"]
-        for row, vector in zip(rows, vectors, strict=False):
-            row["vector"] = vector
-        return rows
+        if embedder.dim:
+            for row, vector in zip(rows, embedder.embed(words), strict=True):
+                row["vector"] = vector
+        # a table of an older version has no folded text, and none has a score
+        held = [{name: row[name] for name in table.schema.names} for row in rows]
+        return pa.Table.from_pylist(held, schema=table.schema)
 
     def _made(self, table: Any) -> Embedder:
         """The embedder that filled the table. Raises InputError where another was asked for."""
@@ -240,6 +246,7 @@ def _schema(embedder: Embedder) -> Any:
         for one in fields(Item)
         if one.name not in ("id", "score")
     ]
+    columns.append(pa.field(FOLDED, pa.string(), nullable=False))
     if embedder.dim:
         columns.append(pa.field("vector", pa.list_(pa.float32(), embedder.dim)))
     return pa.schema(columns, metadata={store.KEY: json.dumps(made).encode()})
@@ -250,12 +257,12 @@ def _bring_up_to_date(table: Any, name: str) -> None:
     from lancedb.index import FTS
 
     if not _has_text_index(table):
-        store.commit(name, lambda: table.create_index("text", config=FTS()))
+        store.commit(name, lambda: table.create_index(words_column(table), config=FTS()))
     store.commit(name, table.optimize)
 
 
 def _has_text_index(table: Any) -> bool:
-    return any(index.columns == ["text"] for index in table.list_indices())
+    return any(index.columns == [words_column(table)] for index in table.list_indices())
 
 
 def _item(row: dict[str, Any]) -> Item:

@@ -6,12 +6,15 @@ untrusted data, as files are.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.records import Passage
+from gptoss_magic.retrieval.cells import written
+from gptoss_magic.textfiles import encodable, one_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -36,6 +39,7 @@ class Neighbour:
 
     def search(self, query: str, k: int = 5) -> list[Passage]:
         """Passages of what it finds, k at most, numbered from 1. Raises InputError."""
+        query = encodable(query)
         if not query.strip():
             raise InputError("search: the query is empty")
         if k < 1:
@@ -43,8 +47,7 @@ class Neighbour:
         try:
             found = list(islice(self._ask(self._thing, query, k), k))
         except Exception as error:  # (code of others)
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            raise InputError(f"retriever {self.name}: {reason}") from error
+            raise InputError(f"retriever {self.name}: {one_line(error)}") from error
         return passages(self.name, found)
 
 
@@ -72,13 +75,23 @@ WAYS: dict[str, Callable[[Any, str, int], Any]] = {
 def passages(name: str, found: Iterable[Any]) -> list[Passage]:
     """Passages as they are, and documents (`page_content`, `metadata`) as passages.
 
-    Empty ones are left out. Raises InputError for anything else.
+    Empty ones are left out; so is, with a warning, what is neither. Raises InputError where
+    nothing else was given.
     """
     made: list[Passage] = []
+    unread: list[str] = []
     for rank, item in enumerate(found, 1):
-        passage = item if isinstance(item, Passage) else passage_of(name, rank, item)
+        try:
+            passage = item if isinstance(item, Passage) else passage_of(name, rank, item)
+        except Exception as error:  # noqa: BLE001 (a document is an object of others)
+            unread.append(one_line(error))
+            continue
         if passage.text.strip():
             made.append(replace(passage, number=len(made) + 1, index=name))
+    if unread and not made:
+        raise InputError(unread[0])
+    if unread:
+        warnings.warn(f"{unread[0]}; left out: {len(unread)}", stacklevel=2)
     return made
 
 
@@ -96,7 +109,7 @@ def passage_of(name: str, rank: int, document: Any) -> Passage:
         )
     held = getattr(document, "metadata", None)
     metadata = held if isinstance(held, dict) else {}
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = encodable(text.replace("\r\n", "\n").replace("\r", "\n"))
     first = first_line(metadata)
     return Passage(
         number=rank,
@@ -112,29 +125,30 @@ def passage_of(name: str, rank: int, document: Any) -> Passage:
 
 def source_of(name: str, rank: int, document: Any, metadata: Mapping[Any, Any]) -> str:
     """Where the document says it is from; else its id, else its place in the search."""
-    given = first_of(metadata, SOURCES) or getattr(document, "id", None)
-    return str(given or f"{name}:{rank}")[:MAX_NAME]
+    given = first_of(metadata, SOURCES) or written(getattr(document, "id", None))
+    return printable(given or f"{name}:{rank}")[:MAX_NAME]
 
 
 def heading_of(metadata: Mapping[Any, Any]) -> str:
     """Heading path and page, the page as the metadata counts it."""
-    levels = [metadata[key] for n in range(1, 7) if (key := f"Header {n}") in metadata]
-    heading = first_of(metadata, HEADINGS) or " > ".join(map(str, levels))
+    levels = (written(metadata.get(f"Header {level}")) for level in range(1, 7))
+    heading = first_of(metadata, HEADINGS) or " > ".join(filter(None, levels))
     page = first_of(metadata, PAGES)
-    words = [str(heading or ""), "" if page is None else f"page {page}"]
-    return ", ".join(filter(None, words))[:MAX_NAME]
+    words = [heading, page and f"page {page}"]
+    return encodable(", ".join(filter(None, words)))[:MAX_NAME]
 
 
 def first_line(metadata: Mapping[Any, Any]) -> int:
     """The document's first line, where the metadata has one; else 1."""
     given = first_of(metadata, LINES)
-    if given is None and isinstance(metadata.get("loc"), dict):
+    if not given and isinstance(metadata.get("loc"), dict):
         lines = metadata["loc"].get("lines")
-        given = lines.get("from") if isinstance(lines, dict) else None
-    return given if isinstance(given, int) and 1 <= given < 2**31 else 1
+        given = written(lines.get("from")) if isinstance(lines, dict) else ""
+    is_number = given.isascii() and given.isdigit() and len(given) < 10
+    return max(1, int(given)) if is_number else 1
 
 
-def first_of(metadata: Mapping[Any, Any], keys: Iterable[str]) -> Any:
-    """The first of `keys` that says something."""
-    values = (metadata.get(key) for key in keys)
-    return next((value for value in values if value is not None and value != ""), None)
+def first_of(metadata: Mapping[Any, Any], keys: Iterable[str]) -> str:
+    """The first of `keys` that says something, as text; '' where none does."""
+    values = (written(metadata.get(key)) for key in keys)
+    return next(filter(None, values), "")

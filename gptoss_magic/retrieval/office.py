@@ -8,7 +8,9 @@ import zipfile
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.retrieval.loaders import Parsed, Unreadable, pages
+from gptoss_magic.retrieval.cells import written
+from gptoss_magic.retrieval.loaders import Parsed, pages
+from gptoss_magic.textfiles import Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,7 +69,7 @@ def _word(library: Any, file: io.BytesIO) -> Parsed:
         if level and text:
             headings.append((len(lines) + 1, level, text))
         lines += [f"- {text}"] if style.startswith("List") else [text, ""]
-    return "\n".join(lines), headings
+    return Parsed("\n".join(lines), headings)
 
 
 def _level(style: str) -> int:
@@ -104,7 +106,7 @@ def _sheets(library: Any, file: io.BytesIO) -> Iterator[tuple[str, str]]:
     book = library.load_workbook(file, read_only=True, data_only=True)
     for sheet in book.worksheets:
         rows = [
-            f"row {number}: " + " | ".join("" if v is None else str(v) for v in values)
+            f"row {number}: " + " | ".join(map(written, values))
             for number, values in enumerate(sheet.iter_rows(values_only=True), 1)
             if any(value is not None for value in values)
         ]

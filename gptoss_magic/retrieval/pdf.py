@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gptoss_magic.retrieval.loaders import Parsed, Unreadable, pages
+from gptoss_magic.retrieval.loaders import Parsed, pages
+from gptoss_magic.textfiles import Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

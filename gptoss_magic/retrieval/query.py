@@ -10,6 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.retrieval.folding import folded, words_column
 from gptoss_magic.retrieval.held import COLUMNS
 from gptoss_magic.retrieval.store import storage_errors
 
@@ -70,7 +71,8 @@ def _pool() -> ThreadPoolExecutor:
 
 def _by_words(table: Any, query: Query, limit: int) -> Any:
     """An Arrow table of the best by BM25."""
-    found = table.search(query.words, query_type="fts", fts_columns="text")
+    column = words_column(table)
+    found = table.search(folded(query.words), query_type="fts", fts_columns=column)
     return _narrowed(found.select([*COLUMNS, "_score"]).limit(limit), query.where).to_arrow()
 
 

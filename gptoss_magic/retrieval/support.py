@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from gptoss_magic.records import Support
+from gptoss_magic.retrieval.folding import folded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -84,7 +85,7 @@ def sentences(text: str) -> Iterator[tuple[int, str]]:
 
 def words(text: str) -> set[str]:
     """The words that carry meaning: lower case, a final `s` off, numbers as they are."""
-    plain = (word.casefold() for word in WORD.findall(text))
+    plain = (word.casefold() for word in WORD.findall(folded(text)))
     return {_stem(word) for word in plain if word not in COMMON}
 
 

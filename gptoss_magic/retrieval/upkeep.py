@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gptoss_magic.retrieval.folding import words_column
 from gptoss_magic.retrieval.held import HELD_ROWS
 from gptoss_magic.retrieval.store import commit
 
@@ -33,8 +34,9 @@ def begin(table: Any, name: str) -> None:
     """Make the full-text index where there is none: words are found from the first commit on."""
     from lancedb.index import FTS
 
-    if ("text",) not in _known(table):
-        _make(table, name, "text", FTS())
+    column = words_column(table)
+    if (column,) not in _known(table):
+        _make(table, name, column, FTS())
 
 
 def _make(table: Any, name: str, column: str, config: Any) -> None:
@@ -50,7 +52,7 @@ def _stale(table: Any, num_rows: int) -> list[tuple[str, Any]]:
     """(column, index) of what a table of this size should have, and has not or not half."""
     from lancedb.index import FTS, BTree, IvfSq
 
-    wanted: list[tuple[str, Any]] = [("text", FTS())]
+    wanted: list[tuple[str, Any]] = [(words_column(table), FTS())]
     if num_rows > INDEX_ROWS:
         wanted += [("id", BTree()), ("source", BTree())]
         if "vector" in table.schema.names:

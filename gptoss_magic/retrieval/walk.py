@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.textfiles import is_encodable, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,10 @@ MAX_BYTES = 20_000_000
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that is not in the index, and why; `found` where its size alone speaks against it."""
+    """A file that is not in the index, and why; `found` where its size alone speaks against it.
+
+    The path as it is, or with escapes where its name is not UTF-8.
+    """
 
     path: str
     why: str
@@ -43,7 +47,7 @@ def walk(argument: str, max_bytes: int = MAX_BYTES) -> Iterator[Found | Skipped]
     Links are not followed; hidden folders and installed packages are passed over. Nothing comes of
     what is not there. Raises InputError for a pattern that is none.
     """
-    given = Path(argument).expanduser().absolute()
+    given = absolute(argument)
     if given.is_dir():
         yield from _folder(given.resolve(), max_bytes)
     elif given.is_file():
@@ -54,21 +58,36 @@ def walk(argument: str, max_bytes: int = MAX_BYTES) -> Iterator[Found | Skipped]
 
 def check(argument: str) -> Path:
     """The absolute path of an argument. Raises InputError where it is none that could be walked."""
-    given = Path(argument).expanduser().absolute()
-    if not (given.is_dir() or given.is_file() or glob.has_magic(argument)):
-        raise InputError(f"{argument}: no such file, folder or pattern")
+    given = absolute(argument)
+    try:
+        is_there = given.is_dir() or given.is_file()
+    except OSError as error:  # too long a name, a folder that may not be entered
+        raise InputError(f"{printable(argument)[:300]}: {error.strerror or error}") from error
+    if not (is_there or glob.has_magic(argument)):
+        raise InputError(f"{printable(argument)}: no such file, folder or pattern")
     return given
 
 
+def absolute(argument: str) -> Path:
+    """The argument as an absolute path. Raises InputError for `~` of nobody."""
+    try:
+        return Path(argument).expanduser().absolute()
+    except RuntimeError as error:
+        raise InputError(f"{printable(argument)}: no such home folder") from error
+
+
 def _folder(root: Path, max_bytes: int) -> Iterator[Found | Skipped]:
-    for folder, folders, names in os.walk(root, followlinks=False):
+    closed: list[OSError] = []
+    for folder, folders, names in os.walk(root, onerror=closed.append, followlinks=False):
         here = Path(folder)
         for name in sorted(folders):
             if (here / name).is_symlink():
-                yield Skipped(str(here / name), "a link to a folder is not followed")
+                yield Skipped(_shown(here / name), "a link to a folder is not followed")
         folders[:] = sorted(name for name in folders if not _passed_over(name))
         for name in sorted(names):
             yield _inside(here / name, root, str(root), max_bytes)
+    for error in closed:
+        yield Skipped(printable(str(error.filename)), error.strerror or "cannot be read")
 
 
 def _glob(pattern: Path, max_bytes: int) -> Iterator[Found | Skipped]:
@@ -77,11 +96,11 @@ def _glob(pattern: Path, max_bytes: int) -> Iterator[Found | Skipped]:
     split = next(number for number, part in enumerate(parts) if glob.has_magic(part))
     root, below = Path(*parts[:split]).resolve(), parts[split:]
     if not root.is_dir():
-        raise InputError(f"{pattern}: no such folder")
+        raise InputError(f"{printable(pattern)}: no such folder")
     try:
         matches = sorted(root.glob(str(Path(*below))))
     except (ValueError, NotImplementedError) as error:
-        raise InputError(f"{pattern}: {error}") from error
+        raise InputError(f"{printable(pattern)}: {error}") from error
     for path in matches:
         folders = path.relative_to(root).parts[:-1]
         if not path.is_dir() and not any(map(_passed_over, set(folders) - set(below))):
@@ -96,15 +115,22 @@ def _inside(path: Path, root: Path, origin: str, max_bytes: int) -> Found | Skip
     """`path`, where it truly lies below `root`."""
     real = Path(os.path.realpath(path))
     if not real.is_relative_to(root):
-        return Skipped(str(path), "leads outside the given folder")
+        return Skipped(_shown(path), "leads outside the given folder")
     if path.is_symlink():
-        return Skipped(str(path), "a link is not followed")
+        return Skipped(_shown(path), "a link is not followed")
     if path.name.startswith("."):
-        return Skipped(str(path), "hidden; name the file to index it")
+        return Skipped(_shown(path), "hidden; name the file to index it")
     return _checked(real, origin, max_bytes)
 
 
+def _shown(path: Path) -> str:
+    """The path where it can be written, else with escapes: a table holds no other."""
+    return str(path) if is_encodable(str(path)) else printable(path)
+
+
 def _checked(path: Path, origin: str, max_bytes: int) -> Found | Skipped:
+    if not is_encodable(str(path)):
+        return Skipped(_shown(path), "its name is not UTF-8; rename it to index it")
     try:
         status = path.stat()
     except OSError as error:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import InputError, MissingPackage
 from gptoss_magic.records import Voice
 from gptoss_magic.session import current
+from gptoss_magic.textfiles import LINE_END, read_text
 from gptoss_magic.turns.many import answer_all, for_prompts
 from gptoss_magic.turns.progress import noted, silent
 from gptoss_magic.turns.settle import settle
@@ -209,10 +210,7 @@ def read_prompts(source: str | None, names: Mapping[str, Any]) -> list[str]:
     if source is None:
         return []
     if source not in names and Path(source).suffix.lower() == ".txt":
-        try:
-            found = _lines(Path(source).expanduser().read_text("utf-8-sig"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{source}: {error}; give a text file in UTF-8") from error
+        found = _lines(read_text(source).text)
     else:
         found = [_prompt(record, PROMPTS) for record in unbroken(records_of(source, names))]
     if not found or not all(found):
@@ -227,7 +225,7 @@ def _prompt(record: Any, keys: Sequence[str]) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    return [line.strip() for line in text.split("\n") if line.strip()]
+    return [line.strip() for line in LINE_END.split(text) if line.strip()]
 
 
 def _voice(persona: Persona) -> Voice:

@@ -6,13 +6,13 @@ prompts alone mislead: experts that only answers use look idle.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.records import Answer
 from gptoss_magic.session import current
+from gptoss_magic.textfiles import LINE_END, read_json_lines, read_text
 from gptoss_magic.tuning.data import Row, encode
 from gptoss_magic.tuning.sources import ANSWERS, row_of
 from gptoss_magic.turns.many import answer_all, for_prompts
@@ -152,12 +152,10 @@ def read(data: Any) -> list[str | Answer | Row]:
 
 
 def _lines(path: Path) -> list[Any]:
-    try:
-        lines = path.read_text("utf-8").splitlines()
-        wanted = [line for line in lines if line.strip()]
-        return [json.loads(line) for line in wanted] if path.suffix == ".jsonl" else wanted
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: {error}; give a .jsonl or .txt file of prompts") from error
+    """Values of a JSON Lines file, or the lines of any other text. Raises InputError."""
+    if path.suffix.lower() == ".jsonl":
+        return [value for _, value in read_json_lines(path)]
+    return [line for line in LINE_END.split(read_text(path).text) if line.strip()]
 
 
 def _item(item: Any) -> str | Answer | Row:

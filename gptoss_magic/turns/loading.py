@@ -9,6 +9,7 @@ from gptoss_magic.session import current
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from gptoss_magic.model.plan import Plan
 
@@ -60,3 +61,24 @@ def bench() -> str:
 def versions() -> dict[str, str]:
     """Versions of what shapes an answer."""
     return {name: version(name) for name in ("gptoss_magic", "torch", "transformers")}
+
+
+def attach(path: str | Path, name: str = "", scale: float = 1.0) -> str:
+    """Attach an adapter in peft's format; what it changes, in words. Prompts do not use it yet.
+
+    Raises InputError, NotLoaded.
+    """
+    return str(current().shelf.attach(path, name, scale))
+
+
+def detach(name: str) -> None:
+    """Forget an attached adapter. Raises InputError, NotLoaded."""
+    current().shelf.detach(name)
+
+
+def use(*names: str) -> None:
+    """Let prompts use these adapters where they name none; without names the bare base.
+
+    Raises InputError, NotLoaded.
+    """
+    current().shelf.use(names or ("none",))

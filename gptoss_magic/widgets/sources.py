@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from gptoss_magic.headings import headings_of
+from gptoss_magic.textfiles import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from gptoss_magic.records import Citation, Passage, Support
 
@@ -35,10 +36,10 @@ NO_LINES = {".docx", ".pptx", ".xlsx", ".html", ".htm", ".xhtml"}
 
 def sources_html(passages: Sequence[Passage], citations: Sequence[Citation] | None = None) -> str:
     """A foldable entry for each passage; invented citations below. None: passages alone."""
-    counts = _counts(citations)
+    counts, names = _counts(citations), source_names(passages)
     entries = "".join(
         f'<details><summary style="cursor: pointer" title="{escape(passage.source)}">'
-        f"{escape(passage_line(passage))}{_cited(counts, passage)}</summary>"
+        f"{escape(passage_line(passage, names))}{_cited(counts, passage)}</summary>"
         f'<div style="{QUOTE}">{_open_link(passage)}{escape(passage.text)}</div></details>'
         for passage in passages
     )
@@ -56,38 +57,57 @@ def sources_text(
     quotes: bool = False,
 ) -> str:
     """The same in lines of text; with `quotes`, each passage's text below its line."""
-    counts = _counts(citations)
+    counts, names = _counts(citations), source_names(passages)
     lines = ["Sources:"] if passages else []
     for passage in passages:
-        lines.append(f"{passage_line(passage)}{_cited(counts, passage)}")
+        lines.append(f"{passage_line(passage, names)}{_cited(counts, passage)}")
         if quotes:
             lines += [f"    {line}" for line in passage.text.split("\n")]
     lines += [invented_line(citations or ()), *map(support_line, support)]
     return "\n".join(filter(None, lines))
 
 
-def passage_line(passage: Passage) -> str:
-    """`[1] guide.md · Title > Section · lines 3–7`."""
-    return f"[{passage.number}] {place(passage, passage.first_line, passage.last_line)}"
+def source_names(passages: Sequence[Passage]) -> dict[str, str]:
+    """A name for each source: its file's, with as many folders as tell two of one name apart."""
+    parts = {passage.source: _parts(passage.source) for passage in passages}
+    names = {}
+    for source, own in parts.items():
+        others = [other for other in parts.values() if other != own]
+        length = 1
+        while length < len(own) and any(other[-length:] == own[-length:] for other in others):
+            length += 1
+        names[source] = "/".join(own[-length:])
+    return names
+
+
+def _parts(source: str) -> list[str]:
+    return [part for part in PurePath(source).as_posix().split("/") if part] or [source]
+
+
+def passage_line(passage: Passage, names: Mapping[str, str]) -> str:
+    """`[1] guide.md · Title > Section · lines 3–7`; `names` as `source_names` gives them."""
+    where = place(passage, passage.first_line, passage.last_line, names[passage.source])
+    return f"[{passage.number}] {where}"
 
 
 def live_sources(passages: Sequence[Passage]) -> list[dict[str, Any]]:
     """The passages as a live view shows them: number, lines, place and text."""
+    names = source_names(passages)
     return [
         {
             "number": passage.number,
             "first": passage.first_line,
             "last": passage.last_line,
-            "place": passage_line(passage),
+            "place": passage_line(passage, names),
             "text": passage.text,
         }
         for passage in passages
     ]
 
 
-def place(passage: Passage, first: int, last: int) -> str:
-    """`guide.md · Title > Section · lines 3–7`."""
-    name = PurePath(passage.source).name
+def place(passage: Passage, first: int, last: int, name: str = "") -> str:
+    """`guide.md · Title > Section · lines 3–7`; `name` in place of the file's."""
+    name = printable(name or PurePath(passage.source).name)
     lines = f"line {first}" if first == last else f"lines {first}–{last}"
     return " · ".join(filter(None, (name, passage.heading, lines)))
 
