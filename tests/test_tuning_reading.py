@@ -288,6 +288,12 @@ def test_a_row_of_marked_turns_alone_is_left_out():
 # Reasoning and templates inside answers
 
 
+RENDERED = (
+    "assistant<|channel|>analysis<|message|>so<|end|>\n"
+    "<|start|>assistant<|channel|>final<|message|>b<|return|>\n"
+)
+
+
 def test_think_tags_become_analysis():
     row = chat(assistant("<think>A cat has four legs.</think>8 legs."))
     assert said(row)[1:] == [
@@ -311,8 +317,7 @@ def test_think_tags_become_analysis():
         "analysis\nsoassistantfinalb",
         "<|begin_of_thought|>so<|end_of_thought|>\n<|begin_of_solution|>b<|end_of_solution|>",
         "<|channel|>analysis<|message|>so<|end|><|start|>assistant<|channel|>final<|message|>b",
-        "assistant<|channel|>analysis<|message|>so<|end|>\n"
-        "<|start|>assistant<|channel|>final<|message|>b<|return|>\n",
+        RENDERED,
     ],
 )
 def test_reasoning_in_each_of_its_tags(text):
@@ -612,6 +617,20 @@ def test_lone_surrogates_become_replacement_characters(tmp_path):
     call = calling("f", {"a": "\ud83d", "b": ["\udc00"], "\udc01": 1}, system="\ud83d")
     assert call_of(call) == ("functions.f", '{"a": "\ufffd", "b": ["\ufffd"], "\ufffd": 1}')
     assert said({"prompt": "\ud83d\ude00", "answer": "whole"})[0][2] == "\U0001f600"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
+def test_a_file_in_any_unicode_is_read(tmp_path, name, encoding):
+    text = "prompt,answer\nWas heißt grün?,green\n"
+    if name == "rows.jsonl":
+        text = json.dumps({"prompt": "Was heißt grün?", "answer": "green"}, ensure_ascii=False)
+    (tmp_path / name).write_text(text, encoding=encoding)
+    (row,) = read(str(tmp_path / name), "", {}).rows
+    assert row.prompt == "Was heißt grün?"
+    (tmp_path / name).write_text(text, encoding="cp1252")
+    with pytest.raises(InputError, match=r"rows\.\w+: .*; give a file in UTF-8"):
+        read(str(tmp_path / name), "", {})
 
 
 def test_a_broken_line_leaves_the_others(tmp_path):

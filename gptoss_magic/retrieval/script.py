@@ -9,6 +9,7 @@ from gptoss_magic.vocabulary import PASSAGES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
     from gptoss_magic.records import Passage
     from gptoss_magic.retrieval.evaluate import Evaluation
     from gptoss_magic.retrieval.ingest import Ingested
@@ -40,8 +41,8 @@ def evaluate(name: str, questions: str | Path | Sequence[dict[str, Any]], k: int
 
     Raises InputError.
     """
-    from gptoss_magic.retrieval.evaluate import evaluate as measured
     from gptoss_magic.retrieval.evaluate import checked_row, read_questions
+    from gptoss_magic.retrieval.evaluate import evaluate as measured
     from gptoss_magic.retrieval.index import Index
 
     if isinstance(questions, str | Path):

@@ -63,6 +63,10 @@ class Reading:
         ]
         return [f"{name}: {text}" for name, text in texts if text]
 
+    def remarks(self) -> list[str]:
+        """The lines that ask for a look: all but what was read."""
+        return [line for line in self.lines() if not line.startswith("read: ")]
+
     def figures(self) -> dict[str, int]:
         """Counts for the run's record: rows mended, rows with turns not trained, rows left out."""
         mended = {number for numbers in self.repairs.values() for number in numbers}

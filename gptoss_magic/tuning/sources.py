@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError, MissingPackage
+from gptoss_magic.textfiles import read_text
 from gptoss_magic.tuning.arrows import split_lines, without_arrow
 from gptoss_magic.tuning.chats import read_row, row_of
 from gptoss_magic.tuning.columns import ANSWERS, PROMPTS, is_record, plain_name
@@ -127,10 +129,12 @@ def _plain(value: Any) -> Any:
 
 
 def _read(path: Path) -> str:
-    try:
-        return path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: {error}; give a file in UTF-8") from error
+    """The text of a file in Unicode. Raises InputError for other encodings: a guess is no data."""
+    decoded = read_text(path)
+    if decoded.note or not decoded.encoding.startswith("utf"):
+        why = decoded.note or f"it looks like {decoded.encoding}"
+        raise InputError(f"{path}: {why}; give a file in UTF-8")
+    return decoded.text
 
 
 def _json_lines(path: Path) -> list[Any]:
@@ -212,8 +216,10 @@ def _table(path: Path) -> list[Any]:
     try:
         if path.suffix.lower() == ".parquet":
             return _parquet(path)
-        text = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        text = pd.read_csv(StringIO(_read(path)), dtype=str, keep_default_na=False)
     except Exception as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path}: cannot be read ({error})") from error
     return [_given(record) for record in text.to_dict("records")]
 
