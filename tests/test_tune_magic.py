@@ -6,6 +6,7 @@ import re
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
@@ -245,3 +246,12 @@ def test_axolotl_says_the_same_run(shell, tmp_path, capsys):
     plans = [said[said.index("trains: ") : said.index("GB")] for said in (first, again)]
     assert plans[0] == plans[1]
     assert "4 steps" in again
+
+
+def test_a_scripts_run_warns_of_rows_that_were_left_out(shell):
+    from gptoss_magic.runs.tune import tune as run
+
+    rows = [*map(json.loads, ROWS.splitlines()), {"prompt": "x"}]
+    with pytest.warns(UserWarning, match="left out, 1 row: row 9: no answer"):
+        run(rows, name="script", folder="runs", num_steps=2, step_tokens=900, rank=2)
+    assert read_run(Path("runs/script")).about["left out"] == 1
