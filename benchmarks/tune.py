@@ -38,12 +38,12 @@ ids = torch.randint(8, 264, (1, tokens), generator=torch.Generator().manual_seed
 OURS = """
 from gptoss_magic.model.load import LoadSettings, load
 from gptoss_magic.records import Example
-from gptoss_magic.tuning.methods import make_parts
+from gptoss_magic.tuning.methods import make_parts, settings_of
 from gptoss_magic.tuning.methods.context import Context
-from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
+from gptoss_magic.tuning.settings import TrainSettings
 from gptoss_magic.tuning.trainer import Trainer, Work
 model = load(LoadSettings(path), lambda *_: None).model
-parts = make_parts(model, Context(MethodSettings(rank=rank, alpha=rank, choice="all")))
+parts = make_parts(model, Context(settings_of(rank=rank, alpha=rank, choice="all")))
 example = Example(tuple(ids[0].tolist()), (True,) * tokens)
 work = Work([[[example]]] * (repeats + 1))
 trainer = Trainer(model, parts, work, TrainSettings(learning_rate=1e-3), checkpointing=True)
@@ -156,7 +156,8 @@ def choices() -> dict[str, list[tuple[float, float]]]:
     from gptoss_magic.runs.wanted import Wanted
     from gptoss_magic.session import current
     from gptoss_magic.tuning.control import Control
-    from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
+    from gptoss_magic.tuning.methods import settings_of
+    from gptoss_magic.tuning.settings import TrainSettings
     from gptoss_magic.tuning.sources import row_of
 
     gptoss_magic.load("built-in")
@@ -170,7 +171,7 @@ def choices() -> dict[str, list[tuple[float, float]]]:
         )  # fmt: skip
         for name, settings in CHOICES.items():
             with TemporaryDirectory() as folder:
-                method = MethodSettings(**settings)
+                method = settings_of(**settings)
                 tuning = prepare(Wanted(data, f"{name}-{seed}", method, train, Path(folder)))
                 tuning.begin()
                 list(tuning.steps(Control()))

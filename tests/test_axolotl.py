@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.tuning.axolotl import read_axolotl, write_axolotl
-from gptoss_magic.tuning.settings import METHODS, MethodSettings, TrainSettings
+from gptoss_magic.tuning.methods import METHODS, settings_of
+from gptoss_magic.tuning.settings import TrainSettings
 
 THEIRS = """
 base_model: openai/gpt-oss-20b
@@ -45,7 +46,7 @@ shares = st.floats(0, 0.875)
 
 @given(
     method=st.builds(
-        MethodSettings,
+        settings_of,
         name=st.sampled_from(["lora", "experts"]),
         rank=st.integers(1, 128),
         alpha=st.one_of(st.integers(1, 64).map(float), st.floats(0.01, 512)),
@@ -66,7 +67,8 @@ shares = st.floats(0, 0.875)
     data=st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Zs"]), min_size=1),
 )
 def test_a_run_written_is_read_the_same(tmp_path_factory, method, train, batch, data):
-    method = replace(method, choice="all" if method.name == "experts" else "hot")
+    if method.name == "experts":
+        method = replace(method, choice="all")  # all that Axolotl can say
     train = replace(train, step_tokens=batch * train.max_tokens)
     text, unsaid = write_axolotl(method, train, "openai/gpt-oss-20b", data)
     found = read(tmp_path_factory.mktemp("yaml"), text)
@@ -77,7 +79,7 @@ def test_a_run_written_is_read_the_same(tmp_path_factory, method, train, batch, 
 
 def test_a_file_by_others(tmp_path):
     found = read(tmp_path, THEIRS)
-    assert found.method == MethodSettings(name="lora", rank=16, alpha=32.0)
+    assert found.method == settings_of(name="lora", rank=16, alpha=32.0)
     assert found.train.learning_rate == 2e-4  # text, to YAML
     assert (found.train.step_tokens, found.train.max_tokens) == (8 * 4096, 4096)
     assert found.data == "HuggingFaceH4/Multilingual-Thinking"
@@ -101,28 +103,34 @@ def test_targets_name_the_method(tmp_path):
     assert read(tmp_path, base + "lora_target_linear: true").method.name == "lora"
 
 
-WRITTEN = {
-    "lora": {"modules"},
-    "adalora": {"modules"},
-    "heads": {"modules"},
-    "last-layers": {"modules", "parameters"},
-    "experts": {"parameters"},
-    "router+experts": {"parameters"},
-}
+def test_of_a_data_set_what_rows_here_do_not_know_is_named(tmp_path):
+    base = "adapter: lora\nlora_target_linear: true\ndatasets:\n- path: a.jsonl\n  "
+    keys = ["type: sharegpt", "field_messages: conversations", "message_field_training: train"]
+    assert read(tmp_path, base + "\n  ".join(keys)).not_understood == ()
+    keys = ["type: completion", "message_field_training: mine", "roles_to_train: [user]"]
+    keys += ["split: test", "field_messages: turns"]
+    assert read(tmp_path, base + "\n  ".join(keys)).not_understood == (
+        "datasets.type: completion",
+        "datasets.message_field_training: mine",
+        "datasets.roles_to_train: (list)",
+        "datasets.split: test",
+        "datasets.field_messages: turns",
+    )
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_what_axolotl_cannot_say_is_named(name):
-    method, train = MethodSettings(name=name), TrainSettings(learning_rate=1e-4)
-    if name not in WRITTEN:
+    method, train = settings_of(name=name), TrainSettings(learning_rate=1e-4)
+    if METHODS[name].axolotl is None:
         with pytest.raises(InputError, match="Axolotl has none"):
             write_axolotl(method, train, "m", "d.jsonl")
         return
     text, unsaid = write_axolotl(method, train, "m", "d.jsonl", [3, 4])
     found = yaml.safe_load(text)
     assert found["datasets"][0]["ds_type"] == "json"
-    targets = {key.removeprefix("lora_target_") for key in found if "lora_target_" in key}
-    assert targets == WRITTEN[name]
+    words = METHODS[name].axolotl
+    assert found.get("lora_target_modules", []) == list(words.modules)
+    assert found.get("lora_target_parameters", []) == list(words.parameters)
     assert (len(unsaid) > 1) == (name != "lora")
     if name == "experts":
         assert unsaid[0].startswith("hot experts (7 in 2 layers)")
@@ -130,7 +138,7 @@ def test_what_axolotl_cannot_say_is_named(name):
 
 def test_open_settings_and_odd_steps_are_named():
     train = TrainSettings(step_tokens=1500)
-    text, unsaid = write_axolotl(MethodSettings(name="lora"), train, "m", "d")
+    text, unsaid = write_axolotl(settings_of(name="lora"), train, "m", "d")
     assert "learning_rate" not in yaml.safe_load(text)
     assert [line.split()[0] for line in unsaid[:2]] == ["learning_rate:", "step_tokens"]
 

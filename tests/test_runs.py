@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gptoss_magic.errors import CheckpointError, InputError
 from gptoss_magic.records import Example
+from gptoss_magic.tuning.methods import settings_of
 from gptoss_magic.tuning.runs import (
     Run,
     all_runs,
@@ -19,7 +20,7 @@ from gptoss_magic.tuning.runs import (
     read_run,
     save_run,
 )
-from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
+from gptoss_magic.tuning.settings import TrainSettings
 
 pairs = st.lists(st.tuples(st.integers(0, 201087), st.booleans()), min_size=1, max_size=5)
 example = pairs.map(lambda p: Example(tuple(i for i, _ in p), tuple(t for _, t in p)))
@@ -34,7 +35,7 @@ def test_data_comes_back(steps, held_out):
 
 def made(folder, name="one"):
     row = Example((1, 2, 3), (False, True, True))
-    method, train = MethodSettings("lora", rank=4), TrainSettings(learning_rate=0.1)
+    method, train = settings_of("lora", rank=4), TrainSettings(learning_rate=0.1)
     run = Run(folder / name, method, train, {"model": "m"}, [], about={"rows": 2})
     return new_run(run, ([[[row]]], [[row]]))
 

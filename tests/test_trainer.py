@@ -2,12 +2,13 @@
 
 import copy
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import textwrap
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 
 import pytest
 import torch
@@ -22,11 +23,10 @@ from gptoss_magic.tuning.checkpoints import latest_checkpoint, load_checkpoint, 
 from gptoss_magic.tuning.drift import Drifting
 from gptoss_magic.tuning.layout import layout, revive
 from gptoss_magic.tuning.loss import sequence_loss, token_losses
-from gptoss_magic.tuning.methods import METHODS, adalora, make_parts
+from gptoss_magic.tuning.methods import METHODS, adalora, make_parts, settings_of
 from gptoss_magic.tuning.methods.context import Context
 from gptoss_magic.tuning.methods.heads import head_scores
-from gptoss_magic.tuning.settings import METHODS as NAMES
-from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
+from gptoss_magic.tuning.settings import TrainSettings
 from gptoss_magic.tuning.trainer import Trainer, Work, scheduled
 
 HOT = [[5, 2, 1], [3]]
@@ -57,7 +57,10 @@ def resident(seed=3):
 
 
 def context(name="experts", **settings):
-    found = MethodSettings(name=name, rank=2, num_virtual=4, **settings)
+    small = {"rank": 2, "num_virtual": 4}
+    has = {field.name for field in fields(METHODS[name].settings)}
+    small = {option: value for option, value in small.items() if option in has}
+    found = settings_of(name, **small, **settings)
     return Context(found, seed=7, hot=HOT, sequences=[examples(2)])
 
 
@@ -115,10 +118,6 @@ def test_the_gradient_is_that_of_transformers():
     (out.loss * sum(row.trained[1:]) / sum(row.trained)).backward()
     for got, wanted in zip(mine, ab, strict=True):
         assert (got - wanted.grad).norm() <= 1e-4 * wanted.grad.norm()
-
-
-def test_every_method_is_registered():
-    assert set(METHODS) == set(NAMES)
 
 
 @pytest.mark.parametrize("name", sorted(METHODS))
@@ -218,12 +217,15 @@ def test_adalora_ends_within_its_budget_and_becomes_plain_lora():
 def test_the_rate_rises_then_falls_to_its_floor(num_steps, warmup, floor):
     settings = TrainSettings(warmup=warmup, floor=floor)
     rates = [scheduled(step, num_steps, settings) for step in range(num_steps)]
-    assert all(0 < rate <= 1 or rate >= floor for rate in rates)
-    top = rates.index(max(rates))
-    assert rates[:top] == sorted(rates[:top])
-    assert rates[top:] == sorted(rates[top:], reverse=True)
-    if num_steps > 3 and warmup < 0.3:
-        assert rates[-1] == pytest.approx(floor, abs=1e-9)
+    warm = math.ceil(warmup * num_steps)
+    rise, fall = rates[:warm], rates[warm:]
+    assert all(0 < rate < 1 for rate in rise)
+    assert rise == sorted(set(rise))
+    assert fall == sorted(fall, reverse=True)
+    if fall:
+        assert fall[0] == pytest.approx(1)
+    if len(fall) > 1:
+        assert fall[-1] == pytest.approx(floor, abs=1e-9)
 
 
 def test_the_controls_stop_a_run_and_set_its_rate():

@@ -6,6 +6,7 @@ import re
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -95,13 +96,14 @@ def test_a_stopped_run_goes_on_to_where_an_unbroken_one_ends(shell, tmp_path):
     from gptoss_magic.runs.prepare import prepare, resume
     from gptoss_magic.runs.wanted import Wanted
     from gptoss_magic.tuning.control import Control
-    from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
+    from gptoss_magic.tuning.methods import settings_of
+    from gptoss_magic.tuning.settings import TrainSettings
     from gptoss_magic.tuning.sources import read_rows
 
     def made(name):
         train = TrainSettings(learning_rate=1e-3, num_steps=4, step_tokens=900, eval_every=2)
         found = prepare(
-            Wanted(read_rows(None, ROWS, {}), name, MethodSettings(rank=2), train, Path("runs"))
+            Wanted(read_rows(None, ROWS, {}), name, settings_of(rank=2), train, Path("runs"))
         )
         found.begin()
         return found
@@ -143,6 +145,7 @@ def test_a_background_run_gives_the_cell_back_and_can_be_stopped(shell, tmp_path
         ("", '{"prompt": "x"}', "row 1: no answer"),
         ("nowhere.jsonl", "", "neither a variable"),
         ("-x 99", ROWS, "a layer has 8"),
+        ("-M lora -H 3", ROWS, r"method lora has no num_heads \(--heads\); it has rank, alpha"),
         ("--from-conversation none", "", "nothing was said"),
         ("--max-tokens 20", ROWS, "tokens, more than 20"),
         ("--show 99", ROWS, "examples 0 to"),
@@ -206,6 +209,36 @@ def test_the_plan_names_repeated_and_cut_rows(shell, tmp_path, capsys):
     assert "held out" not in said
 
 
+def test_the_plan_says_how_the_rows_were_read(shell, tmp_path, capsys):
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "bad", "weight": 0}]
+    turns += [turns[0], {"role": "assistant", "content": "<think>so</think>good"}]
+    rows = [{"messages": turns, "id": 1}, {"prompt": "a"}, {"prompt": "a", "answer": "\ud83d"}]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    tune(shell, "rows.jsonl --runs runs --held-out 0 --steps 2 -r 2 -C all --show 0 --go", "")
+    said = capsys.readouterr().out
+    for line in (
+        "read: messages → messages; prompt → the prompt; answer → the answer",
+        "not read: id (row 1)",
+        "mended: <think> became analysis (row 1); lone surrogates became U+FFFD (row 3)",
+        "context only, not trained: turns marked so in row 1",
+        "left out, 1 row: row 2: no answer; it has prompt",
+        "2 rows, ",
+        "2 mended, 1 partly trained, 1 left out",
+    ):
+        assert line in said
+    assert "⟦bad" not in said
+    about = read_run(tmp_path / "runs" / "tuned").about
+    assert (about["rows"], about["mended"], about["left out"]) == (2, 2, 1)
+
+
+def test_seeds_say_how_they_were_read(shell, capsys):
+    shell.user_ns["seeds"] = [{"prompt": "a", "answer": "b", "id": 1}, {"prompt": "c"}]
+    shell.run_cell_magic("gptoss_data", "--rows 1 -i seeds -o rows", "the sea")
+    said = capsys.readouterr().out
+    assert "seeds not read: id (row 1)" in said
+    assert "seeds left out, 1 row: row 2: no answer" in said
+
+
 def test_axolotl_says_the_same_run(shell, tmp_path, capsys):
     (tmp_path / "rows.jsonl").write_text(ROWS)
     line = "rows.jsonl --runs runs --steps 4 -r 2 -C all --write-axolotl run.yaml"
@@ -217,3 +250,12 @@ def test_axolotl_says_the_same_run(shell, tmp_path, capsys):
     plans = [said[said.index("trains: ") : said.index("GB")] for said in (first, again)]
     assert plans[0] == plans[1]
     assert "4 steps" in again
+
+
+def test_a_scripts_run_warns_of_rows_that_were_left_out(shell):
+    from gptoss_magic.runs.tune import tune as run
+
+    rows = [*map(json.loads, ROWS.splitlines()), {"prompt": "x"}]
+    with pytest.warns(UserWarning, match="left out, 1 row: row 9: no answer"):
+        run(rows, name="script", folder="runs", num_steps=2, step_tokens=900, rank=2)
+    assert read_run(Path("runs/script")).about["left out"] == 1

@@ -17,13 +17,14 @@ import gptoss_magic
 from gptoss_magic.runs.prepare import prepare
 from gptoss_magic.runs.wanted import Wanted
 from gptoss_magic.tuning.control import Control
-from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
+from gptoss_magic.tuning.methods import settings_of
+from gptoss_magic.tuning.settings import TrainSettings
 from gptoss_magic.tuning.sources import row_of
 from gptoss_magic.widgets.tuning import TuningPanel
 
 gptoss_magic.load("tiny")
 rows = [row_of({"prompt": f"say {i}", "answer": f"aye {i}"}) for i in range(6)]
-method = MethodSettings(rank=2, choice="all")
+method = settings_of(rank=2, choice="all")
 train = TrainSettings(2e-4, num_steps=3000, step_tokens=300)
 tuning = prepare(Wanted(rows, "run", method, train))
 tuning.begin()

@@ -230,6 +230,22 @@ def test_what_trl_cannot_say_is_named():
     ]
 
 
+def test_marks_are_written_and_read_again():
+    marked = chat_row(
+        {"role": "assistant", "content": "bad", "thinking": "t", "weight": 0},
+        ASK,
+        {"role": "assistant", "content": "good"},
+    )
+    lines, unsaid = trl_lines([marked])
+    assert json.loads(lines)["messages"][1]["train"] is False
+    assert unsaid == ["row 1: to TRL, that some of its turns are not trained"]
+    assert read_rows(None, lines, {}) == [marked]
+
+
+def chat_row(*messages):
+    return row_of({"messages": [ASK, *messages]})
+
+
 def exchange(number, size):
     answer = Message("assistant", "b" * size, "final")
     return [Message("user", f"{number}" * size), answer]

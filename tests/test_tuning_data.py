@@ -21,7 +21,7 @@ from gptoss_magic.tuning.data import (
     split,
 )
 from gptoss_magic.tuning.settings import TrainSettings
-from gptoss_magic.tuning.sources import read_rows, row_of
+from gptoss_magic.tuning.sources import read, read_rows, row_of
 
 CODEC = HarmonyCodec(tiny_tokenizer())
 words = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), min_size=1, max_size=12)
@@ -170,8 +170,12 @@ def test_other_shapes_of_records():
 )
 def test_a_bad_row_is_named(record, wrong):
     good = {"prompt": "a", "answer": "b"}
-    with pytest.raises(InputError, match="row 2: .*" + wrong):
-        read_rows("rows", "", {"rows": [good, record]})
+    reading = read("rows", "", {"rows": [good, record, good]})
+    assert [row.number for row in reading.rows] == [1, 3]
+    (line,) = [line for line in reading.lines() if line.startswith("left out, 1 row: row 2: ")]
+    assert wrong in line
+    with pytest.raises(InputError, match="row 1: .*" + wrong):
+        read_rows("rows", "", {"rows": [record]})
 
 
 @pytest.mark.parametrize(
@@ -232,6 +236,15 @@ def test_too_long_rows_are_refused_or_cut():
     (cut,) = encode_all(rows, CODEC, 60, truncate=True)
     assert len(cut.ids) == 60
     assert any(cut.trained)
+
+
+def test_reasoning_put_before_a_turn_leaves_its_marks_where_they_were():
+    marked = {"role": "assistant", "content": "bad", "weight": 0}
+    turns = [{"role": "user", "content": "a"}, marked, {"role": "assistant", "content": "good"}]
+    row = row_of({"messages": turns})
+    thinking = row.with_thought("so")
+    assert [m.content for m in thinking.last_turn] == ["so", "bad", "good"]
+    assert [thinking.messages[n].content for n in thinking.untrained] == ["bad"]
 
 
 def test_a_conversation_becomes_a_row_with_its_edits():

@@ -1,6 +1,6 @@
 """Plans of tuning runs: counts against real parts, activations against what autograd saves."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +11,16 @@ from gptoss_magic.model.load import LoadSettings, load
 from gptoss_magic.model.resident import make_resident
 from gptoss_magic.records import Example
 from gptoss_magic.testing import tiny_checkpoint, tiny_model
+from gptoss_magic.tuning.counts import (
+    activation_bytes_per_token,
+    num_parameters,
+    num_reached_layers,
+)
 from gptoss_magic.tuning.dry_run import dry_run, dry_run_table
 from gptoss_magic.tuning.loss import sequence_loss
-from gptoss_magic.tuning.methods import make_parts
+from gptoss_magic.tuning.methods import METHODS, make_parts, settings_of
 from gptoss_magic.tuning.methods.context import Context
+from gptoss_magic.tuning.methods.experts import num_trained_experts
 from gptoss_magic.tuning.plan import (
     defaults,
     make_tune_plan,
@@ -23,14 +29,8 @@ from gptoss_magic.tuning.plan import (
     require_fit,
     would_fit,
 )
-from gptoss_magic.tuning.settings import METHODS, MethodSettings, TrainSettings
-from gptoss_magic.tuning.shapes import (
-    activation_bytes_per_token,
-    known_config,
-    num_parameters,
-    num_trained_experts,
-    packed_bytes,
-)
+from gptoss_magic.tuning.settings import TrainSettings
+from gptoss_magic.tuning.shapes import known_config, packed_bytes
 
 DOCS = Path(__file__).parent.parent / "docs" / "tuning-memory.md"
 
@@ -42,7 +42,9 @@ def example(length, vocabulary=264):
 
 
 def settings(name, **given):
-    return MethodSettings(**({"name": name, "rank": 3, "num_virtual": 4} | given))
+    small = {"rank": 3, "num_virtual": 4} | given
+    has = {field.name for field in fields(METHODS[name].settings)}
+    return settings_of(name, **{option: value for option, value in small.items() if option in has})
 
 
 def counted(method, hot):
@@ -79,7 +81,7 @@ def test_the_count_without_a_measured_routing(given):
 
 def test_num_trained_experts_by_layer():
     config = known_config("20b")
-    assert num_trained_experts(config, settings("last-layers")) == [0] * 22 + [32] * 2
+    assert num_reached_layers(config, settings("last-layers")) == 2
     assert num_trained_experts(config, settings("experts", num_layers=1), [5] * 24)[-2:] == [0, 5]
 
 
@@ -147,7 +149,7 @@ def test_activations_are_what_autograd_saves(tmp_path, name):
 
 def plan(name="experts", **given):
     config = known_config("20b")
-    method = given.pop("method", MethodSettings(name=name))
+    method = given.pop("method", settings_of(name=name))
     asked = {
         "model": "openai/gpt-oss-20b",
         "weights": packed_bytes(config),
@@ -181,7 +183,7 @@ def test_loaded_weights_do_not_count_twice():
 
 
 def test_each_byte_of_what_is_trained():
-    memory, params = plan().memory, num_parameters(known_config("20b"), MethodSettings())
+    memory, params = plan().memory, num_parameters(known_config("20b"), settings_of())
     assert (memory.adapter, memory.gradients, memory.optimizer) == (
         4 * params,
         4 * params,
@@ -201,7 +203,7 @@ def test_recomputing_keeps_less_and_long_texts_more():
 
 def test_what_does_not_fit_is_refused_with_what_would():
     require_fit(plan())
-    large = MethodSettings(choice="all", rank=32)
+    large = settings_of(choice="all", rank=32)
     short = plan(method=large, free=3 * 10**9)
     assert not short.fits
     with pytest.raises(DoesNotFit, match=r"needs .* GB on cuda but 3.00 GB.*would fit"):
@@ -216,7 +218,7 @@ def test_what_does_not_fit_is_refused_with_what_would():
 
 
 def test_another_method_is_offered_where_no_smaller_setting_fits():
-    full = plan("experts-full", method=MethodSettings(name="experts-full", num_experts=2))
+    full = plan("experts-full", method=settings_of(name="experts-full", num_experts=2))
     free = full.needed - 15 * full.asked.num_params
     assert [a for a in would_fit(replace(full, free=free)) if a.startswith("--method")]
     assert would_fit(replace(full, free=0)) == []
@@ -225,14 +227,14 @@ def test_another_method_is_offered_where_no_smaller_setting_fits():
 
 
 def test_a_dry_run_of_120b_recomputes_and_fits():
-    found = dry_run("120b", 80 * 10**9, MethodSettings(), TrainSettings())
+    found = dry_run("120b", 80 * 10**9, settings_of(), TrainSettings())
     assert found.fits
     assert found.asked.recompute
     assert not found.resident
     assert found.needed == sum(vars(memory_of(found.asked, found.memory.weights)).values())
-    prefix = dry_run("120b", 80 * 10**9, MethodSettings(name="prefix"), TrainSettings())
+    prefix = dry_run("120b", 80 * 10**9, settings_of(name="prefix"), TrainSettings())
     assert not prefix.asked.recompute
-    assert must_recompute(known_config("120b"), MethodSettings(), 1024, 10**9)
+    assert must_recompute(known_config("120b"), settings_of(), 1024, 10**9)
 
 
 def test_the_docs_have_the_table():
@@ -242,7 +244,7 @@ def test_the_docs_have_the_table():
 def test_defaults_go_by_method_size_and_rows():
     built_in = known_config("20b") | {"hidden_size": 576, "num_local_experts": 4}
     rates = {
-        (name, size): defaults(MethodSettings(name=name), config, 500).learning_rate
+        (name, size): defaults(settings_of(name=name), config, 500).learning_rate
         for name in METHODS
         for size, config in (
             ("120b", known_config("120b")),
@@ -254,5 +256,5 @@ def test_defaults_go_by_method_size_and_rows():
     assert rates["experts-full", "120b"] == 2e-5
     assert rates["router", "built-in"] == 1e-3
     assert rates["prompt", "20b"] == rates["prompt", "built-in"] == 1e-2
-    assert defaults(MethodSettings(), built_in, 500).epochs == 1
-    assert defaults(MethodSettings(), built_in, 40).epochs == 3
+    assert defaults(settings_of(), built_in, 500).epochs == 1
+    assert defaults(settings_of(), built_in, 40).epochs == 3

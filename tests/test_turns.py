@@ -50,7 +50,9 @@ def test_the_next_prompt_has_the_very_tokens_of_the_answer():
 
 def test_a_conversation_is_a_chain_of_turns():
     for number in range(3):
-        answer = gptoss_magic.generate(f"Question {number}", conversation="talk", seed=number, **ASK)
+        answer = gptoss_magic.generate(
+            f"Question {number}", conversation="talk", seed=number, **ASK
+        )
     turns = current().conversations.chain("talk")
     assert [turn.asked.content for turn in turns] == [f"Question {n}" for n in range(3)]
     assert [turn.parent for turn in turns] == ["", turns[0].id, turns[1].id]
@@ -83,10 +85,12 @@ def test_a_run_of_tools_records_each_call_of_the_model():
         """Twice n."""
         return 2 * n
 
-    consent = gptoss_magic.by_policy()
-    with scripted(current(), calling("double", '{"n": 4}', "I call."), saying("It is 8.")) as engine:
+    consent, long = gptoss_magic.by_policy(), {**ASK, "max_tokens": 600}
+    with scripted(
+        current(), calling("double", '{"n": 4}', "I call."), saying("It is 8.")
+    ) as engine:
         answer = gptoss_magic.generate(
-            "Double 4", tools=[double], consent=consent, conversation="run", **ASK
+            "Double 4", tools=[double], consent=consent, conversation="run", **long
         )
         gptoss_magic.generate("And now?", conversation="run", **ASK)
     turn = current().conversations.chain("run")[0]
@@ -121,7 +125,10 @@ def test_a_bound_drops_the_oldest_and_reload_drops_nothing(shell):
     assert list(current().conversations.turns) == kept[-2:]
     assert len(current().conversations.chain("talk")) == 2
     gptoss_magic.generate("More", conversation="talk", **ASK)
-    assert [t.asked.content for t in current().conversations.chain("talk")] == ["Question 4", "More"]
+    assert [t.asked.content for t in current().conversations.chain("talk")] == [
+        "Question 4",
+        "More",
+    ]
     assert "all turns" in run(shell, "%gptoss turns keep all")[1]
 
 

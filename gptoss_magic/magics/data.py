@@ -11,6 +11,7 @@ from gptoss_magic.magics import tune_options
 from gptoss_magic.magics.door import through
 
 if TYPE_CHECKING:
+    from gptoss_magic.tuning.data import Row
     from gptoss_magic.tuning.grow import Grown
 
 DATA = opt.parser(
@@ -35,12 +36,11 @@ def grow_rows(line: str, body: str, names: dict[str, Any]) -> None:
 
     from gptoss_magic.magics.prompt import check_output
     from gptoss_magic.studies.self_instruct import grown
-    from gptoss_magic.tuning.sources import read_rows
     from gptoss_magic.widgets.progress import ProgressView
 
     options = opt.parse(DATA, line)
     check_output(options.output)
-    seeds = read_rows(options.seeds, "", names) if options.seeds else []
+    seeds = seeds_of(options.seeds, names) if options.seeds else []
     with ProgressView("rows", lambda done, total: f"{done} of {total}") as bar:
         found = grown(
             body,
@@ -53,6 +53,16 @@ def grow_rows(line: str, body: str, names: dict[str, Any]) -> None:
         bar.finish(f"{len(found.rows)} rows in {found.attempts} attempts. {found.ended}".strip())
     display(bundle(found), raw=True)  # type: ignore[no-untyped-call]
     names[options.output or "rows"] = found.to_records()
+
+
+def seeds_of(source: str, names: dict[str, Any]) -> list[Row]:
+    """The rows to begin with; how they were read is printed."""
+    from gptoss_magic.tuning.sources import read
+
+    reading = read(source, "", names)
+    for line in reading.lines():
+        print(f"seeds {line}")
+    return reading.rows
 
 
 def bundle(found: Grown) -> dict[str, str]:

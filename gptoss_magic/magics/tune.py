@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gptoss_magic.runs.prepare import Tuning
+    from gptoss_magic.tuning.notes import Reading
 
 TUNE = opt.parser(
     "%%gptoss_tune", tune_options.TUNE, "Tune the resident model on the cell's rows, or on DATA."
@@ -50,6 +51,7 @@ def tune(line: str, body: str, names: dict[str, Any]) -> None:
     if options.axolotl:
         take_axolotl(options)
     wanted = wanted_of(options, rows_of(options, body, names))
+    print_reading(wanted)
     if options.write_axolotl:
         write_axolotl_file(wanted, options)
     for stage in stages(wanted):
@@ -76,40 +78,44 @@ def _stage(wanted: Any, options: Namespace, names: dict[str, Any]) -> None:
         _run(tuning, options, names)
 
 
-def rows_of(options: Namespace, body: str, names: dict[str, Any]) -> list[Any]:
+def rows_of(options: Namespace, body: str, names: dict[str, Any]) -> Reading:
     """The rows that the cell means: its body, DATA, or the conversation so far."""
     from gptoss_magic.tuning.data import from_conversation
-    from gptoss_magic.tuning.sources import read_rows, row_of
+    from gptoss_magic.tuning.sources import read, read_list
 
     if options.from_conversation:
         kept = current().conversations.messages(options.from_conversation)
         if not kept:
             raise InputError(f"--from-conversation {options.from_conversation}: nothing was said")
         edits = names.get(options.edits, {}) if options.edits else {}
-        return [row_of({"messages": from_conversation(kept, edits).messages})]
+        return read_list([{"messages": from_conversation(kept, edits).messages}])
     if not body.strip() and not options.data:
         raise InputError("no data: write rows below the line, or name a file or variable")
-    return read_rows(options.data, body, names)
+    return read(options.data, body, names)
 
 
-def wanted_of(options: Namespace, rows: list[Any]) -> Any:
+def print_reading(wanted: Any) -> None:
+    """How the rows were read: columns, what was not read, mended or left out."""
+    for line in wanted.reading.lines() if wanted.reading else ():
+        print(line)
+
+
+def wanted_of(options: Namespace, reading: Reading) -> Any:
     """The line's options as `Wanted`."""
     from gptoss_magic.runs.prepare import settings_for
     from gptoss_magic.runs.wanted import Wanted
+    from gptoss_magic.tuning.methods import DEFAULT, settings_of
     from gptoss_magic.tuning.runs import checked_name, read_run
-    from gptoss_magic.tuning.settings import MethodSettings
 
     if options.after:
         read_run(Path(options.runs) / checked_name(options.after))  # before a model is loaded
-    if options.fill:
-        rows = filled(rows)
+    rows = filled(reading.rows) if options.fill else reading.rows
     fields = _given(options, tune_options.METHOD_FIELDS)
-    method = MethodSettings(**{"name": options.method or "experts", **fields})
+    method = settings_of(options.method or DEFAULT, **fields)
     train = settings_for(method, len(rows), **_given(options, tune_options.TRAIN_FIELDS))
     more = _given(options, ("after", "replay", "own"))
-    return Wanted(
-        rows, options.name, method, train, Path(options.runs), truncate=options.truncate, **more
-    )
+    more |= {"truncate": options.truncate, "reading": reading}
+    return Wanted(rows, options.name, method, train, Path(options.runs), **more)
 
 
 def filled(rows: list[Any]) -> list[Any]:
@@ -125,8 +131,9 @@ def take_axolotl(options: Namespace) -> None:
     from gptoss_magic.tuning.axolotl import read_axolotl
 
     found = read_axolotl(options.axolotl)
-    given = {**found.train.record(), **found.method.record(), "data": found.data}
-    given["method"] = given.pop("name")
+    given = {**found.train.record(), "method": found.method.name, "data": found.data}
+    if options.method in (None, found.method.name):
+        given |= {name: value for name, value in found.method.record().items() if name != "name"}
     for name, value in given.items():
         if getattr(options, name, "") is None:
             setattr(options, name, value)

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gptoss_magic.tuning.settings import METHODS
+from gptoss_magic.tuning.methods import DEFAULT, METHODS, options
 
 if TYPE_CHECKING:
     from gptoss_magic.magics.options import Option
 
-# option, field of MethodSettings or TrainSettings, type, help
-METHOD = [
-    (("-r", "--rank"), "rank", int, "rank of LoRA"),
-    (("-a", "--alpha"), "alpha", float, "LoRA's alpha; the branch counts alpha / rank"),
-    (("-g", "--coverage"), "coverage", float, "experts: a layer's hot ones up to this share"),
-    (("-x", "--num-experts"), "num_experts", int, "experts: so many of each layer"),
-    (("-y", "--layers"), "num_layers", int, "only the last so many layers"),
-    (("-H", "--heads"), "num_heads", int, "heads: so many attention heads in all"),
-    (("-v", "--virtual"), "num_virtual", int, "prompt, prefix: virtual tokens"),
-]
+# option, field of TrainSettings, type, help
 TRAIN = [
     (("-l", "--learning-rate"), "learning_rate", float, "peak rate; left out: the plan's choice"),
     (("-e", "--epochs"), "epochs", float, "how often each row is seen"),
@@ -34,8 +25,18 @@ TRAIN = [
     ),
     (("-s", "--seed"), "seed", int, "0 where left out: runs repeat"),
 ]
-METHOD_FIELDS = ("choice", *(field for _, field, _, _ in METHOD))
+METHOD_FIELDS = tuple(option.name for option in options())
 TRAIN_FIELDS = tuple(field for _, field, _, _ in TRAIN)
+
+
+def _of_methods() -> list[Option]:
+    """The options of all methods; which of them a method has is told when its settings are made."""
+    found: list[Option] = []
+    for option in options():
+        about = option.metadata
+        kind = {"choices": about["choices"]} if about["choices"] else {"type": type(option.default)}
+        found.append((about["flags"], {"dest": option.name, "help": about["help"], **kind}))
+    return found
 
 
 def _table(rows: list[tuple[tuple[str, str], str, type, str]]) -> list[Option]:
@@ -44,14 +45,14 @@ def _table(rows: list[tuple[tuple[str, str], str, type, str]]) -> list[Option]:
     ]
 
 
+_METHODS = "; ".join(f"{name}: {method.help}" for name, method in METHODS.items())
 RUNS: Option = (("-R", "--runs"), {"default": "gptoss_runs", "help": "the folder of all runs"})
 TUNE: list[Option] = [
     (("data",), {"nargs": "?", "help": "a file, or a variable of the notebook; or use the body"}),
     (("-N", "--as"), {"dest": "name", "default": "tuned", "help": "name of run and adapter"}),
     (("-G", "--go"), {"action": "store_true", "help": "train; without it only the plan is shown"}),
-    (("-M", "--method"), {"choices": METHODS, "help": "what is trained; left out: experts"}),
-    (("-C", "--choice"), {"choices": ["hot", "random", "all"], "help": "which experts"}),
-    *_table(METHOD),
+    (("-M", "--method"), {"choices": [*METHODS], "help": f"left out: {DEFAULT}; {_METHODS}"}),
+    *_of_methods(),
     *_table(TRAIN),
     (("-A", "--after"), {"help": "go on from this run, replaying some of its texts"}),
     (("-p", "--replay"), {"type": float, "help": "earlier texts for each new one (0.2)"}),

@@ -9,6 +9,7 @@ from weakref import ref
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.session import current
+from gptoss_magic.tuning.methods import method_of, settings_of
 from gptoss_magic.tuning.runs import checked_name, read_run
 from gptoss_magic.turns.progress import noted
 
@@ -23,20 +24,19 @@ if TYPE_CHECKING:
     from gptoss_magic.turns.progress import Progress
 
 LATEST: list[Any] = []
-BY_ROUTING = ("experts", "experts-full", "router+experts")
 
 
 def stages(wanted: Wanted) -> list[Wanted]:
-    """The runs that a method needs: 'router+experts' trains the routers first, half of the steps.
+    """The runs that a method needs: one with a first stage trains that for half of the steps.
 
     A first stage that lies finished in the folder is not run again.
     """
-    if wanted.method.name != "router+experts":
+    stage = method_of(wanted.method).first
+    if not stage:
         return [wanted]
     train = wanted.train
     half = replace(train, num_steps=-(-train.num_steps // 2), epochs=train.epochs / 2)
-    method = replace(wanted.method, name="router")
-    first = replace(wanted, name=f"{wanted.name}.router", method=method)
+    first = replace(wanted, name=f"{wanted.name}.{stage}", method=settings_of(stage))
     halves = [replace(first, train=half), replace(wanted, train=half)]
     folder = first.folder / first.name
     is_done = folder.exists() and read_run(folder).finish == "return"
@@ -55,7 +55,7 @@ def parts_of(
         return before.method, parts
     method, below = wanted.method, _below(wanted, engine.model.device)
     hot: list[list[int]] = []
-    if method.name in BY_ROUTING and method.choice != "all":
+    if method.by_routing:
         with ExitStack() as stack:
             for part in below:
                 stack.callback(part.attach(engine.model))
@@ -93,10 +93,11 @@ def left(folder: Path, device: Any) -> tuple[Run, list[Any]]:
 
 
 def _below(wanted: Wanted, device: Any) -> list[Any]:
-    """The routers of a first stage, frozen; none for other methods."""
-    if wanted.method.name != "router+experts":
+    """The parts of a first stage, frozen; none for methods without one."""
+    stage = method_of(wanted.method).first
+    if not stage:
         return []
-    _, parts = left(wanted.folder / f"{wanted.name}.router", device)
+    _, parts = left(wanted.folder / f"{wanted.name}.{stage}", device)
     return [part.requires_grad_(False) for part in parts]
 
 
@@ -107,21 +108,14 @@ def hot_experts(
     progress: Progress,
     below: Sequence[Any] = (),
 ) -> list[list[int]]:
-    """By layer: what the training texts use, answers and reasoning included.
+    """By layer: what the training texts use, answers and reasoning included, as the method chooses.
 
-    For 'experts-full' of one layer only: that whose hottest experts take the largest share.
     `below`: parts that are attached meanwhile.
     """
     texts = list({e.ids: None for step in steps for sequence in step for e in sequence})
     scores = _scores(engine, tuple(texts), progress, keep=not below)
-    if method.name == "experts-full":
-        number = method.num_experts or 1
-        layer = int(scores.coverage(number).argmax())
-        hot = scores.hot(num_experts=number)
-        return [experts if i == layer else [] for i, experts in enumerate(hot)]
-    if method.num_experts:
-        return scores.hot(num_experts=method.num_experts)
-    return scores.hot(coverage=method.coverage)
+    choose = method_of(method).hot
+    return choose(scores, method) if choose else []
 
 
 def _scores(engine: Any, texts: tuple[Any, ...], progress: Progress, *, keep: bool) -> Scores:

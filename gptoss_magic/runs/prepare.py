@@ -33,7 +33,10 @@ SAVE_EVERY_S = 20.0
 
 @dataclass
 class Tuning:
-    """A run that can be trained: on the disk from `begin` on."""
+    """A run that can be trained: on the disk from `begin` on.
+
+    `data`: (steps, held-out sequences); `prompts`: token ids, answered before and after.
+    """
 
     run: Run
     trainer: Trainer
@@ -124,17 +127,15 @@ def work_of(
     """What the trainer needs beside the parts; the drift's base is measured here."""
     from gptoss_magic.runs.parts import trained_experts
     from gptoss_magic.tuning.drift import Drifting
-    from gptoss_magic.tuning.methods import adalora
+    from gptoss_magic.tuning.methods import method_of
     from gptoss_magic.tuning.trainer import Work
 
     steps, held_out = data
     drift = Drifting(
         model, _probe(held_out or steps[0]), trained_experts(parts, model.config.num_hidden_layers)
     )
-    if method.name != "adalora":
-        return Work(steps, held_out, drift)
-    allocate, penalty = adalora.after_backward(parts, method.rank), adalora.penalty(parts)
-    return Work(steps, held_out, drift, allocate, penalty)
+    own = method_of(method).step
+    return Work(steps, held_out, drift, *(own(parts, method) if own else ()))
 
 
 def trainer_of(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gptoss_magic.runs.wanted import Wanted
+    from gptoss_magic.tuning.data import Row
     from gptoss_magic.tuning.runs import Run
     from gptoss_magic.turns.progress import Progress
 
@@ -40,14 +41,16 @@ def texts_of(wanted: Wanted, engine: Any, progress: Progress) -> Texts:
     from gptoss_magic.tuning.data import encode_all, pack_steps, split
 
     train, rows = wanted.train, wanted.rows
-    numbers = split(range(1, len(rows) + 1), train.held_out, train.seed)
-    kept, held = ([rows[n - 1] for n in part] for part in numbers)
+    numbered = [(row.number or n, row) for n, row in enumerate(rows, 1)]
+    kept, held = split(numbered, train.held_out, train.seed)
     cut: list[int] = []
-    how: dict[str, Any] = {"truncate": wanted.truncate, "on_cut": cut.append}
-    examples, held_out = (
-        encode_all(part, engine.codec, train.max_tokens, numbers=named, **how) if part else []
-        for part, named in zip((kept, held), numbers, strict=True)
-    )
+
+    def encoded(part: Sequence[tuple[int, Row]]) -> list[Example]:
+        names, chosen = [n for n, _ in part], [row for _, row in part]
+        how: dict[str, Any] = {"truncate": wanted.truncate, "numbers": names}
+        return encode_all(chosen, engine.codec, train.max_tokens, on_cut=cut.append, **how)
+
+    examples, held_out = encoded(kept), encoded(held) if held else []
     extra, base = _replayed(wanted, len(examples))
     own = own_answers(wanted.own, progress)
     steps = pack_steps([*examples, *extra, *own], train)
@@ -57,15 +60,20 @@ def texts_of(wanted: Wanted, engine: Any, progress: Progress) -> Texts:
         "held out": len(held),
         "replayed": len(extra),
         "own answers": len(own),
-        "tokens": sum(len(e.ids) for e in [*examples, *extra, *own]),
-        "trained tokens": sum(sum(e.trained) for e in [*examples, *extra, *own]),
-        "without reasoning": sum(not row.has_analysis for row in kept),
+        **_token_figures([*examples, *extra, *own]),
+        "without reasoning": sum(not row.has_analysis for _, row in kept),
         "longest": max(len(e.ids) for e in [*examples, *held_out]),
         "steps": len(steps),
         "duplicates": len(rows) - len(set(rows)),
         "cut": len(cut),
+        **(wanted.reading.figures() if wanted.reading else {}),
     }
     return Texts(steps, sequences, about, prompts_of(sequences or steps[0], engine), base)
+
+
+def _token_figures(examples: Sequence[Example]) -> dict[str, int]:
+    trained = sum(sum(example.trained) for example in examples)
+    return {"tokens": sum(len(example.ids) for example in examples), "trained tokens": trained}
 
 
 def prompts_of(sequences: Sequence[Sequence[Example]], engine: Any) -> list[list[int]]:
@@ -83,10 +91,13 @@ def prompts_of(sequences: Sequence[Sequence[Example]], engine: Any) -> list[list
 def _last_turn(example: Example, starts: Sequence[int]) -> int:
     """Where the last run of trained messages begins: the `<|start|>` before it."""
     first = len(example.ids) - 1
+    is_found = False
     for begin, end in zip(reversed(starts), reversed([*starts[1:], len(example.ids)]), strict=True):
-        if not any(example.trained[begin:end]):
+        is_trained = any(example.trained[begin:end])
+        if is_found and not is_trained:
             break
-        first = begin
+        if is_trained:
+            first, is_found = begin, True
     return first
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,10 @@ from gptoss_magic.runs.report import finish
 from gptoss_magic.runs.wanted import FOLDER, Wanted
 from gptoss_magic.session import current
 from gptoss_magic.tuning.control import Control
+from gptoss_magic.tuning.methods import DEFAULT, options, settings_of
 from gptoss_magic.tuning.plan import require_fit
-from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
-from gptoss_magic.tuning.sources import read_rows
+from gptoss_magic.tuning.settings import TrainSettings
+from gptoss_magic.tuning.sources import read
 from gptoss_magic.vocabulary import check_known
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from gptoss_magic.records import StepMetrics
     from gptoss_magic.runs.report import Report
 
-METHOD = tuple(field.name for field in fields(MethodSettings) if field.name != "name")
+METHOD = tuple(option.name for option in options())
 TRAIN = tuple(field.name for field in fields(TrainSettings))
 RUN = ("after", "replay", "own", "truncate")
 
@@ -32,7 +34,7 @@ def tune(
     data: Any,
     *,
     name: str = "tuned",
-    method: str = "experts",
+    method: str = DEFAULT,
     folder: str | Path = FOLDER,
     on_step: Callable[[StepMetrics], None] = lambda metrics: None,
     **settings: Any,
@@ -40,15 +42,19 @@ def tune(
     """Tune the resident model (loaded first where none is) on rows; the adapter is in use then.
 
     `data`: records as of `%%gptoss_tune` (prompt and answer, messages, alpaca, ShareGPT), a file's
-    path, or a DataFrame. `settings`: fields of `MethodSettings` and `TrainSettings`, and `after`,
-    `replay`, `own`, `truncate` of `Wanted`. What is not given is chosen for the model. The run lies
-    in `folder`. Raises InputError, DoesNotFit, StorageError; KeyboardInterrupt keeps the steps.
+    path, or a DataFrame; a warning names what of it was not read, mended or left out. `settings`:
+    the method's options, fields of `TrainSettings`, and `after`, `replay`, `own`, `truncate` of
+    `Wanted`; what is not given is chosen for the model. The run lies in `folder`. Raises
+    InputError, DoesNotFit, StorageError; KeyboardInterrupt keeps the steps.
     """
     check_known("setting", settings, (*METHOD, *TRAIN, *RUN))
-    rows = read_rows(str(data) if isinstance(data, Path) else "data", "", {"data": data})
-    chosen = MethodSettings(name=method, **_some(settings, METHOD))
-    train = settings_for(chosen, len(rows), **_some(settings, TRAIN))
-    wanted = Wanted(rows, name, chosen, train, Path(folder), **_some(settings, RUN))
+    chosen = settings_of(method, **_some(settings, METHOD))
+    reading = read(str(data) if isinstance(data, Path) else "data", "", {"data": data})
+    for remark in reading.remarks():
+        warnings.warn(remark, stacklevel=2)
+    train = settings_for(chosen, len(reading.rows), **_some(settings, TRAIN))
+    more = _some(settings, RUN) | {"reading": reading}
+    wanted = Wanted(reading.rows, name, chosen, train, Path(folder), **more)
     for stage in stages(wanted):
         report = _trained(stage, on_step)
     return report

@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
+from gptoss_magic.tuning.methods import settings_of
+from gptoss_magic.tuning.settings import TrainSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gptoss_magic.tuning.data import Row
+    from gptoss_magic.tuning.notes import Reading
+    from gptoss_magic.tuning.settings import MethodSettings
 
 FOLDER = "gptoss_runs"
 
@@ -22,14 +25,16 @@ class Wanted:
 
     `replay`: of its texts, so many for each new one; `own`: so many answers of the base model
     itself are mixed in. `truncate`: rows that are too long are cut, not refused.
+    `reading`: how the rows were read, where they came from data.
     """
 
     rows: Sequence[Row]
     name: str
-    method: MethodSettings = field(default_factory=MethodSettings)
+    method: MethodSettings = field(default_factory=settings_of)
     train: TrainSettings = field(default_factory=TrainSettings)
     folder: Path = Path(FOLDER)
     after: str = ""
     replay: float = 0.2
     own: int = 0
     truncate: bool = False
+    reading: Reading | None = None

@@ -205,14 +205,14 @@ def read_prompts(source: str | None, names: Mapping[str, Any]) -> list[str]:
 
     Raises InputError for what has none.
     """
-    from gptoss_magic.tuning.sources import PROMPTS, records_of
+    from gptoss_magic.tuning.sources import PROMPTS, records_of, unbroken
 
     if source is None:
         return []
     if source not in names and Path(source).suffix.lower() == ".txt":
         found = _lines(read_text(source).text)
     else:
-        found = [_prompt(record, PROMPTS) for record in records_of(source, names)]
+        found = [_prompt(record, PROMPTS) for record in unbroken(records_of(source, names))]
     if not found or not all(found):
         raise InputError(f"{source}: no prompts, or an empty one; give one a line")
     return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.records import Message
 from gptoss_magic.vocabulary import NONE
 
 if TYPE_CHECKING:
@@ -69,11 +68,5 @@ def with_analysis(rows: Sequence[Row], progress: Progress) -> list[Row]:
     found = list(rows)
     for n, answer in zip(bare, answers, strict=True):
         if answer.analysis.strip() and answer.finish != "length":
-            found[n] = _thinking(rows[n], answer.analysis.strip())
+            found[n] = rows[n].with_thought(answer.analysis.strip())
     return found
-
-
-def _thinking(row: Row, analysis: str) -> Row:
-    before = row.messages[: -len(row.last_turn)]
-    thought = Message("assistant", analysis, "analysis")
-    return replace(row, messages=(*before, thought, *row.last_turn))

@@ -11,26 +11,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.tuning.methods.lora import NAMES
+from gptoss_magic.tuning import marks
+from gptoss_magic.tuning.columns import TALKS, THOUGHTS, TOOLS
+from gptoss_magic.tuning.methods import METHODS, method_of, settings_of
 from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
+from gptoss_magic.tuning.trl import TRAINED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-EXPERTS = ("mlp.experts.gate_up_proj", "mlp.experts.down_proj")
-TARGETS: dict[str, tuple[Sequence[str], Sequence[str]]] = {  # modules, parameters
-    "lora": (NAMES, ()),
-    "adalora": (NAMES, ()),
-    "heads": (("q_proj", "o_proj"), ()),
-    "last-layers": (NAMES, EXPERTS),
-    "experts": ((), EXPERTS),
-    "router+experts": ((), EXPERTS),
-}
-LOST = {
-    "adalora": "adalora: written as LoRA of one rank",
-    "heads": "heads: written as LoRA on every head of q_proj and o_proj",
-    "last-layers": "last-layers: written as LoRA on attention and experts of every layer",
-    "router+experts": "router+experts: the routers' stage, and which experts it reveals, is lost",
+    from gptoss_magic.tuning.methods.method import AxolotlWords, Method
+
+DATA_KEYS: dict[str, Sequence[Any]] = {  # of a data set, with the values that rows here know
+    "path": (),
+    "ds_type": (),
+    "type": ("chat_template", "sharegpt", "alpaca"),
+    "field_messages": TALKS,
+    "message_field_role": ("role", "from"),
+    "message_field_content": ("content", "value"),
+    "message_property_mappings": (
+        {"role": "role", "content": "content"},
+        {"role": "from", "content": "value"},
+    ),
+    "message_field_training": marks.TRAINED,
+    "message_field_training_detail": (marks.DETAIL,),
+    "field_thinking": THOUGHTS,
+    "template_thinking_key": (),  # of the template, not of the rows
+    "field_tools": TOOLS,
+    "roles_to_train": (["assistant"], ["gpt"], ["gpt", "assistant"], ["assistant", "gpt"]),
+    "train_on_eos": ("turn",),
 }
 LARGEST_FILE = 1 << 20
 COSINE, CONSTANT = {"lr_scheduler": "cosine"}, {"lr_scheduler": "constant_with_warmup"}
@@ -81,14 +90,11 @@ def read_axolotl(path: Path | str) -> AxolotlRun:
         for key, fine in ONLY.items()
         if found.get(key) not in fine
     ]
-    name, unsaid = _method_name(found)
+    meant, unsaid = _method(found)
     data, more = _data(found, path)
-    method = MethodSettings(
-        name=name,
-        rank=int(_number(found, "lora_r", 8)),
-        alpha=_number(found, "lora_alpha", 16),
-        choice="all" if name == "experts" else "hot",
-    )
+    rank, alpha = int(_number(found, "lora_r", 8)), _number(found, "lora_alpha", 16)
+    own = meant.axolotl.read if meant.axolotl and meant.axolotl.read else {}
+    method = settings_of(meant.name, rank=rank, alpha=alpha, **own)
     return AxolotlRun(method, _train(found), data, (*map(_text, lost), *unsaid, *more))
 
 
@@ -102,42 +108,40 @@ def write_axolotl(
     """(YAML text, what it cannot say). Raises InputError for methods that Axolotl does not have."""
     import yaml
 
-    if method.name not in TARGETS:
+    words = method_of(method).axolotl
+    if words is None:
+        written = [name for name, one in METHODS.items() if one.axolotl]
         raise InputError(
-            f"method {method.name}: Axolotl has none; {', '.join(TARGETS)} can be written"
+            f"method {method.name}: Axolotl has none; {', '.join(written)} can be written"
         )
-    modules, parameters = TARGETS[method.name]
-    targets: dict[str, Any] = {
-        "lora_target_modules": list(modules),
-        "lora_target_parameters": list(parameters),
-    }
-    alpha = int(method.alpha) if method.alpha == int(method.alpha) else method.alpha
     found = {
         "base_model": model,
         "model_quantization_config": "Mxfp4Config",  # packed experts have no backward there
         "model_quantization_config_kwargs": {"dequantize": True},
-        "adapter": "lora",
-        "lora_r": method.rank,
-        "lora_alpha": alpha,
-        "lora_dropout": 0.0,
-        **{key: names for key, names in targets.items() if names},
+        **_low_rank(method, words),
         "datasets": [_data_set(data)],
         "eot_tokens": ["<|end|>"],
         **_schedule(train),
     }
     text = yaml.safe_dump(found, sort_keys=False, allow_unicode=True)
-    return text, tuple(_unsaid(method, train, experts_per_layer))
+    lost = [*([words.lost] if words.lost else []), *words.unsaid(method, experts_per_layer)]
+    return text, (*lost, *_unsaid(train))
 
 
-def _unsaid(
-    method: MethodSettings, train: TrainSettings, experts: Sequence[int] | None
-) -> list[str]:
-    found = [LOST[method.name]] if method.name in LOST else []
-    if method.name in ("experts", "router+experts") and method.choice != "all":
-        chosen = f" ({sum(experts)} in {len(experts)} layers)" if experts else ""
-        found.append(f"{method.choice} experts{chosen}: every expert of each layer is trained")
-    if method.name == "experts" and method.num_layers:
-        found.append(f"the last {method.num_layers} layers alone: every layer is trained")
+def _low_rank(method: Any, words: AxolotlWords) -> dict[str, Any]:
+    """The keys of LoRA, which is all that Axolotl has words for."""
+    targets = {"modules": list(words.modules), "parameters": list(words.parameters)}
+    return {
+        "adapter": "lora",
+        "lora_r": method.rank,
+        "lora_alpha": int(method.alpha) if method.alpha == int(method.alpha) else method.alpha,
+        "lora_dropout": 0.0,
+        **{f"lora_target_{kind}": names for kind, names in targets.items() if names},
+    }
+
+
+def _unsaid(train: TrainSettings) -> list[str]:
+    found = []
     if not train.learning_rate:
         found.append("learning_rate: chosen by the plan here; set it")
     if train.step_tokens % train.max_tokens:
@@ -173,6 +177,7 @@ def _data_set(data: str) -> dict[str, str]:
         **({"ds_type": kind} if kind else {}),
         "type": "chat_template",
         "field_messages": "messages",
+        "message_field_training": TRAINED,
         "field_thinking": "thinking",
         "template_thinking_key": "thinking",
     }
@@ -195,24 +200,32 @@ def _load(path: Path) -> dict[str, Any]:
     return found
 
 
-def _method_name(found: dict[str, Any]) -> tuple[str, list[str]]:
-    """The method, and what of its targets is left out."""
-    modules, parameters = (
-        _names(found, "lora_target_modules"),
-        _names(found, "lora_target_parameters"),
-    )
+def _method(found: dict[str, Any]) -> tuple[Method, list[str]]:
+    """The method that the targets mean, and what of them is left out."""
+    modules = _names(found, "lora_target_modules")
+    parameters = _names(found, "lora_target_parameters")
+    by_parameters, by_modules = _read_by("parameters"), _read_by("modules")
     if found.get("lora_target_linear"):
-        modules |= set(NAMES)
-    experts = {name for name in parameters if name.endswith(EXPERTS)}
-    if not experts and not modules & set(NAMES):
+        modules |= set(by_modules)
+    experts = {name for name in parameters if name.endswith(tuple(by_parameters))}
+    if not experts and not modules & set(by_modules):
         raise InputError("neither attention (lora_target_modules) nor experts are trained")
     lost = [f"lora_target_parameters: {name}" for name in sorted(parameters - experts)]
     if experts:
         lost += [f"lora_target_modules: {name}" for name in sorted(modules)]
-        return "experts", lost
-    lost += [f"lora_target_modules: {name}" for name in sorted(modules - set(NAMES))]
-    absent = set(NAMES) - modules
-    return "lora", lost + [f"lora_target_modules: {name} is trained too" for name in sorted(absent)]
+        return next(iter(by_parameters.values())), lost
+    lost += [f"lora_target_modules: {name}" for name in sorted(modules - set(by_modules))]
+    absent = set(by_modules) - modules
+    lost += [f"lora_target_modules: {name} is trained too" for name in sorted(absent)]
+    return next(iter(by_modules.values())), lost
+
+
+def _read_by(kind: str) -> dict[str, Method]:
+    """Target to the method that is read where it stands; `kind`: 'modules' or 'parameters'."""
+    read = [
+        method for method in METHODS.values() if method.axolotl and method.axolotl.read is not None
+    ]
+    return {name: method for method in read for name in getattr(method.axolotl, kind)}
 
 
 def _names(found: dict[str, Any], key: str) -> set[str]:
@@ -225,10 +238,9 @@ def _data(found: dict[str, Any], path: Path | str) -> tuple[str, list[str]]:
     if not isinstance(sets, list) or not sets or not isinstance(sets[0], dict):
         raise InputError(f"{path}: names no data; give datasets with a path")
     first, lost = sets[0], [f"datasets: {_path(other)}" for other in sets[1:]]
-    if first.get("type", "chat_template") != "chat_template":
-        lost.append(f"datasets.type: {_text(first['type'])}")
-    if first.get("field_messages", "messages") != "messages":
-        lost.append(f"datasets.field_messages: {_text(first['field_messages'])}")
+    for key, value in first.items():
+        if key not in DATA_KEYS or (DATA_KEYS[key] and value not in DATA_KEYS[key]):
+            lost.append(f"datasets.{_text(key)}: {_text(value)}")
     return _path(first), lost
 
 

@@ -7,7 +7,7 @@ each other), and a step's sequences have about `step_tokens` tokens together.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from gptoss_magic.errors import InputError
@@ -26,9 +26,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Row:
-    """One conversation, system and developer messages first; it ends with an assistant's turn."""
+    """One conversation, system and developer messages first; it ends with an assistant's turn.
+
+    `untrained`: indices of the assistant's messages that are context only. `number`: what the
+    user calls the row, from 1; 0 where it has no place in a list.
+    """
 
     messages: tuple[Message, ...]
+    untrained: frozenset[int] = frozenset()
+    number: int = field(default=0, compare=False)
 
     @property
     def has_analysis(self) -> bool:
@@ -49,16 +55,23 @@ class Row:
         said = [message.content for message in self.messages if message.role == "user"]
         return said[-1] if said else ""
 
+    def with_thought(self, analysis: str) -> Row:
+        """The row with reasoning before its last turn."""
+        begin = len(self.messages) - len(self.last_turn)
+        thought = Message("assistant", analysis, "analysis")
+        moved = frozenset(n + (n >= begin) for n in self.untrained)
+        messages = (*self.messages[:begin], thought, *self.messages[begin:])
+        return replace(self, messages=messages, untrained=moved)
+
 
 def encode(row: Row, codec: HarmonyCodec) -> list[Example]:
     """An example for each of the assistant's turns, as the model would see and say it.
 
     The context of a turn is rendered as for a prompt, so earlier reasoning is dropped. Trained is
-    what the model writes: channels, reasoning, calls, answers, and `<|return|>` at the end.
+    what the model writes: channels, reasoning, calls, answers, and `<|return|>` at the end. Turns
+    of which nothing is trained are context of later ones only.
     """
-    return [
-        _example(row.messages[:begin], row.messages[begin:end], codec) for begin, end in _turns(row)
-    ]
+    return [_example(turn.before, turn, codec) for turn in _trained_turns(row)]
 
 
 def encode_all(
@@ -77,8 +90,8 @@ def encode_all(
     """
     found = []
     for number, row in zip(numbers or range(1, len(rows) + 1), rows, strict=True):
-        for begin, end in _turns(row):
-            example = _example(row.messages[:begin], row.messages[begin:end], codec)
+        for turn in _trained_turns(row):
+            example = _example(turn.before, turn, codec)
             if len(example.ids) > max_tokens:
                 if not truncate:
                     raise InputError(
@@ -86,7 +99,7 @@ def encode_all(
                         "raise --max-tokens, shorten it, or add --truncate"
                     )
                 on_cut(number)
-                example = _cut(row.messages[:begin], row.messages[begin:end], codec, max_tokens)
+                example = _cut(turn, codec, max_tokens)
             found.append(example)
     if not any(any(example.trained) for example in found):
         raise InputError("nothing is trained: no row has an answer of the assistant")
@@ -155,7 +168,28 @@ def from_conversation(messages: Sequence[Message], edits: Mapping[int, str]) -> 
     return Row(tuple(kept))
 
 
-def _turns(row: Row) -> Iterator[tuple[int, int]]:
+@dataclass(frozen=True)
+class _Turn:
+    """One of the assistant's turns: what stands before it, and of each message if it is trained."""
+
+    before: tuple[Message, ...]
+    messages: tuple[Message, ...]
+    trained: tuple[bool, ...]
+
+
+def _trained_turns(row: Row) -> Iterator[_Turn]:
+    """The turns of which something is trained."""
+    for begin, end in turns_of(row):
+        messages = row.messages[begin:end]
+        trained = tuple(
+            message.role == "assistant" and begin + n not in row.untrained
+            for n, message in enumerate(messages)
+        )
+        if any(trained):
+            yield _Turn(row.messages[:begin], messages, trained)
+
+
+def turns_of(row: Row) -> Iterator[tuple[int, int]]:
     """(first message, end) of each of the assistant's turns; an answer ends a turn."""
     begin = None
     for number, message in enumerate(row.messages):
@@ -172,10 +206,9 @@ def _turns(row: Row) -> Iterator[tuple[int, int]]:
         yield begin, len(row.messages)
 
 
-def _cut(
-    before: Sequence[Message], turn: Sequence[Message], codec: HarmonyCodec, max_tokens: int
-) -> Example:
+def _cut(turn: _Turn, codec: HarmonyCodec, max_tokens: int) -> Example:
     """Without the oldest exchanges, system and developer messages kept; else the end alone."""
+    before = turn.before
     opening = [message for message in before if message.role in ("system", "developer")]
     starts = [n for n, message in enumerate(before) if message.role == "user"]
     for start in starts[1:]:
@@ -186,19 +219,19 @@ def _cut(
     return Example(example.ids[-max_tokens:], example.trained[-max_tokens:])
 
 
-def _example(before: Sequence[Message], turn: Sequence[Message], codec: HarmonyCodec) -> Example:
+def _example(before: Sequence[Message], turn: _Turn, codec: HarmonyCodec) -> Example:
     opened = [codec.special["start"], *codec.encode("assistant")]
     ids = render(prune(before), codec, prompt=False)
     trained = [False] * len(ids)
     asked = True  # the engine opens the header after a user or a tool
-    for number, message in enumerate(turn):
+    for number, (message, is_trained) in enumerate(zip(turn.messages, turn.trained, strict=True)):
         said = render([message], codec, prompt=False)
-        mine = message.role == "assistant"
-        if mine and number == len(turn) - 1 and said[-1] == codec.special["end"]:
+        mine, is_last = message.role == "assistant", number == len(turn.messages) - 1
+        if mine and is_last and said[-1] == codec.special["end"]:
             said[-1] = codec.special["return"]
         given = len(opened) if asked and said[: len(opened)] == opened else 0
         ids += said
-        trained += [mine and n >= given for n in range(len(said))]
+        trained += [is_trained and n >= given for n in range(len(said))]
         asked = not mine
     return Example(tuple(ids), tuple(trained))
 

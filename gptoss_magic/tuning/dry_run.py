@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gptoss_magic.model.plan import GB
+from gptoss_magic.tuning.counts import num_parameters
+from gptoss_magic.tuning.methods import METHODS, settings_of
 from gptoss_magic.tuning.plan import make_tune_plan, must_recompute
-from gptoss_magic.tuning.settings import METHODS, MethodSettings, TrainSettings
-from gptoss_magic.tuning.shapes import known_config, num_parameters, packed_bytes
+from gptoss_magic.tuning.settings import TrainSettings
+from gptoss_magic.tuning.shapes import known_config, packed_bytes
 
 if TYPE_CHECKING:
     from gptoss_magic.tuning.plan import TunePlan
+    from gptoss_magic.tuning.settings import MethodSettings
 
 HEAD = (
     "| method | trained numbers | adapter | gradients | optimizer | activations | in all | fits |\n"
@@ -55,7 +58,7 @@ def dry_run_table(name: str = "120b", free: float = 80e9) -> str:
 
 
 def _row(name: str, free: float, method: str) -> str:
-    plan = dry_run(name, int(free), MethodSettings(name=method), TrainSettings())
+    plan = dry_run(name, int(free), settings_of(method), TrainSettings())
     memory = plan.memory
     sizes = (memory.adapter, memory.gradients, memory.optimizer, memory.activations, plan.needed)
     cells = " | ".join(f"{size / GB:.2f}" for size in sizes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import CheckpointError
+from gptoss_magic.tuning.methods import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +38,6 @@ def _part(one: Mapping[str, Any]) -> Any:
     import torch
 
     from gptoss_magic.model import branches as b
-    from gptoss_magic.tuning.methods.svd import SvdLora
 
     zeros = {name: torch.zeros(shape) for name, shape in one["shapes"].items()}
     target, kind = one["target"], one["kind"]
@@ -52,7 +52,7 @@ def _part(one: Mapping[str, Any]) -> Any:
         return b.ExpertWeights(target, one["expert"], zeros)
     if kind in ("SoftPrompt", "Prefix"):
         return getattr(b, kind)(next(iter(zeros.values())))
-    if kind == "SvdLora":
-        shape = (zeros["p"].shape[0], zeros["q"].shape[1], len(zeros["lam"]))
-        return SvdLora(target, *shape, one["scaling"])
+    for method in METHODS.values():
+        if kind in method.parts:
+            return method.parts[kind](one, zeros)
     raise CheckpointError(f"{kind}: no such part; made by a newer gptoss_magic?")

@@ -7,24 +7,20 @@ from typing import Any
 
 from gptoss_magic.errors import DoesNotFit
 from gptoss_magic.model.plan import GB, unpacked_bytes
-from gptoss_magic.tuning.loss import LOGIT_ROWS
-from gptoss_magic.tuning.settings import METHODS, MethodSettings, TrainSettings
-from gptoss_magic.tuning.shapes import (
+from gptoss_magic.tuning.counts import (
     activation_bytes_per_token,
     num_parameters,
     num_reached_layers,
 )
+from gptoss_magic.tuning.loss import LOGIT_ROWS
+from gptoss_magic.tuning.methods import METHODS, method_of, settings_of
+from gptoss_magic.tuning.methods.method import NARROW
+from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
 
 LOGIT_COPIES = 3  # log-softmax, its gradient, and the loss's: fp32 [LOGIT_ROWS, V] each
 SCORE_BYTES = 14  # of a score in attention's backward: two in fp32, three in bf16
 ADAMW, PAGED_8_BIT = 8.0, 2 + 8 / 256  # of a trained number; 8 bits: two fp32 scales for each 256
 LEAST_TOKENS, LEAST_RANK = 128, 1
-NO_RECOMPUTING = "prefix"  # its keys stand in a cache, which a second forward would fill again
-
-# Learning rates at a width of 2880; docs/tuning-memory.md says where each comes from
-LORA, LORA_120B, ROUTER, FULL = 2e-4, 3e-4, 2e-4, 2e-5
-RATES = {"router": ROUTER, "experts-full": FULL, "prompt": 1e-2, "prefix": 5e-3}
-NARROW, NARROW_FACTOR = 1024, 5  # models less wide than this take rates five times as high
 SEEN_ROWS, MOST_EPOCHS = 120, 3  # few rows are seen again until so many were seen
 
 
@@ -138,8 +134,8 @@ def make_tune_plan(
 def memory_of(asked: Asked, weights: int) -> Memory:
     """The bytes of `asked` by kind."""
     config, params = asked.config, asked.num_params
-    smoothed = 8 if asked.method.name == "adalora" else 0  # two means of each number's importance
-    state = (PAGED_8_BIT if asked.paged else ADAMW) + smoothed
+    own = method_of(asked.method).sizes.state_bytes
+    state = (PAGED_8_BIT if asked.paged else ADAMW) + own
     on_gpu = asked.device != "cpu"
     return Memory(
         weights,
@@ -172,7 +168,7 @@ def activation_bytes(asked: Asked) -> int:
 def must_recompute(config: dict[str, Any], method: MethodSettings, tokens: int, free: int) -> bool:
     """True where what autograd keeps of `tokens` would fill a quarter of what is `free`."""
     kept = tokens * activation_bytes_per_token(config, method)
-    return kept > free // 4 and method.name != NO_RECOMPUTING
+    return kept > free // 4 and method_of(method).sizes.recomputes
 
 
 def has_paged(device: str) -> bool:
@@ -198,7 +194,7 @@ def would_fit(plan: TunePlan) -> list[str]:
     found = []
     for advice, number, least in (
         ("--max-tokens {}", plan.asked.sequence_tokens, LEAST_TOKENS),
-        ("--rank {}", plan.asked.method.rank, LEAST_RANK),
+        ("--rank {}", getattr(plan.asked.method, "rank", 0), LEAST_RANK),
         ("--num-experts {}", _num_experts(plan.asked), 1),
     ):
         smaller = next((n for n in _halves(number, least) if _with(plan, advice, n).fits), None)
@@ -219,10 +215,8 @@ def _halves(number: int, least: int) -> list[int]:
 
 def _num_experts(asked: Asked) -> int:
     """Trained experts of a layer, on average; 0 where the method has no choice of them."""
-    if asked.method.name not in ("experts", "router+experts"):
-        return 0
-    one = replace(asked.method, choice="hot", num_experts=1)
-    return asked.num_params // num_parameters(asked.config, one)
+    one = asked.method.with_experts(1)
+    return asked.num_params // num_parameters(asked.config, one) if one else 0
 
 
 def _with(plan: TunePlan, advice: str, number: int) -> TunePlan:
@@ -231,20 +225,20 @@ def _with(plan: TunePlan, advice: str, number: int) -> TunePlan:
     if "tokens" in advice:
         return _again(plan, replace(asked, sequence_tokens=number))
     if "rank" in advice:
-        changed = replace(method, rank=number)
+        changed = settings_of(**{**method.record(), "rank": number})
         before = num_parameters(asked.config, method)
         share = num_parameters(asked.config, changed) / before
         return _again(
             plan, replace(asked, method=changed, num_params=int(asked.num_params * share))
         )
-    changed = replace(method, choice="hot", num_experts=number)
+    changed = method.with_experts(number) or method
     params = num_parameters(asked.config, changed)
     return _again(plan, replace(asked, method=changed, num_params=params))
 
 
 def _by(plan: TunePlan, name: str) -> TunePlan:
-    method = MethodSettings(name=name)
-    recompute = plan.asked.recompute and name != NO_RECOMPUTING
+    method = settings_of(name)
+    recompute = plan.asked.recompute and METHODS[name].sizes.recomputes
     params = num_parameters(plan.asked.config, method)
     return _again(plan, replace(plan.asked, method=method, num_params=params, recompute=recompute))
 
@@ -262,10 +256,7 @@ def duration(seconds: float) -> str:
 
 def defaults(method: MethodSettings, config: dict[str, Any], num_rows: int) -> TrainSettings:
     """Settings that suit the method, the model's size and the number of rows."""
-    large = config["num_local_experts"] > 32 and config["hidden_size"] >= NARROW
-    rate = RATES.get(method.name, LORA_120B if large else LORA)
-    if config["hidden_size"] < NARROW and method.name not in ("prompt", "prefix"):
-        rate *= NARROW_FACTOR
+    rate = method_of(method).rate.of(config)
     epochs = min(MOST_EPOCHS, max(1, SEEN_ROWS // max(1, num_rows)))
     tokens = 512 if config["hidden_size"] < NARROW else 1024
     return TrainSettings(learning_rate=rate, epochs=float(epochs), step_tokens=tokens)

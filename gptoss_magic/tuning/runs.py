@@ -23,12 +23,14 @@ from gptoss_magic.tuning.checkpoints import (
     whole_folder,
     write_tensors,
 )
-from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
+from gptoss_magic.tuning.methods import settings_from
+from gptoss_magic.tuning.settings import TrainSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gptoss_magic.records import StepMetrics
+    from gptoss_magic.tuning.settings import MethodSettings
 
     Data = tuple[Sequence[Sequence[Sequence[Example]]], Sequence[Sequence[Example]]]
 
@@ -105,7 +107,7 @@ def read_run(folder: Path) -> Run:
         raise InputError(f"{folder}: no run lies there; %gptoss runs lists them")
     try:
         found = json.loads((folder / RECORD).read_text())
-        method, train = MethodSettings(**found["method"]), TrainSettings(**found["train"])
+        method, train = settings_from(found["method"]), TrainSettings(**found["train"])
         given = {**found, "method": method, "train": train, "base": tuple(found["base"])}
         return Run(folder, **given)
     except (ValueError, KeyError, TypeError) as error:

@@ -2,60 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from gptoss_magic.errors import InputError
 
-METHODS = (
-    "experts",
-    "lora",
-    "router",
-    "router+experts",
-    "experts-full",
-    "last-layers",
-    "heads",
-    "adalora",
-    "prompt",
-    "prefix",
-)
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True)
 class MethodSettings:
-    """What is trained. Fields that a method does not use are left at their defaults.
+    """What the settings of all methods have; each method adds its own options beside its `apply`.
 
-    `choice` of experts: 'hot' (those that the data uses), 'random' or 'all'; hot ones up to a
-    `coverage` of each layer's routes, or `num_experts` of each layer. `num_layers`: of the last
-    layers ('last-layers'; for 'experts' 0 means every layer). `num_heads`: attention heads in all.
-    `num_virtual`: virtual tokens of a soft prompt or prefix.
+    `name` is the method's. An option is a field made by `option`, so that a magic can offer it.
     """
 
-    name: str = "experts"
-    rank: int = 8
-    alpha: float = 16.0
-    choice: str = "hot"
-    coverage: float = 0.5
-    num_experts: int = 0
-    num_layers: int = 0
-    num_heads: int = 8
-    num_virtual: int = 16
+    name: ClassVar[str] = ""
 
-    def __post_init__(self) -> None:
-        if self.name not in METHODS:
-            raise InputError(f"method {self.name!r}: there are {', '.join(METHODS)}")
-        if self.choice not in ("hot", "random", "all"):
-            raise InputError(f"experts {self.choice!r}: give hot, random or all")
-        if not 0 < self.coverage <= 1:
-            raise InputError(f"coverage {self.coverage}: give a share above 0, at most 1")
-        if self.rank < 1 or self.alpha <= 0:
-            raise InputError(f"rank {self.rank}, alpha {self.alpha}: give numbers above 0")
-        if min(self.num_experts, self.num_layers) < 0 or min(self.num_heads, self.num_virtual) < 1:
-            raise InputError("numbers of experts and layers start at 0, of heads and tokens at 1")
+    @property
+    def by_routing(self) -> bool:
+        """True where the data's routing chooses what is trained."""
+        return False
+
+    def with_experts(self, number: int) -> MethodSettings | None:  # noqa: ARG002
+        """The same with `number` experts of each layer; None where it has no such choice."""
+        return None
 
     def record(self) -> dict[str, Any]:
         """Plain values for a file."""
-        return asdict(self)
+        return {"name": self.name, **asdict(self)}
+
+
+def option(default: Any, flags: tuple[str, str], words: str, choices: Sequence[str] = ()) -> Any:
+    """A field of a method's settings, with what a command line says of it."""
+    about = {"flags": flags, "help": words, "choices": tuple(choices)}
+    return field(default=default, metadata=about)
 
 
 @dataclass(frozen=True)

@@ -3,48 +3,81 @@
 from __future__ import annotations
 
 import json
-import re
+from dataclasses import dataclass, replace
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError, MissingPackage
-from gptoss_magic.tuning.chats import ANSWERS, PROMPTS, row_of
+from gptoss_magic.textfiles import read_text
+from gptoss_magic.tuning.arrows import split_lines, without_arrow
+from gptoss_magic.tuning.chats import read_row, row_of
+from gptoss_magic.tuning.columns import ANSWERS, PROMPTS, is_record, plain_name
+from gptoss_magic.tuning.notes import Reading, RowNotes, first_few
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from gptoss_magic.tuning.data import Row
 
-__all__ = ["ANSWERS", "PROMPTS", "read_rows", "row_of"]
-ARROW = re.compile(r"\s*(.+?)\s*(?:→|->)\s*(.+?)\s*")
-MOST_ERRORS = 3
+__all__ = ["ANSWERS", "PROMPTS", "Broken", "read", "read_list", "read_rows", "row_of"]
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A line that is no record, and why."""
+
+    why: str
 
 
 def read_rows(source: str | None, body: str, names: Mapping[str, Any]) -> list[Row]:
+    """The rows that `read` gives."""
+    return read(source, body, names).rows
+
+
+def read(source: str | None, body: str, names: Mapping[str, Any]) -> Reading:
     """Rows of a cell: of its `body`, or of `source`, a variable among `names` or a file.
 
-    Records have `messages` (role, content, and thinking or tool_calls, as TRL's), or a prompt and
-    an answer (also instruction, input, output), with analysis and system where there are.
-    Raises InputError that names the first bad rows; nothing is skipped.
+    Records have `messages` (OpenAI's, TRL's), `conversations` (ShareGPT's), a prompt and an answer
+    (Alpaca's and Dolly's columns too), or harmony as `text`; see `columns`. What was not read, was
+    mended or left out stands in the reading. Raises InputError where no row is left.
     """
     if source and body.strip():
         raise InputError(f"{source} and a body: give one of them")
-    records = records_of(source, names) if source else body_records(body)
-    rows, wrong = [], []
+    return read_list(records_of(source, names) if source else body_records(body))
+
+
+def read_list(records: Iterable[Any]) -> Reading:
+    """Rows of records, as `read` has them. Raises InputError where no row is left."""
+    reading = Reading()
     for number, record in enumerate(records, 1):
+        notes = RowNotes()
         try:
-            rows.append(row_of(record))
+            if isinstance(record, Broken):
+                raise InputError(record.why)
+            row = read_row(record, notes)
         except InputError as error:
-            wrong.append(f"row {number}: {error}")
-    if wrong:
-        raise InputError(_first_few(wrong))
-    if not rows:
-        raise InputError("no rows: the data is empty")
-    return rows
+            reading.left_out.append((number, str(error)))
+        except Exception as error:  # noqa: BLE001 (a shape nobody thought of costs its row alone)
+            what = " ".join(f"{type(error).__name__}: {error}".split())
+            reading.left_out.append((number, f"it cannot be read ({what:.200})"))
+        else:
+            reading.add(replace(row, number=number), number, notes)
+    if not reading.rows:
+        raise InputError(first_few(reading.reasons()) or "no rows: the data is empty")
+    return reading
+
+
+def unbroken(records: list[Any]) -> list[Any]:
+    """The records. Raises InputError where a line is none."""
+    broken = [record.why for record in records if isinstance(record, Broken)]
+    if broken:
+        raise InputError(first_few(broken))
+    return records
 
 
 def records_of(source: str, names: Mapping[str, Any]) -> list[Any]:
-    """The records of a variable or a file."""
+    """The records of a variable or a file; a JSON line that is none stands as `Broken`."""
     if source in names:
         return _listed(source, names[source])
     path = Path(source).expanduser()
@@ -60,19 +93,19 @@ def records_of(source: str, names: Mapping[str, Any]) -> list[Any]:
 
 def body_records(body: str) -> list[Any]:
     """JSON lines, `prompt → answer` lines, or YAML."""
-    lines = [(number, line) for number, line in enumerate(body.split("\n"), 1) if line.strip()]
-    if all(line.lstrip().startswith("{") for _, line in lines):
+    lines = [line for line in body.split("\n") if line.strip()]
+    if all(line.lstrip().startswith("{") for line in lines):
         return _json_records(body, "")
-    found = [(number, ARROW.fullmatch(line)) for number, line in lines]
-    if all(match for _, match in found):
-        return [{"prompt": match[1], "answer": match[2]} for _, match in found if match]
+    pairs = split_lines(body)
+    if pairs:
+        return list(pairs)
     try:
         return _yaml(body)
     except InputError:
-        missing = next(number for number, match in found if not match)
-        if len([number for number, match in found if match]) * 2 <= len(found):
+        line = without_arrow(body)
+        if line is None:
             raise
-        raise InputError(f"line {missing}: no → between a prompt and its answer") from None
+        raise InputError(f"line {line}: no → between a prompt and its answer") from None
 
 
 def _listed(name: str, value: Any) -> list[Any]:
@@ -96,10 +129,12 @@ def _plain(value: Any) -> Any:
 
 
 def _read(path: Path) -> str:
-    try:
-        return path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: {error}; give a file in UTF-8") from error
+    """The text of a file in Unicode. Raises InputError for other encodings: a guess is no data."""
+    decoded = read_text(path)
+    if decoded.note or not decoded.encoding.startswith("utf"):
+        why = decoded.note or f"it looks like {decoded.encoding}"
+        raise InputError(f"{path}: {why}; give a file in UTF-8")
+    return decoded.text
 
 
 def _json_lines(path: Path) -> list[Any]:
@@ -107,22 +142,18 @@ def _json_lines(path: Path) -> list[Any]:
 
 
 def _json_records(text: str, place: str) -> list[Any]:
-    """One record a line; the first few lines that are none are named together."""
-    records, wrong = [], []
+    """One record a line, or why it is none. Raises InputError where no line is a record."""
+    records: list[Any] = []
     for number, line in enumerate(text.split("\n"), 1):  # a text may hold other line ends
         if line.strip():
             try:
                 records.append(_loads(line, f"line {number}"))
             except InputError as error:
-                wrong.append(str(error))
-    if wrong:
-        raise InputError(place + _first_few(wrong))
+                records.append(Broken(str(error)))
+    broken = [record.why for record in records if isinstance(record, Broken)]
+    if broken and len(broken) == len(records):
+        raise InputError(place + first_few(broken))
     return records
-
-
-def _first_few(wrong: list[str]) -> str:
-    more = f" (and {len(wrong) - MOST_ERRORS} more)" if len(wrong) > MOST_ERRORS else ""
-    return "; ".join(wrong[:MOST_ERRORS]) + more
 
 
 def _json(path: Path) -> list[Any]:
@@ -158,7 +189,7 @@ def _yaml(text: str) -> list[Any]:
         first = " ".join(str(error).split())
         raise InputError(f"neither JSON lines nor YAML: {first}") from error
     if isinstance(found, dict):
-        if "messages" in found or (set(found) & set(PROMPTS) and set(found) & set(ANSWERS)):
+        if is_record(found):
             return [found]
         return [{"prompt": prompt, "answer": answer} for prompt, answer in found.items()]
     if isinstance(found, list):
@@ -184,14 +215,26 @@ def _table(path: Path) -> list[Any]:
         raise MissingPackage(f"{path} needs pandas: pip install 'gptoss_magic[map]'") from error
     try:
         if path.suffix.lower() == ".parquet":
-            return _listed(str(path), pd.read_parquet(path))
-        text = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+            return _parquet(path)
+        text = pd.read_csv(StringIO(_read(path)), dtype=str, keep_default_na=False)
     except Exception as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path}: cannot be read ({error})") from error
     return [_given(record) for record in text.to_dict("records")]
+
+
+def _parquet(path: Path) -> list[Any]:
+    """Rows by Arrow itself: pandas would turn whole numbers beside nulls into fractions."""
+    import pyarrow.parquet
+
+    records: list[Any] = pyarrow.parquet.read_table(path).to_pylist()
+    return records
 
 
 def _given(record: Mapping[Any, Any]) -> dict[Any, Any]:
     """A CSV's record without its empty cells; an empty prompt or answer stays, to be named."""
     needed = {*PROMPTS, *ANSWERS}
-    return {name: value for name, value in record.items() if value != "" or name in needed}
+    return {
+        name: value for name, value in record.items() if value != "" or plain_name(name) in needed
+    }

@@ -1,4 +1,7 @@
-"""Rows as conversations that TRL and Axolotl read: OpenAI's messages, reasoning as `thinking`."""
+"""Rows as conversations that TRL and Axolotl read: OpenAI's messages, reasoning as `thinking`.
+
+A turn that is context only has `train: false`, which Axolotl heeds and TRL does not.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ if TYPE_CHECKING:
     from gptoss_magic.records import Message
     from gptoss_magic.tuning.data import Row
 
+TRAINED = "train"  # Axolotl's field for a turn's mark
 INSTRUCTIONS, TOOLS = "# Instructions\n\n", "# Tools\n\n"
 
 
@@ -20,14 +24,16 @@ def trl_lines(rows: Sequence[Row]) -> tuple[str, list[str]]:
     for number, row in enumerate(rows, 1):
         if any(m.role == "developer" and TOOLS in m.content for m in row.messages):
             unsaid.append(f"row {number}: its tools' definitions, which stay text")
-        lines.append(json.dumps({"messages": list(_chat(row.messages))}, ensure_ascii=False))
+        if row.untrained:
+            unsaid.append(f"row {number}: to TRL, that some of its turns are not trained")
+        lines.append(json.dumps({"messages": list(_chat(row))}, ensure_ascii=False))
     return "".join(f"{line}\n" for line in lines), unsaid
 
 
-def _chat(messages: Sequence[Message]) -> Iterator[dict[str, Any]]:
+def _chat(row: Row) -> Iterator[dict[str, Any]]:
     """OpenAI's messages: reasoning joins what follows it; harmony's system message is left out."""
     thought: dict[str, Any] = {}
-    for message in messages:
+    for number, message in enumerate(row.messages):
         if message.role == "system" and "# Valid channels" in message.content:
             continue  # the chat template writes it anew
         if message.role == "developer":
@@ -41,7 +47,8 @@ def _chat(messages: Sequence[Message]) -> Iterator[dict[str, Any]]:
             before = f"{thought['thinking']}\n\n" if thought else ""
             thought = {"thinking": before + message.content}
         else:
-            yield {"role": "assistant", **thought, **_said(message)}
+            mark = {TRAINED: False} if number in row.untrained else {}
+            yield {"role": "assistant", **thought, **_said(message), **mark}
             thought = {}
 
 

@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.tuning.methods.lora import attention_parts
+from gptoss_magic.tuning.methods import lora
+from gptoss_magic.tuning.methods.method import AxolotlWords, Method, Sizes
+from gptoss_magic.tuning.shapes import projections
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from gptoss_magic.tuning.methods.context import Context
+    from gptoss_magic.tuning.methods.method import Config, Counts, Step
 
 START = 1.5  # initial rank over the final mean rank
 FIRST, LAST = 0.1, 0.7  # shares of the run at which pruning begins and ends
 ORTHOGONAL = 0.1  # weight of the penalty for P and Q that are not orthogonal
+MOMENTS = 8  # bytes of a number's two smoothed importances
+
+
+@dataclass(frozen=True)
+class AdaLoraSettings(lora.LoraSettings):
+    """`rank`: what remains on average."""
+
+    name = "adalora"
 
 
 def apply(model: Any, context: Context) -> list[Any]:
     """`SvdLora` on attention's projections, of 1.5 times the rank that will remain on average."""
     from gptoss_magic.tuning.methods.svd import SvdLora
 
-    rank = max(context.settings.rank + 1, round(START * context.settings.rank))
-    plain = attention_parts(model, context, range(model.config.num_hidden_layers))
+    rank = first_rank(context.settings)
+    plain = lora.attention_parts(model, context, range(model.config.num_hidden_layers))
     scaling = context.scaling
     return [
         SvdLora(part.target, part.b.shape[0], part.a.shape[1], rank, scaling).to(model.device)
         for part in plain
     ]
+
+
+def first_rank(settings: AdaLoraSettings) -> int:
+    """The rank that each branch begins with."""
+    return max(settings.rank + 1, round(START * settings.rank))
 
 
 def after_backward(parts: Sequence[Any], rank: int) -> Any:
@@ -68,3 +85,33 @@ def keep_most_important(parts: Sequence[Any], budget: int) -> None:
     with torch.no_grad():
         for part, mask in zip(parts, torch.split(kept, [len(p.lam) for p in parts]), strict=True):
             part.lam *= mask
+
+
+def _step(parts: Sequence[Any], settings: AdaLoraSettings) -> Step:
+    return after_backward(parts, settings.rank), penalty(parts)
+
+
+def _numbers(config: Config, settings: AdaLoraSettings, _experts: Counts) -> int:
+    rank, layers = first_rank(settings), int(config["num_hidden_layers"])
+    singular = layers * len(projections(config)) * rank
+    return lora.num_parameters(config, rank, layers) + singular
+
+
+def _part(described: Mapping[str, Any], zeros: Mapping[str, Any]) -> Any:
+    from gptoss_magic.tuning.methods.svd import SvdLora
+
+    shape = (zeros["p"].shape[0], zeros["q"].shape[1], len(zeros["lam"]))
+    return SvdLora(described["target"], *shape, described["scaling"])
+
+
+METHOD = Method(
+    name=AdaLoraSettings.name,
+    help="LoRA on attention whose projections share one budget of rank",
+    settings=AdaLoraSettings,
+    apply=apply,
+    sizes=Sizes(_numbers, lora.branch_bytes, state_bytes=MOMENTS),
+    rate=lora.RATE,
+    step=_step,
+    parts={"SvdLora": _part},
+    axolotl=AxolotlWords(lora.NAMES, lost="adalora: written as LoRA of one rank"),
+)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.tuning.settings import MethodSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,9 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Context:
-    """`hot[layer]`: experts that the data uses most, hottest first; `sequences`: training data."""
+    """`settings`: the method's own; `sequences`: training data.
 
-    settings: MethodSettings = field(default_factory=MethodSettings)
+    `hot[layer]`: experts that the data uses most, hottest first.
+    """
+
+    settings: Any
     seed: int = 0
     hot: Sequence[Sequence[int]] = ()
     sequences: Sequence[Sequence[Example]] = ()
@@ -26,7 +28,7 @@ class Context:
     @property
     def scaling(self) -> float:
         """The factor of a branch: alpha / rank."""
-        return self.settings.alpha / self.settings.rank
+        return float(self.settings.alpha / self.settings.rank)
 
 
 def last_layers(model: Any, num_layers: int) -> list[int]:

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.tuning.methods.experts import branch_bytes
+from gptoss_magic.tuning.methods.method import Method, Rate, Sizes
+from gptoss_magic.tuning.settings import MethodSettings, option
 
 if TYPE_CHECKING:
     from gptoss_magic.tuning.methods.context import Context
+    from gptoss_magic.tuning.methods.method import Config, Counts
 
 MOST = 2
+
+
+@dataclass(frozen=True)
+class ExpertsFullSettings(MethodSettings):
+    """`num_experts`: one (also where it is 0) or two. Raises InputError below 0."""
+
+    name = "experts-full"
+    num_experts: int = option(0, ("-x", "--num-experts"), "experts: so many of each layer")
+
+    def __post_init__(self) -> None:
+        if self.num_experts < 0:
+            raise InputError("numbers of experts and layers start at 0")
+
+    @property
+    def by_routing(self) -> bool:
+        return True
 
 
 def apply(model: Any, context: Context) -> list[Any]:
@@ -45,3 +66,27 @@ def unpacked(module: Any, expert: int) -> dict[str, Any]:
             found[name] = getattr(module, name)[expert].T.float().contiguous()
         found[f"{name}_bias"] = bias[expert].float().clone()
     return found
+
+
+def hot_experts(scores: Any, settings: ExpertsFullSettings) -> list[list[int]]:
+    """Those of one layer only: that whose hottest experts take the largest share."""
+    number = settings.num_experts or 1
+    layer = int(scores.coverage(number).argmax())
+    hot = scores.hot(num_experts=number)
+    return [experts if i == layer else [] for i, experts in enumerate(hot)]
+
+
+def _numbers(config: Config, settings: ExpertsFullSettings, _experts: Counts) -> int:
+    hidden, inner = config["hidden_size"], config["intermediate_size"]
+    return (settings.num_experts or 1) * int(3 * hidden * inner + 2 * inner + hidden)
+
+
+METHOD = Method(
+    name=ExpertsFullSettings.name,
+    help="one or two experts in full",
+    settings=ExpertsFullSettings,
+    apply=apply,
+    sizes=Sizes(_numbers, branch_bytes),
+    rate=Rate(2e-5),
+    hot=hot_experts,
+)

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.tuning.loss import sequence_loss
-from gptoss_magic.tuning.methods.lora import attention_parts
+from gptoss_magic.tuning.methods import lora
+from gptoss_magic.tuning.methods.method import AxolotlWords, Method, Sizes
+from gptoss_magic.tuning.settings import option
+from gptoss_magic.tuning.shapes import projections
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +24,23 @@ if TYPE_CHECKING:
 
     from gptoss_magic.records import Example
     from gptoss_magic.tuning.methods.context import Context
+    from gptoss_magic.tuning.methods.method import Config, Counts
 
 MOST_SEQUENCES = 4  # that the importance is measured on
+NAMES = ("q_proj", "o_proj")
+
+
+@dataclass(frozen=True)
+class HeadsSettings(lora.LoraSettings):
+    """`num_heads`: attention heads in all. Raises InputError below 1."""
+
+    name = "heads"
+    num_heads: int = option(8, ("-H", "--heads"), "heads: so many attention heads in all")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.num_heads < 1:
+            raise InputError(f"{self.num_heads} heads: give a number above 0")
 
 
 def apply(model: Any, context: Context) -> list[Any]:
@@ -29,7 +48,7 @@ def apply(model: Any, context: Context) -> list[Any]:
     chosen: dict[int, list[int]] = defaultdict(list)
     for layer, head in chosen_heads(model, context):
         chosen[layer].append(head)
-    parts = attention_parts(model, context, sorted(chosen), ("q_proj", "o_proj"))
+    parts = lora.attention_parts(model, context, sorted(chosen), NAMES)
     for part in parts:
         _, _, layer, _, name = part.target.split(".")
         _keep(part, name, _columns(model, chosen[int(layer)]))
@@ -88,3 +107,25 @@ def _keep(part: Any, name: str, columns: Any) -> None:
     with torch.no_grad():
         weight *= mask
     weight.register_hook(lambda grad: grad * mask)
+
+
+def _numbers(config: Config, settings: HeadsSettings, _experts: Counts) -> int:
+    """Each chosen head counts as in a layer of its own: an upper bound."""
+    query, _, _, out = projections(config)
+    layers: int = min(settings.num_heads, config["num_hidden_layers"])
+    return layers * settings.rank * (sum(query) + sum(out))
+
+
+def _branch_bytes(config: Config) -> int:
+    return lora.branch_bytes(config, num_inputs=1)
+
+
+METHOD = Method(
+    name=HeadsSettings.name,
+    help="LoRA on the attention heads that the rows need most",
+    settings=HeadsSettings,
+    apply=apply,
+    sizes=Sizes(_numbers, _branch_bytes),
+    rate=lora.RATE,
+    axolotl=AxolotlWords(NAMES, lost="heads: written as LoRA on every head of q_proj and o_proj"),
+)

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import InputError
+from gptoss_magic.tuning.methods.method import Method, Rate, Sizes
+from gptoss_magic.tuning.settings import MethodSettings, option
 
 if TYPE_CHECKING:
     from gptoss_magic.tuning.methods.context import Context
+    from gptoss_magic.tuning.methods.method import Config, Counts
+
+
+@dataclass(frozen=True)
+class PrefixSettings(MethodSettings):
+    """`num_virtual`: virtual tokens. Raises InputError below 1."""
+
+    name = "prefix"
+    num_virtual: int = option(16, ("-v", "--virtual"), "prompt, prefix: virtual tokens")
+
+    def __post_init__(self) -> None:
+        if self.num_virtual < 1:
+            raise InputError(f"{self.num_virtual} virtual tokens: give a number above 0")
 
 
 def apply(model: Any, context: Context) -> list[Any]:
@@ -26,3 +44,23 @@ def apply(model: Any, context: Context) -> list[Any]:
     layers: list[Any] = list(cache.layers)
     states = [torch.cat([layer.keys, layer.values])[:, :, :wanted] for layer in layers]
     return [Prefix(torch.stack(states).float().clone())]
+
+
+def _numbers(config: Config, settings: PrefixSettings, _experts: Counts) -> int:
+    each = 2 * config["num_key_value_heads"] * config["head_dim"]
+    return int(config["num_hidden_layers"] * each * settings.num_virtual)
+
+
+def _branch_bytes(_config: Config) -> int:
+    """Nothing: its keys and values are parameters."""
+    return 0
+
+
+METHOD = Method(
+    name=PrefixSettings.name,
+    help="trained keys and values before each prompt, in every layer",
+    settings=PrefixSettings,
+    apply=apply,
+    sizes=Sizes(_numbers, _branch_bytes, recomputes=False),  # a second forward would fill its cache
+    rate=Rate(5e-3, narrow=1),
+)

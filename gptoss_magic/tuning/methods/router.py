@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.tuning.methods.method import Method, Rate, Sizes
+from gptoss_magic.tuning.settings import MethodSettings
 
 if TYPE_CHECKING:
     from gptoss_magic.tuning.methods.context import Context
+    from gptoss_magic.tuning.methods.method import Config, Counts
+
+
+@dataclass(frozen=True)
+class RouterSettings(MethodSettings):
+    """No options: every router is trained."""
+
+    name = "router"
 
 
 def apply(model: Any, _context: Context) -> list[Any]:
@@ -21,3 +33,23 @@ def apply(model: Any, _context: Context) -> list[Any]:
         ).to(model.device)
         for layer in range(model.config.num_hidden_layers)
     ]
+
+
+def _numbers(config: Config, _settings: RouterSettings, _experts: Counts) -> int:
+    each = config["num_local_experts"] * (config["hidden_size"] + 1)
+    return int(config["num_hidden_layers"] * each)
+
+
+def _branch_bytes(config: Config) -> int:
+    """The router's input in fp32."""
+    return int(4 * config["hidden_size"])
+
+
+METHOD = Method(
+    name=RouterSettings.name,
+    help="the routers in full",
+    settings=RouterSettings,
+    apply=apply,
+    sizes=Sizes(_numbers, _branch_bytes),
+    rate=Rate(2e-4),
+)
