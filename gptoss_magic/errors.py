@@ -13,6 +13,10 @@ GptOssError            one line for the user: what was given, what is wrong, wha
 
 from __future__ import annotations
 
+from gptoss_magic.quoting import one_line
+
+MAX_CHARS = 1000  # of what another package says
+
 
 class GptOssError(Exception):
     """Base of the tree. IPython shows one line for it; `%gptoss traceback` shows the rest."""
@@ -56,33 +60,45 @@ class UnexpectedError(GptOssError, RuntimeError):
     """An error that nobody foresaw: of this package, or of code that a cell or a tool called."""
 
 
-def root_of(error: BaseException) -> BaseException:
-    """The first error inside a group, whose own words say only that it is a group."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+def errors_in(error: BaseException) -> list[BaseException]:
+    """The errors of a group, whose own words say only that it is a group; else the error alone."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [one for inner in error.exceptions for one in errors_in(inner)]
 
 
 def error_line(error: BaseException) -> str:
-    """One line for any error: its own words, and its kind where they are not ours."""
-    root = root_of(error)
-    words = " ".join(str(root).split())
+    """One printable line for any error: its own words, and its kind where they are not ours."""
+    root, *others = errors_in(error)
+    more = f" (and {len(others)} more errors)" if others else ""
     if isinstance(root, GptOssError):
-        return words
-    kind = type(root).__name__
-    return f"{kind}: {words}" if words else kind
+        return f"{one_line(_words(root))}{more}"
+    kind, words = type(root).__name__, one_line(_words(root), MAX_CHARS)
+    return f"{kind}: {words}{more}" if words else f"{kind}{more}"
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as failed:  # noqa: BLE001 (the words of an error are another package's code)
+        return f"its message cannot be read ({type(failed).__name__})"
 
 
 def shown_error(error: BaseException) -> GptOssError:
     """`error` as one of this tree, of one line; another object, with nothing chained to it."""
-    root = root_of(error)
-    line = error_line(root)
+    root, line = errors_in(error)[0], error_line(error)
     if isinstance(root, GptOssError):
-        return type(root)(line)
+        return _class_of(root)(line)
     for kind, ours, advice in _OURS:
         if isinstance(root, kind) or (ours is DoesNotFit and _is_out_of_memory(root)):
             return ours(f"{line}; {advice}")
     return UnexpectedError(f"{line}; %gptoss traceback shows where")
+
+
+def _class_of(error: GptOssError) -> type[GptOssError]:
+    """Its class of the tree above: one of another module may take other arguments."""
+    tree = (kind for kind in type(error).__mro__ if kind.__module__ == __name__)
+    return next(kind for kind in tree if issubclass(kind, GptOssError))
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -1,27 +1,47 @@
-"""Untrusted text (documents, tool results, persona files, memories) made harmless in a prompt."""
+"""Text from outside made harmless: for a prompt, for an encoding, and for one line to show."""
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 
 LINE_BREAKS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029]")
-SURROGATE = re.compile("[\ud800-\udfff]")
+SURROGATE = re.compile(r"[\ud800-\udfff]")
+UNSHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 BROKEN = str.maketrans({"【": "[", "】": "]", "†": "+"})
 
 
-def without_surrogates(text: str) -> str:
+def encodable(text: str) -> str:
     """`text` with U+FFFD for each lone surrogate, which no encoding and no tokenizer takes.
 
     Both halves of a character that stand side by side become the character.
     """
-    if not num_surrogates(text):
+    if is_encodable(text):
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def is_encodable(text: str) -> bool:
+    """Whether the text can be written in UTF-8: it has no surrogates."""
+    return text.isascii() or SURROGATE.search(text) is None
 
 
 def num_surrogates(text: str) -> int:
     """Code points of `text` that are half a character."""
     return 0 if text.isascii() else len(SURROGATE.findall(text))
+
+
+def printable(path: str | Path) -> str:
+    """A path to show in one line; bytes that are not UTF-8, and line ends, as escapes."""
+    return UNSHOWN.sub(_escaped, os.fspath(path))
+
+
+def one_line(text: str, max_chars: int | None = None) -> str:
+    """Any text as one printable line: white space is a blank, what cannot be shown an escape."""
+    line = printable(" ".join(text.split()))
+    is_long = max_chars is not None and len(line) > max_chars
+    return f"{line[:max_chars]} …" if is_long else line
 
 
 def harmless(text: str) -> str:
@@ -33,3 +53,10 @@ def harmless(text: str) -> str:
 def harmless_lines(text: str) -> str:
     """Untrusted text of several lines, each made harmless; only line feeds end a line."""
     return "\n".join(map(harmless, text.replace("\r\n", "\n").split("\n")))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file's name, as Python keeps it (PEP 383)
+        return f"\\x{code - 0xDC00:02x}"
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import codecs
 import json
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.errors import GptOssError, InputError
+from gptoss_magic.errors import InputError, error_line
+from gptoss_magic.quoting import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,8 +48,6 @@ PIECE = re.compile(rb"(?s).{1,400}(?<=[\x00-\x2f])|[^\x00-\x2f]+[\x00-\x2f]?")
 MARKED_ONLY = ["utf_7", "utf_16", "utf_16_le", "utf_16_be", "utf_32", "utf_32_le", "utf_32_be"]
 RUN = re.compile(r"\ufffd[^\x00-\x7f]|[^\x00-\x7f]\ufffd")
 LINE_END = re.compile(r"\r\n|\n|\r")
-UNSHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 
 class Unreadable(InputError):
@@ -112,7 +110,7 @@ def json_value(text: str, place: str) -> Any:
         where = f"{line}column {error.colno}"
         raise InputError(f"{place}: no JSON ({error.msg}: {where})") from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits; too deep
-        raise InputError(f"{place}: no JSON ({one_line(error)})") from error
+        raise InputError(f"{place}: no JSON ({error_line(error)})") from error
 
 
 def read_json_lines(path: str | Path) -> list[tuple[int, Any]]:
@@ -132,38 +130,6 @@ def json_lines(text: str, place: str) -> Iterator[tuple[int, Any]]:
     for number, line in enumerate(LINE_END.split(text), 1):
         if line.strip(f"{BYTE_ORDER_MARK} \t"):
             yield number, json_value(line, f"{place}, line {number}")
-
-
-def printable(path: str | Path) -> str:
-    """A path to show in one line; bytes that are not UTF-8, and line ends, as escapes."""
-    return UNSHOWN.sub(_escaped, os.fspath(path))
-
-
-def one_line(error: BaseException) -> str:
-    """What an error says in one printable line, with its kind where it is none of ours."""
-    text = " ".join(printable(str(error)).split())[:300]
-    if isinstance(error, GptOssError):
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def is_encodable(text: str) -> bool:
-    """Whether the text can be written in UTF-8: it has no surrogates."""
-    return SURROGATES.search(text) is None
-
-
-def encodable(text: str) -> str:
-    """The text with surrogates joined where they are a pair, and U+FFFD for each lone one."""
-    if is_encodable(text):
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
-def _escaped(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file's name, as Python keeps it (PEP 383)
-        return f"\\x{code - 0xDC00:02x}"
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def _is_mostly_control(data: bytes, control: bytes) -> bool:

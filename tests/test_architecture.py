@@ -50,13 +50,13 @@ MADE_OF_TORCH = {
 THEIRS = {"torch", "transformers", "triton"}
 LEAVES = {"errors", "vocabulary", "records", "quoting", "headings", "textfiles"}
 MAY = {
-    "errors": set(),
+    "errors": {"quoting"},
     "vocabulary": {"errors"},
     "records": {"errors", "vocabulary"},
     "conversations": {"errors", "records"},
     "quoting": set(),
     "headings": set(),
-    "textfiles": {"errors"},
+    "textfiles": {"errors", "quoting"},
     "agents": LEAVES,
     "model": LEAVES,
     "harmony": {"model"} | LEAVES,
@@ -65,7 +65,7 @@ MAY = {
     "adapters": {"model", "harmony"} | LEAVES,
     "tuning": {"model", "harmony"} | LEAVES,
     "retrieval": LEAVES,
-    "widgets": {"records", "headings", "vocabulary", "textfiles"},
+    "widgets": {"records", "headings", "vocabulary", "quoting"},
     "session": {"conversations", "model", "harmony", "generation", "adapters", "agents"} | LEAVES,
     "turns": {"session", "model", "harmony", "generation", "routing", "retrieval", "agents"}
     | LEAVES,

@@ -7,14 +7,12 @@ from pathlib import Path
 import pytest
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.quoting import encodable, is_encodable, printable
 from gptoss_magic.textfiles import (
     Unreadable,
     decode,
-    encodable,
-    is_encodable,
     json_lines,
     json_value,
-    printable,
     read_json,
     read_json_lines,
     read_text,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.agents.persona import Character, Persona, Sampler
 from gptoss_magic.agents.persona_file import render_persona
 from gptoss_magic.errors import InputError
-from gptoss_magic.quoting import without_surrogates
+from gptoss_magic.quoting import encodable
 from gptoss_magic.vocabulary import NONE
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def overlay(layers: Sequence[Persona]) -> Persona:
 
 def digest(persona: Persona) -> str:
     """The first 16 hex digits of the SHA-256 of what the persona says."""
-    whole = without_surrogates(render_persona(persona))
+    whole = encodable(render_persona(persona))
     return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from urllib.parse import urlsplit
 
 from gptoss_magic.agents.stderr import StandardError
-from gptoss_magic.errors import InputError, root_of
+from gptoss_magic.errors import InputError, errors_in
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -183,7 +183,7 @@ def _value(header: tuple[str, str]) -> tuple[str, str]:
 
 def reason(error: BaseException) -> str:
     """The first error inside a group, in one line; '' where it has no words."""
-    error = root_of(error)
+    error = errors_in(error)[0]
     faults = getattr(error, "errors", None)
     if callable(faults):  # pydantic's: a line for each place, and an address
         fault = faults()[0]

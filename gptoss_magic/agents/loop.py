@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.agents.calls import arguments_of, as_text, found, result_of
 from gptoss_magic.agents.limits import Budget, NoTimer, OutOfTime, bounded
 from gptoss_magic.agents.tools import Tool, ToolResult
-from gptoss_magic.errors import ContextOverflow, root_of
+from gptoss_magic.errors import ContextOverflow, error_line
 from gptoss_magic.quoting import harmless_lines
 from gptoss_magic.records import Answer, Consent, Limits, Message, Step, ToolCall, Usage
 
@@ -212,8 +212,7 @@ def outcome_of(tool: Tool, arguments: dict[str, Any], seconds: float) -> tuple[s
     except NoTimer as error:
         return "refused", f"not run: {error}"
     except BaseException as error:  # noqa: BLE001 (a tool's SystemExit must not end the kernel)
-        root = root_of(error)
-        return "error", f"{type(root).__name__}: {root}"
+        return "error", error_line(error)
 
 
 def finished(steps: Generator[Step, None, Answer], on_step: Callable[[Step], None]) -> Answer:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.agents.persona import Character, Persona, Sampler, check_name
 from gptoss_magic.errors import InputError
-from gptoss_magic.textfiles import encodable
+from gptoss_magic.quoting import encodable
 from gptoss_magic.vocabulary import EFFORTS, MEMORY
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.quoting import without_surrogates
+from gptoss_magic.quoting import encodable
 from gptoss_magic.records import SamplingSettings, TokenDelta
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class StopStrings:
     """Watches the text since the last special token for any of the stop strings."""
 
     def __init__(self, stop: tuple[str, ...], codec: HarmonyCodec) -> None:
-        self.stop = [without_surrogates(text).encode() for text in stop]
+        self.stop = [encodable(text).encode() for text in stop]
         self.codec, self.tail = codec, b""
         self.longest = max(map(len, self.stop), default=0)
         self.special = frozenset(codec.special.values())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from gptoss_magic.errors import InputError, MissingPackage
-from gptoss_magic.quoting import without_surrogates
+from gptoss_magic.quoting import encodable
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +37,7 @@ class Grammar:
         self.codec, self.calls, self.size = codec, calls, size
         matcher = _llguidance().LLMatcher
         options: Any = {"whitespace_pattern": WHITESPACE}
-        written = without_surrogates(json.dumps(schema, ensure_ascii=False))
+        written = encodable(json.dumps(schema, ensure_ascii=False))
         self._body = matcher.grammar_from_json_schema(written, overrides=options)
         self._first = matcher.grammar_from_lark(f"start: {self._header()}")
         self._later = matcher.grammar_from_lark(

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from gptoss_magic.errors import CheckpointError
-from gptoss_magic.quoting import without_surrogates
+from gptoss_magic.quoting import encodable
 
 NAMES = ("start", "end", "message", "channel", "constrain", "return", "call")
 
@@ -35,7 +35,7 @@ class HarmonyCodec:
         A lone surrogate is read as U+FFFD (`quoting.num_surrogates` counts them).
         """
         ids = self.tokenizer.encode(
-            without_surrogates(text), add_special_tokens=False, split_special_tokens=True
+            encodable(text), add_special_tokens=False, split_special_tokens=True
         )
         return list(ids)
 

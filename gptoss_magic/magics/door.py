@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gptoss_magic.errors import GptOssError, shown_error
+from gptoss_magic.errors import GptOssError, errors_in, shown_error
 from gptoss_magic.session import current
 from gptoss_magic.turns.stopping import WORK
 
@@ -17,13 +17,16 @@ def through(name: str, action: Callable[..., Any], *arguments: Any) -> Any:
     """What `action` gives. `name` is shown as what is being done.
 
     An error leaves as one line of the tree of `errors`, with nothing chained to it: IPython prints
-    some chains whole. The error as it was is kept for `%gptoss traceback`. ■ passes as it is.
+    some chains whole. The error as it was is kept for `%gptoss traceback`. ■ passes as it is, also
+    out of a group; a program that wants to exit does not end the kernel.
     """
     with WORK.doing(name):
         try:
             return action(*arguments)
-        except Exception as error:  # noqa: BLE001 (every one of them)
+        except BaseException as error:  # noqa: BLE001 (every one of them)
             kept = error
+    if any(isinstance(one, KeyboardInterrupt) for one in errors_in(kept)):
+        raise KeyboardInterrupt
     keep(kept)
     _leave(shown_error(kept))
 
@@ -34,7 +37,7 @@ def in_background(name: str, action: Callable[..., Any], *arguments: Any) -> thr
     def work() -> None:
         try:
             action(*arguments)
-        except Exception as error:  # noqa: BLE001 (every one of them)
+        except BaseException as error:  # noqa: BLE001 (every one of them)
             keep(error)
             print(f"{name}: {shown_error(error)}; %gptoss traceback shows where")
 
@@ -49,5 +52,7 @@ def keep(error: BaseException) -> None:
 
 
 def _leave(error: GptOssError) -> NoReturn:
-    error.__cause__ = error.__context__ = None
-    raise error
+    try:
+        raise error
+    finally:  # a line that runs within an `except` is given that error as its context
+        error.__cause__ = error.__context__ = None

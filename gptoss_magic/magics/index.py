@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import GptOssError, InputError
 from gptoss_magic.magics import options as opt
-from gptoss_magic.textfiles import printable
+from gptoss_magic.quoting import printable
 
 if TYPE_CHECKING:
     from argparse import Namespace

@@ -11,7 +11,7 @@ from IPython.core.magic import Magics, cell_magic, magics_class, no_var_expand
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.door import through
-from gptoss_magic.quoting import without_surrogates
+from gptoss_magic.quoting import encodable
 from gptoss_magic.session import current
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def export(options: Namespace, _magics: Any) -> None:
     if path.exists() and not options.force:
         raise InputError(f"{path}: is there already; --force writes over it")
     try:
-        text = without_surrogates(held.source or _text(options.name))
+        text = encodable(held.source or _text(options.name))
         path.write_text(text, "utf-8", newline="")
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror or error}") from error
@@ -200,7 +200,8 @@ def import_file(options: Namespace, _magics: Any) -> None:
 
     from gptoss_magic.agents.persona import check_name
     from gptoss_magic.agents.persona_file import parse_persona
-    from gptoss_magic.textfiles import printable, read_text
+    from gptoss_magic.quoting import printable
+    from gptoss_magic.textfiles import read_text
 
     path = Path(options.path)
     made = parse_persona(read_text(options.path).text, "", printable(path.stem))

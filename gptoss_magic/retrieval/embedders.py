@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gptoss_magic.errors import InputError, MissingPackage
-from gptoss_magic.quoting import without_surrogates
+from gptoss_magic.quoting import encodable
 from gptoss_magic.retrieval.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class WordLlama:
 
         sums = np.zeros((len(texts), self.dim), np.float32)
         encoded = self._tokenizer.encode_batch_fast(
-            [*map(without_surrogates, texts)], add_special_tokens=False
+            [*map(encodable, texts)], add_special_tokens=False
         )
         for total, text in zip(sums, encoded, strict=True):  # one text's rows fit in the cache
             np.add.reduce(self._table.take(text.ids, axis=0, mode="clip"), axis=0, out=total)

@@ -11,7 +11,8 @@ from urllib.parse import SplitResult, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from gptoss_magic.errors import InputError, StorageError
-from gptoss_magic.textfiles import encodable, json_value, printable
+from gptoss_magic.quoting import encodable, printable
+from gptoss_magic.textfiles import json_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

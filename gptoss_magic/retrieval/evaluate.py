@@ -8,7 +8,8 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError, MissingPackage
-from gptoss_magic.textfiles import printable, read_json_lines
+from gptoss_magic.quoting import printable
+from gptoss_magic.textfiles import read_json_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

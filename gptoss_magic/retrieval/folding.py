@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Any
 
-from gptoss_magic.textfiles import encodable
+from gptoss_magic.quoting import encodable
 
 INVISIBLE = str.maketrans("", "", "\u00ad\u2060\ufeff")  # soft hyphens and joiners within a word
 FOLDED, PLAIN = "folded", "text"

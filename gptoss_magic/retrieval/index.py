@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.quoting import encodable
 from gptoss_magic.records import Passage
 from gptoss_magic.retrieval import store
 from gptoss_magic.retrieval.chunks import chunk_id
@@ -18,7 +19,6 @@ from gptoss_magic.retrieval.rerank import reranked
 from gptoss_magic.retrieval.retriever import in_turn
 from gptoss_magic.retrieval.upkeep import begin, tend
 from gptoss_magic.retrieval.walk import MAX_BYTES, check
-from gptoss_magic.textfiles import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -9,13 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.errors import GptOssError, InputError
+from gptoss_magic.errors import GptOssError, InputError, error_line
+from gptoss_magic.quoting import printable
 from gptoss_magic.retrieval.chunks import chunks
 from gptoss_magic.retrieval.folding import FOLDED, folded
 from gptoss_magic.retrieval.loaders import Document, digest, read, storable
 from gptoss_magic.retrieval.store import commit, place
 from gptoss_magic.retrieval.walk import MAX_BYTES, Found, Skipped, walk
-from gptoss_magic.textfiles import one_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -190,7 +190,7 @@ def reason(error: Exception) -> str:
     """Why a file could not be read, in one line."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return one_line(error) if isinstance(error, GptOssError) else f"damaged: {one_line(error)}"
+    return error_line(error) if isinstance(error, GptOssError) else f"damaged: {error_line(error)}"
 
 
 def known(table: Any) -> dict[str, tuple[str, str]]:

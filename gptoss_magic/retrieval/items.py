@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.quoting import harmless
-from gptoss_magic.textfiles import encodable
+from gptoss_magic.quoting import encodable, harmless
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

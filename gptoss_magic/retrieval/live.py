@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gptoss_magic.quoting import printable
 from gptoss_magic.retrieval.loaders import Document, digest, plain_text
-from gptoss_magic.textfiles import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

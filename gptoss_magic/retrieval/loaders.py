@@ -8,18 +8,11 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gptoss_magic.errors import InputError, MissingPackage
+from gptoss_magic.errors import InputError, MissingPackage, error_line
 from gptoss_magic.headings import headings_of
+from gptoss_magic.quoting import encodable, is_encodable
 from gptoss_magic.retrieval.cells import written
-from gptoss_magic.textfiles import (
-    REPLACEMENT,
-    Unreadable,
-    decode,
-    encodable,
-    is_encodable,
-    json_value,
-    one_line,
-)
+from gptoss_magic.textfiles import REPLACEMENT, Unreadable, decode, json_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -210,7 +203,7 @@ def frame(name: str, table: Any) -> Document:
         try:
             title, block = f"row {written(label) or number}", _row_text(columns, values)
         except Exception as error:  # noqa: BLE001 (what a cell's object raises is open)
-            unread.append(f"row {number}: {one_line(error)}")
+            unread.append(f"row {number}: {error_line(error)}")
             continue
         if block:
             headings.append((line, 1, title))

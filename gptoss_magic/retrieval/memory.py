@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.quoting import printable
 from gptoss_magic.retrieval import store
 from gptoss_magic.retrieval.embedders import embedder_named
 from gptoss_magic.retrieval.folding import FOLDED, folded, words_column
 from gptoss_magic.retrieval.items import KINDS, Item, checked, item_id
-from gptoss_magic.textfiles import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -11,10 +11,10 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.errors import InputError
+from gptoss_magic.errors import InputError, error_line
+from gptoss_magic.quoting import encodable, printable
 from gptoss_magic.records import Passage
 from gptoss_magic.retrieval.cells import written
-from gptoss_magic.textfiles import encodable, one_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -47,7 +47,7 @@ class Neighbour:
         try:
             found = list(islice(self._ask(self._thing, query, k), k))
         except Exception as error:  # (code of others)
-            raise InputError(f"retriever {self.name}: {one_line(error)}") from error
+            raise InputError(f"retriever {self.name}: {error_line(error)}") from error
         return passages(self.name, found)
 
 
@@ -84,7 +84,7 @@ def passages(name: str, found: Iterable[Any]) -> list[Passage]:
         try:
             passage = item if isinstance(item, Passage) else passage_of(name, rank, item)
         except Exception as error:  # noqa: BLE001 (a document is an object of others)
-            unread.append(one_line(error))
+            unread.append(error_line(error))
             continue
         if passage.text.strip():
             made.append(replace(passage, number=len(made) + 1, index=name))

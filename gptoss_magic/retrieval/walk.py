@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.textfiles import is_encodable, printable
+from gptoss_magic.quoting import is_encodable, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.quoting import without_surrogates
+from gptoss_magic.quoting import encodable
 from gptoss_magic.retrieval.embedders import OFFERED
 from gptoss_magic.session import current
 
@@ -51,9 +51,7 @@ class HiddenStates:
         return vectors / np.where(lengths > 0, lengths, 1)
 
     def _ids(self, text: str) -> list[int]:
-        found: list[int] = self._tokenizer.encode(
-            without_surrogates(text), add_special_tokens=False
-        )
+        found: list[int] = self._tokenizer.encode(encodable(text), add_special_tokens=False)
         return found[:MAX_TOKENS]
 
     def _means(self, ids: Sequence[list[int]]) -> Any:

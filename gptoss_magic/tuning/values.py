@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.quoting import encodable, is_encodable
 
 if TYPE_CHECKING:
     from gptoss_magic.tuning.notes import RowNotes
@@ -72,9 +73,6 @@ def without_surrogates(value: Any, notes: RowNotes) -> Any:
 
 
 def _whole(text: str, notes: RowNotes) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
+    if not is_encodable(text):
         notes.repairs.append("lone surrogates became U+FFFD")
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
+    return encodable(text)

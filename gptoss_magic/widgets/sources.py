@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from gptoss_magic.headings import headings_of
-from gptoss_magic.textfiles import printable
+from gptoss_magic.quoting import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
