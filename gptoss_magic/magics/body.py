@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+from numbers import Real
 from typing import Any
 
 from gptoss_magic.errors import InputError, error_line
@@ -41,9 +43,11 @@ def _value(expression: str, source: str, names: dict[str, Any]) -> str:
     environment = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 (no HTML)
     try:
         compiled = environment.compile_expression(expression.strip(), undefined_to_none=False)
-        value = compiled(**names)
+        value = compiled(names)
         if isinstance(value, Undefined):
             raise InputError(f"{source}: the notebook has no such name; define it first; {AS_TEXT}")
+        if is_missing(value):
+            raise InputError(f"{source}: it is {value!s}, no text; {_instead(value, expression)}")
         return str(value)
     except TemplateSyntaxError:
         return source
@@ -51,3 +55,23 @@ def _value(expression: str, source: str, names: dict[str, Any]) -> str:
         raise
     except Exception as error:
         raise InputError(f"{source}: {error_line(error)}; mend it; {AS_TEXT}") from error
+
+
+def is_missing(value: Any) -> bool:
+    """True for None, NaN, pandas' NA and NaT: as a text they would be asked as a word."""
+    if value is None or (isinstance(value, Real) and value != value):  # noqa: PLR0124 (NaN)
+        return True
+    if "pandas" not in sys.modules:  # whose values are only there where it is
+        return False
+    from gptoss_magic.turns.rows.template import is_missing as is_missing_cell
+
+    return is_missing_cell(value)
+
+
+def _instead(value: Any, expression: str) -> str:
+    """What to write. NaN is true for Python, so that `or` helps with None only."""
+    asked = expression.strip()
+    if value is not None:
+        return "give it a value, or '' to leave it empty"
+    asked = asked if asked.isidentifier() else f"({asked})"
+    return f"write {{{{ {asked} or '' }}}} to leave it empty"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.body import expand
-from gptoss_magic.magics.prompt import check_output, listener_of, named
+from gptoss_magic.magics.prompt import listener_of, named
 from gptoss_magic.magics.show import transcript
 from gptoss_magic.records import Answer
 from gptoss_magic.session import current
@@ -26,8 +26,10 @@ def run(line: str, magics: Any) -> None:
     from gptoss_magic.turns.surgery import branch
 
     options = opt.parse(BRANCH, line)
+    opt.check_together(options)
     names = magics.shell.user_ns
     answer = chosen_answer(options.of, names)
+    magics.load_default()
     shown(options, names, answer, partial(branch, answer, options.at))
 
 
@@ -66,7 +68,6 @@ def shown(
     from gptoss_magic.turns.surgery import last_turn_of
     from gptoss_magic.widgets.transcript import open_view
 
-    check_output(options.output)
     turn = last_turn_of(answer)
     with open_view(current().require().identity["model"], quiet=options.quiet) as view:
         made = change(listener=listener_of(view, None), **_sampling(options))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.lora import adapters
-from gptoss_magic.magics.prompt import check_output, traits_of
+from gptoss_magic.magics.prompt import traits_of
 from gptoss_magic.magics.show import transcript
 from gptoss_magic.session import current
 from gptoss_magic.vocabulary import SAMPLER, check_effort
@@ -88,7 +88,6 @@ def run(line: str, magics: Any) -> None:
     from gptoss_magic.turns import Axes
 
     given = opt.parse(PARSER, line)
-    check_output(given.output)
     axes = Axes(given.temperature, given.effort, given.persona, given.adapter, given.seed)
     check_size(len(axes.points()), given)
     found = answered(axes, given, magics)
@@ -140,7 +139,11 @@ def settings(magics: Any, prompt: str, given: Namespace) -> dict[str, Any]:
     from gptoss_magic.magics.search import passages_of
 
     passages = passages_of(magics.rag, prompt, magics.shell.user_ns)
-    return {"passages": passages, "max_tokens": given.max_tokens}
+    return {
+        "passages": passages,
+        "max_tokens": given.max_tokens,
+        "ready": magics.load_default,
+    }
 
 
 def answers_text(done: int, total: int) -> str:

@@ -30,16 +30,17 @@ class DataMagics(Magics):
         through("%%gptoss_data", grow_rows, line, cell, self.shell.user_ns)
 
 
+DataMagics.data.__doc__ = DATA.format_help()
+
+
 def grow_rows(line: str, body: str, names: dict[str, Any]) -> None:
     """Grow, show every row and what was left out, and put the rows into a variable."""
     from IPython.display import display
 
-    from gptoss_magic.magics.prompt import check_output
     from gptoss_magic.studies.self_instruct import grown
     from gptoss_magic.widgets.progress import ProgressView
 
     options = opt.parse(DATA, line)
-    check_output(options.output)
     seeds = seeds_of(options.seeds, names) if options.seeds else []
     with ProgressView("rows", lambda done, total: f"{done} of {total}") as bar:
         found = grown(

@@ -24,7 +24,7 @@ RETRIEVAL: list[opt.Option] = [
 ]
 QUESTIONS: list[opt.Option] = [
     (("name",), {"metavar": "NAME", "help": "an index"}),
-    (("-o", "--output"), {"required": True, "help": "a new file, JSON Lines"}),
+    (("-o", "--output"), {"dest": "file", "required": True, "help": "a new file, JSON Lines"}),
     (("-n", "--num"), {"type": int, "default": 20, "help": "questions, at most"}),
     (("-s", "--seed"), {"type": int, "default": 0, "help": "draw the same chunks again"}),
 ]
@@ -44,7 +44,7 @@ def run(line: str, magics: Any) -> None:
     given = opt.parse(PARSERS[command], rest)
     if command == "retrieval":
         return retrieval(given, magics.shell.user_ns)
-    return questions(given)
+    return questions(given, magics)
 
 
 def words(typed: list[str]) -> list[str]:
@@ -55,12 +55,10 @@ def words(typed: list[str]) -> list[str]:
 
 def retrieval(given: Namespace, names: dict[str, Any]) -> None:
     """Evaluate, show the figures side by side and what was missed."""
-    from gptoss_magic.magics.prompt import check_output
     from gptoss_magic.retrieval.evaluate import evaluate, read_questions
     from gptoss_magic.retrieval.index import Index
     from gptoss_magic.widgets.progress import ProgressView
 
-    check_output(given.output)
     rows = read_questions(given.file)
     opened = Index.open(given.name, version=given.at)
     with ProgressView("questions", lambda done, total: f"{done} of {total}") as bar:
@@ -104,28 +102,29 @@ def _by(found: Evaluation, question: str) -> str:
     return ", ".join(NAMES[way] for way in found.missed if question in found.missed[way])
 
 
-def questions(given: Namespace) -> None:
+def questions(given: Namespace, magics: Any) -> None:
     """Let the resident model write questions into a new file; ■ keeps those that are there."""
     from gptoss_magic.retrieval.evaluate import held_chunks
     from gptoss_magic.retrieval.index import Index
     from gptoss_magic.studies.questions import corpus_questions
     from gptoss_magic.widgets.progress import ProgressView
 
-    if given.num < 1:
-        raise InputError(f"%gptoss evaluate questions --num {given.num}: give 1 or more")
     chunks, number = held_chunks(Index.open(given.name)), 0
+    if Path(given.file).expanduser().exists():
+        raise InputError(f"{given.file} is there already; give the name of a new file")
+    magics.load_default()
     try:
         with (
             ProgressView("questions", lambda done, total: f"{done} of {total}") as bar,
-            Path(given.output).expanduser().open("x", encoding="utf-8") as file,
+            Path(given.file).expanduser().open("x", encoding="utf-8") as file,
         ):
             made = corpus_questions(chunks, given.num, seed=given.seed)
             for number, row in enumerate(made, 1):
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
                 file.flush()
                 bar.update(number, given.num, "")
-            bar.finish(f"{number} questions in {given.output}: read each, set reviewed to true")
+            bar.finish(f"{number} questions in {given.file}: read each, set reviewed to true")
     except FileExistsError as error:
-        raise InputError(f"{given.output} is there already; give the name of a new file") from error
+        raise InputError(f"{given.file} is there already; give the name of a new file") from error
     except OSError as error:
-        raise StorageError(f"{given.output}: {error.strerror or error}") from error
+        raise StorageError(f"{given.file}: {error.strerror or error}") from error

@@ -10,6 +10,7 @@ from traitlets import Bool, Dict, Float, Int, Unicode
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
+from gptoss_magic.magics.checks import check_nothing
 from gptoss_magic.magics.door import through
 from gptoss_magic.magics.nouns import BY_NAME, NOUNS
 from gptoss_magic.magics.routing import ROUTING
@@ -77,12 +78,12 @@ class GptOssMagics(Magics):
             "bench": self._bench,
         }
         if command in commands:
+            if command in ("status", "unload", "traceback", "bench"):
+                check_nothing(f"%gptoss {command}", rest)
             return commands[command](rest)
         if command not in BY_NAME:
             known = ", ".join(filter(None, [*commands, *BY_NAME]))
             raise InputError(f"%gptoss {command}: no such command; there are {known}")
-        if BY_NAME[command].needs_model:
-            self.load_default()
         BY_NAME[command].run(rest, self)
 
     @no_var_expand

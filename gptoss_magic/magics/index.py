@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import GptOssError, InputError
 from gptoss_magic.magics import options as opt
+from gptoss_magic.magics.checks import check_alone, check_nothing
 from gptoss_magic.quoting import printable
 
 if TYPE_CHECKING:
@@ -41,12 +42,12 @@ INDEX: list[opt.Option] = [
     ),
     (
         ("-L", "--max-mb"),
-        {"type": float, "default": 20.0, "help": "leave out larger files; default 20"},
+        {"type": float, "help": "leave out larger files; 20"},
     ),
 ]
 PARSER = opt.parser("%gptoss index", INDEX, "Index files, to search them and to answer from them.")
 MAX_SHOWN = 20
-MOST_MB = 1_000_000
+MAX_MB, MOST_MB = 20.0, 1_000_000
 
 
 def run(line: str, magics: Any) -> None:
@@ -60,7 +61,9 @@ def run(line: str, magics: Any) -> None:
     command, *rest = given.words or [""]
     if given.notebook or command not in COMMANDS:
         return make(given, magics)
+    check_alone("%gptoss index", given, command, ("words",))
     if command == "list":
+        check_nothing("%gptoss index list", " ".join(rest))
         return show_list()
     if len(rest) != 1:
         raise InputError(f"%gptoss index {command}: give one index's name")
@@ -85,7 +88,7 @@ def make(given: Namespace, magics: Any) -> None:
     from gptoss_magic.retrieval.index import Index
     from gptoss_magic.retrieval.walk import check
 
-    limit = size_limit(given.max_mb)
+    limit = size_limit(MAX_MB if given.max_mb is None else given.max_mb)
     frames, paths = split(given.words, magics.shell.user_ns)
     frames += [live_notebook(magics)] if given.notebook else []
     for path in paths:

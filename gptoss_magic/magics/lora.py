@@ -68,7 +68,8 @@ def adapters() -> list[str]:
     return list(session.shelf.names) if session.resident else []
 
 
-def attach(options: Namespace, _defaults: Any) -> None:
+def attach(options: Namespace, magics: Any) -> None:
+    magics.load_default()
     attached = current().shelf.attach(options.path, options.name, options.scale)
     name = attached.adapter.name
     print(f"{attached}\nprompts use it by `%gptoss lora use {name}` or `%%gptoss --adapter {name}`")
@@ -110,12 +111,12 @@ def show_list(_options: Namespace, _defaults: Any) -> None:
     _show(table_html(HEADERS, rows), table_text(HEADERS, rows))
 
 
-def compare(options: Namespace, defaults: Any) -> None:
+def compare(options: Namespace, magics: Any) -> None:
     from gptoss_magic.turns import compare as compared
     from gptoss_magic.widgets.tables import side_by_side_html, side_by_side_text
 
     settings = {
-        **traits_of(defaults),
+        **traits_of(magics),
         "temperature": options.temperature,
         "seed": options.seed,
         "routing": None,

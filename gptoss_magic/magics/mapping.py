@@ -6,7 +6,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.magics.prompt import check_output, line_of, named, traits_of
+from gptoss_magic.magics.prompt import line_of, named, traits_of
 from gptoss_magic.vocabulary import BATCH
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ def map_frame(options: Namespace, body: str, names: dict[str, Any], magics: Any)
     from gptoss_magic.turns import map as answer_rows
     from gptoss_magic.widgets.progress import ProgressView
 
-    check_output(options.output)
     options.into = options.into or INTO
     with ProgressView(f"{options.map}[{options.into!r}]", rows_text) as bar:
         mapped = answer_rows(

@@ -1,4 +1,4 @@
-"""The commands of `%gptoss`, a line each: where it is, what it does, what it needs.
+"""The commands of `%gptoss`, a line each: where it is, what it does.
 
 A noun's module has `run(line, magics)` (or the function named here) and may have
 `words(line_words)`: what Tab offers behind the noun. Modules are imported at the first use.
@@ -22,7 +22,6 @@ class Noun:
     module: str
     usage: str
     about: str
-    needs_model: bool = False
 
     def run(self, line: str, magics: Any) -> None:
         """Run one line; `magics` has the notebook's shell and the defaults."""
@@ -36,19 +35,17 @@ class Noun:
 
 
 NOUNS = [
-    Noun("routing", "routing", "DATA", "which experts a text or data set uses; compare A B", True),
-    Noun("tokens", "tokens", "[NAME]", "the last Answer's tokens, or NAME's, to branch at", True),
-    Noun("branch", "branch", "[N]", "keep its first N tokens and go on otherwise", True),
-    Noun("lora", "lora", "…", "adapters: attach, detach, use, scale, list, compare, export", True),
+    Noun("routing", "routing", "DATA", "which experts a text or data set uses; compare A B"),
+    Noun("tokens", "tokens", "[NAME]", "the last Answer's tokens, or NAME's, to branch at"),
+    Noun("branch", "branch", "[N]", "keep its first N tokens and go on otherwise"),
+    Noun("lora", "lora", "…", "adapters: attach, detach, use, scale, list, compare, export"),
     Noun("panel", "panel", "", "sliders for the defaults of %%gptoss, Stop, presets"),
-    Noun("compare", "compare", "PROMPT…", "one prompt over a grid of settings, side by side", True),
+    Noun("compare", "compare", "PROMPT…", "one prompt over a grid of settings, side by side"),
     Noun("runs", "runs", "", "tuning runs: list, show, compare; stop the one in the background"),
     Noun("index", "index", "PATH…", "index files, folders, patterns or a DataFrame; list, info, …"),
     Noun("persona", "persona", "…", "use, list, show, diff, export, import, score, distil, remove"),
     Noun("memory", "memory", "…", "what is remembered: on, off, list, show, note, edit, forget"),
-    Noun(
-        "reflect", "reflect", "", "criticise the last answer, propose a better one; --accept", True
-    ),
+    Noun("reflect", "reflect", "", "criticise the last answer, propose a better one; --accept"),
     Noun("evaluate", "evaluate", "…", "retrieval NAME FILE: recall, MRR, nDCG; questions NAME"),
     Noun("search", "search", "NAME …", "passages of an index for a query, without the model"),
     Noun("turns", "turns", "", "what was asked and answered, in tokens; keep N; forget NAME…"),

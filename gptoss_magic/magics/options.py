@@ -7,6 +7,7 @@ import shlex
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.magics.checks import check_values, check_words, said_in
 from gptoss_magic.vocabulary import BATCH, CONVERSATION, EFFORTS, PASSAGES
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ BRANCH: list[Option] = [
 ROUTING: list[Option] = [
     (("data",), {"nargs": "+", "help": "names of the notebook, .jsonl or .txt files, or texts"}),
     (("-P", "--prompts-only"), {"action": "store_true", "help": "score prompts without answers"}),
-    (("-m", "--max-tokens"), {"type": int, "default": 256, "help": "of each answer, at most"}),
+    (("-m", "--max-tokens"), {"type": int, "help": "of each answer, at most; 256"}),
     (("-e", "--effort"), {"choices": EFFORTS, "help": "reasoning effort"}),
     (("-y", "--system"), {"help": "instructions (the developer message)"}),
     (("-d", "--date"), {"help": "pin the prompts' current date, YYYY-MM-DD"}),
@@ -75,7 +76,7 @@ ROUTING: list[Option] = [
     (("-o", "--output"), {"help": "put the Scores, or the Comparison, into this variable"}),
     (
         ("-b", "--by"),
-        {"choices": ["share", "gate", "reap"], "default": "share", "help": "compare this score"},
+        {"choices": ["share", "gate", "reap"], "help": "compare this score; share"},
     ),
 ]
 LOAD: list[Option] = [
@@ -147,7 +148,10 @@ def parse(made: argparse.ArgumentParser, line: str) -> argparse.Namespace:
         words = shlex.split(line)
     except ValueError as error:
         raise InputError(f"{made.prog}: {line!r}: {error}; close the quote") from error
-    return made.parse_args(words)
+    check_words(made.prog, words)
+    options = made.parse_args(words)
+    check_values(options)
+    return options
 
 
 def command(
@@ -176,9 +180,10 @@ NOT_FOR = {  # what an option leaves no room for, and why
         (
             *("tool", "calls", "no_run", "rag", "where", "at", "rerank", "passages"),
             *("routing", "mask_experts", "force_experts", "conversation", "cold", "lookup", "raw"),
-            *("edit", "branch"),
+            *("edit", "branch", "quiet"),
         ),
     ),
+    "no_run": ("nothing is called", ("calls",)),
     "edit": (
         "the prompt and its settings stay as they were",
         (
@@ -193,7 +198,7 @@ NOT_FOR["branch"] = (NOT_FOR["edit"][0], tuple(n for n in NOT_FOR["edit"][1] if 
 
 def check_together(options: argparse.Namespace) -> None:
     """Raise InputError for options that would mean nothing beside the others."""
-    said = {name for name, value in vars(options).items() if value not in (None, False)}
+    said = said_in(options)
     for others, names in BESIDE.items():
         lonely = sorted(said & set(names)) if not said & set(others.split(" or ")) else []
         if lonely:
@@ -202,7 +207,11 @@ def check_together(options: argparse.Namespace) -> None:
     for name in sorted(said & set(NOT_FOR)):
         why, refused = NOT_FOR[name]
         for other in (one for one in refused if one in said):
-            raise InputError(f"--{name}: {why}; leave --{_dashed(other)} out")
+            raise InputError(f"--{_dashed(name)}: {why}; leave --{_dashed(other)} out")
+    if options.temperature == 0 and said & {"top_p", "top_k"}:
+        raise InputError("--temperature 0: nothing is drawn; leave --top-p and --top-k out")
+    if options.temperature and options.lookup:
+        raise InputError("--lookup: drafts are for greedy answers; give --temperature 0")
 
 
 def _dashed(name: str) -> str:

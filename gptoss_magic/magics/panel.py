@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.errors import GptOssError
+from gptoss_magic.errors import GptOssError, InputError
 from gptoss_magic.magics import defaults, presets
 from gptoss_magic.magics import options as opt
+from gptoss_magic.magics.checks import said_in
 from gptoss_magic.magics.state import model_state
 from gptoss_magic.session import current
 from gptoss_magic.turns.stopping import WORK
@@ -32,6 +33,9 @@ PRESET_OPTIONS = ("-l", "--load", "-d", "--delete", "-s", "--save")
 def run(line: str, magics: Any) -> None:
     """One line of `%gptoss panel`; without an option it shows the panel."""
     given = opt.parse(PARSER, line)
+    said = sorted(said_in(given))
+    if len(said) > 1:
+        raise InputError(f"%gptoss panel: give one of {' and '.join(f'--{name}' for name in said)}")
     if given.list or given.save or given.load or given.delete:
         return preset(given, magics)
     show(magics, plain=given.widget)

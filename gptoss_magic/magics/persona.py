@@ -52,7 +52,7 @@ OPTIONS: dict[str, list[opt.Option]] = {
         NAME,
         (("-f", "--prompts"), FILE),
         TOKENS,
-        (("-o", "--output"), {"required": True, "help": "a new .jsonl file"}),
+        (("-o", "--output"), {"dest": "file", "required": True, "help": "a new .jsonl file"}),
     ],
     "remove": [NAME],
 }

@@ -18,11 +18,9 @@ if TYPE_CHECKING:
 
 def score(options: Namespace, magics: Any) -> None:
     """Measure, show figures and answers, and keep the PersonaScore."""
-    from gptoss_magic.magics.prompt import check_output
     from gptoss_magic.studies.persona import read_prompts, score_persona
     from gptoss_magic.widgets.progress import ProgressView
 
-    check_output(options.output)
     prompts, voice = read_prompts(options.prompts, magics.shell.user_ns), _voice(options)
     with ProgressView(f"{options.name}", lambda done, total: f"{done} of {total}") as bar:
         found = score_persona(
@@ -47,9 +45,9 @@ def distil(options: Namespace, magics: Any) -> None:
     from gptoss_magic.studies.persona import distilled, read_prompts
     from gptoss_magic.widgets.progress import ProgressView
 
-    path = Path(options.output).expanduser()
+    path = Path(options.file).expanduser()
     if path.suffix != ".jsonl" or path.exists():
-        raise InputError(f"-o {options.output}: give a new .jsonl file")
+        raise InputError(f"-o {options.file}: give a new .jsonl file")
     prompts, voice = read_prompts(options.prompts, magics.shell.user_ns), _voice(options)
     with ProgressView("rows", lambda done, total: f"{done} of {total}") as bar:
         found = distilled(

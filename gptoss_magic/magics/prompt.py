@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
@@ -33,7 +32,6 @@ def ask(options: Namespace, body: str, names: dict[str, Any], magics: Any) -> An
     prompt = expand(body, names, is_raw=options.raw).strip()
     if not prompt:
         raise InputError("the cell has no prompt: write one below the %%gptoss line")
-    check_output(options.output)
     check_tool_options(options)
     name_notebook(names)
     passages = found_passages(options, prompt, names, magics.rag)
@@ -118,12 +116,6 @@ def shown_first(view: View, consent: Consent | None) -> Consent | None:
         return consent(tool, arguments, note)
 
     return decide
-
-
-def check_output(name: str | None) -> None:
-    """Raise InputError where -o names no variable."""
-    if name and (not name.isidentifier() or iskeyword(name)):
-        raise InputError(f"-o {name}: not a variable name")
 
 
 def check_tool_options(options: Namespace) -> None:

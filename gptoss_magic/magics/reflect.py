@@ -11,6 +11,7 @@ from gptoss_magic.magics.show import transcript
 from gptoss_magic.session import current
 
 if TYPE_CHECKING:
+    from gptoss_magic.records import Turn
     from gptoss_magic.turns.reflect import Reflection
 
 OPTIONS: list[opt.Option] = [
@@ -29,7 +30,7 @@ def run(line: str, magics: Any) -> None:
 
     `--accept` behind a reflection that still stands takes that one.
     """
-    from gptoss_magic.turns.reflect import accept
+    from gptoss_magic.turns.reflect import accept, last_turn
 
     options = opt.parse(PARSER, line)
     if options.accept and options.keep:
@@ -37,7 +38,9 @@ def run(line: str, magics: Any) -> None:
     session = current()
     found = session.proposal
     if not (options.accept and found is not None and found.is_current):
-        found = session.proposal = reflected()
+        turn = last_turn()
+        magics.load_default()
+        found = session.proposal = reflected(turn)
     if options.keep or not (options.accept or agreed(magics.shell)):
         return print("the answer stays")
     memory = accept(found).provenance.get("memory", {})
@@ -50,14 +53,14 @@ def words(_typed: list[str]) -> list[str]:
     return opt.flags(OPTIONS)
 
 
-def reflected() -> Reflection:
+def reflected(turn: Turn) -> Reflection:
     """A reflection on the last answer, shown."""
     from IPython.display import display
 
-    from gptoss_magic.turns.reflect import last_turn, reflect
+    from gptoss_magic.turns.reflect import reflect
     from gptoss_magic.widgets.tables import side_by_side_html, side_by_side_text
 
-    found = reflect(last_turn())
+    found = reflect(turn)
     answers = {"answer": transcript(found.turn.answer), "proposal": transcript(found.proposal)}
     figures = {"proposal": {"criticism:": found.criticism or "none"}}
     given = (found.turn.asked.content, answers, figures)

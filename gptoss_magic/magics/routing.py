@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
-from gptoss_magic.magics.prompt import check_output
+from gptoss_magic.session import current
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gptoss_magic.routing.compare import Comparison
     from gptoss_magic.routing.scores import Scores
 
-MANY = 64
+MANY, MAX_TOKENS = 64, 256
 ROUTING = opt.parser("%gptoss routing", opt.ROUTING, "Which experts a text or data set uses.")
 
 
@@ -27,43 +27,57 @@ def run(line: str, magics: Any) -> None:
     names: dict[str, Any] = magics.shell.user_ns
 
     options = opt.parse(ROUTING, line)
-    check_output(options.output)
     for name in ("effort", "system", "date"):
         setattr(options, name, getattr(options, name) or getattr(magics, name))
     compares = options.data[0] == "compare"
-    result = _compared(options, names) if compares else _scored(options, options.data, names)
+    check(options, compares)
+    if compares:
+        result: Any = _compared(options, magics)
+    else:
+        result = _scored(options, options.data, magics)
     if options.output:
         names[options.output] = result
     display(result)  # type: ignore[no-untyped-call]
+
+
+def check(options: Namespace, compares: bool) -> None:  # noqa: FBT001 (one caller)
+    """Raise InputError for options that mean nothing beside the others."""
+    if options.by and not compares:
+        raise InputError("--by means something behind compare only")
+    if options.prompts_only and options.max_tokens is not None:
+        raise InputError("--prompts-only: nothing is answered; leave --max-tokens out")
 
 
 def words(_typed: list[str]) -> list[str]:
     return [*opt.flags(opt.ROUTING), "compare"]
 
 
-def _compared(options: Namespace, names: dict[str, Any]) -> Comparison:
+def _compared(options: Namespace, magics: Any) -> Comparison:
     from gptoss_magic.studies.routing import compare_routing
 
     if len(options.data) != 3:
         raise InputError("routing compare: give two of them: names, files or quoted texts")
-    a, b = (_scored(options, [word], names) for word in options.data[1:])
-    return compare_routing(a, b, by=options.by)
+    a, b = (_scored(options, [word], magics) for word in options.data[1:])
+    return compare_routing(a, b, by=options.by or "share")
 
 
-def _scored(options: Namespace, words: list[str], names: dict[str, Any]) -> Scores:
+def _scored(options: Namespace, words: list[str], magics: Any) -> Scores:
     from gptoss_magic.routing.scores import Scores
     from gptoss_magic.studies.routing import read, score_routing
     from gptoss_magic.widgets.progress import ProgressView
 
-    values = [_named(word, names) for word in words]
+    values = [_named(word, magics.shell.user_ns) for word in words]
     if len(values) == 1 and isinstance(values[0], Scores):
         return values[0]
+    items = [item for value in values for item in read(value)]
+    current().adapters(options.adapter)
+    magics.load_default()
     title = " ".join(words) + "".join(f" ({name})" for name in options.adapter or ())
     with ProgressView(f"routing of {title}", lambda done, total: f"{done} of {total}") as bar:
         return score_routing(
-            [item for value in values for item in read(value)],
+            items,
             prompts_only=options.prompts_only,
-            max_tokens=options.max_tokens,
+            max_tokens=MAX_TOKENS if options.max_tokens is None else options.max_tokens,
             effort=options.effort,
             system=options.system,
             date=options.date,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
-from gptoss_magic.magics.tune_options import RUNS
+from gptoss_magic.magics.checks import check_nothing
+from gptoss_magic.magics.tune_options import FOLDER, RUNS
 from gptoss_magic.session import current
 
 if TYPE_CHECKING:
@@ -29,12 +30,13 @@ def run(line: str, _magics: Any) -> None:
     given = opt.parse(PARSER, line)
     command, *names = given.words or ["list"]
     if command == "stop":
+        check_nothing("%gptoss runs stop", " ".join(names))
         return stop()
     if command not in ("list", "compare", "show"):
         raise InputError(f"%gptoss runs {command}: there are list, compare, show and stop")
-    found = chosen(Path(given.runs), names)
+    found = chosen(Path(given.runs or FOLDER), names)
     if not found:
-        return print(f"{given.runs}: no runs yet")
+        return print(f"{given.runs or FOLDER}: no runs yet")
     show(found, curves=command != "list")
 
 

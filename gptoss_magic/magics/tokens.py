@@ -20,6 +20,7 @@ def run(line: str, magics: Any) -> None:
     from gptoss_magic.turns.surgery import tokens
 
     answer = chosen_answer(line.strip() or None, magics.shell.user_ns)
+    magics.load_default()
     for channel, run in groupby(tokens(answer), key=lambda token: token.channel):
         print(f"{channel}:")
         print("\n".join(rows(list(run))))

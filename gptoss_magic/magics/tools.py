@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.agents.tools import Policy, Tool, as_tool
 from gptoss_magic.errors import InputError
+from gptoss_magic.magics.checks import check_nothing, check_words
 from gptoss_magic.magics.index import show_table
 from gptoss_magic.magics.mcp import start
 from gptoss_magic.magics.toolbox import BUILT_IN, Place, named
@@ -29,6 +30,7 @@ def run(line: str, magics: Any) -> None:
         command, *rest = shlex.split(line) or ["list"]
     except ValueError as error:
         raise InputError(f"%gptoss tools: {line!r}: {error}; close the quote") from error
+    check_words("%gptoss tools", [command, *rest])
     actions: dict[str, Callable[[list[str], Any], None]] = {
         "list": show,
         "forget": forget,
@@ -48,8 +50,9 @@ def words(typed: list[str]) -> list[str]:
     return [*BUILT_IN, *current().servers] if typed[0] in SAY else []
 
 
-def show(_names: list[str], shell: Any) -> None:
+def show(names: list[str], shell: Any) -> None:
     """Every tool by name, with what holds for it now."""
+    check_nothing("%gptoss tools list", " ".join(names))
     policies = current().policies
     rows = [(name, policies.of(t), t.origin, t.description) for name, t in known(shell)]
     rows.append(("search:INDEX", "ask", "built in; reads an index", "Search the user's documents."))
@@ -79,7 +82,8 @@ def say(policy: Policy, names: list[str], shell: Any) -> None:
             print(f"{tool.name} ({tool.origin}): {policy}, until this kernel ends")
 
 
-def forget(_names: list[str], _shell: Any) -> None:
+def forget(names: list[str], _shell: Any) -> None:
+    check_nothing("%gptoss tools forget", " ".join(names))
     current().policies.forget()
     print("every tool asks again, but for those that the notebook itself defines as auto")
 

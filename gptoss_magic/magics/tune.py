@@ -11,6 +11,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics import tune_options
+from gptoss_magic.magics.checks import check_alone, said_in
 from gptoss_magic.magics.door import in_background, through
 from gptoss_magic.session import current
 
@@ -25,6 +26,8 @@ TUNE = opt.parser(
     "%%gptoss_tune", tune_options.TUNE, "Tune the resident model on the cell's rows, or on DATA."
 )
 KEY = "gptoss_magic"
+CARD_GB = 80.0
+BESIDE = {"card": "like", "replay": "after", "edits": "from_conversation"}
 
 
 @magics_class
@@ -37,17 +40,25 @@ class TuneMagics(Magics):
         through("%%gptoss_tune", tune, line, cell or "", self.shell.user_ns)
 
 
+TuneMagics.tune.__doc__ = TUNE.format_help()
+
+
 def tune(line: str, body: str, names: dict[str, Any]) -> None:
     """One tune cell: plan alone, or with --go the run itself."""
     from gptoss_magic.runs.parts import stages
     from gptoss_magic.runs.prepare import resume
     from gptoss_magic.tuning.dry_run import dry_run_table
+    from gptoss_magic.tuning.runs import checked_name, read_run
 
     options = opt.parse(TUNE, line)
+    check(options, body)
     if options.like:
-        return print(dry_run_table(options.like, int(options.card * 1e9)))
+        return print(dry_run_table(options.like, int((options.card or CARD_GB) * 1e9)))
+    options.runs = options.runs or tune_options.FOLDER
     if options.resume:
+        read_run(Path(options.runs) / checked_name(options.resume))  # before a model is loaded
         return _run(resume(options.resume, Path(options.runs)), options, names)
+    options.name = checked_name(options.name or tune_options.NAME)
     if options.axolotl:
         take_axolotl(options)
     wanted = wanted_of(options, rows_of(options, body, names))
@@ -58,6 +69,25 @@ def tune(line: str, body: str, names: dict[str, Any]) -> None:
         _stage(stage, options, names)
     if not options.go:
         print("dry run: nothing is trained; add --go to train")
+
+
+def check(options: Namespace, body: str) -> None:
+    """Raise InputError for options that mean nothing beside the others."""
+    said = said_in(options)
+    for name, other in BESIDE.items():
+        if name in said and other not in said:
+            raise InputError(f"--{name} means something beside --{other.replace('_', '-')} only")
+    if options.like:
+        check_alone("%gptoss_tune", options, "--like", ("card",))
+    if options.resume:
+        check_alone("%gptoss_tune", options, "--resume", ("runs", "background", "output", "quiet"))
+    if options.epochs is not None and options.num_steps is not None:
+        raise InputError("--epochs and --steps: give one of them")
+    if options.background and not (options.go or options.resume):
+        raise InputError("--background means something beside --go or --resume only")
+    source = next((n for n in ("from_conversation", "like", "resume") if n in said), None)
+    if source and (options.data or body.strip()):
+        raise InputError(f"--{source.replace('_', '-')} and rows: give one of them")
 
 
 def _stage(wanted: Any, options: Namespace, names: dict[str, Any]) -> None:
@@ -152,6 +182,9 @@ def write_axolotl_file(wanted: Any, options: Namespace) -> None:
     data = path.with_suffix(".rows.jsonl")
     if options.data and data == Path(options.data):
         raise InputError(f"{path}: its rows go to {data}, which is the data; give another name")
+    for file in (path, data):
+        if file.exists():
+            raise InputError(f"{file}: is there already; give the name of a new file")
     text, lost = write_axolotl(wanted.method, wanted.train, model, str(data))
     lines, more = trl_lines(wanted.rows)
     with storing(path):

@@ -9,6 +9,7 @@ from gptoss_magic.tuning.methods import DEFAULT, METHODS, options
 if TYPE_CHECKING:
     from gptoss_magic.magics.options import Option
 
+NAME, FOLDER = "tuned", "gptoss_runs"
 # option, field of TrainSettings, type, help
 TRAIN = [
     (("-l", "--learning-rate"), "learning_rate", float, "peak rate; left out: the plan's choice"),
@@ -46,10 +47,10 @@ def _table(rows: list[tuple[tuple[str, str], str, type, str]]) -> list[Option]:
 
 
 _METHODS = "; ".join(f"{name}: {method.help}" for name, method in METHODS.items())
-RUNS: Option = (("-R", "--runs"), {"default": "gptoss_runs", "help": "the folder of all runs"})
+RUNS: Option = (("-R", "--runs"), {"help": f"the folder of all runs; {FOLDER}"})
 TUNE: list[Option] = [
     (("data",), {"nargs": "?", "help": "a file, or a variable of the notebook; or use the body"}),
-    (("-N", "--as"), {"dest": "name", "default": "tuned", "help": "name of run and adapter"}),
+    (("-N", "--as"), {"dest": "name", "help": f"name of run and adapter; {NAME}"}),
     (("-G", "--go"), {"action": "store_true", "help": "train; without it only the plan is shown"}),
     (("-M", "--method"), {"choices": [*METHODS], "help": f"left out: {DEFAULT}; {_METHODS}"}),
     *_of_methods(),
@@ -63,7 +64,7 @@ TUNE: list[Option] = [
     (("-T", "--truncate"), {"action": "store_true", "help": "cut rows that are too long"}),
     (("-S", "--show"), {"type": int, "help": "show this example with what is trained marked"}),
     (("-L", "--like"), {"choices": ["120b", "20b"], "help": "plans for gpt-oss by its shapes"}),
-    (("-k", "--card"), {"type": float, "default": 80.0, "help": "like: GB that the GPU has"}),
+    (("-k", "--card"), {"type": float, "help": "like: GB that the GPU has; 80"}),
     (("-X", "--axolotl"), {"help": "read the run from this Axolotl YAML; the line overrides it"}),
     (("-W", "--write-axolotl"), {"help": "write the run as Axolotl YAML"}),
     (("-c", "--resume"), {"help": "go on with this run from its newest checkpoint"}),

@@ -26,6 +26,8 @@ def run(line: str, _magics: Any) -> None:
     """One line of `%gptoss turns`."""
     given = opt.parse(PARSER, line)
     command, *words = given.words or ["list"]
+    if given.conversation is not None and command != "list":
+        raise InputError("%gptoss turns: --conversation means something beside list only")
     if command == "list" and not words:
         return show(given.conversation)
     if command == "keep" and len(words) == 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -61,7 +62,8 @@ class TrainSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.learning_rate < 0 or self.epochs <= 0 or self.num_steps < 0:
+        numbers = (self.learning_rate, self.epochs, self.num_steps)
+        if not all(map(math.isfinite, numbers)) or min(numbers) < 0 or self.epochs == 0:
             raise InputError("learning rate, epochs and steps are numbers above 0")
         if min(self.step_tokens, self.max_tokens) < 8 or self.eval_every < 1:
             raise InputError("a step and a sequence have 8 tokens or more, eval_every is 1 or more")

@@ -26,6 +26,8 @@ def load(
 
     `options`: device, context, revision, offline (see `LoadSettings`). `progress` is told bytes
     done, bytes in total and a note; `on_plan` the memory plan, before anything is read.
+    Raises InputError, CheckpointError, DoesNotFit, MissingPackage, NotLoaded where another model is
+    loaded.
     """
     from gptoss_magic.model.load import LoadSettings, choose_model
 
@@ -45,7 +47,10 @@ def unload() -> None:
 
 
 def bench() -> str:
-    """A Markdown table of the resident model's speed and memory here, to paste into an issue."""
+    """A Markdown table of the resident model's speed and memory here, to paste into an issue.
+
+    Raises NotLoaded.
+    """
     from gptoss_magic.generation.bench import measure
 
     session = current()

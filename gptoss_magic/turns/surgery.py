@@ -62,7 +62,8 @@ def refine(
 ) -> Answer:
     """Put `analysis` in the place of an answer's own and let the model write `final` again.
 
-    What it said in commentary stays. `settings` and the rest: as of `branch`.
+    What it said in commentary stays. `settings` and the rest: as of `branch`. Raises InputError
+    where it calls a tool, ContextOverflow, NotLoaded.
     """
     from gptoss_magic.harmony import render
 

@@ -1,0 +1,99 @@
+"""What the options of every magic may be: checked once, behind the parser, before anything runs."""
+
+from __future__ import annotations
+
+import math
+import re
+from keyword import iskeyword
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import InputError
+from gptoss_magic.vocabulary import SAMPLER, Range, check_date
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable, Sequence
+
+MAY_BE_EMPTY = ("-y", "--system", "-x", "--stop")  # no instructions; a stop string of blanks
+EXPERTS = re.compile(r"(?:\*|\d+(?:-\d+)?):(?:\*|\d+(?:-\d+)?)")
+
+
+def check_output(name: str) -> None:
+    """Raise InputError where -o names no variable."""
+    if not name.isidentifier() or iskeyword(name):
+        raise InputError(f"-o {name}: not a variable name")
+
+
+def check_experts(spec: str) -> None:
+    """Raise InputError for what no model's experts are called."""
+    for part in spec.split(","):
+        if not EXPERTS.fullmatch(part.strip()):
+            raise InputError(f"{part!r}: write LAYER:EXPERT, such as 3:7, 3:0-5, 3:* or *:7")
+
+
+def _whole(name: str, low: int, words: str) -> Callable[[Any], Any]:
+    return Range(name, low, words, is_whole=True).check
+
+
+def _above(name: str, words: str = "a number above 0") -> Callable[[Any], Any]:
+    return Range(name, 0, words, is_open=True).check
+
+
+CHECKS: dict[str, Callable[[Any], Any]] = {
+    **{name: allowed.check for name, allowed in SAMPLER.items()},
+    "output": check_output,
+    "date": check_date,
+    "mask_experts": check_experts,
+    "force_experts": check_experts,
+    "passages": _whole("--passages", 1, "1 or more"),
+    "at": _whole("at", 0, "0 or more"),
+    "branch": _whole("--branch", 0, "0 (no token stays) or more"),
+    "calls": _whole("--calls", 1, "1 or more, or --no-run"),
+    "batch": _whole("batch", 1, "1 row or more"),
+    "scale": Range("scale", -math.inf, "a number").check,
+    "context": _whole("--context", 0, "0 (what fits) or more tokens"),
+    "num": _whole("--num", 1, "1 or more"),
+    "rows": _whole("--rows", 1, "a number above 0"),
+    "learning_rate": _above("learning rate"),
+    "epochs": _above("epochs"),
+    "num_steps": _whole("steps", 1, "1 or more"),
+    "replay": _above("--replay"),
+    "own": _whole("--own", 1, "1 or more"),
+    "show": _whole("--show", 0, "an example's number, from 0"),
+    "card": _above("--card", "the GPU's memory in GB"),
+}
+
+
+def check_words(prog: str, words: Sequence[str]) -> None:
+    """Raise InputError for an option or a word that is empty."""
+    for before, word in zip(("", *words), words, strict=False):
+        is_bare = word.startswith("--") and word.endswith("=")
+        if before not in MAY_BE_EMPTY and (is_bare or not word.strip()):
+            name = word[:-1] if is_bare else before if before.startswith("-") else repr(word)
+            raise InputError(f"{prog}: {name}: nothing is given; write a value, or leave it out")
+
+
+def check_values(options: Namespace) -> None:
+    """Raise InputError for a number, date or name that cannot be."""
+    for name, value in vars(options).items():
+        if name in CHECKS and isinstance(value, str | int | float):
+            CHECKS[name](value)
+
+
+def said_in(options: Namespace) -> set[str]:
+    """Names of the options that the line has; 0 is said, None and False are not."""
+    return {
+        name for name, value in vars(options).items() if value is not None and value is not False
+    }
+
+
+def check_alone(prog: str, options: Namespace, chosen: str, beside: Sequence[str]) -> None:
+    """Raise InputError for options that mean nothing beside the option or command `chosen`."""
+    for other in sorted(said_in(options) - {*beside, chosen.lstrip("-").replace("-", "_")}):
+        raise InputError(f"{prog} {chosen}: --{other.replace('_', '-')} means nothing beside it")
+
+
+def check_nothing(prog: str, rest: str) -> None:
+    """Raise InputError for words behind a command that takes none."""
+    if rest.strip():
+        raise InputError(f"{prog}: it takes nothing; leave {rest.strip()!r} out")
