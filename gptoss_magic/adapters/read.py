@@ -20,7 +20,7 @@ from gptoss_magic.adapters.layout import (
 )
 from gptoss_magic.adapters.lora_parts import LoraReader
 from gptoss_magic.errors import CheckpointError
-from gptoss_magic.model.checkpoint import read_header
+from gptoss_magic.model.headers import read_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
