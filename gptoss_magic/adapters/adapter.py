@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class Adapter:
     """`config` is peft's adapter_config where it was read from `path`; both may be left empty.
 
+    `notes`: lines on what its files say otherwise than they hold.
+
     Raises InputError where there is no part, or more than one soft prompt or prefix.
     """
 
@@ -26,6 +28,7 @@ class Adapter:
     parts: tuple[Part, ...]
     config: dict[str, Any] = field(default_factory=dict)
     path: str = ""
+    notes: tuple[str, ...] = ()
     _digest: tuple[Any, str] = field(default=((), ""), init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -5,13 +5,18 @@ Legend: E experts, H hidden size, I intermediate size, K in, N out, r rank.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.adapters.adapter import Adapter
+from gptoss_magic.adapters.dialects import (
+    MLX_WEIGHTS,
+    from_mlx,
+    is_mlx,
+    peft_config,
+    peft_names,
+)
 from gptoss_magic.adapters.layout import (
-    BASE,
     CONFIG,
     OWN_CONFIG,
     OWN_WEIGHTS,
@@ -20,6 +25,7 @@ from gptoss_magic.adapters.layout import (
 )
 from gptoss_magic.adapters.lora_parts import LoraReader
 from gptoss_magic.errors import CheckpointError
+from gptoss_magic.model.checkpoint import read_json
 from gptoss_magic.model.headers import read_header
 
 if TYPE_CHECKING:
@@ -42,6 +48,7 @@ OTHER = {
 }
 QLORA = {"use_qalora": "QALoRA", "loftq_config": "LoftQ"}
 CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
+AGAIN = "get the adapter again"
 NO_QLORA = (
     "it belongs to a 4-bit copy of the weights in another format; from MXFP4 that would add about "
     "7 % error to the experts: train LoRA beside the packed experts instead"
@@ -56,48 +63,53 @@ def read_adapter(path: str | Path, model: Any, name: str = "") -> Adapter:
     """
     folder = Path(path).expanduser()
     own, config = _configs(folder)
-    _check_config(config, folder)
+    if is_mlx(config):
+        config, tensors = _mlx(folder, config)
+    else:
+        _check_config(config, folder)
+        ours_alone = "config" in own and not (folder / WEIGHTS).exists()
+        tensors = {} if ours_alone else _tensors(_weights(folder))
     extra = _tensors(folder / OWN_WEIGHTS) if (folder / OWN_WEIGHTS).exists() else {}
-    ours_alone = "config" in own and not (folder / WEIGHTS).exists()
-    tensors = {} if ours_alone else _tensors(_weights(folder))
     try:
-        parts = _parts(tensors, extra, config, own, model)
+        parts, notes = _parts(tensors, extra, config, own, model)
     except CheckpointError as error:
         raise CheckpointError(f"{folder}: {error}") from error
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{folder}: damaged ({error}); get the adapter again") from error
     for part in parts:
         part.requires_grad_(requires_grad=False)
-    return Adapter(name or folder.resolve().name, tuple(parts), config, str(folder.resolve()))
+    place = folder.resolve()
+    return Adapter(name or place.name, tuple(parts), config, str(place), tuple(notes))
+
+
+def _mlx(folder: Path, config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """An adapter of mlx-lm as peft would have written it."""
+    try:
+        theirs = peft_config(config)
+        return theirs, from_mlx(_tensors(_weights(folder, MLX_WEIGHTS)), theirs)
+    except CheckpointError as error:
+        raise CheckpointError(f"{folder}: {error}") from error
 
 
 def _configs(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """(ours, peft's): what the directory says about itself."""
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such directory; give an adapter's directory")
-    own = _json(folder / OWN_CONFIG) if (folder / OWN_CONFIG).exists() else {}
+    own = read_json(folder / OWN_CONFIG, AGAIN) if (folder / OWN_CONFIG).exists() else {}
     if own and own.get("format") != 1:
         raise CheckpointError(f"{folder / OWN_CONFIG}: another format; upgrade gptoss_magic")
     if (folder / CONFIG).exists():
-        return own, _json(folder / CONFIG)
+        return own, read_json(folder / CONFIG, AGAIN)
     if "config" not in own:
         raise CheckpointError(f"{folder}: no {CONFIG} here; give a directory that peft wrote")
     return own, own["config"]
 
 
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(file.read_text())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise CheckpointError(f"{file}: damaged JSON ({error}); get the adapter again") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{file}: holds no JSON object; get the adapter again")
-    return value
-
-
 def _check_config(config: Mapping[str, Any], folder: Path) -> None:
     """Refuse, by name, what cannot stand beside a gpt-oss model."""
     kind = config.get("peft_type")
+    if kind is None:
+        raise CheckpointError(f"{folder}: {CONFIG} names no peft_type; get the adapter again")
     if kind not in (*LORA, *PROMPT, *PREFIX):
         known = ", ".join((*LORA, *PROMPT, *PREFIX))
         raise CheckpointError(f"{folder}: {kind} cannot be attached; there are {known}")
@@ -127,22 +139,23 @@ def _parts(
     config: dict[str, Any],
     own: dict[str, Any],
     model: Any,
-) -> list[Part]:
+) -> tuple[list[Part], list[str]]:
+    """(parts, notes)."""
     kind = config["peft_type"]
     if kind in PROMPT:
-        return [_prompt(tensors, model)]
+        return [_prompt(tensors, model)], []
     if kind in PREFIX:
-        return [_prefix(tensors, model)]
-    named = {key.removeprefix(BASE): value for key, value in tensors.items()}
-    made = LoraReader(model, config, own, extra).parts(named)
-    if not made:
+        return [_prefix(tensors, model)], []
+    reader = LoraReader(model, config, own, extra)
+    parts = reader.parts(peft_names(tensors))
+    if not parts:
         raise CheckpointError("it has nothing to attach")
-    return made
+    return parts, reader.notes
 
 
-def _weights(folder: Path) -> Path:
+def _weights(folder: Path, name: str = WEIGHTS) -> Path:
     """The safetensors file. Raises CheckpointError where there is only a pickle, or nothing."""
-    file = folder / WEIGHTS
+    file = folder / name
     if file.is_file():
         return file
     pickle = next(folder.glob("*.bin"), None)
@@ -151,7 +164,7 @@ def _weights(folder: Path) -> Path:
             f"{pickle}: a pickle, which can run code when it is opened; save the adapter in peft "
             "with safe_serialization=True"
         )
-    raise CheckpointError(f"{folder}: no {WEIGHTS} here; get the adapter again")
+    raise CheckpointError(f"{folder}: no {name} here; get the adapter again")
 
 
 def _tensors(file: Path) -> dict[str, torch.Tensor]:

@@ -48,8 +48,9 @@ class Attached:
     change: float
 
     def __str__(self) -> str:
-        """One or two lines: what was attached, and whether the output changes."""
-        line = f"{self.adapter.name} attached: {self.adapter.describe()}"
+        """Lines: what was attached, what its files say otherwise, whether the output changes."""
+        notes = "".join(f"\nnote: {note}" for note in self.adapter.notes)
+        line = f"{self.adapter.name} attached: {self.adapter.describe()}{notes}"
         if self.change:
             return f"{line}\nlogits change by up to {self.change:.3g} on a probe text"
         why = (
