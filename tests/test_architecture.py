@@ -47,7 +47,7 @@ MADE_OF_TORCH = {
     "tuning.methods.svd",
 }
 THEIRS = {"torch", "transformers", "triton"}
-LEAVES = {"errors", "vocabulary", "records", "quoting", "headings"}
+LEAVES = {"errors", "vocabulary", "records", "quoting", "headings", "atomic"}
 MAY = {
     "errors": set(),
     "vocabulary": {"errors"},
@@ -55,6 +55,7 @@ MAY = {
     "conversations": {"errors", "records"},
     "quoting": set(),
     "headings": set(),
+    "atomic": {"errors"},
     "agents": LEAVES,
     "model": LEAVES,
     "harmony": {"model"} | LEAVES,

@@ -11,7 +11,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.adapters.write import in_one_step, save
+from gptoss_magic.adapters.write import save
+from gptoss_magic.atomic import whole_folder
 from gptoss_magic.errors import InputError, StorageError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def export_merged(
             f"{target}: the merged checkpoint takes {need / 1e9:.2f} GB and {free / 1e9:.2f} GB "
             "are free there; give a directory on a larger disk, or export the adapter alone"
         )
-    with in_one_step(target) as room:
+    with whole_folder(target) as room:
         _write(room, model, parts, progress)
         config = _config(model, untied=_unties(model, parts))
         (room / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +18,10 @@ from gptoss_magic.adapters.layout import (
     prefix_to_peft,
     scaling_of,
 )
-from gptoss_magic.errors import InputError, StorageError
+from gptoss_magic.atomic import whole_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     import torch
 
@@ -60,7 +56,7 @@ def write_adapter(
     if whole and not config.get("target_modules", True) and not config["target_parameters"]:
         config["target_modules"], own["zeros"] = [FILLER], [FILLER]
         tensors |= _filler(model, config["r"])
-    with in_one_step(target) as room:
+    with whole_folder(target, is_adapter) as room:
         if whole:
             _write_json(room / CONFIG, config)
         else:
@@ -190,55 +186,7 @@ def _write_json(file: Path, value: dict[str, Any]) -> None:
     file.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
 
 
-@contextmanager
-def in_one_step(target: Path) -> Iterator[Path]:
-    """A directory beside `target` that becomes `target` where all went well, and else is gone.
-
-    An adapter's or an empty directory there is replaced; InputError for any other thing.
-    """
-    if target.exists() and not _replaceable(target):
-        raise InputError(f"{target}: something else is there; give another directory")
-    room = None
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        room = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-        yield room
-        room.chmod(0o777 & ~_umask())
-        _put(room, target)
-    except OSError as error:
-        why = error.strerror or error
-        raise StorageError(
-            f"{target}: not written ({why}); free some space or give another directory"
-        ) from error
-    finally:
-        if room is not None:
-            shutil.rmtree(room, ignore_errors=True)
-
-
-def _replaceable(target: Path) -> bool:
-    if not target.is_dir():
-        return False
-    names = {file.name for file in target.iterdir()}
+def is_adapter(folder: Path) -> bool:
+    """True for an adapter's directory or an empty one: what another adapter may replace."""
+    names = {file.name for file in folder.iterdir()} if folder.is_dir() else {""}
     return not names or bool(names & {CONFIG, OWN_CONFIG})
-
-
-def _put(room: Path, target: Path) -> None:
-    """Let `room` be `target`; what was there steps aside first, and comes back on an error."""
-    if not target.exists():
-        room.replace(target)
-        return
-    stand = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
-    target.replace(stand / "old")
-    try:
-        room.replace(target)
-    except OSError:
-        (stand / "old").replace(target)
-        stand.rmdir()
-        raise
-    shutil.rmtree(stand, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
