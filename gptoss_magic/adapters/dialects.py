@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.adapters.layout import BASE
 from gptoss_magic.errors import CheckpointError
+from gptoss_magic.model.parts.peft import BASE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.adapters.layout import CONFIG, experts_from_peft, scaling_of, targeted
+from gptoss_magic.adapters.layout import CONFIG, scaling_of, targeted
 from gptoss_magic.adapters.split_experts import Pair, joined, same_form, split_name, stacked
 from gptoss_magic.adapters.targets import Targets, check_types
 from gptoss_magic.errors import CheckpointError
+from gptoss_magic.model.parts.peft import experts_from_peft
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import torch
 
     from gptoss_magic.adapters.split_experts import SplitName
-    from gptoss_magic.model.branches import Part
+    from gptoss_magic.model.parts import Part
 
     Factors = dict[str, torch.Tensor]
 
@@ -34,8 +35,11 @@ class LoraReader:
     def __init__(
         self, model: Any, config: Mapping[str, Any], own: Mapping[str, Any], extra: Factors
     ) -> None:
+        from gptoss_magic.model.parts import lora_kinds
+
         self.model, self.config, self.own, self.extra = model, config, own, extra
         self.modules = dict(model.named_modules())
+        self.kinds = lora_kinds(model)
         self.strays: list[str] = []
         self.present: set[str] = set()
         self.halves: list[str] = []
@@ -61,9 +65,8 @@ class LoraReader:
             elif not self._is_the_models(key, tensor):
                 self.strays.append(key)
         split = {name: levels for name, levels in factors.items() if split_name(name)}
-        parts = [
-            part for name in factors.keys() - split for part in self._beside(name, factors[name])
-        ]
+        together = [item for item in factors.items() if item[0] not in split]
+        parts = [part for name, levels in together for part in self._beside(name, levels)]
         parts += self._split_experts({name: levels[0] for name, levels in split.items()})
         parts += [self._router(name, pair) for name, pair in whole.items()]
         parts += self._experts_in_full()
@@ -74,13 +77,12 @@ class LoraReader:
 
     def _compare_with_config(self, split: Collection[str], whole: Collection[str]) -> None:
         """Hold what is there against what adapter_config.json names."""
-        from torch import nn
+        from gptoss_magic.model.parts import PROJECTIONS, ExpertLora, LinearLora, RouterLora
 
-        from gptoss_magic.model.branches import PROJECTIONS
-
-        linears = [name for name, module in self.modules.items() if isinstance(module, nn.Linear)]
-        experts = [name for name, module in self.modules.items() if hasattr(module, "taps")]
-        routers = [name for name in self.modules if self._is_router(name)]
+        linears, experts, routers = (
+            [name for name, kind in self.kinds.items() if kind is wanted]
+            for wanted in (LinearLora, ExpertLora, RouterLora)
+        )
         apart = same_form(split, experts, self.model.config.num_local_experts)
         parameters = [f"{name}.{projection}" for name in experts for projection in PROJECTIONS]
         parameters += [f"{name}.weight" for name in routers]
@@ -101,9 +103,14 @@ class LoraReader:
         )
 
     def _is_router(self, name: str) -> bool:
-        from gptoss_magic.model.router import ResidentRouter
+        from gptoss_magic.model.parts import RouterLora
 
-        return isinstance(self.modules.get(name), ResidentRouter)
+        return self.kinds.get(name) is RouterLora
+
+    def _is_experts(self, name: str) -> bool:
+        from gptoss_magic.model.parts import ExpertLora
+
+        return self.kinds.get(name) is ExpertLora
 
     def _is_the_models(self, key: str, tensor: torch.Tensor) -> bool:
         """True for a copy of a base weight that peft saves beside embeddings."""
@@ -114,22 +121,18 @@ class LoraReader:
 
     def _beside(self, name: str, levels: dict[int, Factors]) -> Iterator[Part]:
         """Parts beside one module; peft nests one of experts in the other."""
-        from torch import nn
-
-        module = self.modules.get(name)
-        if hasattr(module, "taps"):
+        if self._is_experts(name):
             yield from self._experts(name, levels)
-        elif set(levels) == {0} and (isinstance(module, nn.Linear) or self._is_router(name)):
-            yield from self._linear(name, module, levels[0])
+        elif set(levels) == {0} and name in self.kinds:
+            yield from self._linear(name, levels[0])
         else:
             self.strays += [f"{name}.lora_{kind}" for level in levels.values() for kind in level]
 
-    def _linear(self, name: str, module: Any, factors: Factors) -> Iterator[Part]:
-        from gptoss_magic.model.branches import LinearLora, RouterLora
-
-        router = self._is_router(name)
-        rows, columns = module.weight.shape
-        key = f"{name}.weight" if router else name
+    def _linear(self, name: str, factors: Factors) -> Iterator[Part]:
+        """The part beside one linear or router."""
+        kind, weight = self.kinds[name], self.modules[name].weight
+        rows, columns = weight.shape
+        key = kind.key_of(name)
         if not self._fits(name, factors, rows, columns):
             return
         self.present.add(key)
@@ -143,8 +146,7 @@ class LoraReader:
             scaling = (alpha if alpha > 0 else float(start)) / (start + 1e-5)
         else:
             scaling = self._scaling(key, len(a_rK))
-        kind, device = RouterLora if router else LinearLora, module.weight.device
-        yield kind(name, a_rK.to(device), b_Nr.to(device), scaling)
+        yield kind(name, a_rK, b_Nr, scaling).to(weight.device)
 
     def _scaling(self, key: str, rank: int) -> float:
         exact = self.own.get("scalings", {}).get(key)
@@ -172,7 +174,7 @@ class LoraReader:
         return right
 
     def _experts(self, name: str, levels: dict[int, Factors]) -> Iterator[Part]:
-        from gptoss_magic.model.branches import PROJECTIONS
+        from gptoss_magic.model.parts import PROJECTIONS
 
         asked = self.config.get("target_parameters") or []
         names = [p for p in PROJECTIONS if targeted(asked, f"{name}.{p}")]
@@ -197,13 +199,13 @@ class LoraReader:
 
     def _split_experts(self, factors: dict[str, Factors]) -> Iterator[Part]:
         """Experts that stand apart in the file, together by projection."""
-        from gptoss_magic.model.branches import ExpertLora
+        from gptoss_magic.model.parts import ExpertLora
 
         together: dict[tuple[str, str], list[Pair]] = {}
         for key, pair in factors.items():
             name = split_name(key)
             assert name is not None
-            if not hasattr(self.modules.get(name.module), "taps"):
+            if not self._is_experts(name.module):
                 self.strays += [f"{key}.lora_{kind}" for kind in pair]
                 continue
             together.setdefault((name.module, name.projection), []).extend(
@@ -212,9 +214,8 @@ class LoraReader:
         for (module, projection), pairs in together.items():
             if pairs:
                 experts, a_nrK, b_nNr, scaling = joined(pairs)
-                device = next(self.modules[module].parameters()).device
-                ab = (a_nrK.to(device), b_nNr.to(device))
-                yield ExpertLora(module, projection, experts, ab, scaling)
+                part = ExpertLora(module, projection, experts, (a_nrK, b_nNr), scaling)
+                yield part.to(self._device(module))
 
     def _pairs(self, key: str, name: SplitName, factors: Factors) -> Iterator[Pair]:
         """The pairs of one name of the file: one expert's, or all that are stacked."""
@@ -238,7 +239,7 @@ class LoraReader:
                 yield Pair(name.leaf, expert, pair["A"], pair["B"], scaling)
 
     def _expert_lora(self, name: str, projection: str, factors: Factors, experts: int) -> Part:
-        from gptoss_magic.model.branches import ExpertLora
+        from gptoss_magic.model.parts import ExpertLora
 
         key = f"{name}.{projection}"
         a_ErK, b_ENr = experts_from_peft(factors["A"], factors["B"], experts)
@@ -248,13 +249,15 @@ class LoraReader:
         rest = sorted(set(range(experts)) - set(chosen))
         if a_ErK[rest].any() or b_ENr[rest].any():
             raise CheckpointError(f"{key}: experts that are not listed have numbers: mixed files")
-        device = next(self.modules[name].parameters()).device
-        pair = a_ErK[chosen].to(device), b_ENr[chosen].to(device)
-        return ExpertLora(name, projection, chosen, pair, self._scaling(key, a_ErK.shape[1]))
+        pair, scaling = (a_ErK[chosen], b_ENr[chosen]), self._scaling(key, a_ErK.shape[1])
+        return ExpertLora(name, projection, chosen, pair, scaling).to(self._device(name))
+
+    def _device(self, name: str) -> Any:
+        return next(self.modules[name].parameters()).device
 
     def _router(self, name: str, pair: Factors) -> Part:
         """A router in full, as its difference from the base model's."""
-        from gptoss_magic.model.branches import RouterDelta
+        from gptoss_magic.model.parts import RouterDelta
 
         module, deltas = self.modules[name], []
         for leaf in ("weight", "bias"):
@@ -271,7 +274,7 @@ class LoraReader:
 
     def _experts_in_full(self) -> Iterator[Part]:
         """Experts in full precision, from our own file."""
-        from gptoss_magic.model.branches import ExpertWeights
+        from gptoss_magic.model.parts import ExpertWeights
 
         found: dict[tuple[str, int], Factors] = {}
         for key, tensor in self.extra.items():
@@ -283,13 +286,11 @@ class LoraReader:
         wanted = {"gate_up_proj": (2 * inner, hidden), "gate_up_proj_bias": (2 * inner,)}
         wanted |= {"down_proj": (hidden, inner), "down_proj_bias": (hidden,)}
         for (name, expert), weights in found.items():
-            module = self.modules.get(name)
             shapes = {key: tuple(tensor.shape) for key, tensor in weights.items()}
-            if not hasattr(module, "taps") or shapes != wanted:
+            if not self._is_experts(name) or shapes != wanted:
                 raise CheckpointError(f"{name}.{expert}: no such expert, or of another model")
             if expert >= config.num_local_experts:
                 raise CheckpointError(
                     f"{name}.{expert}: experts end at {config.num_local_experts - 1}"
                 )
-            device = next(module.parameters()).device  # type: ignore[union-attr]
-            yield ExpertWeights(name, expert, {k: t.to(device) for k, t in weights.items()})
+            yield ExpertWeights(name, expert, weights).to(self._device(name))

@@ -21,7 +21,6 @@ from gptoss_magic.adapters.layout import (
     OWN_CONFIG,
     OWN_WEIGHTS,
     WEIGHTS,
-    prefix_from_peft,
 )
 from gptoss_magic.adapters.lora_parts import LoraReader
 from gptoss_magic.errors import CheckpointError
@@ -29,11 +28,11 @@ from gptoss_magic.model.checkpoint import read_json
 from gptoss_magic.model.headers import read_header
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     import torch
 
-    from gptoss_magic.model.branches import Part
+    from gptoss_magic.model.parts import Part
 
 LORA, PROMPT, PREFIX = ("LORA", "ADALORA"), ("PROMPT_TUNING", "P_TUNING"), ("PREFIX_TUNING",)
 OTHER = {
@@ -141,11 +140,12 @@ def _parts(
     model: Any,
 ) -> tuple[list[Part], list[str]]:
     """(parts, notes)."""
-    kind = config["peft_type"]
-    if kind in PROMPT:
-        return [_prompt(tensors, model)], []
-    if kind in PREFIX:
-        return [_prefix(tensors, model)], []
+    from gptoss_magic.model.parts import Prefix, SoftPrompt
+
+    soft = dict.fromkeys(PROMPT, SoftPrompt) | dict.fromkeys(PREFIX, Prefix)
+    kind = soft.get(config["peft_type"])
+    if kind is not None:
+        return [_soft(tensors, kind, model)], []
     reader = LoraReader(model, config, own, extra)
     parts = reader.parts(peft_names(tensors))
     if not parts:
@@ -183,35 +183,16 @@ def _tensors(file: Path) -> dict[str, torch.Tensor]:
     return {key: tensor.float() for key, tensor in tensors.items()}
 
 
-def _prompt(tensors: Mapping[str, torch.Tensor], model: Any) -> Part:
-    from gptoss_magic.model.branches import SoftPrompt
-
-    weight = model.get_input_embeddings().weight
-    return _soft(tensors, weight.shape[1], lambda flat: SoftPrompt(flat.to(weight.device)))
-
-
-def _prefix(tensors: Mapping[str, torch.Tensor], model: Any) -> Part:
-    from gptoss_magic.model.branches import Prefix
-
-    config = model.config
-    layers, size = config.num_hidden_layers, config.head_dim
-    width = layers * 2 * config.num_key_value_heads * size
-    return _soft(
-        tensors, width, lambda flat: Prefix(prefix_from_peft(flat, layers, size).to(model.device))
-    )
-
-
-def _soft(
-    tensors: Mapping[str, torch.Tensor], width: int, make: Callable[[torch.Tensor], Part]
-) -> Part:
-    """The part of `prompt_embeddings` [n, width]."""
+def _soft(tensors: Mapping[str, torch.Tensor], kind: Any, model: Any) -> Part:
+    """The part of `prompt_embeddings` [n, width]; `kind`: a class of `model.parts` that is soft."""
     strays = sorted(set(tensors) - {"prompt_embeddings"})
     if strays:
         raise CheckpointError(f"{strays[0]}: only prompt_embeddings can be attached here")
-    flat = tensors["prompt_embeddings"]
+    flat, width = tensors["prompt_embeddings"], kind.width(model.config)
     if flat.dim() != 2 or flat.shape[1] != width or not len(flat):
         raise CheckpointError(
             f"prompt_embeddings {list(flat.shape)}: this model takes [n, {width}]; it was trained "
             "for another one"
         )
-    return make(flat)
+    part: Part = kind.from_peft(flat, model.config).to(model.device)
+    return part

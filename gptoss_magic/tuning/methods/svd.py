@@ -19,6 +19,8 @@ SPREAD = 0.02
 class SvdLora(Part):
     """P [N, r], Λ [r], Q [r, K] beside one nn.Linear; Λ starts at zero."""
 
+    SETTINGS = ("scaling",)
+
     def __init__(self, target: str, num_out: int, num_in: int, rank: int, scaling: float) -> None:
         super().__init__(target)
         self.scaling = scaling
