@@ -439,6 +439,19 @@ def test_odd_values_in_an_adapters_config_are_one_line(plain, shelf, tmp_path, f
     assert str(tmp_path / "a") in refused(shelf, tmp_path / "a")
 
 
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.int8, torch.bool])
+def test_adapters_in_another_dtype_are_one_line(plain, shelf, tmp_path, dtype):
+    made_by_peft(plain[1], tmp_path / "a", lora(target_modules=["q_proj"]))
+    tensors = load_file(tmp_path / "a" / WEIGHTS)
+    save_file({key: tensor.to(dtype) for key, tensor in tensors.items()}, tmp_path / "a" / WEIGHTS)
+    assert "it holds no finite numbers" in refused(shelf, tmp_path / "a")
+
+
+def test_our_own_config_of_another_kind_is_one_line(plain, shelf, tmp_path):
+    (tmp_path / "gptoss_magic.json").write_text('{"format": 1, "config": "LORA"}')
+    assert "config is damaged" in refused(shelf, tmp_path)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_an_adapters_config_may_begin_with_a_bom(plain, shelf, tmp_path, encoding):
     want = made_by_peft(plain[1], tmp_path / "a", lora(target_modules=["q_proj"]))

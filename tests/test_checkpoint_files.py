@@ -340,7 +340,26 @@ def no_dtype(header):
     header[Q_PROJ]["dtype"] = None
 
 
-HEADERS = (overlap, hole, longer, short_shape, text_shape, negative, true_shape, no_offsets)
+def odd_metadata(header):
+    header["__metadata__"] = {"format": 1}
+
+
+def list_metadata(header):
+    header["__metadata__"] = ["pt"]
+
+
+HEADERS = (
+    odd_metadata,
+    list_metadata,
+    overlap,
+    hole,
+    longer,
+    short_shape,
+    text_shape,
+    negative,
+    true_shape,
+    no_offsets,
+)
 
 
 @pytest.mark.parametrize("change", [*HEADERS, unknown_dtype, no_dtype])

@@ -25,6 +25,7 @@ from gptoss_magic.adapters.layout import (
 from gptoss_magic.adapters.lora_parts import LoraReader
 from gptoss_magic.errors import CheckpointError
 from gptoss_magic.model.checkpoint import read_json
+from gptoss_magic.model.config import FLOATS
 from gptoss_magic.model.headers import read_header
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ def _configs(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         return own, read_json(folder / CONFIG, AGAIN)
     if "config" not in own:
         raise CheckpointError(f"{folder}: no {CONFIG} here; give a directory that peft wrote")
+    if not isinstance(own["config"], dict):
+        raise CheckpointError(f"{folder / OWN_CONFIG}: config is damaged; get the adapter again")
     return own, own["config"]
 
 
@@ -173,11 +176,15 @@ def _tensors(file: Path) -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
     try:
-        read_header(file)
+        header = read_header(file)
+        wrong = [key for key, tensor in header.items() if tensor.dtype not in FLOATS]
+        if wrong:
+            kind = header[wrong[0]].dtype
+            raise CheckpointError(f"{file}: {wrong[0]} is in {kind}: it holds no finite numbers")
         tensors = load_file(file)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{file}: damaged ({error}); get the adapter again") from error
-    wrong = [k for k, t in tensors.items() if not t.is_floating_point() or not t.isfinite().all()]
+    wrong = [key for key, tensor in tensors.items() if not tensor.isfinite().all()]
     if wrong:
         raise CheckpointError(f"{file}: {wrong[0]} holds what is no finite number")
     return {key: tensor.float() for key, tensor in tensors.items()}

@@ -58,13 +58,19 @@ def read_header(file: Path) -> dict[str, Tensor]:
         raw = stream.read(length)
     try:
         entries = json.loads(raw)
-        entries.pop("__metadata__", None)
+        _check_metadata(entries.pop("__metadata__", None))
         tensors = {key: _tensor(file.name, entry) for key, entry in entries.items()}
         spans = {key: _span(entry) for key, entry in entries.items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{file}: damaged header; download it again") from error
     _check_spans(file, tensors, spans, size - 8 - length)
     return tensors
+
+
+def _check_metadata(metadata: Any) -> None:
+    values = [] if metadata is None else [*metadata.keys(), *metadata.values()]
+    if not all(isinstance(value, str) for value in values):
+        raise TypeError("metadata that is no text")
 
 
 def _tensor(file: str, entry: dict[str, Any]) -> Tensor:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import CheckpointError, InputError
 from gptoss_magic.model import hub
-from gptoss_magic.model.architecture import architecture
+from gptoss_magic.model.architecture import Architecture, architecture
 from gptoss_magic.model.backends import describe
 from gptoss_magic.model.checkpoint import Checkpoint, fingerprint, read_checkpoint, read_json
 from gptoss_magic.model.config import reason
@@ -83,7 +83,8 @@ def load(
     import_engine()
     checkpoint = find(settings, progress)
     device = _checked_device(settings.device) if settings.device else _default_device()
-    resident = architecture(checkpoint).resident
+    built = architecture(checkpoint)
+    resident = built.resident
     limit = resident.config["max_position_embeddings"]
     context = settings.context or min(limit, DEFAULT_CONTEXT)
     if not 1 <= context <= limit:
@@ -91,22 +92,23 @@ def load(
     plan = make_plan(resident, device, context, free_bytes(device))
     on_plan(plan)
     require_fit(plan, resident.config)
-    return _resident(settings, checkpoint, plan, progress)
+    if checkpoint.path is None:
+        progress(0, 0, f"downloading {checkpoint.num_bytes / 1e9:.1f} GB")
+        checkpoint = hub.download(checkpoint.name, settings.revision, progress)
+        built = architecture(checkpoint)
+    return _resident(settings, checkpoint, built, plan, progress)
 
 
 def _resident(
     settings: LoadSettings,
     checkpoint: Checkpoint,
+    built: Architecture,
     plan: Plan,
     progress: Callable[[int, int, str], None],
 ) -> Resident:
-    """Download what is missing, read, and put it together."""
+    """Read a checkpoint that is on disk, the small files first, and put it together."""
     from gptoss_magic.model.resident import make_resident
 
-    if checkpoint.path is None:
-        progress(0, 0, f"downloading {checkpoint.num_bytes / 1e9:.1f} GB")
-        checkpoint = hub.download(checkpoint.name, settings.revision, progress)
-    built = architecture(checkpoint)
     tokenizer = _tokenizer(checkpoint, built.config)
     greedy, notes = _is_greedy(checkpoint)
     try:
@@ -187,11 +189,11 @@ def _tokenizer(checkpoint: Checkpoint, config: Any) -> Any:
             f"{folder}: tokenizer.json is missing; copy it from the checkpoint that these weights "
             "come from"
         )
-    for file in folder.glob("tokenizer*.json"):
-        read_json(file, "copy it from the checkpoint that these weights come from")
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, config=config, local_files_only=True)
     except Exception as error:
+        for file in sorted(folder.glob("tokenizer*.json")):
+            read_json(file, "copy it from the checkpoint that these weights come from")
         raise CheckpointError(
             f"{folder}: its tokenizer cannot be read ({reason(error)}); copy tokenizer.json and "
             "tokenizer_config.json from the checkpoint that these weights come from"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import CheckpointError
@@ -10,7 +11,8 @@ from gptoss_magic.model.imports import without_bars
 from gptoss_magic.model.mxfp4 import LARGEST_SCALE, LEAST_SCALE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from gptoss_magic.model.architecture import Architecture
     from gptoss_magic.model.checkpoint import Checkpoint
@@ -60,7 +62,7 @@ def _tensors(
 
     state, done, total = {}, 0, checkpoint.num_bytes
     for file in checkpoint.files:
-        with safe_open(file, framework="pt", device=device) as stream:
+        with _one_line(file), safe_open(file, framework="pt", device=device) as stream:
             for key in stream.keys():  # noqa: SIM118 (not a dict)
                 if key not in architecture.names or checkpoint.tensors[key].file != file.name:
                     continue
@@ -70,6 +72,17 @@ def _tensors(
                 done += checkpoint.tensors[key].num_bytes
                 progress(done, total, "reading weights")
     return state
+
+
+@contextmanager
+def _one_line(file: Path) -> Iterator[None]:
+    """What safetensors finds wrong beyond the header's own check, as a CheckpointError."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except SafetensorError as error:
+        raise CheckpointError(f"{file}: damaged ({error}); download it again") from error
 
 
 def _assembled(model: Any, state: dict[str, Any], config: Any, device: str) -> Any:
