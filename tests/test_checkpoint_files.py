@@ -108,7 +108,7 @@ def test_packed_experts_with_a_part_in_fp32_answer(packed, part):
     change_tensors(packed, cast(**{part: torch.float32}))
     gptoss_magic.load(str(packed), replace=True)
     assert gptoss_magic.generate("hi", max_tokens=3, new=True).usage.completion_tokens == 3
-    kinds = {t.dtype for t in current().require()[0].model.state_dict().values()}
+    kinds = {t.dtype for t in current().require().model.state_dict().values()}
     assert kinds == {torch.bfloat16, torch.uint8}
     gptoss_magic.unload()
 
