@@ -13,7 +13,7 @@ from split_models import Numbered, PerExpert, with_experts
 
 from gptoss_magic.adapters import Shelf, read_adapter, write_adapter
 from gptoss_magic.errors import CheckpointError
-from gptoss_magic.model.parts.peft import experts_from_peft
+from gptoss_magic.model.peft_layout import experts_from_peft
 
 CLOSE = {"atol": 1e-4, "rtol": 1e-4}
 BASE, CONFIG, WEIGHTS = "base_model.model.", "adapter_config.json", "adapter_model.safetensors"

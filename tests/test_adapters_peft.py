@@ -25,7 +25,7 @@ from peft import AdaLoraConfig, PrefixTuningConfig, PromptTuningConfig
 
 from gptoss_magic.adapters import Adapter, Shelf, read_adapter, write_adapter
 from gptoss_magic.model.branches import ExpertWeights, Prefix, RouterDelta, SoftPrompt
-from gptoss_magic.model.parts.peft import (
+from gptoss_magic.model.peft_layout import (
     experts_from_peft,
     experts_to_peft,
     prefix_from_peft,

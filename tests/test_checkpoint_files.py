@@ -299,6 +299,17 @@ def test_notes_are_told_by_load(tiny):
     gptoss_magic.unload()
 
 
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", WEIGHTS])
+def test_what_is_refused_leaves_the_resident_model_where_it_is(tiny, tmp_path, name):
+    session, other = Session(), tiny_checkpoint(tmp_path / "other", seed=1)
+    session.load(LoadSettings(str(tiny)))
+    before = session.resident
+    (other / name).write_text("{")
+    with pytest.raises(errors.CheckpointError):
+        session.load(LoadSettings(str(other)), replace=True)
+    assert session.resident is before
+
+
 def overlap(header):
     header[Q_PROJ]["data_offsets"] = header[HEAD]["data_offsets"]
 

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import CheckpointError
-from gptoss_magic.model.parts.peft import BASE
+from gptoss_magic.model.peft_layout import BASE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

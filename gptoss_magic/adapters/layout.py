@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from gptoss_magic.model.parts import Part
-    from gptoss_magic.model.parts.peft import PeftEntry
+    from gptoss_magic.model.peft_layout import PeftEntry
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 OWN_CONFIG, OWN_WEIGHTS = "gptoss_magic.json", "gptoss_magic.safetensors"

@@ -12,7 +12,7 @@ from gptoss_magic.adapters.layout import CONFIG, scaling_of, targeted
 from gptoss_magic.adapters.split_experts import Pair, joined, same_form, split_name, stacked
 from gptoss_magic.adapters.targets import Targets, check_types
 from gptoss_magic.errors import CheckpointError
-from gptoss_magic.model.parts.peft import experts_from_peft
+from gptoss_magic.model.peft_layout import experts_from_peft
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping

@@ -16,7 +16,7 @@ from gptoss_magic.adapters.layout import (
     scaling_of,
 )
 from gptoss_magic.atomic import whole_folder
-from gptoss_magic.model.parts.peft import factors
+from gptoss_magic.model.peft_layout import factors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -70,49 +70,72 @@ def choose_model() -> tuple[str, str]:
     return BUILT_IN, f"{total / 1e9:.0f} GB of GPU memory are too little for gpt-oss: the stand-in"
 
 
+@dataclass(frozen=True)
+class _Ready:
+    """A checkpoint whose small files are read and agree; no tokenizer while it is on the hub."""
+
+    checkpoint: Checkpoint
+    built: Architecture
+    tokenizer: Any = None
+    greedy: bool = True
+    notes: tuple[str, ...] = ()
+
+
 def load(
     settings: LoadSettings,
     progress: Callable[[int, int, str], None],
     on_plan: Callable[[Plan], None] = lambda plan: None,
+    make_room: Callable[[], None] = lambda: None,
 ) -> Resident:
     """Load `settings.model`; `on_plan` sees the plan before anything is read.
 
-    On any error or interrupt nothing of it stays behind.
+    `make_room` is called once all but the weights is checked, before memory is asked for. On any
+    error or interrupt nothing of it stays behind.
     """
     progress(0, 0, "importing torch and transformers")
     import_engine()
-    checkpoint = find(settings, progress)
+    ready = _ready(find(settings, progress))
     device = _checked_device(settings.device) if settings.device else _default_device()
-    built = architecture(checkpoint)
-    resident = built.resident
-    limit = resident.config["max_position_embeddings"]
-    context = settings.context or min(limit, DEFAULT_CONTEXT)
-    if not 1 <= context <= limit:
-        raise InputError(f"context {context}: {checkpoint.name} takes 1 to {limit} tokens")
-    plan = make_plan(resident, device, context, free_bytes(device))
+    context, planned = _context(settings, ready), ready.built.resident
+    make_room()
+    plan = make_plan(planned, device, context, free_bytes(device))
     on_plan(plan)
-    require_fit(plan, resident.config)
+    require_fit(plan, planned.config)
+    if ready.checkpoint.path is None:
+        progress(0, 0, f"downloading {ready.checkpoint.num_bytes / 1e9:.1f} GB")
+        ready = _ready(hub.download(ready.checkpoint.name, settings.revision, progress))
+    return _resident(settings, ready, plan, progress)
+
+
+def _ready(checkpoint: Checkpoint) -> _Ready:
+    built = architecture(checkpoint)
     if checkpoint.path is None:
-        progress(0, 0, f"downloading {checkpoint.num_bytes / 1e9:.1f} GB")
-        checkpoint = hub.download(checkpoint.name, settings.revision, progress)
-        built = architecture(checkpoint)
-    return _resident(settings, checkpoint, built, plan, progress)
+        return _Ready(checkpoint, built)
+    tokenizer = _tokenizer(checkpoint.path, built.config)
+    greedy, notes = _is_greedy(checkpoint.path)
+    return _Ready(checkpoint, built, tokenizer, greedy, built.notes + notes)
+
+
+def _context(settings: LoadSettings, ready: _Ready) -> int:
+    limit = ready.built.config.max_position_embeddings
+    context: int = settings.context or min(limit, DEFAULT_CONTEXT)
+    if not 1 <= context <= limit:
+        raise InputError(f"context {context}: {ready.checkpoint.name} takes 1 to {limit} tokens")
+    return context
 
 
 def _resident(
     settings: LoadSettings,
-    checkpoint: Checkpoint,
-    built: Architecture,
+    ready: _Ready,
     plan: Plan,
     progress: Callable[[int, int, str], None],
 ) -> Resident:
-    """Read a checkpoint that is on disk, the small files first, and put it together."""
+    """Read the weights of a checkpoint that is on disk, and put all together."""
     from gptoss_magic.model.resident import make_resident
 
-    tokenizer = _tokenizer(checkpoint, built.config)
-    greedy, notes = _is_greedy(checkpoint)
+    checkpoint = ready.checkpoint
     try:
-        model = read_model(checkpoint, built, plan.device, progress)
+        model = read_model(checkpoint, ready.built, plan.device, progress)
         make_resident(model)
         model.eval()
     except BaseException as error:
@@ -122,13 +145,13 @@ def _resident(
     return Resident(
         settings,
         model,
-        tokenizer,
+        ready.tokenizer,
         plan,
         identity=_identity(checkpoint),
-        greedy=greedy,
+        greedy=ready.greedy,
         about=STAND_IN if checkpoint.name == BUILT_IN else checkpoint.name,
         backend=describe(model.device, model.dtype) if checkpoint.is_packed else BF16,
-        notes=built.notes + notes,
+        notes=ready.notes,
     )
 
 
@@ -179,11 +202,10 @@ def _default_device() -> str:
     return "auto" if torch.cuda.device_count() > 1 else "cuda"
 
 
-def _tokenizer(checkpoint: Checkpoint, config: Any) -> Any:
+def _tokenizer(folder: Path, config: Any) -> Any:
     """The tokenizer beside the weights. Raises CheckpointError where they have no row for an id."""
     from transformers import AutoTokenizer
 
-    folder = _folder(checkpoint)
     if not (folder / "tokenizer.json").exists():
         raise CheckpointError(
             f"{folder}: tokenizer.json is missing; copy it from the checkpoint that these weights "
@@ -207,12 +229,6 @@ def _tokenizer(checkpoint: Checkpoint, config: Any) -> Any:
     return tokenizer
 
 
-def _folder(checkpoint: Checkpoint) -> Path:
-    if checkpoint.path is None:
-        raise CheckpointError(f"{checkpoint.name}: not downloaded yet")
-    return checkpoint.path
-
-
 def _identity(checkpoint: Checkpoint) -> dict[str, Any]:
     return {
         "model": checkpoint.name,
@@ -221,9 +237,9 @@ def _identity(checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
-def _is_greedy(checkpoint: Checkpoint) -> tuple[bool, tuple[str, ...]]:
+def _is_greedy(folder: Path) -> tuple[bool, tuple[str, ...]]:
     """True where the generation config asks for no sampling; notes on one that cannot be read."""
-    file = _folder(checkpoint) / "generation_config.json"
+    file = folder / "generation_config.json"
     if not file.exists():
         return True, ()
     try:

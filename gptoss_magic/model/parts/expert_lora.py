@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from gptoss_magic.model.parts.part import Part, many, stand_in
-from gptoss_magic.model.parts.peft import PeftEntry, experts_to_peft, factors
+from gptoss_magic.model.peft_layout import PeftEntry, experts_to_peft, factors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from gptoss_magic.model.parts.part import Part, stand_in
-from gptoss_magic.model.parts.peft import PeftEntry, factors
+from gptoss_magic.model.peft_layout import PeftEntry, factors
 from gptoss_magic.model.router import ResidentRouter
 
 if TYPE_CHECKING:

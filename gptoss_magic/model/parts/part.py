@@ -15,7 +15,7 @@ from torch import nn
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-    from gptoss_magic.model.parts.peft import PeftEntry
+    from gptoss_magic.model.peft_layout import PeftEntry
 
 PROJECTIONS = ("gate_up_proj", "down_proj")
 

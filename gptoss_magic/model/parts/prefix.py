@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from torch import nn
 
 from gptoss_magic.model.parts.part import Part, many
-from gptoss_magic.model.parts.peft import prefix_from_peft, prefix_to_peft
+from gptoss_magic.model.peft_layout import prefix_from_peft, prefix_to_peft
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence

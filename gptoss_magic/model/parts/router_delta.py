@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from torch import nn
 
 from gptoss_magic.model.parts.part import Part, many, stand_in
-from gptoss_magic.model.parts.peft import BASE, PeftEntry
+from gptoss_magic.model.peft_layout import BASE, PeftEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
