@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 from gptoss_magic.adapters import Adapter, read_adapter, write_adapter
 from gptoss_magic.errors import CheckpointError, InputError
 from gptoss_magic.magics.complete import candidates
-from gptoss_magic.model.branches import SoftPrompt
+from gptoss_magic.model.parts import SoftPrompt
 from gptoss_magic.session import current
 from tests.shell_cells import tiny_shell
 

@@ -24,13 +24,13 @@ from hypothesis import strategies as st
 from peft import AdaLoraConfig, PrefixTuningConfig, PromptTuningConfig
 
 from gptoss_magic.adapters import Adapter, Shelf, read_adapter, write_adapter
-from gptoss_magic.adapters.layout import (
+from gptoss_magic.model.parts import ExpertWeights, Prefix, RouterDelta, SoftPrompt
+from gptoss_magic.model.peft_layout import (
     experts_from_peft,
     experts_to_peft,
     prefix_from_peft,
     prefix_to_peft,
 )
-from gptoss_magic.model.branches import ExpertWeights, Prefix, RouterDelta, SoftPrompt
 
 GATE_UP, DOWN, ROUTER = "mlp.experts.gate_up_proj", "mlp.experts.down_proj", "mlp.router.weight"
 CLOSE = {"atol": 1e-4, "rtol": 1e-4}

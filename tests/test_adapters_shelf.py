@@ -32,14 +32,14 @@ from gptoss_magic.adapters import merge as merging
 from gptoss_magic.errors import CheckpointError, ContextOverflow, InputError, StorageError
 from gptoss_magic.generation import BatchPrompt, SamplingSettings, stream_batch
 from gptoss_magic.generation.score import log_likelihood
-from gptoss_magic.model.branches import (
+from gptoss_magic.model.load import LoadSettings
+from gptoss_magic.model.parts import (
     ExpertWeights,
     LinearLora,
     Prefix,
     RouterDelta,
     SoftPrompt,
 )
-from gptoss_magic.model.load import LoadSettings
 from gptoss_magic.session import Session, current
 from gptoss_magic.testing import tiny_checkpoint, tiny_tokenizer
 

@@ -5,7 +5,8 @@ import copy
 import pytest
 import torch
 
-from gptoss_magic.model.branches import (
+from gptoss_magic.model.kv_cache import KVCache
+from gptoss_magic.model.parts import (
     ExpertLora,
     ExpertWeights,
     LinearLora,
@@ -13,7 +14,6 @@ from gptoss_magic.model.branches import (
     RouterLora,
     SoftPrompt,
 )
-from gptoss_magic.model.kv_cache import KVCache
 from gptoss_magic.model.resident import make_resident
 from gptoss_magic.model.router import Capture
 from gptoss_magic.testing import tiny_model

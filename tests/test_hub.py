@@ -121,6 +121,15 @@ def test_what_cannot_fit_is_never_downloaded(hub, tmp_path):
     assert None not in ranges
 
 
+def test_what_the_headers_refuse_is_never_downloaded(hub, tmp_path):
+    config = Hub.folder / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"vocab_size": 200}))
+    last, _ = load(hub, tmp_path / "cache")
+    assert last.startswith("CheckpointError owner/tiny: ")
+    assert "[264, 64] in the file and [200, 64] by config.json" in last
+    assert all(wanted for name, wanted in Hub.asked if name == "model.safetensors")
+
+
 def test_a_hub_that_does_not_answer_is_one_line(tmp_path):
     last, shown = load("http://127.0.0.1:9", tmp_path / "cache")
     assert last.startswith("CheckpointError owner/tiny: the hub did not give it")

@@ -14,7 +14,8 @@ from gptoss_magic.session import current
 g.load({path!r})
 first = g.generate("Hello", date="2026-01-02", max_tokens=6).raw_tokens
 assert first == expected, (first, expected)
-for name, kept in current().conversations.items():
+for name in current().conversations:
+    kept = current().conversations.messages(name)
     assert all(m.content for m in kept if m.role != "assistant"), kept
     assert [m.role for m in kept][:1] in ([], ["user"]), kept
 print("sound")

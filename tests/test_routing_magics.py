@@ -193,7 +193,7 @@ def test_base_and_adapter_are_scored_apart(shell):
     import torch
 
     from gptoss_magic.adapters import Adapter
-    from gptoss_magic.model.branches import RouterDelta, SoftPrompt
+    from gptoss_magic.model.parts import RouterDelta, SoftPrompt
 
     bias = torch.zeros(8)
     bias[3] = 50.0
