@@ -40,6 +40,7 @@ MADE_OF_TORCH = {
     "model.experts",
     "model.kv_cache",
     "model.linear",
+    "model.parts",
     "model.parts.expert_lora",
     "model.parts.expert_weights",
     "model.parts.low_rank",

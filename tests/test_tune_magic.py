@@ -194,7 +194,7 @@ def test_the_model_reasons_where_rows_do_not(shell):
     with scripted(current(), saying("Never mind.", "I think.")):
         found = with_analysis(rows, lambda *_: None)
     assert found[1] == rows[1]
-    assert [m.content for m in found[0].messages] == ["a", "I think.", "b"]
+    assert [m.content for m in found[0].messages][-3:] == ["a", "I think.", "b"]
     with scripted(current(), saying("No thought.")):
         assert with_analysis(rows, lambda *_: None) == rows
 

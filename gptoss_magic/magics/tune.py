@@ -207,8 +207,7 @@ def _train_behind(tuning: Tuning, *rest: Any) -> None:
     """`_train` in a thread of its own; the next cell finds that it has the model."""
     current().check_idle()
     has_begun = threading.Event()
-    name = f"the run {tuning.run.name}"
-    thread = in_background(name, _train, tuning, *rest, has_begun.set)
+    thread = in_background(tuning.run.name, _train, tuning, *rest, has_begun.set)
     while thread.is_alive() and not has_begun.wait(0.1):
         pass
 
