@@ -298,7 +298,7 @@ def test_names_from_paths(word, name):
 def test_completion():
     assert candidates("%gptoss ind") == ["index"]
     assert candidates("%gptoss index ref") == ["refresh"]
-    assert candidates("%%gptoss --ra") == ["--rag"]
+    assert candidates("%%gptoss --rag") == ["--rag"]
 
 
 def test_limits_and_rerankers_are_options(shell, docs, tmp_path):

@@ -31,7 +31,6 @@ ELSEWHERE = {  # file, word → what the word is there
     ("tuning/columns.py", "prompt"): "a row's column",
     ("tuning/sources.py", "prompt"): "a row's column",
     ("tuning/layout.py", "experts"): "an attribute of a part",
-    ("runs/parts.py", "experts"): "an attribute of a part",
 }
 EARLIER = {  # what a run.json held when all methods shared their settings
     "rank": 4,
