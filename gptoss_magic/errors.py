@@ -70,7 +70,7 @@ def errors_in(error: BaseException) -> list[BaseException]:
 def error_line(error: BaseException) -> str:
     """One printable line for any error: its own words, and its kind where they are not ours."""
     root, *others = errors_in(error)
-    more = f" (and {len(others)} more errors)" if others else ""
+    more = f" (and {len(others)} more)" if others else ""
     if isinstance(root, GptOssError):
         return f"{one_line(_words(root))}{more}"
     kind, words = type(root).__name__, one_line(_words(root), MAX_CHARS)

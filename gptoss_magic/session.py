@@ -85,7 +85,8 @@ class Session:
     ) -> bool:
         """Load once. False where this very model was resident already.
 
-        Another model raises InputError unless `replace`; the old one is freed first.
+        Another model raises InputError unless `replace`; the old one is freed once all but the
+        weights of the new one is checked.
         """
         if self.resident is not None:
             if _same(self.resident.settings, settings):
@@ -93,19 +94,22 @@ class Session:
             if not replace:
                 held = self.resident.identity["model"]
                 raise InputError(f"{held} is loaded; add --replace to load {settings.model}")
-            self.unload()
         from gptoss_magic.adapters import Shelf
         from gptoss_magic.generation import LocalEngine
         from gptoss_magic.harmony import HarmonyCodec
         from gptoss_magic.model.load import load
 
-        resident = load(settings, progress, on_plan)
+        resident = load(settings, progress, on_plan, self._make_room)
         plan, codec = resident.plan, HarmonyCodec(resident.tokenizer)
         engine = LocalEngine(resident.model, codec, plan.context, plan.kv_cache)
         beside = partial(_put_beside, engine)
         self.held_adapters = Shelf(resident.model, codec.encode(PROBE), beside)
         self.loaded = resident, engine
         return True
+
+    def _make_room(self) -> None:
+        if self.resident is not None:
+            self.unload()
 
     def unload(self) -> None:
         """Drop the model and the conversations; the memory is free afterwards."""

@@ -7,9 +7,9 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import GptOssForCausalLM
 
 from gptoss_magic.adapters import Adapter
-from gptoss_magic.model.branches import ExpertLora, LinearLora, RouterDelta, RouterLora
 from gptoss_magic.model.load import LoadSettings, load
 from gptoss_magic.model.mxfp4 import unpack
+from gptoss_magic.model.parts import ExpertLora, LinearLora, RouterDelta, RouterLora
 from gptoss_magic.model.resident import make_resident
 from gptoss_magic.testing import tiny_checkpoint, tiny_model
 

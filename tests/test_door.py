@@ -108,7 +108,7 @@ CASES = [
     (from_json, "UnexpectedError", "JSONDecodeError: Expecting value"),
     (from_bytes, "UnexpectedError", "UnicodeDecodeError: "),
     (from_surrogate, "UnexpectedError", "UnicodeEncodeError: "),
-    (grouped, "UnexpectedError", "KeyError: 'x' (and 2 more errors)"),
+    (grouped, "UnexpectedError", "KeyError: 'x' (and 2 more)"),
     (within_group, "InputError", "chained: mend it"),
     (from_group, "InputError", "caused: mend it"),
     (deep_group, "UnexpectedError", "ValueError: deep"),
@@ -213,7 +213,7 @@ def test_an_error_in_the_background_is_one_printed_line_and_kept(capsys, error):
 
 TOOL_ERRORS = {
     "quits": "SystemExit: 3",
-    "group": "KeyError: 'a' (and 1 more errors)",
+    "group": "KeyError: 'a' (and 1 more)",
     "wordless": "Wordless: its message cannot be read (ValueError)",
     "lines": "ValueError: one two",
 }

@@ -56,7 +56,7 @@ PANEL = (
     """\
 import torch
 from gptoss_magic.adapters import Adapter
-from gptoss_magic.model.branches import LinearLora
+from gptoss_magic.model.parts import LinearLora
 from gptoss_magic.session import current
 layer = current().resident.model.get_submodule("model.layers.1.self_attn.q_proj")
 sizes = layer.in_features, layer.out_features

@@ -1,9 +1,4 @@
-"""peft's layout of an adapter, both ways: names of tensors, the order of experts, the config.
-
-Source: peft 0.21's ParamWrapper and PeftModel.get_prompt. In peft lora_A of experts is
-expert-slowest [E·r, K], lora_B expert-fastest [N, r·E].
-Legend: E experts, n chosen ones, K in, N out, r rank, L layers, D head size.
-"""
+"""peft's adapter_config, both ways: what parts ask of it, ranks and scalings by its patterns."""
 
 from __future__ import annotations
 
@@ -17,53 +12,12 @@ from gptoss_magic.errors import CheckpointError, InputError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    import torch
-
-    from gptoss_magic.model.branches import Part
+    from gptoss_magic.model.parts import Part
+    from gptoss_magic.model.peft_layout import PeftEntry
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 OWN_CONFIG, OWN_WEIGHTS = "gptoss_magic.json", "gptoss_magic.safetensors"
-BASE = "base_model.model."
-PROJECTIONS = ("gate_up_proj", "down_proj")
 MOST_PATTERN = 200
-
-
-def experts_from_peft(
-    a: torch.Tensor, b: torch.Tensor, num_experts: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """(A [E·r, K], B [N, r·E]) of peft to (A [E, r, K], B [E, N, r])."""
-    a_ErK = a.reshape(num_experts, -1, a.shape[1])
-    b_ENr = b.reshape(b.shape[0], -1, num_experts).permute(2, 0, 1)
-    return a_ErK.contiguous(), b_ENr.contiguous()
-
-
-def experts_to_peft(
-    a_nrK: torch.Tensor, b_nNr: torch.Tensor, experts: Sequence[int], num_experts: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The reverse; experts that are not among `experts` get zeros."""
-    a_ErK = a_nrK.new_zeros(num_experts, *a_nrK.shape[1:])
-    b_ENr = b_nNr.new_zeros(num_experts, *b_nNr.shape[1:])
-    a_ErK[list(experts)], b_ENr[list(experts)] = a_nrK, b_nNr
-    return a_ErK.flatten(0, 1), b_ENr.permute(1, 2, 0).flatten(1).contiguous()
-
-
-def prefix_from_peft(flat: torch.Tensor, num_layers: int, head_dim: int) -> torch.Tensor:
-    """Keys and values [n, L·2·heads·D] to [L, 2, heads, n, D]."""
-    return flat.reshape(len(flat), num_layers, 2, -1, head_dim).permute(1, 2, 3, 0, 4).contiguous()
-
-
-def prefix_to_peft(states: torch.Tensor) -> torch.Tensor:
-    """The reverse."""
-    return states.permute(3, 0, 1, 2, 4).flatten(1).contiguous()
-
-
-def key_of(part: Part) -> str:
-    """The name that peft's patterns match: of the module, or of the parameter."""
-    from gptoss_magic.model.branches import ExpertLora, RouterLora
-
-    if isinstance(part, ExpertLora):
-        return f"{part.target}.{part.projection}"
-    return f"{part.target}.weight" if isinstance(part, RouterLora) else part.target
 
 
 def config_of(parts: Sequence[Part], base_model_name: str) -> dict[str, Any]:
@@ -71,65 +25,44 @@ def config_of(parts: Sequence[Part], base_model_name: str) -> dict[str, Any]:
 
     Raises InputError for what one adapter of peft cannot hold together.
     """
-    from gptoss_magic.model.branches import Prefix, SoftPrompt
-
     about: dict[str, Any] = {
         "base_model_name_or_path": base_model_name,
         "task_type": "CAUSAL_LM",
         "inference_mode": True,
     }
-    soft = next((part for part in parts if isinstance(part, (SoftPrompt, Prefix))), None)
+    soft = next((part for part in parts if part.is_soft), None)
     if soft is None:
-        return about | _lora_config(parts)
+        return about | _lora_config(entries_of(parts))
     if len(parts) > 1:
         raise InputError("a soft prompt or prefix and other parts: write them as two adapters")
-    if isinstance(soft, SoftPrompt):
-        shape = {"num_virtual_tokens": len(soft), "token_dim": soft.embeddings.shape[1]}
-        return about | {"peft_type": "PROMPT_TUNING", "num_transformer_submodules": 1} | shape
-    layers, _, heads, length, size = soft.states.shape
-    return about | {
-        "peft_type": "PREFIX_TUNING",
-        "num_virtual_tokens": length,
-        "token_dim": heads * size,
-        "num_attention_heads": heads,
-        "num_layers": layers,
-        "num_transformer_submodules": 1,
-        "encoder_hidden_size": heads * size,
-        "prefix_projection": False,
-    }
+    return about | soft.soft_config()
 
 
-def _lora_config(parts: Sequence[Part]) -> dict[str, Any]:
-    from gptoss_magic.model.branches import ExpertLora, LinearLora, RouterDelta, RouterLora
+def entries_of(parts: Sequence[Part]) -> list[PeftEntry]:
+    """What each part is in a LoRA adapter's config."""
+    entries = [part.peft_entry() for part in parts]
+    return [entry for entry in entries if entry is not None]
 
-    lora = [part for part in parts if isinstance(part, (LinearLora, RouterLora, ExpertLora))]
-    keys = [key_of(part) for part in lora]
-    whole = [part.target for part in parts if isinstance(part, RouterDelta)]
-    _check_distinct([*keys, *whole, *(part.target for part in lora if _is_router(part))])
-    ranks = {key: part.a.shape[-2] for key, part in zip(keys, lora, strict=True)}
-    alphas = {key: alpha_of(p.scaling, ranks[key]) for key, p in zip(keys, lora, strict=True)}
+
+def _lora_config(entries: Sequence[PeftEntry]) -> dict[str, Any]:
+    _check_distinct([name for entry in entries for name in {entry.key, entry.place}])
+    ranks = {entry.key: entry.rank for entry in entries if entry.rank}
+    alphas = {e.key: alpha_of(e.scaling, e.rank) for e in entries if e.rank}
     rank, alpha = _usual(ranks.values(), 1), _usual(alphas.values(), 1)
+    fields = ("target_modules", "target_parameters", "modules_to_save")
+    names = {field: [e.key for e in entries if e.field == field] for field in fields}
     return {
         "peft_type": "LORA",
         "r": rank,
         "lora_alpha": alpha,
         "lora_dropout": 0.0,
         "bias": "none",
-        "target_modules": [k for k, p in zip(keys, lora, strict=True) if isinstance(p, LinearLora)],
-        "target_parameters": [
-            k for k, p in zip(keys, lora, strict=True) if not isinstance(p, LinearLora)
-        ]
-        or None,
-        "modules_to_save": whole or None,
+        "target_modules": names["target_modules"],
+        "target_parameters": names["target_parameters"] or None,
+        "modules_to_save": names["modules_to_save"] or None,
         "rank_pattern": {key: r for key, r in ranks.items() if r != rank},
         "alpha_pattern": {key: a for key, a in alphas.items() if a != alpha},
     }
-
-
-def _is_router(part: Part) -> bool:
-    from gptoss_magic.model.branches import RouterLora
-
-    return isinstance(part, RouterLora)
 
 
 def _check_distinct(names: Sequence[str]) -> None:

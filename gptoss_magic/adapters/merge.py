@@ -11,7 +11,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.adapters.write import in_one_step, save
+from gptoss_magic.adapters.write import save
+from gptoss_magic.atomic import whole_folder
 from gptoss_magic.errors import InputError, StorageError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import torch
 
     from gptoss_magic.adapters.adapter import Adapter
-    from gptoss_magic.model.branches import Part
+    from gptoss_magic.model.parts import Part
 
     Tensors = dict[str, torch.Tensor]
 
@@ -56,7 +57,7 @@ def export_merged(
             f"{target}: the merged checkpoint takes {need / 1e9:.2f} GB and {free / 1e9:.2f} GB "
             "are free there; give a directory on a larger disk, or export the adapter alone"
         )
-    with in_one_step(target) as room:
+    with whole_folder(target) as room:
         _write(room, model, parts, progress)
         config = _config(model, untied=_unties(model, parts))
         (room / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
@@ -87,20 +88,18 @@ def _expert_numbers(config: Any) -> int:
 
 def _parts(adapters: Sequence[tuple[Adapter, float]]) -> dict[str, list[tuple[Part, float]]]:
     """(part, scale) by the module that they stand beside; experts in full first."""
-    from gptoss_magic.model.branches import ExpertWeights, Prefix, SoftPrompt
-
-    found: dict[str, list[tuple[Part, float]]] = {}
+    by_target: dict[str, list[tuple[Part, float]]] = {}
     for adapter, scale in adapters:
+        if adapter.soft is not None:
+            raise InputError(
+                f"{adapter.name}: a soft prompt or prefix is no weight and cannot be merged; "
+                "export it without --merged"
+            )
         for part in adapter.parts:
-            if isinstance(part, (SoftPrompt, Prefix)):
-                raise InputError(
-                    f"{adapter.name}: a soft prompt or prefix is no weight and cannot be "
-                    "merged; export it without --merged"
-                )
-            found.setdefault(part.target, []).append((part, scale))
-    for pairs in found.values():
-        pairs.sort(key=lambda pair: not isinstance(pair[0], ExpertWeights))
-    return found
+            by_target.setdefault(part.target, []).append((part, scale))
+    for pairs in by_target.values():
+        pairs.sort(key=lambda pair: not pair[0].replaced_experts)
+    return by_target
 
 
 def _write(
@@ -143,14 +142,9 @@ def _merged(
 
 def _added(value: torch.Tensor, leaf: str, beside: Sequence[tuple[Part, float]]) -> torch.Tensor:
     """A linear's or router's weight or bias with the parts added, in its own dtype."""
-    from gptoss_magic.model.branches import LinearLora, RouterDelta, RouterLora
-
     total = value.detach().float()
     for part, scale in beside:
-        if isinstance(part, RouterDelta):
-            total = total + part.get_parameter(leaf).detach() * scale
-        elif leaf == "weight" and isinstance(part, (LinearLora, RouterLora)):
-            total = total + part.b.detach() @ part.a.detach() * (part.scaling * scale)
+        total = part.merged(leaf, total, scale)
     return total.to(value.dtype) if beside else value.detach()
 
 
@@ -160,13 +154,14 @@ def _experts(
     """Both projections [E, K, N] and their biases, in the model's dtype, expert by expert."""
     import torch
 
-    from gptoss_magic.model.branches import PROJECTIONS
+    from gptoss_magic.model.parts import PROJECTIONS
 
     for projection in PROJECTIONS:
         weights, biases = [], []
         for expert in range(model.config.num_local_experts):
             w_NK, bias_N = _expert(module, projection, expert)
-            w_NK, bias_N = _with_parts(w_NK, bias_N, projection, expert, beside)
+            for part, scale in beside:
+                w_NK, bias_N = part.merged_expert(projection, expert, (w_NK, bias_N), scale)
             weights.append(w_NK.T.to(model.dtype).cpu())
             biases.append(bias_N.to(model.dtype).cpu())
         yield f"{name}.{projection}", torch.stack(weights)
@@ -182,26 +177,6 @@ def _expert(module: Any, projection: str, expert: int) -> tuple[torch.Tensor, to
         return packed.expert(expert, torch.float32), bias[expert].float()
     w_KN = getattr(module, projection)[expert].detach().float()
     return w_KN.T, getattr(module, f"{projection}_bias")[expert].detach().float()
-
-
-def _with_parts(
-    w_NK: torch.Tensor,
-    bias_N: torch.Tensor,
-    projection: str,
-    expert: int,
-    beside: Sequence[tuple[Part, float]],
-) -> tuple[torch.Tensor, torch.Tensor]:
-    from gptoss_magic.model.branches import ExpertLora, ExpertWeights
-
-    for part, scale in beside:
-        if isinstance(part, ExpertWeights) and part.expert == expert:
-            w_NK = w_NK.lerp(part.get_parameter(projection).detach(), scale)
-            bias_N = bias_N.lerp(part.get_parameter(f"{projection}_bias").detach(), scale)
-        elif isinstance(part, ExpertLora) and part.projection == projection:
-            at = part.experts.index(expert) if expert in part.experts else None
-            if at is not None:
-                w_NK = w_NK + part.b[at].detach() @ part.a[at].detach() * (part.scaling * scale)
-    return w_NK, bias_N
 
 
 def _tied(model: Any) -> bool:

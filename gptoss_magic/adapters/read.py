@@ -5,29 +5,35 @@ Legend: E experts, H hidden size, I intermediate size, K in, N out, r rank.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.adapters.adapter import Adapter
+from gptoss_magic.adapters.dialects import (
+    MLX_WEIGHTS,
+    from_mlx,
+    is_mlx,
+    peft_config,
+    peft_names,
+)
 from gptoss_magic.adapters.layout import (
-    BASE,
     CONFIG,
     OWN_CONFIG,
     OWN_WEIGHTS,
     WEIGHTS,
-    prefix_from_peft,
 )
 from gptoss_magic.adapters.lora_parts import LoraReader
 from gptoss_magic.errors import CheckpointError
-from gptoss_magic.model.checkpoint import read_header
+from gptoss_magic.model.checkpoint import read_json
+from gptoss_magic.model.config import FLOATS
+from gptoss_magic.model.headers import read_header
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     import torch
 
-    from gptoss_magic.model.branches import Part
+    from gptoss_magic.model.parts import Part
 
 LORA, PROMPT, PREFIX = ("LORA", "ADALORA"), ("PROMPT_TUNING", "P_TUNING"), ("PREFIX_TUNING",)
 OTHER = {
@@ -42,6 +48,7 @@ OTHER = {
 }
 QLORA = {"use_qalora": "QALoRA", "loftq_config": "LoftQ"}
 CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
+AGAIN = "get the adapter again"
 NO_QLORA = (
     "it belongs to a 4-bit copy of the weights in another format; from MXFP4 that would add about "
     "7 % error to the experts: train LoRA beside the packed experts instead"
@@ -56,48 +63,55 @@ def read_adapter(path: str | Path, model: Any, name: str = "") -> Adapter:
     """
     folder = Path(path).expanduser()
     own, config = _configs(folder)
-    _check_config(config, folder)
+    if is_mlx(config):
+        config, tensors = _mlx(folder, config)
+    else:
+        _check_config(config, folder)
+        ours_alone = "config" in own and not (folder / WEIGHTS).exists()
+        tensors = {} if ours_alone else _tensors(_weights(folder))
     extra = _tensors(folder / OWN_WEIGHTS) if (folder / OWN_WEIGHTS).exists() else {}
-    ours_alone = "config" in own and not (folder / WEIGHTS).exists()
-    tensors = {} if ours_alone else _tensors(_weights(folder))
     try:
-        parts = _parts(tensors, extra, config, own, model)
+        parts, notes = _parts(tensors, extra, config, own, model)
     except CheckpointError as error:
         raise CheckpointError(f"{folder}: {error}") from error
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{folder}: damaged ({error}); get the adapter again") from error
     for part in parts:
         part.requires_grad_(requires_grad=False)
-    return Adapter(name or folder.resolve().name, tuple(parts), config, str(folder.resolve()))
+    place = folder.resolve()
+    return Adapter(name or place.name, tuple(parts), config, str(place), tuple(notes))
+
+
+def _mlx(folder: Path, config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """An adapter of mlx-lm as peft would have written it."""
+    try:
+        theirs = peft_config(config)
+        return theirs, from_mlx(_tensors(_weights(folder, MLX_WEIGHTS)), theirs)
+    except CheckpointError as error:
+        raise CheckpointError(f"{folder}: {error}") from error
 
 
 def _configs(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """(ours, peft's): what the directory says about itself."""
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such directory; give an adapter's directory")
-    own = _json(folder / OWN_CONFIG) if (folder / OWN_CONFIG).exists() else {}
+    own = read_json(folder / OWN_CONFIG, AGAIN) if (folder / OWN_CONFIG).exists() else {}
     if own and own.get("format") != 1:
         raise CheckpointError(f"{folder / OWN_CONFIG}: another format; upgrade gptoss_magic")
     if (folder / CONFIG).exists():
-        return own, _json(folder / CONFIG)
+        return own, read_json(folder / CONFIG, AGAIN)
     if "config" not in own:
         raise CheckpointError(f"{folder}: no {CONFIG} here; give a directory that peft wrote")
+    if not isinstance(own["config"], dict):
+        raise CheckpointError(f"{folder / OWN_CONFIG}: config is damaged; get the adapter again")
     return own, own["config"]
-
-
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(file.read_text())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise CheckpointError(f"{file}: damaged JSON ({error}); get the adapter again") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{file}: holds no JSON object; get the adapter again")
-    return value
 
 
 def _check_config(config: Mapping[str, Any], folder: Path) -> None:
     """Refuse, by name, what cannot stand beside a gpt-oss model."""
     kind = config.get("peft_type")
+    if kind is None:
+        raise CheckpointError(f"{folder}: {CONFIG} names no peft_type; get the adapter again")
     if kind not in (*LORA, *PROMPT, *PREFIX):
         known = ", ".join((*LORA, *PROMPT, *PREFIX))
         raise CheckpointError(f"{folder}: {kind} cannot be attached; there are {known}")
@@ -127,22 +141,24 @@ def _parts(
     config: dict[str, Any],
     own: dict[str, Any],
     model: Any,
-) -> list[Part]:
-    kind = config["peft_type"]
-    if kind in PROMPT:
-        return [_prompt(tensors, model)]
-    if kind in PREFIX:
-        return [_prefix(tensors, model)]
-    named = {key.removeprefix(BASE): value for key, value in tensors.items()}
-    made = LoraReader(model, config, own, extra).parts(named)
-    if not made:
+) -> tuple[list[Part], list[str]]:
+    """(parts, notes)."""
+    from gptoss_magic.model.parts import Prefix, SoftPrompt
+
+    soft = dict.fromkeys(PROMPT, SoftPrompt) | dict.fromkeys(PREFIX, Prefix)
+    kind = soft.get(config["peft_type"])
+    if kind is not None:
+        return [_soft(tensors, kind, model)], []
+    reader = LoraReader(model, config, own, extra)
+    parts = reader.parts(peft_names(tensors))
+    if not parts:
         raise CheckpointError("it has nothing to attach")
-    return made
+    return parts, reader.notes
 
 
-def _weights(folder: Path) -> Path:
+def _weights(folder: Path, name: str = WEIGHTS) -> Path:
     """The safetensors file. Raises CheckpointError where there is only a pickle, or nothing."""
-    file = folder / WEIGHTS
+    file = folder / name
     if file.is_file():
         return file
     pickle = next(folder.glob("*.bin"), None)
@@ -151,7 +167,7 @@ def _weights(folder: Path) -> Path:
             f"{pickle}: a pickle, which can run code when it is opened; save the adapter in peft "
             "with safe_serialization=True"
         )
-    raise CheckpointError(f"{folder}: no {WEIGHTS} here; get the adapter again")
+    raise CheckpointError(f"{folder}: no {name} here; get the adapter again")
 
 
 def _tensors(file: Path) -> dict[str, torch.Tensor]:
@@ -160,45 +176,30 @@ def _tensors(file: Path) -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
     try:
-        read_header(file)
+        header = read_header(file)
+        wrong = [key for key, tensor in header.items() if tensor.dtype not in FLOATS]
+        if wrong:
+            kind = header[wrong[0]].dtype
+            raise CheckpointError(f"{file}: {wrong[0]} is in {kind}: it holds no finite numbers")
         tensors = load_file(file)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{file}: damaged ({error}); get the adapter again") from error
-    wrong = [k for k, t in tensors.items() if not t.is_floating_point() or not t.isfinite().all()]
+    wrong = [key for key, tensor in tensors.items() if not tensor.isfinite().all()]
     if wrong:
         raise CheckpointError(f"{file}: {wrong[0]} holds what is no finite number")
     return {key: tensor.float() for key, tensor in tensors.items()}
 
 
-def _prompt(tensors: Mapping[str, torch.Tensor], model: Any) -> Part:
-    from gptoss_magic.model.branches import SoftPrompt
-
-    weight = model.get_input_embeddings().weight
-    return _soft(tensors, weight.shape[1], lambda flat: SoftPrompt(flat.to(weight.device)))
-
-
-def _prefix(tensors: Mapping[str, torch.Tensor], model: Any) -> Part:
-    from gptoss_magic.model.branches import Prefix
-
-    config = model.config
-    layers, size = config.num_hidden_layers, config.head_dim
-    width = layers * 2 * config.num_key_value_heads * size
-    return _soft(
-        tensors, width, lambda flat: Prefix(prefix_from_peft(flat, layers, size).to(model.device))
-    )
-
-
-def _soft(
-    tensors: Mapping[str, torch.Tensor], width: int, make: Callable[[torch.Tensor], Part]
-) -> Part:
-    """The part of `prompt_embeddings` [n, width]."""
+def _soft(tensors: Mapping[str, torch.Tensor], kind: Any, model: Any) -> Part:
+    """The part of `prompt_embeddings` [n, width]; `kind`: a class of `model.parts` that is soft."""
     strays = sorted(set(tensors) - {"prompt_embeddings"})
     if strays:
         raise CheckpointError(f"{strays[0]}: only prompt_embeddings can be attached here")
-    flat = tensors["prompt_embeddings"]
+    flat, width = tensors["prompt_embeddings"], kind.width(model.config)
     if flat.dim() != 2 or flat.shape[1] != width or not len(flat):
         raise CheckpointError(
             f"prompt_embeddings {list(flat.shape)}: this model takes [n, {width}]; it was trained "
             "for another one"
         )
-    return make(flat)
+    part: Part = kind.from_peft(flat, model.config).to(model.device)
+    return part

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from gptoss_magic.adapters.adapter import Adapter
-    from gptoss_magic.model.branches import Part
+    from gptoss_magic.model.parts import Part
 
 
 @dataclass
@@ -48,8 +48,9 @@ class Attached:
     change: float
 
     def __str__(self) -> str:
-        """One or two lines: what was attached, and whether the output changes."""
-        line = f"{self.adapter.name} attached: {self.adapter.describe()}"
+        """Lines: what was attached, what its files say otherwise, whether the output changes."""
+        notes = "".join(f"\nnote: {note}" for note in self.adapter.notes)
+        line = f"{self.adapter.name} attached: {self.adapter.describe()}{notes}"
         if self.change:
             return f"{line}\nlogits change by up to {self.change:.3g} on a probe text"
         why = (
@@ -197,10 +198,8 @@ class Shelf:
 
     def _parts(self, residents: Sequence[Resident]) -> list[tuple[Part, float]]:
         """Experts in full come first: what is added to an expert's output comes after it."""
-        from gptoss_magic.model.branches import ExpertWeights
-
         pairs = [(part, r.scale) for r in residents for part in r.adapter.parts]
-        return sorted(pairs, key=lambda pair: not isinstance(pair[0], ExpertWeights))
+        return sorted(pairs, key=lambda pair: not pair[0].replaced_experts)
 
     def _change(self, name: str) -> float:
         """The largest |difference| of a logit at the adapter's scale from scale 0."""
@@ -280,16 +279,13 @@ def _checked(scale: float) -> float:
 
 
 def _check_full_experts(adapters: Sequence[Adapter]) -> None:
-    from gptoss_magic.model.branches import ExpertWeights
-
     seen: dict[tuple[str, int], str] = {}
     for adapter in adapters:
         for part in adapter.parts:
-            if not isinstance(part, ExpertWeights):
-                continue
-            other = seen.setdefault((part.target, part.expert), adapter.name)
-            if other != adapter.name:
-                place = f"{part.target}, expert {part.expert}"
-                raise InputError(
-                    f"{other} and {adapter.name} both replace {place}: use one of them"
-                )
+            for expert in part.replaced_experts:
+                other = seen.setdefault((part.target, expert), adapter.name)
+                if other != adapter.name:
+                    raise InputError(
+                        f"{other} and {adapter.name} both replace {part.target}, expert {expert}: "
+                        "use one of them"
+                    )

@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.adapters.layout import (
-    BASE,
     CONFIG,
     OWN_CONFIG,
     OWN_WEIGHTS,
     WEIGHTS,
     config_of,
-    experts_to_peft,
-    key_of,
-    prefix_to_peft,
+    entries_of,
     scaling_of,
 )
-from gptoss_magic.errors import InputError, StorageError
+from gptoss_magic.atomic import whole_folder
+from gptoss_magic.model.peft_layout import factors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     import torch
 
     from gptoss_magic.adapters.adapter import Adapter
-    from gptoss_magic.model.branches import ExpertLora, LinearLora, Part, RouterLora
+    from gptoss_magic.model.parts import Part
 
     Tensors = dict[str, torch.Tensor]
 
@@ -52,15 +46,19 @@ def write_adapter(
     target = Path(path).expanduser()
     known = adapter.config.get("base_model_name_or_path")
     base = base_model_name or known or model.config.name_or_path
-    parts = [part for part in adapter.parts if not _is_full(part)]
+    parts = [part for part in adapter.parts if part.is_in_peft]
     config = config_of(parts, base)
-    own, extra = _own(adapter.parts, config), _extra(adapter.parts)
-    tensors = _peft_tensors(parts, model)
+    own, keys = _own(adapter.parts, config), {entry.key for entry in entries_of(parts)}
+    extra: Tensors = {}
+    tensors: Tensors = {}
+    for part in adapter.parts:
+        extra |= part.own_tensors()
+        tensors |= part.peft_tensors(model, keys)
     whole = len(parts) == len(adapter.parts)
     if whole and not config.get("target_modules", True) and not config["target_parameters"]:
         config["target_modules"], own["zeros"] = [FILLER], [FILLER]
         tensors |= _filler(model, config["r"])
-    with in_one_step(target) as room:
+    with whole_folder(target, is_adapter) as room:
         if whole:
             _write_json(room / CONFIG, config)
         else:
@@ -75,92 +73,18 @@ def write_adapter(
 
 def has_full_experts(adapter: Adapter) -> bool:
     """True where plain peft has no place for some of its parts."""
-    return any(map(_is_full, adapter.parts))
-
-
-def _is_full(part: Part) -> bool:
-    from gptoss_magic.model.branches import ExpertWeights
-
-    return isinstance(part, ExpertWeights)
+    return not all(part.is_in_peft for part in adapter.parts)
 
 
 def _own(parts: Sequence[Part], config: dict[str, Any]) -> dict[str, Any]:
     """What peft's config cannot say: chosen experts, scalings that are no alpha / rank."""
-    from gptoss_magic.model.branches import ExpertLora, LinearLora, RouterLora
-
     own: dict[str, Any] = {"format": 1}
-    chosen = {key_of(p): list(p.experts) for p in parts if isinstance(p, ExpertLora)}
-    lora = [part for part in parts if isinstance(part, (LinearLora, RouterLora, ExpertLora))]
+    entries = [(part, entry) for part in parts if (entry := part.peft_entry()) and entry.rank]
+    chosen = {e.key: list(part.settings["experts"]) for part, e in entries if part.trained_experts}
     scalings = {
-        key_of(part): part.scaling
-        for part in lora
-        if scaling_of(config, key_of(part), part.a.shape[-2]) != part.scaling
+        e.key: e.scaling for _, e in entries if scaling_of(config, e.key, e.rank) != e.scaling
     }
     return own | {k: v for k, v in (("experts", chosen), ("scalings", scalings)) if v}
-
-
-def _extra(parts: Sequence[Part]) -> Tensors:
-    """Our own tensors: router differences and experts in full, exactly as they are."""
-    from gptoss_magic.model.branches import ExpertWeights, RouterDelta
-
-    extra: Tensors = {}
-    for part in parts:
-        if isinstance(part, (RouterDelta, ExpertWeights)):
-            place = (
-                f"{part.target}.{part.expert}" if isinstance(part, ExpertWeights) else part.target
-            )
-            extra |= {f"{place}.{name}": value.detach() for name, value in part.named_parameters()}
-    return extra
-
-
-def _peft_tensors(parts: Sequence[Part], model: Any) -> Tensors:
-    """Tensors under the names and in the layout of peft's file."""
-    from gptoss_magic.model.branches import (
-        ExpertLora,
-        LinearLora,
-        Prefix,
-        RouterDelta,
-        RouterLora,
-        SoftPrompt,
-    )
-
-    tensors: Tensors = {}
-    both = _with_both(parts)
-    for part in parts:
-        if isinstance(part, SoftPrompt):
-            tensors["prompt_embeddings"] = part.embeddings.detach()
-        elif isinstance(part, Prefix):
-            tensors["prompt_embeddings"] = prefix_to_peft(part.states.detach())
-        elif isinstance(part, RouterDelta):
-            router = model.get_submodule(part.target)
-            for name, value in part.named_parameters():
-                whole = getattr(router, name).float() + value.detach()
-                tensors[f"{BASE}{part.target}.{name}"] = whole
-        elif isinstance(part, (LinearLora, RouterLora, ExpertLora)):
-            tensors |= _factors(part, model.config.num_local_experts, part.target in both)
-    return tensors
-
-
-def _factors(part: LinearLora | RouterLora | ExpertLora, num_experts: int, both: bool) -> Tensors:
-    """A and B of one part; `both`: its experts have LoRA on the other projection too."""
-    from gptoss_magic.model.branches import ExpertLora
-
-    a, b, nest = part.a.detach(), part.b.detach(), ""
-    if isinstance(part, ExpertLora):
-        a, b = experts_to_peft(a, b, part.experts, num_experts)
-        nest = ".base_layer" if both and part.projection == "gate_up_proj" else ""
-    place = f"{BASE}{part.target}{nest}"
-    return {f"{place}.lora_A.weight": a, f"{place}.lora_B.weight": b}
-
-
-def _with_both(parts: Sequence[Part]) -> set[str]:
-    """Experts modules with LoRA on both projections: peft nests one wrapper in the other."""
-    from gptoss_magic.model.branches import ExpertLora
-
-    lora = [part for part in parts if isinstance(part, ExpertLora)]
-    return {p.target for p in lora if p.projection == "down_proj"} & {
-        p.target for p in lora if p.projection == "gate_up_proj"
-    }
 
 
 def _filler(model: Any, rank: int) -> Tensors:
@@ -168,11 +92,7 @@ def _filler(model: Any, rank: int) -> Tensors:
     import torch
 
     rows, columns = model.get_submodule(FILLER).weight.shape
-    place = f"{BASE}{FILLER}"
-    return {
-        f"{place}.lora_A.weight": torch.zeros(rank, columns),
-        f"{place}.lora_B.weight": torch.zeros(rows, rank),
-    }
+    return factors(FILLER, torch.zeros(rank, columns), torch.zeros(rows, rank))
 
 
 def save(tensors: Tensors, file: Path) -> None:
@@ -190,55 +110,7 @@ def _write_json(file: Path, value: dict[str, Any]) -> None:
     file.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
 
 
-@contextmanager
-def in_one_step(target: Path) -> Iterator[Path]:
-    """A directory beside `target` that becomes `target` where all went well, and else is gone.
-
-    An adapter's or an empty directory there is replaced; InputError for any other thing.
-    """
-    if target.exists() and not _replaceable(target):
-        raise InputError(f"{target}: something else is there; give another directory")
-    room = None
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        room = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-        yield room
-        room.chmod(0o777 & ~_umask())
-        _put(room, target)
-    except OSError as error:
-        why = error.strerror or error
-        raise StorageError(
-            f"{target}: not written ({why}); free some space or give another directory"
-        ) from error
-    finally:
-        if room is not None:
-            shutil.rmtree(room, ignore_errors=True)
-
-
-def _replaceable(target: Path) -> bool:
-    if not target.is_dir():
-        return False
-    names = {file.name for file in target.iterdir()}
+def is_adapter(folder: Path) -> bool:
+    """True for an adapter's directory or an empty one: what another adapter may replace."""
+    names = {file.name for file in folder.iterdir()} if folder.is_dir() else {""}
     return not names or bool(names & {CONFIG, OWN_CONFIG})
-
-
-def _put(room: Path, target: Path) -> None:
-    """Let `room` be `target`; what was there steps aside first, and comes back on an error."""
-    if not target.exists():
-        room.replace(target)
-        return
-    stand = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
-    target.replace(stand / "old")
-    try:
-        room.replace(target)
-    except OSError:
-        (stand / "old").replace(target)
-        stand.rmdir()
-        raise
-    shutil.rmtree(stand, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

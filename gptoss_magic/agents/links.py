@@ -69,6 +69,7 @@ class Program:
 
     @property
     def last_words(self) -> str:
+        self.stderr.wait_for_rest()
         return self.stderr.last_words[-MAX_CHARS:]
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 MATTER = re.compile(r"---[ \t]*\n(.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
+YAML_BREAK = re.compile(r"[\x85\u2028\u2029\r]")  # ends a line in YAML, and not here
 MOST_CHARS = 200_000
 
 
@@ -168,6 +169,8 @@ def _switch_node(dumper: Any, is_on: bool) -> Any:
 
 def _text_node(dumper: Any, text: str) -> Any:
     style = "|" if "\n" in text else None
+    if YAML_BREAK.search(text):
+        style = '"'  # the only one in which YAML keeps such a letter as it is
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

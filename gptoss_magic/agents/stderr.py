@@ -7,6 +7,7 @@ import re
 import threading
 from collections import deque
 from contextlib import contextmanager
+from time import monotonic
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ LINES = 60
 LINE_BYTES = 2000
 LAST = 3  # lines that are told
 END_S = 1.0  # for what the program wrote just before its end
+QUIET_S = 0.3  # without a line: nothing more comes
 COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 TELLING = re.compile(
     r"error|exception|missing|cannot|denied|not found|no such|fatal", re.IGNORECASE
@@ -27,6 +29,7 @@ class StandardError:
 
     def __init__(self) -> None:
         self._lines: deque[str] = deque(maxlen=LINES)
+        self._has_more = threading.Event()
 
     @contextmanager
     def pipe(self) -> Iterator[TextIO]:
@@ -47,6 +50,15 @@ class StandardError:
                 text = "".join(letter if letter.isprintable() else " " for letter in text).strip()
                 if text:
                     self._lines.append(text)
+                    self._has_more.set()
+
+    def wait_for_rest(self) -> None:
+        """Give what the program wrote just before its end the time to arrive."""
+        until = monotonic() + END_S
+        while monotonic() < until:
+            self._has_more.clear()
+            if not self._has_more.wait(QUIET_S):
+                return
 
     @property
     def last_words(self) -> str:

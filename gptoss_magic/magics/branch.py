@@ -26,7 +26,7 @@ def run(line: str, magics: Any) -> None:
     from gptoss_magic.turns.surgery import branch
 
     options = opt.parse(BRANCH, line)
-    opt.check_together(options)
+    opt.check_sampling(options)
     names = magics.shell.user_ns
     answer = chosen_answer(options.of, names)
     magics.load_default()

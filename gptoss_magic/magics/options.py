@@ -208,7 +208,12 @@ def check_together(options: argparse.Namespace) -> None:
         why, refused = NOT_FOR[name]
         for other in (one for one in refused if one in said):
             raise InputError(f"--{_dashed(name)}: {why}; leave --{_dashed(other)} out")
-    if options.temperature == 0 and said & {"top_p", "top_k"}:
+    check_sampling(options)
+
+
+def check_sampling(options: argparse.Namespace) -> None:
+    """Raise InputError for what means nothing at the line's temperature."""
+    if options.temperature == 0 and said_in(options) & {"top_p", "top_k"}:
         raise InputError("--temperature 0: nothing is drawn; leave --top-p and --top-k out")
     if options.temperature and options.lookup:
         raise InputError("--lookup: drafts are for greedy answers; give --temperature 0")

@@ -42,7 +42,8 @@ def run(line: str, magics: Any) -> None:
         magics.load_default()
         found = session.proposal = reflected(turn)
     if options.keep or not (options.accept or agreed(magics.shell)):
-        return print("the answer stays")
+        print("the answer stays")
+        return
     memory = accept(found).provenance.get("memory", {})
     session.proposal = None
     failed = f"; not remembered: {memory['failed']}" if "failed" in memory else ""

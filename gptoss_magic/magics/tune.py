@@ -53,7 +53,8 @@ def tune(line: str, body: str, names: dict[str, Any]) -> None:
     options = opt.parse(TUNE, line)
     check(options, body)
     if options.like:
-        return print(dry_run_table(options.like, int((options.card or CARD_GB) * 1e9)))
+        print(dry_run_table(options.like, int((options.card or CARD_GB) * 1e9)))
+        return None
     options.runs = options.runs or tune_options.FOLDER
     if options.resume:
         read_run(Path(options.runs) / checked_name(options.resume))  # before a model is loaded
@@ -240,8 +241,7 @@ def _train_behind(tuning: Tuning, *rest: Any) -> None:
     """`_train` in a thread of its own; the next cell finds that it has the model."""
     current().check_idle()
     has_begun = threading.Event()
-    name = f"the run {tuning.run.name}"
-    thread = in_background(name, _train, tuning, *rest, has_begun.set)
+    thread = in_background(tuning.run.name, _train, tuning, *rest, has_begun.set)
     while thread.is_alive() and not has_begun.wait(0.1):
         pass
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gptoss_magic.errors import CheckpointError
-from gptoss_magic.model.checkpoint import Checkpoint, Tensor, checked_config, read_checkpoint
+from gptoss_magic.model.checkpoint import Checkpoint, checked_config, read_checkpoint
+from gptoss_magic.model.headers import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,15 +18,17 @@ WANTED = ["*.json", "*.jinja", "*.safetensors"]
 UNWANTED = ["original/*", "metal/*"]
 
 
-def cached(name: str, revision: str | None) -> Checkpoint | None:
-    """The checkpoint from the hub's local cache, or None where it is not (wholly) there."""
+def cached(name: str, revision: str | None) -> Checkpoint:
+    """The checkpoint from the hub's local cache. Raises CheckpointError where it is not there."""
     from huggingface_hub import snapshot_download
 
     try:
         folder = Path(snapshot_download(name, revision=revision, local_files_only=True))
-        return read_checkpoint(name, folder, folder.name)
-    except (OSError, ValueError, CheckpointError):
-        return None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{name}: not in the local cache; leave --offline out, or give a directory"
+        ) from error
+    return read_checkpoint(name, folder, folder.name)
 
 
 def remote(name: str, revision: str | None) -> Checkpoint:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import CheckpointError, InputError
 from gptoss_magic.model import hub
+from gptoss_magic.model.architecture import Architecture, architecture
 from gptoss_magic.model.backends import describe
-from gptoss_magic.model.checkpoint import Checkpoint, fingerprint, read_checkpoint
-from gptoss_magic.model.imports import import_engine, without_bars
-from gptoss_magic.model.mxfp4 import LARGEST_SCALE, LEAST_SCALE
+from gptoss_magic.model.checkpoint import Checkpoint, fingerprint, read_checkpoint, read_json
+from gptoss_magic.model.config import reason
+from gptoss_magic.model.imports import import_engine
 from gptoss_magic.model.plan import Plan, free_bytes, make_plan, require_fit
+from gptoss_magic.model.weights import read_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +42,7 @@ class LoadSettings:
 
 @dataclass(frozen=True)
 class Resident:
-    """The one model of this kernel."""
+    """The one model of this kernel. `notes`: what was read otherwise than its files say."""
 
     settings: LoadSettings
     model: Any
@@ -50,6 +52,7 @@ class Resident:
     greedy: bool
     about: str
     backend: str
+    notes: tuple[str, ...] = ()
 
 
 def choose_model() -> tuple[str, str]:
@@ -67,49 +70,89 @@ def choose_model() -> tuple[str, str]:
     return BUILT_IN, f"{total / 1e9:.0f} GB of GPU memory are too little for gpt-oss: the stand-in"
 
 
+@dataclass(frozen=True)
+class _Ready:
+    """A checkpoint whose small files are read and agree; no tokenizer while it is on the hub."""
+
+    checkpoint: Checkpoint
+    built: Architecture
+    tokenizer: Any = None
+    greedy: bool = True
+    notes: tuple[str, ...] = ()
+
+
 def load(
     settings: LoadSettings,
     progress: Callable[[int, int, str], None],
     on_plan: Callable[[Plan], None] = lambda plan: None,
+    make_room: Callable[[], None] = lambda: None,
 ) -> Resident:
     """Load `settings.model`; `on_plan` sees the plan before anything is read.
 
-    On any error or interrupt nothing of it stays behind.
+    `make_room` is called once all but the weights is checked, before memory is asked for. On any
+    error or interrupt nothing of it stays behind.
     """
     progress(0, 0, "importing torch and transformers")
     import_engine()
-    checkpoint = find(settings, progress)
+    ready = _ready(find(settings, progress))
     device = _checked_device(settings.device) if settings.device else _default_device()
-    limit = checkpoint.config["max_position_embeddings"]
-    context = settings.context or min(limit, DEFAULT_CONTEXT)
-    if not 1 <= context <= limit:
-        raise InputError(f"context {context}: {checkpoint.name} takes 1 to {limit} tokens")
-    plan = make_plan(checkpoint, device, context, free_bytes(device))
+    context, planned = _context(settings, ready), ready.built.resident
+    make_room()
+    plan = make_plan(planned, device, context, free_bytes(device))
     on_plan(plan)
-    require_fit(plan, checkpoint.config)
-    return _resident(settings, checkpoint, plan, progress)
+    require_fit(plan, planned.config)
+    if ready.checkpoint.path is None:
+        progress(0, 0, f"downloading {ready.checkpoint.num_bytes / 1e9:.1f} GB")
+        ready = _ready(hub.download(ready.checkpoint.name, settings.revision, progress))
+    return _resident(settings, ready, plan, progress)
+
+
+def _ready(checkpoint: Checkpoint) -> _Ready:
+    built = architecture(checkpoint)
+    if checkpoint.path is None:
+        return _Ready(checkpoint, built)
+    tokenizer = _tokenizer(checkpoint.path, built.config)
+    greedy, notes = _is_greedy(checkpoint.path)
+    return _Ready(checkpoint, built, tokenizer, greedy, built.notes + notes)
+
+
+def _context(settings: LoadSettings, ready: _Ready) -> int:
+    limit = ready.built.config.max_position_embeddings
+    context: int = settings.context or min(limit, DEFAULT_CONTEXT)
+    if not 1 <= context <= limit:
+        raise InputError(f"context {context}: {ready.checkpoint.name} takes 1 to {limit} tokens")
+    return context
 
 
 def _resident(
     settings: LoadSettings,
-    checkpoint: Checkpoint,
+    ready: _Ready,
     plan: Plan,
     progress: Callable[[int, int, str], None],
 ) -> Resident:
-    """Download what is missing, read, and put it together."""
-    if checkpoint.path is None:
-        progress(0, 0, f"downloading {checkpoint.num_bytes / 1e9:.1f} GB")
-        checkpoint = hub.download(checkpoint.name, settings.revision, progress)
+    """Read the weights of a checkpoint that is on disk, and put all together."""
+    from gptoss_magic.model.resident import make_resident
+
+    checkpoint = ready.checkpoint
     try:
-        model, tokenizer = _read(checkpoint, plan.device, progress)
+        model = read_model(checkpoint, ready.built, plan.device, progress)
+        make_resident(model)
+        model.eval()
     except BaseException as error:
         error.__traceback__ = None  # frames would keep half a model alive
         gc.collect()
         raise
-    about = STAND_IN if checkpoint.name == BUILT_IN else checkpoint.name
-    identity, greedy = _identity(checkpoint), _is_greedy(checkpoint)
-    backend = describe(model.device, model.dtype) if checkpoint.is_packed else BF16
-    return Resident(settings, model, tokenizer, plan, identity, greedy, about, backend)
+    return Resident(
+        settings,
+        model,
+        ready.tokenizer,
+        plan,
+        identity=_identity(checkpoint),
+        greedy=ready.greedy,
+        about=STAND_IN if checkpoint.name == BUILT_IN else checkpoint.name,
+        backend=describe(model.device, model.dtype) if checkpoint.is_packed else BF16,
+        notes=ready.notes,
+    )
 
 
 def find(settings: LoadSettings, progress: Callable[[int, int, str], None]) -> Checkpoint:
@@ -128,12 +171,12 @@ def find(settings: LoadSettings, progress: Callable[[int, int, str], None]) -> C
         raise InputError(
             f"{settings.model!r} is neither 'built-in', a directory, nor a hub name OWNER/NAME"
         )
-    found = hub.cached(settings.model, settings.revision)
-    if found is None and settings.offline:
-        raise CheckpointError(
-            f"{settings.model}: not in the local cache; leave --offline out, or give a directory"
-        )
-    return found or hub.remote(settings.model, settings.revision)
+    try:
+        return hub.cached(settings.model, settings.revision)
+    except CheckpointError:
+        if settings.offline:
+            raise
+        return hub.remote(settings.model, settings.revision)
 
 
 def _checked_device(device: str) -> str:
@@ -159,115 +202,31 @@ def _default_device() -> str:
     return "auto" if torch.cuda.device_count() > 1 else "cuda"
 
 
-def _read(
-    checkpoint: Checkpoint, device: str, progress: Callable[[int, int, str], None]
-) -> tuple[Any, Any]:
+def _tokenizer(folder: Path, config: Any) -> Any:
+    """The tokenizer beside the weights. Raises CheckpointError where they have no row for an id."""
     from transformers import AutoTokenizer
 
-    from gptoss_magic.model.resident import make_resident
-
-    if not (_folder(checkpoint) / "tokenizer.json").exists():
+    if not (folder / "tokenizer.json").exists():
         raise CheckpointError(
-            f"{_folder(checkpoint)}: tokenizer.json is missing; copy it from the checkpoint that "
-            "these weights come from"
+            f"{folder}: tokenizer.json is missing; copy it from the checkpoint that these weights "
+            "come from"
         )
-    tokenizer = AutoTokenizer.from_pretrained(_folder(checkpoint), local_files_only=True)
-    if device == "auto":
-        model = _read_by_transformers(checkpoint, device)
-    else:
-        model = _read_by_bytes(checkpoint, device, progress)
-    make_resident(model)
-    return model.eval(), tokenizer
-
-
-def _folder(checkpoint: Checkpoint) -> Path:
-    if checkpoint.path is None:
-        raise CheckpointError(f"{checkpoint.name}: not downloaded yet")
-    return checkpoint.path
-
-
-def _read_by_transformers(checkpoint: Checkpoint, device: str) -> Any:
-    from transformers import GptOssForCausalLM
-
-    with without_bars():
-        return GptOssForCausalLM.from_pretrained(
-            _folder(checkpoint),
-            config=_config(checkpoint),
-            device_map=device,
-            dtype="auto",
-            local_files_only=True,
-        )
-
-
-def _config(checkpoint: Checkpoint) -> Any:
-    """The model's config; packed experts stay packed by our own quantizer."""
-    from transformers import AutoConfig
-
-    from gptoss_magic.model.quantizer import packed_config
-
-    config = AutoConfig.from_pretrained(_folder(checkpoint), local_files_only=True)
-    return packed_config(config) if checkpoint.is_packed else config
-
-
-def _read_by_bytes(
-    checkpoint: Checkpoint, device: str, progress: Callable[[int, int, str], None]
-) -> Any:
-    """Fill a meta model tensor by tensor, telling `progress` the bytes read."""
-    import torch
-    from safetensors import safe_open
-    from transformers import GptOssForCausalLM
-
-    from gptoss_magic.model.experts import use_packed_experts
-
-    config = _config(checkpoint)
-    with torch.device("meta"):
-        model = GptOssForCausalLM(config)
-    if checkpoint.is_packed:
-        use_packed_experts(model, config)
-    state, done, total = {}, 0, checkpoint.num_bytes
-    for file in checkpoint.files:
-        with safe_open(file, framework="pt", device=device) as stream:
-            for key in stream.keys():  # noqa: SIM118 (not a dict)
-                state[key] = stream.get_tensor(key)
-                done += checkpoint.tensors[key].num_bytes
-                progress(done, total, "reading weights")
-    return _assembled(model, state, config, device, checkpoint)
-
-
-def _assembled(
-    model: Any, state: dict[str, Any], config: Any, device: str, checkpoint: Checkpoint
-) -> Any:
-    from gptoss_magic.model.quantizer import mark_packed
-
-    tied = {"lm_head.weight"} if config.tie_word_embeddings else set()
     try:
-        found = model.load_state_dict(state, assign=True, strict=False)
-    except RuntimeError as error:
-        first = str(error).splitlines()[-1].strip()
-        raise CheckpointError(f"{checkpoint.path}: {first}; download it again") from error
-    missing = sorted(set(found.missing_keys) - tied)
-    if missing or found.unexpected_keys:
-        names = ", ".join([*missing, *found.unexpected_keys][:3])
-        raise CheckpointError(f"{checkpoint.path}: tensors missing or unknown: {names}")
-    model.tie_weights()
-    model.model.rotary_emb = type(model.model.rotary_emb)(config).to(device)
-    model.requires_grad_(False)
-    if checkpoint.is_packed:
-        _check_scales(state, checkpoint)
-        mark_packed(model)
-    return model
-
-
-def _check_scales(state: dict[str, Any], checkpoint: Checkpoint) -> None:
-    """Scales that bf16 cannot hold mean a damaged file."""
-    for key, tensor in state.items():
-        if key.endswith("_scales") and tensor.device.type == "cpu":
-            least, largest = (int(value) for value in tensor.aminmax())
-            if least < LEAST_SCALE or largest > LARGEST_SCALE:
-                raise CheckpointError(
-                    f"{checkpoint.path}: {key} has scales from {least} to {largest}, beyond "
-                    f"{LEAST_SCALE} to {LARGEST_SCALE}; download it again"
-                )
+        tokenizer = AutoTokenizer.from_pretrained(folder, config=config, local_files_only=True)
+    except Exception as error:
+        for file in sorted(folder.glob("tokenizer*.json")):
+            read_json(file, "copy it from the checkpoint that these weights come from")
+        raise CheckpointError(
+            f"{folder}: its tokenizer cannot be read ({reason(error)}); copy tokenizer.json and "
+            "tokenizer_config.json from the checkpoint that these weights come from"
+        ) from error
+    last = max(tokenizer.get_vocab().values(), default=-1)
+    if last >= config.vocab_size:
+        raise CheckpointError(
+            f"{folder}: the tokenizer has ids up to {last}, but the embeddings end at "
+            f"{config.vocab_size - 1}; give the tokenizer that belongs to these weights"
+        )
+    return tokenizer
 
 
 def _identity(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -278,11 +237,15 @@ def _identity(checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
-def _is_greedy(checkpoint: Checkpoint) -> bool:
-    """True where the checkpoint's generation config asks for no sampling."""
-    import json
-
-    file = _folder(checkpoint) / "generation_config.json"
+def _is_greedy(folder: Path) -> tuple[bool, tuple[str, ...]]:
+    """True where the generation config asks for no sampling; notes on one that cannot be read."""
+    file = folder / "generation_config.json"
     if not file.exists():
-        return True
-    return not json.loads(file.read_text()).get("do_sample", False)
+        return True, ()
+    try:
+        sample = read_json(file).get("do_sample", False)
+    except CheckpointError:
+        return True, (f"{file.name} is damaged and ignored: greedy, as without it",)
+    if not isinstance(sample, bool):
+        return True, (f"{file.name}: do_sample is {sample!r} and ignored: greedy, as without it",)
+    return not sample, ()

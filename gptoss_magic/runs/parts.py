@@ -137,9 +137,6 @@ def trained_experts(parts: Sequence[Any], num_layers: int) -> list[list[int]]:
     """By layer the experts that the parts train."""
     found: list[set[int]] = [set() for _ in range(num_layers)]
     for part in parts:
-        experts = getattr(part, "experts", None) or (
-            [part.expert] if hasattr(part, "expert") else []
-        )
-        if experts:
-            found[int(part.target.split(".")[2])].update(experts)
+        if part.trained_experts:
+            found[int(part.target.split(".")[2])].update(part.trained_experts)
     return [sorted(experts) for experts in found]

@@ -17,11 +17,7 @@ def layout(parts: Sequence[Any]) -> list[dict[str, Any]]:
         {
             "kind": type(part).__name__,
             "target": part.target,
-            **{
-                name: getattr(part, name)
-                for name in ("scaling", "projection", "experts", "expert")
-                if hasattr(part, name)
-            },
+            **part.settings,
             "frozen": not any(p.requires_grad for p in part.parameters()),
             "shapes": {name: list(t.shape) for name, t in part.state_dict().items()},
         }
@@ -37,7 +33,7 @@ def revive(described: Sequence[Mapping[str, Any]], device: Any) -> list[Any]:
 def _part(one: Mapping[str, Any]) -> Any:
     import torch
 
-    from gptoss_magic.model import branches as b
+    from gptoss_magic.model import parts as b
 
     zeros = {name: torch.zeros(shape) for name, shape in one["shapes"].items()}
     target, kind = one["target"], one["kind"]

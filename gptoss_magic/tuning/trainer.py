@@ -184,7 +184,7 @@ class Trainer:
         return total
 
     def _soft(self) -> Any:
-        return next((part for part in self.parts if hasattr(part, "fill")), None)
+        return next((part for part in self.parts if part.is_soft), None)
 
     @contextmanager
     def _attached(self) -> Iterator[None]:

@@ -37,8 +37,11 @@ def load(
     name, why = (model, "as asked") if model else choose_model()
     settings = LoadSettings(model=name, **options)
     fresh = session.load(settings, progress, on_plan, replace=replace)
-    about = session.require().about
-    return f"{name} loaded ({why}): {about}" if fresh else f"{name} is loaded already"
+    if not fresh:
+        return f"{name} is loaded already"
+    resident = session.require()
+    notes = "".join(f"; note: {note}" for note in resident.notes)
+    return f"{name} loaded ({why}): {resident.about}{notes}"
 
 
 def unload() -> None:

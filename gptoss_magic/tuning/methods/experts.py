@@ -84,7 +84,7 @@ def expert_parts(model: Any, context: Context, experts: Mapping[int, Sequence[in
     """`ExpertLora` on both projections of `experts` by layer; B is zero."""
     import torch
 
-    from gptoss_magic.model.branches import ExpertLora, kaiming
+    from gptoss_magic.model.parts import ExpertLora, kaiming
 
     hidden, inner = model.config.hidden_size, model.config.intermediate_size
     rank, parts = context.settings.rank, []

@@ -35,7 +35,7 @@ class ExpertsFullSettings(MethodSettings):
 
 def apply(model: Any, context: Context) -> list[Any]:
     """`ExpertWeights` of the hot experts of the last layer that has some, at most two."""
-    from gptoss_magic.model.branches import ExpertWeights
+    from gptoss_magic.model.parts import ExpertWeights
 
     number = context.settings.num_experts or 1
     if number > MOST:
@@ -53,8 +53,8 @@ def apply(model: Any, context: Context) -> list[Any]:
 
 def unpacked(module: Any, expert: int) -> dict[str, Any]:
     """fp32 W [N, K] and bias [N] of both projections of one expert, packed or bf16."""
-    from gptoss_magic.model.branches import PROJECTIONS
     from gptoss_magic.model.mxfp4 import unpack
+    from gptoss_magic.model.parts import PROJECTIONS
 
     found = {}
     for name in PROJECTIONS:

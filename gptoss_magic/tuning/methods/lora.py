@@ -45,7 +45,7 @@ def attention_parts(
     """`LinearLora` on `names` of `layers`; B is zero, so that nothing changes at first."""
     import torch
 
-    from gptoss_magic.model.branches import LinearLora, kaiming
+    from gptoss_magic.model.parts import LinearLora, kaiming
 
     parts = []
     for target in (f"model.layers.{i}.self_attn.{name}" for i in layers for name in names):

@@ -30,8 +30,8 @@ def apply(model: Any, context: Context) -> list[Any]:
     """One `Prefix`, begun with the keys and values of tokens of the data (or random ones)."""
     import torch
 
-    from gptoss_magic.model.branches import Prefix
     from gptoss_magic.model.kv_cache import KVCache
+    from gptoss_magic.model.parts import Prefix
 
     seen = [token for sequence in context.sequences for e in sequence for token in e.ids]
     wanted = context.settings.num_virtual

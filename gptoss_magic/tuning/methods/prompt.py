@@ -30,7 +30,7 @@ def apply(model: Any, context: Context) -> list[Any]:
     """One `SoftPrompt`, begun with the embeddings of tokens of the data (or random ones)."""
     import torch
 
-    from gptoss_magic.model.branches import SoftPrompt
+    from gptoss_magic.model.parts import SoftPrompt
 
     table = model.get_input_embeddings().weight
     seen = [token for sequence in context.sequences for e in sequence for token in e.ids]

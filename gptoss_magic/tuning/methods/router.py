@@ -24,7 +24,7 @@ def apply(model: Any, _context: Context) -> list[Any]:
     """A `RouterDelta` of zeros beside each router."""
     import torch
 
-    from gptoss_magic.model.branches import RouterDelta
+    from gptoss_magic.model.parts import RouterDelta
 
     experts, hidden = model.config.num_local_experts, model.config.hidden_size
     return [

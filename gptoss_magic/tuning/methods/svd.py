@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from gptoss_magic.model.branches import LinearLora, Part
+from gptoss_magic.model.parts import LinearLora, Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +18,8 @@ SPREAD = 0.02
 
 class SvdLora(Part):
     """P [N, r], Λ [r], Q [r, K] beside one nn.Linear; Λ starts at zero."""
+
+    SETTINGS = ("scaling",)
 
     def __init__(self, target: str, num_out: int, num_in: int, rank: int, scaling: float) -> None:
         super().__init__(target)

@@ -1,0 +1,262 @@
+"""Functions as tools, and the built-in ones: python, plan, search, notebook, MCP servers."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from gptoss_magic import tool
+from gptoss_magic.agents.links import Program
+from gptoss_magic.agents.notebook import notebook_tool
+from gptoss_magic.agents.plan import Goals
+from gptoss_magic.agents.python import ProcessLimits, python_tool, run_code
+from gptoss_magic.agents.search import search_tool
+from gptoss_magic.agents.servers import Server
+from gptoss_magic.errors import InputError
+from gptoss_magic.harmony.schema import definition
+from gptoss_magic.records import Passage
+from gptoss_magic.retrieval.cite import check, quoted
+from gptoss_magic.scripted import calling, saying
+from tests.tool_cases import ran
+
+
+@dataclass
+class Place:
+    name: str
+    inside: list["Place"]
+
+
+def test_a_function_becomes_a_tool():
+    @tool
+    def find(query: str, kind: Literal["a", "b"] = "a", k: int | None = None) -> str:
+        """Find it.
+
+        More.
+
+        Args:
+            query: what to look for
+            k: how many
+        """
+        return query
+
+    assert find("x") == "x"
+    assert (find.name, find.description, find.policy) == ("find", "Find it.", "ask")
+    fields = find.parameters["properties"]
+    assert find.parameters["required"] == ["query"]
+    assert fields["kind"] == {"type": "string", "enum": ["a", "b"], "default": "a"}
+    assert fields["k"] == {"type": "integer", "description": "how many"}
+    assert definition(find.spec) == (
+        "// Find it.\ntype find = (_: {\n// what to look for\nquery: string,\n"
+        'kind?: "a" | "b", // default: a\n// how many\nk?: number,\n}) => any;\n\n'
+    )
+    assert find.check({"query": "x", "k": "3"}) == {"query": "x", "k": 3}
+
+
+@pytest.mark.parametrize(
+    "style", [":param city: which\n", "Parameters\n----------\ncity : str\n    which\n"]
+)
+def test_other_docstring_styles(style):
+    def f(city):
+        pass
+
+    f.__doc__ = f"Look.\n\n{style}"
+    made = tool(f)
+    assert made.parameters["properties"]["city"]["description"] == "which"
+    assert "any" in definition(made.spec)
+
+
+def test_names_policies_and_no_parameters():
+    @tool(name="now", policy="auto")
+    def _now() -> str:
+        return "12:00"
+
+    assert (_now.name, _now.policy, _now.parameters) == ("now", "auto", {})
+    assert definition(_now.spec) == "type now = () => any;\n\n"
+    for wrong in ({"name": "no name"}, {"policy": "always"}):
+        with pytest.raises(InputError):
+            tool(**wrong)(lambda: 1)
+
+
+async def later():
+    """Not now."""
+
+
+class Plain:
+    """Has no JSON form."""
+
+
+def takes_plain(x: Plain):
+    """Take it."""
+
+
+@pytest.mark.parametrize("wrong", [3, later, lambda *a: 1, lambda **k: 1, takes_plain, max, dict])
+def test_what_cannot_be_a_tool_is_refused_in_a_line(wrong):
+    with pytest.raises(InputError) as caught:
+        tool(wrong)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_types_within_themselves_and_awkward_names():
+    @tool
+    def put(place: Place, schema: dict[str, int], json: list[float] = [], model_x: int | str = 1):  # noqa: B006
+        """Put it."""
+        return place
+
+    assert put.check({"place": {"name": "a", "inside": []}, "schema": {"x": "1"}}) == {
+        "place": Place("a", []),
+        "schema": {"x": 1},
+    }
+    assert "inside: any[]" in definition(put.spec)
+    assert "model_x?: number | string" in definition(put.spec)
+
+
+def test_python_shows_what_is_printed_and_the_last_value(monkeypatch):
+    limits = ProcessLimits(seconds=20)
+    assert run_code("x = 6\nprint('hi')\nx * 7", limits) == "hi\n42\n"
+    assert "ZeroDivisionError" in run_code("1 / 0", limits)
+    assert "ended by status 1" in run_code("1 / 0", limits)
+    assert run_code("import os\nos.listdir()", limits) == "[]\n"
+    monkeypatch.setenv("SECRET_KEY", "abc")
+    assert run_code("import os\nos.environ.get('SECRET_KEY')", limits) == ""
+    assert python_tool().policy == "ask"
+
+
+def test_python_is_bounded():
+    assert "stopped after 0.5 s" in run_code("while True: pass", ProcessLimits(seconds=0.5))
+    assert "MemoryError" in run_code("x = b'x' * 10**9", ProcessLimits(memory=1 << 29))
+    shown = run_code("while True: print('x' * 1000)", ProcessLimits(seconds=5, file=1 << 20))
+    assert len(shown) < 30_000
+    assert "[…]" in shown
+
+
+def alive(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def test_an_interrupt_ends_the_process_and_what_it_started(tmp_path):
+    note = tmp_path / "pid"
+    code = (
+        "import subprocess, time\n"
+        "child = subprocess.Popen(['sleep', '60'])\n"
+        f"open({str(note)!r}, 'w').write(str(child.pid))\ntime.sleep(60)"
+    )
+
+    def press_stop():
+        while not (note.exists() and note.read_text()):
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=press_stop).start()
+    with pytest.raises(KeyboardInterrupt):
+        run_code(code, ProcessLimits())
+    time.sleep(0.2)
+    assert not alive(int(note.read_text()))
+
+
+def test_a_plan_is_a_tree_of_goals():
+    goals = Goals()
+    plan = goals.tool()
+    plan.function("ship it")
+    plan.function("write <|end|> it", "doing", "ship it")
+    assert plan.function("test it", parent="ship it", after="write < |end| > it").plan == (
+        "[ ] ship it\n    [~] write < |end| > it\n    [ ] test it (after: write < |end| > it)"
+    )
+    plan.function("write < |end| > it", "done")
+    assert goals.tree().endswith("[x] write < |end| > it\n    [ ] test it")
+    for wrong in (("a", "open", "b"), ("ship it", "open", "test it"), ("", "open")):
+        with pytest.raises(ValueError):
+            plan.function(*wrong)
+    with pytest.raises(ValueError, match="waits for"):
+        plan.function("write < |end| > it", after="test it")
+
+
+def test_searches_number_their_passages_in_turn_and_citations_are_checked():
+    found = [
+        Passage(n, "docs", f"{n}.md", "", 1, 2, f"text {n}\n【9†L1】 <|end|>") for n in (1, 2, 3)
+    ]
+    made = search_tool("docs", lambda query, k: found[: int(query)], quoted, taken=4)
+    first, second = made.function("2"), made.function("3")
+    assert [p.number for p in first.passages] == [5, 6]
+    assert [p.number for p in second.passages] == [5, 6, 7]
+    assert "[7] 3.md\nL1: text 3\nL2: [9+L1] < |end| >" in second.text
+    assert made.function("0").passages == ()
+    cited = check("So 【7†L1-L2】 and 【9†L1】.", second.passages)
+    assert [c.valid for c in cited] == [True, False]
+
+
+def test_the_notebook_tool_reads_the_cells_above():
+    cells = ["", "x = 1", "x", "%%gptoss\nWhat is x?"]
+    read = notebook_tool(lambda: cells, lambda: {2: 1}).function
+    assert read() == "In [1]:\nx = 1\n\nIn [2]:\nx\nOut[2]:\n1"
+    assert read(1) == "In [2]:\nx\nOut[2]:\n1"
+    assert notebook_tool(lambda: ["", "now"], dict).function() == "There is no cell above."
+
+
+@pytest.fixture(scope="module")
+def server():
+    made = Server(Program([sys.executable, str(Path(__file__).parents[1] / "mcp_server.py")]))
+    yield made
+    made.close()
+
+
+def test_an_mcp_server_gives_tools(server):
+    tools = {made.name: made for made in server.tools()}
+    assert list(tools) == ["add", "say_it", "fail", "wait"]
+    assert tools["add"].parameters["required"] == ["first", "second"]
+    assert {made.policy for made in tools.values()} == {"ask"}
+    assert "MCP server" in tools["add"].origin
+    allowed = lambda tool, arguments, note: None  # noqa: E731
+    script = [
+        calling("add", '{"first": 2, "second": 3}'),
+        calling("say-it", '{"text": "a"}'),
+        calling("fail", "{}"),
+        calling("add", '{"first": "x"}'),
+        saying("ok"),
+    ]
+    answer, _ = ran(script, list(tools.values()), allowed)
+    assert [step.outcome for step in answer.steps] == ["result", "result", "error", "error"]
+    assert answer.steps[0].result == "5"
+    assert answer.steps[1].result == "a < |call| >"
+    script = [calling("add", "{}"), calling("add", '{"first": 2, "second": 3}'), saying("ok")]
+    answer, _ = ran(script, list(tools.values()))
+    assert [step.outcome for step in answer.steps] == ["error", "refused"]
+    for name in ("first", "second"):
+        assert f"arguments: '{name}' is a required property" in answer.steps[0].result
+
+
+def test_time_limits_and_interrupts_reach_an_mcp_tool(server):
+    wait = next(made for made in server.tools() if made.name == "wait")
+    allowed = lambda tool, arguments, note: None  # noqa: E731
+    script = [calling("wait", '{"seconds": 600}'), saying("ok")]
+    answer, _ = ran(script, [wait], allowed, call_seconds=0.3)
+    assert answer.steps[0].outcome == "timeout"
+    threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    answer, _ = ran(script, [wait], allowed)
+    assert answer.finish == "interrupt"
+
+
+def test_a_server_that_does_not_start_is_one_line():
+    with pytest.raises(InputError, match="did not start"):
+        Server(Program(["/nowhere/at/all"]))
+    with pytest.raises(InputError, match="did not start"):
+        Server(Program([sys.executable, "-c", "pass"]))
+
+
+def test_the_tool_decorator_loads_nothing_heavy():
+    code = (
+        "import gptoss_magic, sys\n@gptoss_magic.tool\ndef f(x: int): 'F.'\n"
+        "print(sorted({'torch', 'transformers', 'mcp', 'lancedb'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
