@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from gptoss_magic.adapters.adapter import Adapter
     from gptoss_magic.model.parts import Part
+    from gptoss_magic.records.provenance import AdapterRecord
 
 
 @dataclass
@@ -29,7 +30,7 @@ class Resident:
     adapter: Adapter
     scale: float = 1.0
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> AdapterRecord:
         """For a provenance: name, content, scale, and where it came from without its path."""
         path = self.adapter.path
         return {
@@ -68,7 +69,7 @@ class Active:
     names: tuple[str, ...]
     key: str
     soft: Any
-    records: tuple[dict[str, Any], ...]
+    records: tuple[AdapterRecord, ...]
 
     @property
     def num_virtual(self) -> int:
@@ -163,7 +164,7 @@ class Shelf:
         _check_full_experts(found)
         return tuple(adapter.name for adapter in found)
 
-    def records(self, names: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    def records(self, names: Sequence[str] | None = None) -> list[AdapterRecord]:
         """For a provenance: what `active(names)` will put beside the model."""
         return [self.held[name].record() for name in self.chosen(names)]
 

@@ -178,7 +178,7 @@ def show(found: Grid) -> None:
         "text/plain": table_text(*rows[:2]) + "\n\n" + side_by_side_text(*given),
     }
     made = {PROVENANCE_KEY: {"grid": [cell.answer.provenance for cell in found.cells]}}
-    display(data, raw=True, metadata=made)  # type: ignore[no-untyped-call]
+    display(data, raw=True, metadata=made)
 
 
 def varied(points: list[dict[str, Any]]) -> list[dict[str, Any]]:

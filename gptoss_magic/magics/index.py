@@ -212,7 +212,7 @@ def show_table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     from gptoss_magic.widgets.tables import table_html, table_text
 
     data = {"text/html": table_html(headers, rows), "text/plain": table_text(headers, rows)}
-    display(data, raw=True)  # type: ignore[no-untyped-call]
+    display(data, raw=True)
 
 
 def split(words: Sequence[str], names: dict[str, Any]) -> tuple[list[Document], list[str]]:

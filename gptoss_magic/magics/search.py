@@ -45,7 +45,7 @@ def run(line: str, magics: Any) -> None:
     if not found:
         return print("no passage matches")
     data = {"text/html": sources_html(found), "text/plain": sources_text(found, quotes=True)}
-    display(data, raw=True)  # type: ignore[no-untyped-call]
+    display(data, raw=True)
 
 
 def words(_typed: list[str]) -> list[str]:

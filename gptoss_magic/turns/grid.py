@@ -196,7 +196,7 @@ def _row(cell: Compared) -> dict[str, Any]:
     return {
         "temperature": sampling["temperature"],
         "effort": made["effort"],
-        "persona": made.get("persona", {}).get("name") or "none",
+        "persona": (made["persona"]["name"] if "persona" in made else "") or "none",
         "adapter": "+".join(record["name"] for record in made["adapters"]) or BASE,
         "seed": sampling["seed"],
         "final": answer.final,

@@ -43,8 +43,9 @@ def answer_all(
             builder.finish, builder.done = delta.finish, True
             builder.close(request.sampling.stop if delta.finish == "stop" else ())
             prompt_T = list(prompts[index].prompt)
-            record = provenance_of(request, identity) | {"prompt_tokens": prompt_T}
-            record |= {"sampling": request.sampling.record()}
+            record = provenance_of(request, identity)
+            record["prompt_tokens"] = prompt_T
+            record["sampling"] = request.sampling.record()
             answers[index] = builder.answer(len(prompt_T), 0, record)
             on_answer(len(answers), len(requests))
     return [answers[index] for index in range(len(requests))]

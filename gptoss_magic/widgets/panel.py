@@ -80,12 +80,11 @@ class ControlPanel:
         from IPython.display import display
 
         if plain:
-            return display(self._widget)  # type: ignore[no-untyped-call, no-any-return]
+            display(self._widget)
+            return
         data = self._bundle()
         self._static = data["text/html"]
-        self._handle = display(  # type: ignore[no-untyped-call]
-            data, raw=True, display_id=self._identity
-        )
+        self._handle = display(data, raw=True, display_id=self._identity)
 
     def update(
         self, values: dict[str, Any], choices: dict[str, Any], state: dict[str, Any]

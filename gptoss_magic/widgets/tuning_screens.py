@@ -56,7 +56,7 @@ class Live:
         self._widget = _live_widget_class()(setup=panel.setup())
         self._widget.on_msg(self._hear)
         hear_while_busy(self._widget)
-        self._handle: Any = display(self._widget, display_id=True)  # type: ignore[no-untyped-call]
+        self._handle: Any = display(self._widget, display_id=True)
 
     def step(self) -> None:
         now = monotonic()
