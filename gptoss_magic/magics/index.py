@@ -191,7 +191,7 @@ def show_list() -> None:
         print(line)
 
 
-def figures_of(name: str) -> dict[str, Any]:
+def figures_of(name: str) -> dict[str, str | int]:
     """What an index holds; its embedder, which may not be installed, is not needed for that."""
     from gptoss_magic.retrieval.index import table_info
     from gptoss_magic.retrieval.store import open_table
