@@ -26,7 +26,7 @@ lab: $(STAMP)
 	$(BIN)/jupyter lab notebooks/quickstart.ipynb
 
 # two tests at a time, on one core each, in a random order whose seed is said and can be given:
-# make test SEED=3; TESTS='tests/test_magics.py -k load' limits it
+# make test SEED=3; TESTS='tests/magics/test_magics.py -k load' limits it
 SEED ?= default
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist worksteal --randomly-seed $(SEED) $(TESTS)

@@ -63,7 +63,7 @@ class LocalStream:
 class LocalEngine:
     """Generates from one model; keeps the KV caches of its conversations (`prefixes`)."""
 
-    capabilities = Capabilities(routing=True, scores=True, grammar=True, kept=True)
+    capabilities = Capabilities(routing=True, scores=True, grammar=True, kept=True, batches=True)
 
     def __init__(
         self, model: Model, codec: HarmonyCodec, context: int, cache_bytes: int = 0

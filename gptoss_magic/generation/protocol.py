@@ -16,13 +16,15 @@ class Capabilities:
     """What an engine can do beside answering a prompt of token ids.
 
     `routing`: say where each token went. `scores`: give log-probabilities of given tokens.
-    `grammar`: hold an answer to a schema. `kept`: go on behind tokens of an answer.
+    `grammar`: hold an answer to a schema. `kept`: go on behind tokens of an answer. `batches`:
+    answer many prompts at once, as `LocalEngine` does; others are asked one by one.
     """
 
     routing: bool = False
     scores: bool = False
     grammar: bool = False
     kept: bool = False
+    batches: bool = False
 
 
 class Stream(Iterator["TokenDelta"], Protocol):

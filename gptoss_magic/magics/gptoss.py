@@ -111,7 +111,8 @@ class GptOssMagics(Magics):
 
         chosen = opt.parse(LOAD, line)
         if current().resident and not chosen.replace and chosen.model is None:
-            return print(load())
+            print(load())
+            return
         settings = {key: value for key, value in vars(chosen).items() if key != "model"}
         with ProgressView(chosen.model or "model") as bar:
             bar.finish(load(chosen.model, progress=bar.update, on_plan=show_plan, **settings))

@@ -36,7 +36,8 @@ HEADERS = ("adapter", "in use", "scale", "what", "content", "from")
 def run(line: str, magics: Any) -> None:
     """One `%gptoss lora` line; `magics` have the defaults as traits."""
     if not line.strip():
-        return print(opt.usages(PARSERS))
+        print(opt.usages(PARSERS))
+        return
     command, options = opt.command("%gptoss lora", PARSERS, line)
     commands: dict[str, Callable[[Namespace, Any], None]] = {
         "attach": attach,
@@ -106,7 +107,8 @@ def show_list(_options: Namespace, _defaults: Any) -> None:
         for name, held in shelf.held.items()
     ]
     if not rows:
-        return print("no adapter is attached: %gptoss lora attach PATH")
+        print("no adapter is attached: %gptoss lora attach PATH")
+        return
     _show(table_html(HEADERS, rows), table_text(HEADERS, rows))
 
 
@@ -146,7 +148,8 @@ def export(options: Namespace, _defaults: Any) -> None:
         raise InputError(shelf.no_mxfp4)
     if not options.merged:
         path = shelf.export(options.name, options.path, resident.identity["model"])
-        return print(f"{options.name} written to {path}: peft's format, as trained (scale 1)")
+        print(f"{options.name} written to {path}: peft's format, as trained (scale 1)")
+        return
     with ProgressView(f"{options.name}, merged", layers_text) as bar:
         names, tokenizer = [options.name], resident.tokenizer
         path = shelf.export_merged(names, tokenizer, options.path, bar.update)

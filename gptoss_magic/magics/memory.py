@@ -66,7 +66,8 @@ def run(line: str, magics: Any) -> None:
     """One `%gptoss memory` line; without a command, whether it is on."""
     name_notebook(magics.shell.user_ns)
     if not line.strip():
-        return print(state())
+        print(state())
+        return
     command, options = opt.command("%gptoss memory", PARSERS, line)
     commands = {
         "on": turn_on,
@@ -182,7 +183,8 @@ def _show(items: Any) -> None:
     from gptoss_magic.magics.index import show_table
 
     if not items:
-        return print("nothing is remembered here")
+        print("nothing is remembered here")
+        return
     places = {item.notebook for item in items}
     used = HEADERS if len(places) > 1 else HEADERS[:-1]
     show_table(used, [_row(item)[: len(used)] for item in items])

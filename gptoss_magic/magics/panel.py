@@ -66,7 +66,8 @@ def show(magics: Any, *, plain: bool = False) -> None:
     from gptoss_magic.widgets.transcript import in_kernel
 
     if not in_kernel():
-        return print(panel_text(defaults.values(magics), choices(), shown_state()))
+        print(panel_text(defaults.values(magics), choices(), shown_state()))
+        return
     bound = magics.panel if isinstance(magics.panel, Bound) else Bound(magics)
     magics.panel = bound
     bound.refresh()

@@ -100,7 +100,8 @@ def run(line: str, magics: Any) -> None:
     from gptoss_magic.magics import persona_study
 
     if not line.strip():
-        return print(opt.usages(PARSERS))
+        print(opt.usages(PARSERS))
+        return
     command, options = opt.command("%gptoss persona", PARSERS, line)
     commands = {
         "use": use,
@@ -147,7 +148,8 @@ def show_list(_options: Namespace, _magics: Any) -> None:
 
     session = current()
     if not session.personas:
-        return print("no persona yet: %%gptoss_persona NAME, or %gptoss persona import PATH")
+        print("no persona yet: %%gptoss_persona NAME, or %gptoss persona import PATH")
+        return
     rows = [
         (
             "*" if name in session.persona else "",

@@ -39,7 +39,8 @@ def run(line: str, magics: Any) -> None:
     if not (options.accept and found is not None and found.is_current):
         found = session.proposal = reflected()
     if options.keep or not (options.accept or agreed(magics.shell)):
-        return print("the answer stays")
+        print("the answer stays")
+        return
     memory = accept(found).provenance.get("memory")
     session.proposal = None
     failed = f"; not remembered: {memory['failed']}" if memory and "failed" in memory else ""

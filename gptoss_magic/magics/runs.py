@@ -34,7 +34,8 @@ def run(line: str, _magics: Any) -> None:
         raise InputError(f"%gptoss runs {command}: there are list, compare, show and stop")
     found = chosen(Path(given.runs), names)
     if not found:
-        return print(f"{given.runs}: no runs yet")
+        print(f"{given.runs}: no runs yet")
+        return None
     show(found, curves=command != "list")
 
 

@@ -43,7 +43,8 @@ def run(line: str, magics: Any) -> None:
     given = opt.parse(PARSER, line)
     found = passages(given.name, " ".join(given.query), given, magics.shell.user_ns)
     if not found:
-        return print("no passage matches")
+        print("no passage matches")
+        return
     data = {"text/html": sources_html(found), "text/plain": sources_text(found, quotes=True)}
     display(data, raw=True)
 

@@ -45,7 +45,8 @@ def tune(line: str, body: str, names: dict[str, Any]) -> None:
 
     options = opt.parse(TUNE, line)
     if options.like:
-        return print(dry_run_table(options.like, int(options.card * 1e9)))
+        print(dry_run_table(options.like, int(options.card * 1e9)))
+        return None
     if options.resume:
         return _run(resume(options.resume, Path(options.runs)), options, names)
     if options.axolotl:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -214,7 +215,7 @@ def _kept(
             answer=made,
         )
     )
-    session.last = made
+    _hold_last(made)
     return made
 
 
@@ -226,8 +227,14 @@ def kept_apart(asked: Message, request: Request, made: Answer, generation: Gener
     made = replace(made, provenance=known)
     turn = Turn(turn_id, "", turn_id, "", request, asked, kept_of(made), (generation,), made)
     session.conversations.add(turn)
-    session.last = made
+    _hold_last(made)
     return made
+
+
+def _hold_last(answer: Answer) -> None:
+    """The notebook's last answer is its own, whatever other threads are told meanwhile."""
+    if threading.current_thread() is threading.main_thread():
+        current().last = answer
 
 
 def all_cited(answer: Answer, passages: Sequence[Passage] | None, question: str = "") -> Answer:

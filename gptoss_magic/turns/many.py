@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gptoss_magic.generation import AnswerBuilder, BatchPrompt, stream_batch
+from gptoss_magic.harmony import HarmonyParser
 from gptoss_magic.session import current
-from gptoss_magic.turns.answer import provenance_of
-from gptoss_magic.turns.prompt import ids_of
+from gptoss_magic.turns.answer import provenance_of, speak
+from gptoss_magic.turns.prompt import ids_of, messages_of
+from gptoss_magic.vocabulary import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,30 +27,42 @@ def answer_all(
     No conversation goes on, and no turn is kept. An interrupt leaves nothing. Raises
     ContextOverflow before anything is computed.
     """
-    from gptoss_magic.generation import AnswerBuilder, BatchPrompt, stream_batch
-    from gptoss_magic.harmony import HarmonyParser
-
     if not requests:
         return []
-    session, first = current(), requests[0]
-    identity, codec = session.require().identity, session.codec
+    session = current()
+    if session.engine.capabilities.batches:
+        with session.using(requests[0].adapters or (NONE,)):
+            return _at_once(requests, on_answer)
+    answers = []
+    for request in requests:
+        whole = request if request.prompt_ids else replace(request, messages=messages_of(request))
+        answers.append(speak(whole)[0])
+        if answers[-1].finish == "interrupt":
+            raise KeyboardInterrupt
+        on_answer(len(answers), len(requests))
+    return answers
+
+
+def _at_once(requests: Sequence[Request], on_answer: Callable[[int, int], None]) -> list[Answer]:
+    """By continuous batching, in the local engine."""
+    session = current()
+    identity, engine = session.require().identity, session.local_engine
     answers: dict[int, Answer] = {}
-    with session.using(first.adapters or ("none",)):
-        prompts = [BatchPrompt(ids_of(request), request.sampling) for request in requests]
-        builders = [AnswerBuilder(HarmonyParser(codec)) for _ in prompts]
-        for index, delta in stream_batch(session.local_engine, prompts):
-            builder, request = builders[index], requests[index]
-            builder.take(delta.token_id)
-            if not delta.finish:
-                continue
-            builder.finish, builder.done = delta.finish, True
-            builder.close(request.sampling.stop if delta.finish == "stop" else ())
-            prompt_T = list(prompts[index].prompt)
-            record = provenance_of(request, identity)
-            record["prompt_tokens"] = prompt_T
-            record["sampling"] = request.sampling.record()
-            answers[index] = builder.answer(len(prompt_T), 0, record)
-            on_answer(len(answers), len(requests))
+    prompts = [BatchPrompt(ids_of(request), request.sampling) for request in requests]
+    builders = [AnswerBuilder(HarmonyParser(engine.codec)) for _ in prompts]
+    for index, delta in stream_batch(engine, prompts):
+        builder, request = builders[index], requests[index]
+        builder.take(delta.token_id)
+        if not delta.finish:
+            continue
+        builder.finish, builder.done = delta.finish, True
+        builder.close(request.sampling.stop if delta.finish == "stop" else ())
+        prompt_T = list(prompts[index].prompt)
+        record = provenance_of(request, identity)
+        record["prompt_tokens"] = prompt_T
+        record["sampling"] = request.sampling.record()
+        answers[index] = builder.answer(len(prompt_T), 0, record)
+        on_answer(len(answers), len(requests))
     return [answers[index] for index in range(len(requests))]
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.session import current
 from gptoss_magic.turns.rows.frame import MapFrame
 from gptoss_magic.turns.rows.run import MapSettings, run_map
 from gptoss_magic.turns.rows.template import RowTemplate
@@ -53,5 +52,4 @@ def map(  # noqa: A001 (what it does)
     base = settle(defaults=known, ready=ready, **settings)
     place = Path(journal).expanduser() if journal else None
     map_settings = MapSettings(base, batch, place, settings.get("date") or known.get("date"))
-    with current().using(base.adapters or ("none",)):
-        return run_map(rows, row_template, map_settings, on_row)
+    return run_map(rows, row_template, map_settings, on_row)

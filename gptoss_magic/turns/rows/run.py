@@ -17,10 +17,10 @@ from gptoss_magic.session import current
 from gptoss_magic.turns.answer import provenance_of
 from gptoss_magic.turns.prompt import ids_of
 from gptoss_magic.turns.rows.journal import Journal
-from gptoss_magic.vocabulary import BATCH
+from gptoss_magic.vocabulary import BATCH, NONE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from gptoss_magic.records import Answer, Request, SamplingSettings, TokenDelta
     from gptoss_magic.records.provenance import Provenance
@@ -84,7 +84,8 @@ def run_map(
         frame.open()
         run = _Run(frame, settings, journal)
         try:
-            run.open(prompts)
+            with current().using(run.beside):
+                run.open(prompts)
             on_row(run.done, len(prompts), 0)
             run.answer(lambda: on_row(run.done, len(prompts), run.num_tokens))
         finally:
@@ -104,6 +105,7 @@ class _Run:
         self.engine = current().local_engine
         self.frame, self.settings, self.journal = frame, settings, journal
         self.request, schema = settings.request, settings.request.schema
+        self.beside = settings.request.adapters or (NONE,)
         self.provenance = provenance_of(self.request, current().require().identity)
         if self.request.voice.layers:
             self.provenance["persona"] = self.request.voice.record()
@@ -148,11 +150,10 @@ class _Run:
         import torch
 
         builders: dict[int, AnswerBuilder] = {}
+        stream = stream_batch(self.engine, self.prompts, self.settings.num_rows)
         try:
-            for index, delta in stream_batch(self.engine, self.prompts, self.settings.num_rows):
-                self.num_tokens += 1
-                if self._take(index, delta, builders):
-                    on_row()
+            while self._read_slice(stream, builders, on_row):
+                pass
         except KeyboardInterrupt:
             self.finish = "interrupt"
         except torch.OutOfMemoryError as error:
@@ -161,6 +162,22 @@ class _Run:
                 f"{self.settings.num_rows} rows at a time need more memory than there is: "
                 f"--batch {fewer} may fit; {self.done} rows are done and stay"
             ) from error
+
+    def _read_slice(
+        self,
+        stream: Iterator[tuple[int, TokenDelta]],
+        builders: dict[int, AnswerBuilder],
+        on_row: Callable[[], None],
+    ) -> bool:
+        """Take tokens until another thread wants the model; False where there are no more."""
+        with current().using(self.beside, is_back=bool(builders)):
+            for index, delta in stream:
+                self.num_tokens += 1
+                if self._take(index, delta, builders):
+                    on_row()
+                if current().queue.is_wanted:
+                    return True
+        return False
 
     def _take(self, index: int, delta: TokenDelta, builders: dict[int, AnswerBuilder]) -> bool:
         """Add a token to its answer; True where that was the last."""

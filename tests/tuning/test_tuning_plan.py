@@ -32,7 +32,7 @@ from gptoss_magic.tuning.plan import (
 from gptoss_magic.tuning.settings import TrainSettings
 from gptoss_magic.tuning.shapes import known_config, packed_bytes
 
-DOCS = Path(__file__).parent.parent / "docs" / "tuning-memory.md"
+DOCS = Path(__file__).parents[2] / "docs" / "tuning-memory.md"
 
 
 def example(length, vocabulary=264):

@@ -167,7 +167,7 @@ def transcript_text_of(answer):
 
 
 def test_an_mcp_server_is_started_listed_used_and_stopped(shell):
-    script = Path(__file__).with_name("mcp_server.py")
+    script = Path(__file__).parents[1] / "mcp_server.py"
     assert "nobody can be asked" in run(shell, f"%gptoss tools mcp {sys.executable} {script}")[1]
     line = f"%gptoss tools mcp --as small --yes {sys.executable} {script}"
     assert "server small: tools add, say_it, fail, wait" in run(shell, line)[1]

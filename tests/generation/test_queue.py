@@ -207,3 +207,28 @@ def test_a_turn_that_fails_is_given_on():
     assert not queue.is_mine
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(lambda: queue.turn().__enter__()).exception(30) is None
+
+
+def test_a_cell_comes_between_two_steps_of_a_map_in_a_thread():
+    frame = pytest.importorskip("pandas").DataFrame({"word": [f"word {n}" for n in range(6)]})
+    begun, order = threading.Event(), []
+
+    def mapped():
+        def on_row(done, total, tokens):
+            begun.set()
+
+        gptoss_magic.map(frame, "{{ word }}", on_row=on_row, batch=2, **GREEDY, max_tokens=200)
+        order.append("map")
+
+    thread = threading.Thread(target=mapped)
+    thread.start()
+    assert begun.wait(30)
+    asked("A cell", 2)
+    order.append("cell")
+    thread.join()
+    assert order == ["cell", "map"]
+    assert frame.answer.notna().sum() + frame.answer_error.notna().sum() == 6
+    last = current().last
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(asked, "Another thread", 2).result()
+    assert current().last is last

@@ -311,7 +311,7 @@ def test_what_cannot_be_written_leaves_the_older_one(tmp_path):
 KILLED = """
     import sys
     from pathlib import Path
-    from tests.test_trainer import Free, trainer, resident
+    from tests.tuning.test_trainer import Free, trainer, resident
     from gptoss_magic.tuning.checkpoints import latest_checkpoint, load_checkpoint, save_checkpoint
     folder, run = Path(sys.argv[1]), trainer(resident())
     if latest_checkpoint(folder): load_checkpoint(latest_checkpoint(folder), run)

@@ -19,7 +19,7 @@ from gptoss_magic.model.backends import PLAIN, backend_for, describe
 from gptoss_magic.model.experts import grouped
 from gptoss_magic.model.mxfp4 import unpack
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TILES = {"decode": gpu.DECODE, "batch": gpu.BATCH, "prefill": gpu.PREFILL}
 needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="Triton is for Linux")
 LEAST_SHARED = 99 * 1024  # bytes that a block may have on the GPUs that have least (sm_86, sm_120)

@@ -14,7 +14,7 @@ from gptoss_magic.model.checkpoint import read_checkpoint
 from gptoss_magic.model.plan import make_plan
 from gptoss_magic.testing import tiny_checkpoint
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def check(*arguments):

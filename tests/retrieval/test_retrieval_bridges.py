@@ -17,7 +17,7 @@ from gptoss_magic.retrieval.embedders import embedder_named
 from gptoss_magic.retrieval.index import Index
 from gptoss_magic.retrieval.neighbours import neighbour
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PETS = "# Cats\n\nA cat sleeps fifteen hours a day.\n"
 BIRDS = "# Birds\n\nA heron wades through shallow water.\n"
 ELSEWHERE = (
@@ -139,7 +139,8 @@ def test_all_three_in_the_peers_venv():
     code = (
         "import sys; sys.path[:0] = [sys.argv[1]]; sys.path += sys.argv[2:]\n"
         "import haystack, llama_index.core, pytest\n"
-        "sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', 'tests/test_retrieval_bridges.py']))"
+        "name = 'tests/retrieval/test_retrieval_bridges.py'\n"
+        "sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', name]))"
     )
     paths = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
     done = subprocess.run(

@@ -205,7 +205,7 @@ def test_the_notebook_tool_reads_the_cells_above():
 
 @pytest.fixture(scope="module")
 def server():
-    made = Server(Program([sys.executable, str(Path(__file__).with_name("mcp_server.py"))]))
+    made = Server(Program([sys.executable, str(Path(__file__).parents[1] / "mcp_server.py")]))
     yield made
     made.close()
 

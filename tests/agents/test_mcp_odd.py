@@ -24,7 +24,7 @@ from gptoss_magic.session import current
 from tests.shell_cells import run, tiny_shell
 from tests.tool_cases import ran
 
-SCRIPT = str(Path(__file__).with_name("odd_mcp_server.py"))
+SCRIPT = str(Path(__file__).parents[1] / "odd_mcp_server.py")
 TEXT, NUMBER = {"type": "string"}, {"type": "number"}
 ALLOWED = lambda tool, arguments, note: None  # noqa: E731
 

@@ -4,7 +4,7 @@ without trust and without a kernel they unfold all the same."""
 import nbformat
 import pytest
 
-from tests.test_retrieval_pages import pdf_bytes
+from tests.retrieval.test_retrieval_pages import pdf_bytes
 from tools import screenshots as tool
 
 SHOWN = """from pathlib import Path

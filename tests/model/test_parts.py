@@ -180,7 +180,7 @@ def test_the_capture_sees_what_the_routers_chose(models):
 def test_gradients_beside_packed_experts_are_those_of_the_dequantised_model(tmp_path):
     from gptoss_magic.model.load import LoadSettings, load
     from gptoss_magic.testing import tiny_checkpoint
-    from tests.test_packed import dequantised
+    from tests.model.test_packed import dequantised
 
     path = tiny_checkpoint(tmp_path / "packed", packed=True)
     ours = load(LoadSettings(model=str(path), device="cpu"), lambda *_: None).model.float()
