@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from gptoss_magic.adapters.adapter import Adapter
     from gptoss_magic.model.parts import Part
+    from gptoss_magic.model.protocol import Model
     from gptoss_magic.records.provenance import AdapterRecord
 
 
@@ -76,7 +77,7 @@ class Active:
         """Positions that a soft prompt or prefix takes in front of every prompt."""
         return 0 if self.soft is None else len(self.soft)
 
-    def fill(self, model: Any, cache: Any) -> None:
+    def fill(self, model: Model, cache: Any) -> None:
         """Put those positions into an empty cache."""
         import torch
 
@@ -94,7 +95,7 @@ class Shelf:
 
     def __init__(
         self,
-        model: Any,
+        model: Model,
         probe: Sequence[int],
         on_switch: Callable[[Active], None] = lambda active: None,
     ) -> None:

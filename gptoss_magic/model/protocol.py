@@ -42,6 +42,7 @@ class Model(Protocol):
     """A causal language model of one device: called with ids [B, T] it gives logits [B, T, V]."""
 
     config: ModelConfig
+    generation_config: Any
 
     @property
     def device(self) -> torch.device:
