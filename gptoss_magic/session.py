@@ -221,7 +221,7 @@ class Session:
 
         return layers_of(self.persona if names is None else names, self.personas)
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> dict[str, str]:
         """What `%gptoss status` shows, as plain values."""
         if self.resident is None:
             return {"model": "none loaded (run %gptoss load)"}

@@ -34,7 +34,7 @@ def run(line: str, magics: Any) -> None:
     result = _compared(options, names) if compares else _scored(options, options.data, names)
     if options.output:
         names[options.output] = result
-    display(result)  # type: ignore[no-untyped-call]
+    display(result)
 
 
 def words(_typed: list[str]) -> list[str]:
