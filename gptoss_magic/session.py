@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -86,8 +86,19 @@ class Session:
         """Load once. False where this very model was resident already.
 
         Another model raises InputError unless `replace`; the old one is freed once all but the
-        weights of the new one is checked.
+        weights of the new one is checked. Other threads wait meanwhile.
         """
+        with self.queue.turn():
+            return self._load(settings, progress, on_plan, replace=replace)
+
+    def _load(
+        self,
+        settings: LoadSettings,
+        progress: Callable[[int, int, str], None],
+        on_plan: Callable[[Plan], None],
+        *,
+        replace: bool,
+    ) -> bool:
         if self.resident is not None:
             if _same(self.resident.settings, settings):
                 return False
@@ -144,10 +155,11 @@ class Session:
 
     def ready(self) -> Session:
         """The session with a model: what fits this machine is loaded where none is."""
-        if self.loaded is None:
-            from gptoss_magic.model.load import LoadSettings, choose_model
+        from gptoss_magic.model.load import LoadSettings, choose_model
 
-            self.load(LoadSettings(model=choose_model()[0]))
+        with self.queue.turn() if self.loaded is None else nullcontext():
+            if self.loaded is None:  # another thread may have loaded one while this one waited
+                self.load(LoadSettings(model=choose_model()[0]))
         return self
 
     def check_idle(self) -> None:
@@ -209,7 +221,7 @@ class Session:
 
         return layers_of(self.persona if names is None else names, self.personas)
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> dict[str, str]:
         """What `%gptoss status` shows, as plain values."""
         if self.resident is None:
             return {"model": "none loaded (run %gptoss load)"}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from gptoss_magic.adapters.split_experts import SplitName
     from gptoss_magic.model.parts import Part
+    from gptoss_magic.model.protocol import Model
 
     Factors = dict[str, torch.Tensor]
 
@@ -33,7 +34,7 @@ class LoraReader:
     """`own`: our JSON beside peft's files, `extra`: our tensors; both may be empty."""
 
     def __init__(
-        self, model: Any, config: Mapping[str, Any], own: Mapping[str, Any], extra: Factors
+        self, model: Model, config: Mapping[str, Any], own: Mapping[str, Any], extra: Factors
     ) -> None:
         from gptoss_magic.model.parts import lora_kinds
 

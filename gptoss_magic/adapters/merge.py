@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from gptoss_magic.adapters.adapter import Adapter
     from gptoss_magic.model.parts import Part
+    from gptoss_magic.model.protocol import Model
 
     Tensors = dict[str, torch.Tensor]
 
@@ -35,7 +36,7 @@ ROOM = 1.02  # of the tensors' bytes, for headers, tokenizer and the file system
 
 def export_merged(
     adapters: Sequence[tuple[Adapter, float]],
-    model: Any,
+    model: Model,
     tokenizer: Any,
     path: str | Path,
     progress: Callable[[int, int, str], None] = lambda done, total, note: None,
@@ -67,7 +68,7 @@ def export_merged(
     return target
 
 
-def merged_bytes(model: Any, parts: dict[str, list[tuple[Part, float]]]) -> int:
+def merged_bytes(model: Model, parts: dict[str, list[tuple[Part, float]]]) -> int:
     """Bytes of all tensors of the merged checkpoint; nothing is computed for it."""
     size, total = int(model.dtype.itemsize), 0
     for name, module in model.named_modules():
@@ -104,7 +105,7 @@ def _parts(adapters: Sequence[tuple[Adapter, float]]) -> dict[str, list[tuple[Pa
 
 def _write(
     room: Path,
-    model: Any,
+    model: Model,
     parts: dict[str, list[tuple[Part, float]]],
     progress: Callable[[int, int, str], None],
 ) -> None:
@@ -125,7 +126,7 @@ def _write(
 
 
 def _merged(
-    model: Any, layer: str, layers: Sequence[str], parts: dict[str, list[tuple[Part, float]]]
+    model: Model, layer: str, layers: Sequence[str], parts: dict[str, list[tuple[Part, float]]]
 ) -> Iterator[tuple[str, torch.Tensor]]:
     """(name, tensor) of one layer, or of what is in no layer."""
     for name, module in model.named_modules():
@@ -149,7 +150,7 @@ def _added(value: torch.Tensor, leaf: str, beside: Sequence[tuple[Part, float]])
 
 
 def _experts(
-    name: str, module: Any, model: Any, beside: Sequence[tuple[Part, float]]
+    name: str, module: Any, model: Model, beside: Sequence[tuple[Part, float]]
 ) -> Iterator[tuple[str, torch.Tensor]]:
     """Both projections [E, K, N] and their biases, in the model's dtype, expert by expert."""
     import torch
@@ -179,16 +180,16 @@ def _expert(module: Any, projection: str, expert: int) -> tuple[torch.Tensor, to
     return w_KN.T, getattr(module, f"{projection}_bias")[expert].detach().float()
 
 
-def _tied(model: Any) -> bool:
+def _tied(model: Model) -> bool:
     return bool(model.config.tie_word_embeddings)
 
 
-def _unties(model: Any, parts: dict[str, list[tuple[Part, float]]]) -> bool:
+def _unties(model: Model, parts: dict[str, list[tuple[Part, float]]]) -> bool:
     """True where the output head becomes another matrix than the embeddings."""
     return _tied(model) and "lm_head" in parts
 
 
-def _config(model: Any, *, untied: bool) -> dict[str, Any]:
+def _config(model: Model, *, untied: bool) -> dict[str, Any]:
     config = {**model.config.to_dict()}
     config.pop("quantization_config", None)
     config["dtype"] = str(model.dtype).removeprefix("torch.")

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import torch
 
     from gptoss_magic.model.parts import Part
+    from gptoss_magic.model.protocol import Model
 
 LORA, PROMPT, PREFIX = ("LORA", "ADALORA"), ("PROMPT_TUNING", "P_TUNING"), ("PREFIX_TUNING",)
 OTHER = {
@@ -55,7 +56,7 @@ NO_QLORA = (
 )
 
 
-def read_adapter(path: str | Path, model: Any, name: str = "") -> Adapter:
+def read_adapter(path: str | Path, model: Model, name: str = "") -> Adapter:
     """Read a directory of peft's (or `write_adapter`'s) for `model`; its parts are not trainable.
 
     Raises CheckpointError, in one line, for what is missing, damaged, not for this model, or
@@ -140,7 +141,7 @@ def _parts(
     extra: dict[str, torch.Tensor],
     config: dict[str, Any],
     own: dict[str, Any],
-    model: Any,
+    model: Model,
 ) -> tuple[list[Part], list[str]]:
     """(parts, notes)."""
     from gptoss_magic.model.parts import Prefix, SoftPrompt
@@ -190,7 +191,7 @@ def _tensors(file: Path) -> dict[str, torch.Tensor]:
     return {key: tensor.float() for key, tensor in tensors.items()}
 
 
-def _soft(tensors: Mapping[str, torch.Tensor], kind: Any, model: Any) -> Part:
+def _soft(tensors: Mapping[str, torch.Tensor], kind: Any, model: Model) -> Part:
     """The part of `prompt_embeddings` [n, width]; `kind`: a class of `model.parts` that is soft."""
     strays = sorted(set(tensors) - {"prompt_embeddings"})
     if strays:

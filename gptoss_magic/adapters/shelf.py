@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from gptoss_magic.adapters.adapter import Adapter
     from gptoss_magic.model.parts import Part
+    from gptoss_magic.model.protocol import Model
+    from gptoss_magic.records.provenance import AdapterRecord
 
 
 @dataclass
@@ -29,7 +31,7 @@ class Resident:
     adapter: Adapter
     scale: float = 1.0
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> AdapterRecord:
         """For a provenance: name, content, scale, and where it came from without its path."""
         path = self.adapter.path
         return {
@@ -68,14 +70,14 @@ class Active:
     names: tuple[str, ...]
     key: str
     soft: Any
-    records: tuple[dict[str, Any], ...]
+    records: tuple[AdapterRecord, ...]
 
     @property
     def num_virtual(self) -> int:
         """Positions that a soft prompt or prefix takes in front of every prompt."""
         return 0 if self.soft is None else len(self.soft)
 
-    def fill(self, model: Any, cache: Any) -> None:
+    def fill(self, model: Model, cache: Any) -> None:
         """Put those positions into an empty cache."""
         import torch
 
@@ -93,7 +95,7 @@ class Shelf:
 
     def __init__(
         self,
-        model: Any,
+        model: Model,
         probe: Sequence[int],
         on_switch: Callable[[Active], None] = lambda active: None,
     ) -> None:
@@ -163,7 +165,7 @@ class Shelf:
         _check_full_experts(found)
         return tuple(adapter.name for adapter in found)
 
-    def records(self, names: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    def records(self, names: Sequence[str] | None = None) -> list[AdapterRecord]:
         """For a provenance: what `active(names)` will put beside the model."""
         return [self.held[name].record() for name in self.chosen(names)]
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from gptoss_magic.adapters.adapter import Adapter
     from gptoss_magic.model.parts import Part
+    from gptoss_magic.model.protocol import Model
 
     Tensors = dict[str, torch.Tensor]
 
@@ -32,7 +33,7 @@ FILLER = "model.layers.0.self_attn.q_proj"
 
 
 def write_adapter(
-    adapter: Adapter, model: Any, path: str | Path, *, base_model_name: str = ""
+    adapter: Adapter, model: Model, path: str | Path, *, base_model_name: str = ""
 ) -> Path:
     """Write `adapter`, as trained (scale 1), so that plain peft loads it; gives the directory.
 
@@ -87,7 +88,7 @@ def _own(parts: Sequence[Part], config: dict[str, Any]) -> dict[str, Any]:
     return own | {k: v for k, v in (("experts", chosen), ("scalings", scalings)) if v}
 
 
-def _filler(model: Any, rank: int) -> Tensors:
+def _filler(model: Model, rank: int) -> Tensors:
     """Zeros on one linear: peft loads no adapter that has routers in full alone."""
     import torch
 

@@ -59,7 +59,7 @@ def _validator(schema: Any) -> Validator:
             reasons.append(f"{error.json_path}: {error.message[:MAX_CHARS]}")
         else:
             # an empty registry: nothing is fetched from where a reference points
-            return _as_told(draft)(schema, registry=Registry())  # type: ignore[no-any-return]
+            return _as_told(draft)(schema, registry=Registry())
     raise InputError(f"its input schema is wrong at {' '.join(reasons[0].split())}")
 
 

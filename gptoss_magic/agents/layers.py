@@ -14,6 +14,8 @@ from gptoss_magic.vocabulary import NONE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from gptoss_magic.records.provenance import LayerRecord, PersonaRecord
+
 
 def layers_of(names: Sequence[str], personas: Mapping[str, Persona]) -> list[Persona]:
     """The personas below and up to each of `names`, in the order they are laid; none twice.
@@ -56,10 +58,10 @@ def digest(persona: Persona) -> str:
     return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
 
-def record(layers: Sequence[Persona]) -> dict[str, Any]:
+def record(layers: Sequence[Persona]) -> PersonaRecord:
     """For a provenance: the whole and its layers by name and digest."""
     whole = overlay(layers)
-    named = [{"name": layer.name, "sha256": digest(layer)} for layer in layers]
+    named: list[LayerRecord] = [{"name": layer.name, "sha256": digest(layer)} for layer in layers]
     return {"name": whole.name, "sha256": digest(whole), "layers": named}
 
 

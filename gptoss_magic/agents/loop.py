@@ -21,6 +21,8 @@ from gptoss_magic.records import Answer, Consent, Limits, Message, Step, ToolCal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gptoss_magic.records.provenance import CallRecord, ToolsRecord
+
 Respond = Callable[[list[Message], Budget], Answer]
 
 LIMIT = "not run: the limit of this run is reached; answer now with what you have"
@@ -178,13 +180,15 @@ class ToolRun:
     def answer(self) -> Answer:
         """The last turn's answer with all that the run said, called and was told."""
         last = self.answers[-1]
-        tools = {
+        tools: ToolsRecord = {
             "offered": {
                 t.name: {"policy": t.policy, "origin": t.origin} for t in self.tools.values()
             },
             "limits": asdict(self.limits),
             "calls": [_record(step) for step in self.steps],
-        } | ({"ended_by": self.ended_by} if self.ended_by else {})
+        }
+        if self.ended_by:
+            tools["ended_by"] = self.ended_by
         return replace(
             last,
             messages=tuple(self.said),
@@ -240,7 +244,7 @@ def _told(step: Step, recipient: str) -> Message:
     return Message("tool", step.result, "commentary", "assistant", author=author)
 
 
-def _record(step: Step) -> dict[str, Any]:
+def _record(step: Step) -> CallRecord:
     """What the provenance keeps of a call."""
     call = step.call
     arguments = call.raw if call.arguments is None else call.arguments

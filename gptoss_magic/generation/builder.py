@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from gptoss_magic.generation.protocol import Engine, Stream
     from gptoss_magic.records import Message, SamplingSettings
+    from gptoss_magic.records.provenance import Provenance
 
 SILENT = Listener()
 
@@ -61,7 +62,7 @@ def run_tokens(
     routing: bool = False,
     listener: Listener = SILENT,
     slices: Slices = ALONE,
-    provenance: dict[str, Any] | None = None,
+    provenance: Provenance | None = None,
 ) -> Answer:
     """Go on behind `prompt_T` and `kept`, parse. KeyboardInterrupt ends the answer as 'interrupt'.
 
@@ -99,8 +100,12 @@ def run_tokens(
     finally:
         if stream is not None:
             stream.close()
-    record = {**(provenance or {}), "prompt_tokens": list(prompt_T)}
-    record |= {"sampling": settings.record(), "cached_tokens": num_cached}
+    record: Provenance = {
+        **(provenance or {}),
+        "prompt_tokens": list(prompt_T),
+        "sampling": settings.record(),
+        "cached_tokens": num_cached,
+    }
     return replace(builder.answer(len(prompt_T), num_cached, record), routing=trace)
 
 
@@ -179,7 +184,7 @@ class AnswerBuilder:
         for delta in self.parser.close():
             self.on_delta(delta)
 
-    def answer(self, num_prompt: int, num_cached: int, provenance: dict[str, Any]) -> Answer:
+    def answer(self, num_prompt: int, num_cached: int, provenance: Provenance) -> Answer:
         """The whole of it; numbers in tokens."""
         parser = self.parser
         total = time.perf_counter() - self.start if self.total is None else self.total

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gptoss_magic.generation.guide import Grammar
     from gptoss_magic.generation.prefixes import CachedPrefix
     from gptoss_magic.harmony import HarmonyCodec
+    from gptoss_magic.model.protocol import Model
     from gptoss_magic.model.router import Capture
     from gptoss_magic.records import RoutingTrace, SamplingSettings, TokenDelta
 
@@ -64,7 +65,9 @@ class LocalEngine:
 
     capabilities = Capabilities(routing=True, scores=True, grammar=True, kept=True, batches=True)
 
-    def __init__(self, model: Any, codec: HarmonyCodec, context: int, cache_bytes: int = 0) -> None:
+    def __init__(
+        self, model: Model, codec: HarmonyCodec, context: int, cache_bytes: int = 0
+    ) -> None:
         self.model, self.codec, self.context = model, codec, context
         self.prefixes = Prefixes(model.config, cache_bytes)
         on_cpu = model.device.type == "cpu"

@@ -10,6 +10,8 @@ from gptoss_magic.generation.routes import Routes
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gptoss_magic.model.protocol import ModelConfig
+
 
 @dataclass(frozen=True)
 class Beside:
@@ -60,7 +62,7 @@ class Prefixes:
     stood `beside` the model is reused beside the same ones only.
     """
 
-    def __init__(self, config: Any, limit: int, like: Prefixes | None = None) -> None:
+    def __init__(self, config: ModelConfig, limit: int, like: Prefixes | None = None) -> None:
         self.config, self.limit, self._like = config, limit, like
         self.held: dict[str, CachedPrefix] = {}
         self._beside = Beside()

@@ -27,13 +27,13 @@ def sample_rows(
 
     logits_BV = logits_BV.float()
     if settings.temperature == 0:
-        return logits_BV.argmax(-1).tolist()  # type: ignore[no-any-return]
+        return logits_BV.argmax(-1).tolist()
     probabilities_BV = _truncated(logits_BV / settings.temperature, settings).softmax(-1)
     drawn = [
         row.multinomial(1, generator=generator)
         for row, generator in zip(probabilities_BV, generators, strict=True)
     ]
-    return torch.cat(drawn).tolist()  # type: ignore[no-any-return]
+    return torch.cat(drawn).tolist()
 
 
 def _truncated(logits_BV: torch.Tensor, settings: SamplingSettings) -> torch.Tensor:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
 
-    from gptoss_magic.turns.grid import Axes, Compared, Grid
+    from gptoss_magic.turns.grid import Axes, Compared, Grid, Setting
 
 MOST = 64  # answers without --yes
 
@@ -151,7 +151,7 @@ def answers_text(done: int, total: int) -> str:
     return f"{done} of {total} answers"
 
 
-def label(point: dict[str, Any]) -> str:
+def label(point: dict[str, Setting]) -> str:
     """`temperature 0.7 · effort low`."""
     words = (f"{key} {_short(value)}" for key, value in point.items())
     return " · ".join(words) or "as the settings say"
@@ -181,10 +181,10 @@ def show(found: Grid) -> None:
         "text/plain": table_text(*rows[:2]) + "\n\n" + side_by_side_text(*given),
     }
     made = {PROVENANCE_KEY: {"grid": [cell.answer.provenance for cell in found.cells]}}
-    display(data, raw=True, metadata=made)  # type: ignore[no-untyped-call]
+    display(data, raw=True, metadata=made)
 
 
-def varied(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def varied(points: list[dict[str, Setting]]) -> list[dict[str, Setting]]:
     """The points without the axes on which all are the same; one point as it is."""
     if len(points) < 2:
         return points

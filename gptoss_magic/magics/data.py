@@ -52,7 +52,7 @@ def grow_rows(line: str, body: str, names: dict[str, Any]) -> None:
             seed=options.seed,
         )
         bar.finish(f"{len(found.rows)} rows in {found.attempts} attempts. {found.ended}".strip())
-    display(bundle(found), raw=True)  # type: ignore[no-untyped-call]
+    display(bundle(found), raw=True)
     names[options.output or "rows"] = found.to_records()
 
 

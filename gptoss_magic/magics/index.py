@@ -194,7 +194,7 @@ def show_list() -> None:
         print(line)
 
 
-def figures_of(name: str) -> dict[str, Any]:
+def figures_of(name: str) -> dict[str, str | int]:
     """What an index holds; its embedder, which may not be installed, is not needed for that."""
     from gptoss_magic.retrieval.index import table_info
     from gptoss_magic.retrieval.store import open_table
@@ -215,7 +215,7 @@ def show_table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     from gptoss_magic.widgets.tables import table_html, table_text
 
     data = {"text/html": table_html(headers, rows), "text/plain": table_text(headers, rows)}
-    display(data, raw=True)  # type: ignore[no-untyped-call]
+    display(data, raw=True)
 
 
 def split(words: Sequence[str], names: dict[str, Any]) -> tuple[list[Document], list[str]]:

@@ -165,4 +165,4 @@ def layers_text(done: int, total: int) -> str:
 def _show(html: str, text: str) -> None:
     from IPython.display import display
 
-    display({"text/html": html, "text/plain": text}, raw=True)  # type: ignore[no-untyped-call]
+    display({"text/html": html, "text/plain": text}, raw=True)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
 
+    from gptoss_magic.records.panels import PanelChoices, PanelState
+
 PANEL: list[opt.Option] = [
     (("-s", "--save"), {"metavar": "NAME", "help": "keep the settings as a preset"}),
     (("-l", "--load"), {"metavar": "NAME", "help": "use a preset's settings"}),
@@ -143,7 +145,7 @@ class Bound:
         return f"Preset {name} deleted."
 
 
-def shown_state() -> dict[str, Any]:
+def shown_state() -> PanelState:
     """The model's state, and `says`: settings of the persona in use, which win over these."""
     from gptoss_magic.agents.layers import overlay
 
@@ -161,7 +163,7 @@ def unbind() -> None:
     WORK.listeners.clear()
 
 
-def choices() -> dict[str, Any]:
+def choices() -> PanelChoices:
     """What the selects offer."""
     from gptoss_magic.retrieval.store import names_at_home
 

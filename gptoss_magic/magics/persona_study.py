@@ -61,7 +61,7 @@ def distil(options: Namespace, magics: Any) -> None:
         path.write_text("\n".join([*lines, ""]), "utf-8")
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror or error}") from error
-    display(bundle(found), raw=True)  # type: ignore[no-untyped-call]
+    display(bundle(found), raw=True)
     print(f"{len(lines)} rows in {path}: read them, then %gptoss_tune {path}")
 
 
@@ -79,7 +79,7 @@ def show_score(found: PersonaScore) -> None:
         f"{table_html(heads, rows)}</details>"
     )
     text = f"{table_text(sums, figures)}\n\n{table_text(heads, rows)}"
-    display({"text/html": html, "text/plain": text}, raw=True)  # type: ignore[no-untyped-call]
+    display({"text/html": html, "text/plain": text}, raw=True)
 
 
 def figure_rows(found: PersonaScore) -> list[tuple[str, str, str]]:

@@ -44,9 +44,9 @@ def run(line: str, magics: Any) -> None:
     if options.keep or not (options.accept or agreed(magics.shell)):
         print("the answer stays")
         return
-    memory = accept(found).provenance.get("memory", {})
+    memory = accept(found).provenance.get("memory")
     session.proposal = None
-    failed = f"; not remembered: {memory['failed']}" if "failed" in memory else ""
+    failed = f"; not remembered: {memory['failed']}" if memory and "failed" in memory else ""
     print(f"the proposal stands in the conversation {found.turn.conversation}{failed}")
 
 
@@ -66,7 +66,7 @@ def reflected(turn: Turn) -> Reflection:
     figures = {"proposal": {"criticism:": found.criticism or "none"}}
     given = (found.turn.asked.content, answers, figures)
     data = {"text/html": side_by_side_html(*given), "text/plain": side_by_side_text(*given)}
-    display(data, raw=True)  # type: ignore[no-untyped-call]
+    display(data, raw=True)
     return found
 
 

@@ -37,7 +37,7 @@ def run(line: str, magics: Any) -> None:
         result = _scored(options, options.data, magics)
     if options.output:
         names[options.output] = result
-    display(result)  # type: ignore[no-untyped-call]
+    display(result)
 
 
 def check(options: Namespace, compares: bool) -> None:  # noqa: FBT001 (one caller)

@@ -71,7 +71,7 @@ def show(found: Sequence[Run], *, curves: bool) -> None:
     rows = [row(run) for run in found]
     html = table_html(HEADERS, rows) + (charts(found) if curves else "")
     data = {"text/html": html, "text/plain": table_text(HEADERS, rows)}
-    display(data, raw=True)  # type: ignore[no-untyped-call]
+    display(data, raw=True)
 
 
 def row(run: Run) -> tuple[Any, ...]:

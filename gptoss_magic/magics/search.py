@@ -46,7 +46,7 @@ def run(line: str, magics: Any) -> None:
         print("no passage matches")
         return
     data = {"text/html": sources_html(found), "text/plain": sources_text(found, quotes=True)}
-    display(data, raw=True)  # type: ignore[no-untyped-call]
+    display(data, raw=True)
 
 
 def words(_typed: list[str]) -> list[str]:

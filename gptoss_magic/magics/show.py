@@ -9,6 +9,8 @@ from gptoss_magic.records import Answer, Transcript
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gptoss_magic.records.provenance import MemoryRecord, ProbeRecord, Provenance, SurgeryRecord
+
 SHOWN = 120  # characters of a recalled item
 FEW_WORDS = 0.5  # of the prompt's words in a passage
 
@@ -32,25 +34,25 @@ def transcript(answer: Answer) -> Transcript:
     )
 
 
-def notes(provenance: dict[str, Any]) -> list[str]:
+def notes(provenance: Provenance) -> list[str]:
     """What an answer is labelled with: probe, persona, surgery, what went wrong, and memory."""
-    ended = provenance.get("tools", {}).get("ended_by", "")
-    found = provenance.get("passages")
-    silent = "" if found is None else silence(len(found), provenance.get("question_overlap", 1.0))
-    persona = provenance.get("persona", {}).get("name", "")
+    ended = provenance["tools"].get("ended_by", "") if "tools" in provenance else ""
+    passages, overlap = provenance.get("passages"), provenance.get("question_overlap", 1.0)
+    silent = "" if passages is None else silence(len(passages), overlap)
+    persona = provenance["persona"]["name"] if "persona" in provenance else ""
     return [
         probe_note(provenance.get("probe")),
         f"persona {persona}." if persona else "",
         surgery_note(provenance.get("surgery")),
         silent,
-        (provenance.get("schema") or {}).get("error", ""),
+        provenance["schema"].get("error", "") if "schema" in provenance else "",
         ended and f"The run ended: {ended}",
         memory_note(provenance.get("memory")),
         surrogates_note(provenance.get("lone_surrogates", 0)),
     ]
 
 
-def memory_note(memory: dict[str, Any] | None) -> str:
+def memory_note(memory: MemoryRecord | None) -> str:
     """The items that were recalled for an answer, and a turn that could not be kept."""
     if not memory:
         return ""
@@ -87,7 +89,7 @@ def silence(num_passages: int, overlap: float) -> str:
     return "No passage has half of the prompt's words: the sources may be silent about it."
 
 
-def probe_note(probe: dict[str, str] | None) -> str:
+def probe_note(probe: ProbeRecord | None) -> str:
     """What an answer is labelled with whose experts were masked or forced."""
     if not probe:
         return ""
@@ -95,7 +97,7 @@ def probe_note(probe: dict[str, str] | None) -> str:
     return "probe: " + "; ".join(f"{verb} experts {spec}" for verb, spec in words.items() if spec)
 
 
-def surgery_note(surgery: dict[str, Any] | None) -> str:
+def surgery_note(surgery: SurgeryRecord | None) -> str:
     """What an answer is labelled with that goes on behind another's tokens."""
     if not surgery:
         return ""

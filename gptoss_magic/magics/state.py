@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from gptoss_magic.session import current
 from gptoss_magic.turns.stopping import WORK
 
+if TYPE_CHECKING:
+    import torch
 
-def model_state() -> dict[str, Any]:
+    from gptoss_magic.records.panels import ModelState
+
+
+def model_state() -> ModelState:
     """`model` (None: none loaded), `device`, `memory` in bytes, `context` and `used` in tokens,
     `tokens_per_s` of the last answer (0: none yet), `greedy` and `working`.
 
     `memory`: a GPU's allocator, else what the process holds. `used`: the last prompt and answer.
     """
     session = current()
-    state: dict[str, Any] = {"model": None, "working": WORK.name}
+    state: ModelState = {"model": None, "working": WORK.name}
     if session.resident is None:
         return state
     resident, last = session.resident, session.last
@@ -32,7 +37,7 @@ def model_state() -> dict[str, Any]:
     }
 
 
-def memory_bytes(device: Any) -> int:
+def memory_bytes(device: torch.device) -> int:
     """Bytes that torch holds on a GPU, or that this process holds in the machine's memory."""
     if device.type == "cuda":
         import torch

@@ -216,7 +216,7 @@ def show_example(tuning: Tuning, number: int) -> None:
     if not 0 <= number < len(examples):
         raise InputError(f"--show {number}: there are examples 0 to {len(examples) - 1}")
     found = pieces(examples[number], current().codec)
-    display({"text/html": example_html(found), "text/plain": example_text(found)}, raw=True)  # type: ignore[no-untyped-call]
+    display({"text/html": example_html(found), "text/plain": example_text(found)}, raw=True)
 
 
 def _run(tuning: Tuning, options: Namespace, names: dict[str, Any]) -> None:

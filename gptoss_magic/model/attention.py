@@ -22,6 +22,8 @@ from gptoss_magic.model.wide import is_slow
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from gptoss_magic.model.protocol import Model
+
 NAME = "gptoss_magic"
 ROWS = 256
 STEP = 128  # keys come in multiples: each shape costs oneDNN a kernel
@@ -262,7 +264,7 @@ def apart(lengths: list[int]) -> dict[str, torch.Tensor]:
     return {"full_attention": mask, "sliding_attention": mask}
 
 
-def use_block_attention(model: Any) -> None:
+def use_block_attention(model: Model) -> None:
     """Let `model`, a gpt-oss of transformers, attend in blocks."""
     AttentionInterface.register(NAME, attend)
     AttentionMaskInterface.register(NAME, mask_of)

@@ -22,6 +22,8 @@ from gptoss_magic.model.wide import is_slow
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gptoss_magic.model.protocol import Model, ModelConfig
+
 
 class PackedLinear(torch.autograd.Function):
     """y = x·Wᵀ + b by expert; backward is dx = dy·W from the same bytes. Saves no activation."""
@@ -130,7 +132,7 @@ class Taps:
 class PackedExperts(nn.Module):
     """In place of transformers' GptOssExperts; parameters are named as in the checkpoint."""
 
-    def __init__(self, config: Any, device: Any = "meta") -> None:
+    def __init__(self, config: ModelConfig, device: Any = "meta") -> None:
         super().__init__()
         experts, hidden, inner = (
             config.num_local_experts,
@@ -189,7 +191,7 @@ class PackedExperts(nn.Module):
         return is_recorded(*given, *biases)
 
 
-class ResidentExperts(GptOssExperts):  # type: ignore[misc, no-any-unimported]
+class ResidentExperts(GptOssExperts):
     """transformers' bf16 experts with `taps`.
 
     On a CPU a few tokens go to the C++ library in one call: torch's grouped product costs about a
@@ -207,7 +209,7 @@ class ResidentExperts(GptOssExperts):  # type: ignore[misc, no-any-unimported]
         if not self.taps and self._is_plain(hidden_TH, weights_Tk):
             return self._at_once(*routing)  # type: ignore[no-any-return]
         if not self.taps and not is_slow(hidden_TH):
-            return super().forward(*routing)  # type: ignore[no-any-return]
+            return super().forward(*routing)
         return self.taps.run(routing, self.num_experts, self._linear, (self.alpha, self.limit))
 
     def _is_plain(self, hidden_TH: torch.Tensor, weights_Tk: torch.Tensor) -> bool:
@@ -255,14 +257,14 @@ def grouped(ids_Tk: torch.Tensor, num_experts: int) -> tuple[torch.Tensor, torch
     return order_S, torch.searchsorted(sorted_S, expert, out_int32=True)
 
 
-def use_packed_experts(model: nn.Module, config: Any) -> None:
+def use_packed_experts(model: nn.Module, config: ModelConfig) -> None:
     """Put empty `PackedExperts` where the model has transformers' experts."""
     for name, module in list(model.named_modules()):
         if isinstance(module, GptOssExperts):
             model.set_submodule(name, PackedExperts(config))
 
 
-def use_resident_experts(model: nn.Module) -> None:
+def use_resident_experts(model: Model) -> None:
     """Let every bf16 experts module of `model` be a `ResidentExperts`.
 
     Weights stay in place; bf16 ones on a CPU are turned, so that an output's numbers lie side by

@@ -5,10 +5,13 @@ Legend: B batch, H key-value heads, L tokens, D head size; buffers are [B, H, ca
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
+
+if TYPE_CHECKING:
+    from gptoss_magic.model.protocol import ModelConfig
 
 LEAST_CAPACITY = 256
 
@@ -82,7 +85,7 @@ class KVLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
 class KVCache(Cache):
     """Keys and values of all layers, exactly as a cold prefill would make them."""
 
-    def __init__(self, config: Any) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         kinds = config.layer_types
         super().__init__(
             layers=[KVLayer(config.sliding_window if "sliding" in kind else 0) for kind in kinds]

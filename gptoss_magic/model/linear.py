@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from gptoss_magic.model.backends import native
 from gptoss_magic.model.wide import is_slow, wide_linear
+
+if TYPE_CHECKING:
+    from gptoss_magic.model.protocol import Model
 
 FEW = 8
 
@@ -69,7 +72,7 @@ def has_library() -> bool:
     return native()[0] is not None
 
 
-def use_resident_linears(model: nn.Module) -> None:
+def use_resident_linears(model: Model) -> None:
     """Let every plain nn.Linear of `model` be a `ResidentLinear`; weights stay where they are."""
     for module in model.modules():
         if type(module) is nn.Linear:

@@ -20,6 +20,9 @@ from gptoss_magic.model.weights import read_model
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gptoss_magic.model.protocol import Model
+    from gptoss_magic.records.provenance import ModelIdentity
+
 BUILT_IN = "built-in"
 DEFAULT_HUB = "openai/gpt-oss-120b"
 STAND_IN = "a small stand-in, not gpt-oss: SmolLM2-135M-Instruct (Hugging Face, Apache-2.0)"
@@ -45,10 +48,10 @@ class Resident:
     """The one model of this kernel. `notes`: what was read otherwise than its files say."""
 
     settings: LoadSettings
-    model: Any
+    model: Model
     tokenizer: Any
     plan: Plan
-    identity: dict[str, Any]
+    identity: ModelIdentity
     greedy: bool
     about: str
     backend: str
@@ -229,7 +232,7 @@ def _tokenizer(folder: Path, config: Any) -> Any:
     return tokenizer
 
 
-def _identity(checkpoint: Checkpoint) -> dict[str, Any]:
+def _identity(checkpoint: Checkpoint) -> ModelIdentity:
     return {
         "model": checkpoint.name,
         "revision": checkpoint.revision,

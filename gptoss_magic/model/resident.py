@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gptoss_magic.model.protocol import Model
 
 
-def make_resident(model: Any) -> None:
+def make_resident(model: Model) -> None:
     """Our attention, linears, routers and experts in `model`, in place; weights stay as they are.
 
     Values are the same up to rounding; LoRA branches, captures and probes can be attached.

@@ -11,7 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 from torch.nn.functional import linear
 from transformers.models.gpt_oss.modeling_gpt_oss import GptOssTopKRouter
 
@@ -19,8 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
+    from gptoss_magic.model.protocol import Model
 
-class ResidentRouter(GptOssTopKRouter):  # type: ignore[misc, no-any-unimported]
+
+class ResidentRouter(GptOssTopKRouter):
     """transformers' router (bf16 linear, top k, softmax over the k) with taps.
 
     `branches(hidden [T, H])` are added to the logits [T, E]; a `probe(logits)` may change them
@@ -45,7 +46,7 @@ class ResidentRouter(GptOssTopKRouter):  # type: ignore[misc, no-any-unimported]
         return logits_TE, weights_Tk, ids_Tk
 
 
-def use_resident_routers(model: nn.Module) -> None:
+def use_resident_routers(model: Model) -> None:
     """Let every router of `model` be a `ResidentRouter`; weights stay where they are."""
     for module in model.modules():
         if type(module) is GptOssTopKRouter:
@@ -53,7 +54,7 @@ def use_resident_routers(model: nn.Module) -> None:
             module.branches, module.probe, module.watchers = [], None, []  # type: ignore[assignment]
 
 
-def routers(model: Any) -> list[ResidentRouter]:
+def routers(model: Model) -> list[ResidentRouter]:
     """The routers of `model`, by layer."""
     return [layer.mlp.router for layer in model.get_decoder().layers]
 
@@ -64,7 +65,7 @@ class Capture:
     Entering forgets what was seen before.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Model) -> None:
         self.routers = routers(model)
         self._seen: list[list[tuple[torch.Tensor, torch.Tensor]]] = [[] for _ in self.routers]
         self._watchers: list[Any] = [partial(self._see, layer) for layer in range(len(self._seen))]

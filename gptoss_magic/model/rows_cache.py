@@ -14,6 +14,7 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 
 if TYPE_CHECKING:
     from gptoss_magic.model.kv_cache import KVCache
+    from gptoss_magic.model.protocol import ModelConfig
 
 
 class RowsLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
@@ -65,7 +66,7 @@ class RowsLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
 class RowsCache(Cache):
     """`lengths` has the tokens of each row. `num_rows` and `capacity` bound the buffers."""
 
-    def __init__(self, config: Any, num_rows: int, capacity: int) -> None:
+    def __init__(self, config: ModelConfig, num_rows: int, capacity: int) -> None:
         self.num_rows, self.capacity = num_rows, capacity
         self.lengths: list[int] = []
         self.first, self.num_new = 0, 0

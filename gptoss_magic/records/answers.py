@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gptoss_magic.records.messages import Message, ToolCall
+    from gptoss_magic.records.provenance import Provenance
     from gptoss_magic.records.quotes import Citation, Passage, Support
 
 
@@ -114,7 +115,7 @@ class Answer:
     usage: Usage
     finish: str
     raw_tokens: tuple[int, ...]
-    provenance: dict[str, Any]
+    provenance: Provenance
     routing: RoutingTrace | None = None
     passages: tuple[Passage, ...] = ()
     citations: tuple[Citation, ...] = ()

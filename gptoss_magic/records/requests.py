@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.vocabulary import EFFORT, LOOKUP, MAX_TOKENS, SAMPLER
@@ -12,6 +12,7 @@ from gptoss_magic.vocabulary import EFFORT, LOOKUP, MAX_TOKENS, SAMPLER
 if TYPE_CHECKING:
     from gptoss_magic.records.answers import Answer, Step
     from gptoss_magic.records.messages import ChannelDelta, Message, ToolSpec
+    from gptoss_magic.records.provenance import LayerRecord, PersonaRecord, SamplingRecord
     from gptoss_magic.records.quotes import Passage
 
 
@@ -38,9 +39,9 @@ class SamplingSettings:
         if not all(self.stop):
             raise InputError("a stop string is empty: give at least one character")
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> SamplingRecord:
         """The settings as plain JSON values, for provenance."""
-        return {**asdict(self), "stop": list(self.stop)}
+        return cast("SamplingRecord", {**asdict(self), "stop": list(self.stop)})
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,11 @@ class Voice:
         """The developer message's instructions."""
         return "\n\n".join(filter(None, (self.text, self.system)))
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> PersonaRecord:
         """For a provenance: the whole and its layers by name and digest."""
-        layers = [{"name": name, "sha256": digest} for name, digest in self.layers]
+        layers: list[LayerRecord] = [
+            {"name": name, "sha256": digest} for name, digest in self.layers
+        ]
         return {"name": self.name, "sha256": self.sha256, "layers": layers}
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gptoss_magic.records.answers import Answer
+    from gptoss_magic.records.provenance import Provenance
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Mapped:
     completion_tokens: int
     total_s: float
     journal: str
-    provenance: dict[str, Any]
+    provenance: Provenance
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from gptoss_magic.errors import InputError, MissingPackage
 from gptoss_magic.quoting import printable
@@ -162,11 +162,22 @@ def _missed(questions: Sequence[Question], found: Sequence[Sequence[str]]) -> tu
     return tuple(question.text for question, ids in pairs if not recall(question.wanted, ids))
 
 
-def held_chunks(index: Index) -> list[dict[str, Any]]:
+class HeldChunk(TypedDict):
+    """One chunk of an index; lines count from 1, both included."""
+
+    id: str
+    source: str
+    heading: str
+    first_line: int
+    last_line: int
+    text: str
+
+
+def held_chunks(index: Index) -> list[HeldChunk]:
     """Every chunk of the index: id, source, heading, lines and text."""
     columns = ["id", "source", "heading", "first_line", "last_line", "text"]
     table = index.table.search().select(columns).limit(index.table.count_rows() + 1)
-    rows: list[dict[str, Any]] = table.to_arrow().to_pylist()
+    rows: list[HeldChunk] = table.to_arrow().to_pylist()
     return rows
 
 
@@ -212,7 +223,7 @@ def _is_answer(given: Any) -> bool:
     return is_range and (bool(given.get("chunk")) or isinstance(given.get("source"), str))
 
 
-def resolved(row: dict[str, Any], held: Iterable[dict[str, Any]]) -> Question:
+def resolved(row: dict[str, Any], held: Iterable[HeldChunk]) -> Question:
     """The row's question, its answers as ids of chunks that are held."""
     wanted = [_ids(answer, held) for answer in row.get("answers", [row])]
     return Question(
@@ -223,7 +234,7 @@ def resolved(row: dict[str, Any], held: Iterable[dict[str, Any]]) -> Question:
     )
 
 
-def _ids(answer: dict[str, Any], held: Iterable[dict[str, Any]]) -> frozenset[str]:
+def _ids(answer: dict[str, Any], held: Iterable[HeldChunk]) -> frozenset[str]:
     if answer.get("chunk"):
         text = answer.get("text")
         return frozenset(

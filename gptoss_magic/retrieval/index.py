@@ -151,7 +151,7 @@ class Index:
         vector = self.embedder.embed([folded(text)])[0] if has_vector else None
         return Query("" if by == "vectors" else text, vector, where)
 
-    def info(self) -> dict[str, Any]:
+    def info(self) -> dict[str, str | int]:
         """What the index holds, as plain values."""
         return table_info(self.name, self.table)
 
@@ -160,7 +160,7 @@ class Index:
         return [(entry["version"], entry["timestamp"]) for entry in self.table.list_versions()]
 
 
-def table_info(name: str, table: Any) -> dict[str, Any]:
+def table_info(name: str, table: Any) -> dict[str, str | int]:
     """What an index's table holds, as plain values. Raises InputError for a foreign table."""
     made = store.about(table, name)
     held = known(table)

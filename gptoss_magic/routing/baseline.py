@@ -7,7 +7,7 @@ import json
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gptoss_magic.harmony import SystemSettings, render, system_message
 from gptoss_magic.harmony.channels import channels_of
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gptoss_magic.harmony import HarmonyCodec
+    from gptoss_magic.model.protocol import Model
 
 TEXTS = Path(__file__).parent / "data" / "baseline.jsonl"
 FORMAT = 1
 
 
 def baseline(
-    model: Any,
+    model: Model,
     codec: HarmonyCodec,
     weights: str,
     on_text: Callable[[int, int], None] = lambda done, total: None,
@@ -68,14 +69,14 @@ def conversations() -> list[list[Message]]:
     ]
 
 
-def is_bare(model: Any) -> bool:
+def is_bare(model: Model) -> bool:
     """True where no branch, probe or hook changes what `model` computes."""
     layers = [layer.mlp for layer in model.get_decoder().layers]
     touched = any(m.router.branches or m.router.probe or m.experts.taps.branches for m in layers)
     return not touched and not any(module._forward_hooks for module in model.modules())
 
 
-def _computed(model: Any, codec: HarmonyCodec, on_text: Callable[[int, int], None]) -> Scores:
+def _computed(model: Model, codec: HarmonyCodec, on_text: Callable[[int, int], None]) -> Scores:
     ids = [render(talk, codec, prompt=False) for talk in conversations()]
     places = [channels_of(sequence, codec) for sequence in ids]
     return score(model, ids, places, on_text, about={"title": "baseline"})

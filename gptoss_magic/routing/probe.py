@@ -15,11 +15,13 @@ from gptoss_magic.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from gptoss_magic.model.protocol import Model, ModelConfig
+
     Pairs = Sequence[tuple[int, int]]
 
 
 @contextmanager
-def probing(model: Any, mask: Pairs = (), force: Pairs = ()) -> Iterator[None]:
+def probing(model: Model, mask: Pairs = (), force: Pairs = ()) -> Iterator[None]:
     """While entered, (layer, expert) pairs in `mask` get no token, those in `force` every token.
 
     A masked expert's logit is −inf. Forced experts take places among the k from the lowest of the
@@ -81,7 +83,7 @@ def _by_layer(pairs: Iterable[tuple[int, int]]) -> defaultdict[int, set[int]]:
     return found
 
 
-def _check(layer: int, masked: set[int], forced: set[int], config: Any) -> None:
+def _check(layer: int, masked: set[int], forced: set[int], config: ModelConfig) -> None:
     count, k = config.num_local_experts, config.num_experts_per_tok
     if not 0 <= layer < config.num_hidden_layers:
         raise InputError(f"layer {layer}: layers go from 0 to {config.num_hidden_layers - 1}")

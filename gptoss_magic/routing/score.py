@@ -15,6 +15,7 @@ from gptoss_magic.routing.scores import ALL, CHANNELS, Scores
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from gptoss_magic.model.protocol import Model, ModelConfig
     from gptoss_magic.records import RoutingTrace
 
 CHUNK = 512  # tokens of a forward
@@ -24,7 +25,7 @@ PROMPT = (ALL, "prompt")
 
 
 def score(
-    model: Any,
+    model: Model,
     sequences: Sequence[Sequence[int]],
     channels: Sequence[Sequence[str]] | None = None,
     on_text: Callable[[int, int], None] = lambda done, total: None,
@@ -54,7 +55,7 @@ def score(
 
 def scores_of(
     traces: Iterable[RoutingTrace],
-    config: Any,
+    config: ModelConfig,
     about: Mapping[str, Any] | None = None,
     baseline: Scores | None = None,
 ) -> Scores:
@@ -68,7 +69,7 @@ def scores_of(
 class Tally:
     """Sums over samples; all arrays are numpy."""
 
-    def __init__(self, config: Any) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         import numpy as np
 
         self.shape = (config.num_hidden_layers, config.num_local_experts)
@@ -145,7 +146,7 @@ class Tally:
 
 
 def _routed(
-    model: Any, ids_T: Sequence[int], fill: Callable[[Any], None], *, reap: bool
+    model: Model, ids_T: Sequence[int], fill: Callable[[Any], None], *, reap: bool
 ) -> tuple[Any, Any, Any]:
     """(ids, weights, weight × norm of the expert's output), numpy [T, L, k]; no norms: None."""
     import numpy as np
@@ -171,7 +172,7 @@ def _routed(
 
 
 @contextmanager
-def _norms(model: Any, *, on: bool) -> Iterator[dict[int, Any]]:
+def _norms(model: Model, *, on: bool) -> Iterator[dict[int, Any]]:
     """‖output‖₂ by layer of each route [T, k] of the latest forward, while entered."""
     import torch
 

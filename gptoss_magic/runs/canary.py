@@ -7,7 +7,7 @@ same few prompts, and read the same general texts.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gptoss_magic.records import Example, ToolSpec
 from gptoss_magic.session import current
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gptoss_magic.generation import Engine
+    from gptoss_magic.model.protocol import Model
     from gptoss_magic.records import Answer
 
 DATE = "2025-01-01"
@@ -115,7 +116,7 @@ def general_texts(engine: Engine) -> list[Example]:
     return found
 
 
-def general_loss(model: Any, examples: Sequence[Example]) -> float:
+def general_loss(model: Model, examples: Sequence[Example]) -> float:
     """Mean loss over the trained tokens of all examples, in nats a token."""
     import torch
 

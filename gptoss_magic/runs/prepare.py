@@ -21,6 +21,7 @@ from gptoss_magic.turns.progress import silent
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
+    from gptoss_magic.model.protocol import Model
     from gptoss_magic.records import Example, StepMetrics
     from gptoss_magic.runs.wanted import Wanted
     from gptoss_magic.tuning.plan import TunePlan
@@ -122,7 +123,7 @@ def settings_for(method: MethodSettings, num_rows: int, **given: Any) -> TrainSe
 
 
 def work_of(
-    model: Any, method: MethodSettings, parts: Sequence[Any], data: tuple[Any, Any]
+    model: Model, method: MethodSettings, parts: Sequence[Any], data: tuple[Any, Any]
 ) -> Work:
     """What the trainer needs beside the parts; the drift's base is measured here."""
     from gptoss_magic.runs.parts import trained_experts
@@ -139,7 +140,7 @@ def work_of(
 
 
 def trainer_of(
-    model: Any, method: MethodSettings, parts: Sequence[Any], work: Work, train: TrainSettings
+    model: Model, method: MethodSettings, parts: Sequence[Any], work: Work, train: TrainSettings
 ) -> Trainer:
     """The trainer; activations are recomputed where they would fill a quarter of what is free."""
     from gptoss_magic.model.plan import free_bytes

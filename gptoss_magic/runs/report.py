@@ -15,6 +15,7 @@ from gptoss_magic.vocabulary import NONE
 if TYPE_CHECKING:
     from gptoss_magic.records import Answer
     from gptoss_magic.runs.prepare import Tuning
+    from gptoss_magic.tuning.runs import ReportRecord
     from gptoss_magic.turns.progress import Progress
 
 
@@ -37,7 +38,7 @@ class Report:
     answers: tuple[tuple[str, Answer, Answer], ...]
     attached: str
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> ReportRecord:
         """Plain values for the run's file."""
         return {
             "held_out": list(self.held_out),
@@ -100,14 +101,15 @@ def forgotten(tuning: Tuning) -> dict[str, tuple[float, float]]:
     """By earlier run: held-out loss when it ended, and now."""
     from gptoss_magic.tuning.runs import read_data, read_run
 
-    found = {}
+    found: dict[str, tuple[float, float]] = {}
     for name in tuning.run.base:
         run = read_run(tuning.run.folder.parent / name)
         _, held_out = read_data(run)
         ended = (run.report.get("held_out") or [None, None])[1]
-        if held_out and ended is not None:
-            found[name] = (ended, tuning.trainer.evaluate(held_out))
-    return found  # type: ignore[return-value]
+        now = tuning.trainer.evaluate(held_out) if held_out and ended is not None else None
+        if ended is not None and now is not None:
+            found[name] = (ended, now)
+    return found
 
 
 def _texts(tuning: Tuning) -> list[str]:

@@ -31,7 +31,7 @@ class Texts:
 
     steps: list[list[list[Example]]]
     held_out: list[list[Example]]
-    about: dict[str, Any]
+    about: dict[str, int]
     prompts: list[list[int]] = field(default_factory=list)
     base: tuple[str, ...] = ()
 

@@ -12,6 +12,8 @@ from gptoss_magic.session import current
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gptoss_magic.model.protocol import Model
+
 MAX_TOKENS = 512
 BATCH = 8
 LAYERS = ("middle", "last")
@@ -29,7 +31,7 @@ class HiddenStates:
     0.90, and 1.2 s of one processor for a chunk against 0.3 ms.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, weights: str, layer: str = "middle") -> None:
+    def __init__(self, model: Model, tokenizer: Any, weights: str, layer: str = "middle") -> None:
         if layer not in LAYERS:
             raise InputError(f"embedder hidden:{layer}: give hidden:middle or hidden:last")
         self.name = f"hidden:{layer}@{weights[:16]}"
@@ -66,7 +68,7 @@ class HiddenStates:
             ids_BT[row, 1 : 1 + len(tokens)] = torch.tensor(tokens, device=ids_BT.device)
             mask_BT[row, : 1 + len(tokens)] = 1
         with torch.inference_mode():
-            said = self._model.model(
+            said = self._model.get_decoder()(
                 ids_BT, attention_mask=mask_BT, output_hidden_states=True, use_cache=False
             )
         states_BTD = said.hidden_states[self._at].float()

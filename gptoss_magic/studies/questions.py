@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from gptoss_magic.retrieval.evaluate import HeldChunk
     from gptoss_magic.tuning.grow import Answered
 
 MIN_CHARS = 120
@@ -26,7 +27,7 @@ LONG_WORD = re.compile(r"\w{4,}")
 
 
 def corpus_questions(
-    chunks: Sequence[dict[str, Any]],
+    chunks: Sequence[HeldChunk],
     num: int,
     *,
     seed: int = 0,
@@ -61,7 +62,7 @@ def _question(text: str, seen: set[str], ask: Callable[[str, int], Answered]) ->
     return ""
 
 
-def _about(chunk: dict[str, Any]) -> dict[str, Any]:
+def _about(chunk: HeldChunk) -> dict[str, Any]:
     return {
         "chunk": chunk["id"],
         "source": chunk["source"],

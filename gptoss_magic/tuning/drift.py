@@ -13,6 +13,8 @@ from gptoss_magic.records import Drift
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gptoss_magic.model.protocol import Model
+
 
 class Drifting:
     """Measures `Drift` on the probe's tokens; made before any part is attached.
@@ -21,7 +23,7 @@ class Drifting:
     """
 
     def __init__(
-        self, model: Any, probe_T: Sequence[int], trained: Sequence[Sequence[int]] = ()
+        self, model: Model, probe_T: Sequence[int], trained: Sequence[Sequence[int]] = ()
     ) -> None:
         import torch
 

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 
     import torch
 
+    from gptoss_magic.model.protocol import Model
     from gptoss_magic.records import Example
 
 LOGIT_ROWS = 256  # rows of logits [rows, V] in fp32 that are alive at once
 
 
-def sequence_loss(model: Any, sequence: Sequence[Example], soft: Any = None) -> torch.Tensor:
+def sequence_loss(model: Model, sequence: Sequence[Example], soft: Any = None) -> torch.Tensor:
     """Cross-entropy summed over the trained tokens of `sequence`, in nats.
 
     Examples that share a sequence do not see each other. `soft`: a `SoftPrompt` or `Prefix` that
@@ -36,7 +37,7 @@ def sequence_loss(model: Any, sequence: Sequence[Example], soft: Any = None) -> 
     return summed_loss(model, hidden_NH, torch.tensor(targets, device=hidden_NH.device))
 
 
-def token_losses(model: Any, example: Example) -> torch.Tensor:
+def token_losses(model: Model, example: Example) -> torch.Tensor:
     """[N] losses of the trained tokens of one example, fp32, without gradients."""
     import torch
 
@@ -54,7 +55,7 @@ def token_losses(model: Any, example: Example) -> torch.Tensor:
         return torch.cat(losses)
 
 
-def summed_loss(model: Any, hidden_NH: torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
+def summed_loss(model: Model, hidden_NH: torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
     """Sum of the cross-entropies; the backward computes each chunk of logits again."""
     import torch
     from torch.utils.checkpoint import checkpoint
@@ -72,12 +73,12 @@ def summed_loss(model: Any, hidden_NH: torch.Tensor, targets_N: torch.Tensor) ->
     return total
 
 
-def _logits(model: Any, rows_NH: torch.Tensor) -> torch.Tensor:
+def _logits(model: Model, rows_NH: torch.Tensor) -> torch.Tensor:
     logits: torch.Tensor = model.get_output_embeddings()(rows_NH)
     return logits.float()
 
 
-def _hidden(model: Any, sequence: Sequence[Example], soft: Any) -> Iterator[torch.Tensor]:
+def _hidden(model: Model, sequence: Sequence[Example], soft: Any) -> Iterator[torch.Tensor]:
     """Hidden states [N, H] whose logits predict the trained tokens, in their order."""
     if hasattr(soft, "states"):
         for example in sequence:
@@ -88,7 +89,7 @@ def _hidden(model: Any, sequence: Sequence[Example], soft: Any) -> Iterator[torc
         yield _packed(model, sequence)
 
 
-def _packed(model: Any, sequence: Sequence[Example]) -> torch.Tensor:
+def _packed(model: Model, sequence: Sequence[Example]) -> torch.Tensor:
     import torch
 
     from gptoss_magic.model.attention import apart
@@ -106,7 +107,7 @@ def _packed(model: Any, sequence: Sequence[Example]) -> torch.Tensor:
     return hidden[torch.tensor(before, device=device)]  # type: ignore[no-any-return]
 
 
-def _after_prompt(model: Any, sequence: Sequence[Example], soft: Any) -> torch.Tensor:
+def _after_prompt(model: Model, sequence: Sequence[Example], soft: Any) -> torch.Tensor:
     import torch
 
     from gptoss_magic.model.attention import apart
@@ -129,7 +130,7 @@ def _after_prompt(model: Any, sequence: Sequence[Example], soft: Any) -> torch.T
     return hidden[torch.tensor(before, device=device)]  # type: ignore[no-any-return]
 
 
-def _after_prefix(model: Any, example: Example, prefix: Any) -> torch.Tensor:
+def _after_prefix(model: Model, example: Example, prefix: Any) -> torch.Tensor:
     import torch
     from transformers import DynamicCache
 

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from gptoss_magic.errors import CheckpointError, InputError
 from gptoss_magic.records import Example
@@ -30,12 +30,24 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gptoss_magic.records import StepMetrics
+    from gptoss_magic.records.provenance import ModelIdentity
     from gptoss_magic.tuning.settings import MethodSettings
 
     Data = tuple[Sequence[Sequence[Sequence[Example]]], Sequence[Sequence[Example]]]
 
 ADAPTER, RECORD, DATA = "adapter", "run.json", "data.safetensors"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class ReportRecord(TypedDict, total=False):
+    """What `runs.report` found, as the run's file keeps it; {} before the end. See `Report`."""
+
+    held_out: list[float | None]
+    canary: list[dict[str, float]]
+    faults: list[str]
+    forgotten: dict[str, list[float]]
+    answers: list[list[str]]
+    attached: str
 
 
 @dataclass(frozen=True)
@@ -48,13 +60,13 @@ class Run:
     folder: Path
     method: MethodSettings
     train: TrainSettings
-    model: dict[str, Any]
+    model: ModelIdentity
     parts: list[dict[str, Any]]
-    about: dict[str, Any] = field(default_factory=dict)
+    about: dict[str, int] = field(default_factory=dict)
     base: tuple[str, ...] = ()
     made: str = ""
     finish: str = "running"
-    report: dict[str, Any] = field(default_factory=dict)
+    report: ReportRecord = field(default_factory=ReportRecord)
 
     @property
     def name(self) -> str:

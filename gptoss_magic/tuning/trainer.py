@@ -17,6 +17,7 @@ from gptoss_magic.tuning.interrupts import uninterrupted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from gptoss_magic.model.protocol import Model
     from gptoss_magic.records import Example
     from gptoss_magic.tuning.drift import Drifting
     from gptoss_magic.tuning.settings import TrainSettings
@@ -68,7 +69,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: Any,
+        model: Model,
         parts: Sequence[Any],
         work: Work,
         settings: TrainSettings,

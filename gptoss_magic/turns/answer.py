@@ -24,7 +24,16 @@ from gptoss_magic.turns.tool_run import answered_with_tools
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from gptoss_magic.records import Answer, ChannelDelta, Consent, Passage, Request, Step
+    from gptoss_magic.records import (
+        Answer,
+        AnswerForm,
+        ChannelDelta,
+        Consent,
+        Passage,
+        Request,
+        Step,
+    )
+    from gptoss_magic.records.provenance import ModelIdentity, Provenance, SchemaRecord
     from gptoss_magic.turns.prompt import OpenTurn
 
 PROVENANCE_KEY = "gptoss_magic"
@@ -135,14 +144,23 @@ def speak(request: Request, listener: Listener = SILENT) -> tuple[Answer, Genera
     return valued(said, schema), generation
 
 
-def provenance_of(request: Request, identity: dict[str, Any]) -> dict[str, Any]:
+def provenance_of(request: Request, identity: ModelIdentity) -> Provenance:
     """What an answer is made of, besides its prompt's tokens and its sampler."""
     records = current().shelf.records(request.adapters or ("none",))
-    known: dict[str, Any] = {**identity, "adapters": records, "versions": versions()}
-    known |= {"effort": request.effort}
+    known: Provenance = {
+        "model": identity["model"],
+        "revision": identity["revision"],
+        "weights": identity["weights"],
+        "adapters": records,
+        "versions": versions(),
+        "effort": request.effort,
+    }
     if request.schema:
-        shown = {"name": request.schema.name, "schema": request.schema.schema}
-        known["schema"] = {**shown, "calls": request.can_call}
+        known["schema"] = {
+            "name": request.schema.name,
+            "schema": request.schema.schema,
+            "calls": request.can_call,
+        }
     if request.probe:
         known["probe"] = {"mask": request.probe.mask, "force": request.probe.force}
     if request.routing:
@@ -150,14 +168,14 @@ def provenance_of(request: Request, identity: dict[str, Any]) -> dict[str, Any]:
     return known
 
 
-def valued(answer: Answer, schema: Any) -> Answer:
+def valued(answer: Answer, schema: AnswerForm | None) -> Answer:
     """The answer with its value; what no grammar can see (a pydantic validator) is an `error`."""
     if schema is None or answer.finish != "return":
         return answer
     try:
         return replace(answer, parsed=schema.value(answer.final))
     except InputError as error:
-        record = {**answer.provenance["schema"], "error": str(error)}
+        record: SchemaRecord = {**answer.provenance["schema"], "error": str(error)}
         return replace(answer, provenance={**answer.provenance, "schema": record})
 
 
@@ -179,10 +197,11 @@ def _kept(
         recall.keep([asked, *kept_of(made)])
     parent = conversations.last(request.conversation) if goes_on and not request.is_new else None
     turn_id = conversations.new_id()
-    known = {"persona": request.voice.record()} if request.voice.layers else {}
-    known |= recall.provenance()
-    known |= {"turn": {"id": turn_id, "parent": parent.id if parent else ""}}
-    made = replace(made, provenance={**made.provenance, **known})
+    known: Provenance = {**made.provenance, **recall.provenance()}
+    if request.voice.layers:
+        known["persona"] = request.voice.record()
+    known["turn"] = {"id": turn_id, "parent": parent.id if parent else ""}
+    made = replace(made, provenance=known)
     conversations.add(
         Turn(
             id=turn_id,
@@ -204,8 +223,8 @@ def kept_apart(asked: Message, request: Request, made: Answer, generation: Gener
     """The answer, its turn on the record; no conversation goes on with it."""
     session = current()
     turn_id = session.conversations.new_id()
-    known = {"turn": {"id": turn_id, "parent": ""}}
-    made = replace(made, provenance={**made.provenance, **known})
+    known: Provenance = {**made.provenance, "turn": {"id": turn_id, "parent": ""}}
+    made = replace(made, provenance=known)
     turn = Turn(turn_id, "", turn_id, "", request, asked, kept_of(made), (generation,), made)
     session.conversations.add(turn)
     _hold_last(made)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from gptoss_magic.records import Answer, Request
 
 
+Setting = str | float  # of one axis
+
+
 @dataclass(frozen=True)
 class Axes:
     """What a grid varies; an empty axis keeps what the settings say.
@@ -34,7 +37,7 @@ class Axes:
     adapter: tuple[str, ...] = ()
     seed: tuple[int, ...] = ()
 
-    def points(self) -> list[dict[str, Any]]:
+    def points(self) -> list[dict[str, Setting]]:
         """The grid's points by axis, once each: greedy answers do not differ by seed."""
         known = {axis.name: getattr(self, axis.name) for axis in fields(self)}
         used = {name: dict.fromkeys(values) for name, values in known.items() if values}
@@ -51,7 +54,7 @@ class Compared:
     (no persona, no adapter) and under what made it; None where it was cut off by an interrupt.
     """
 
-    point: dict[str, Any]
+    point: dict[str, Setting]
     answer: Answer
     base: float | None = None
     own: float | None = None
@@ -131,10 +134,10 @@ def grid(
             return
 
 
-def _line_of(point: Mapping[str, Any]) -> dict[str, Any]:
+def _line_of(point: Mapping[str, Setting]) -> dict[str, Any]:
     """A point's settings, by the names of `settle`."""
     names = {"adapter": "adapters", "persona": "persona"}
-    line = {names.get(name, name): value for name, value in point.items()}
+    line: dict[str, Any] = {names.get(name, name): value for name, value in point.items()}
     if line.get("persona") in BARE:
         line["persona"] = ()
     return line
@@ -163,7 +166,7 @@ def likelihoods(
         }
 
 
-def _answered(point: dict[str, Any], request: Request, bare: Request) -> Compared:
+def _answered(point: dict[str, Setting], request: Request, bare: Request) -> Compared:
     """One point's answer and its likelihoods; without them where an interrupt came."""
     made = answer(request)
     if made.finish == "interrupt":
@@ -196,7 +199,7 @@ def _row(cell: Compared) -> dict[str, Any]:
     return {
         "temperature": sampling["temperature"],
         "effort": made["effort"],
-        "persona": made.get("persona", {}).get("name") or "none",
+        "persona": (made["persona"]["name"] if "persona" in made else "") or "none",
         "adapter": "+".join(record["name"] for record in made["adapters"]) or BASE,
         "seed": sampling["seed"],
         "final": answer.final,

@@ -58,8 +58,9 @@ def _at_once(requests: Sequence[Request], on_answer: Callable[[int, int], None])
         builder.finish, builder.done = delta.finish, True
         builder.close(request.sampling.stop if delta.finish == "stop" else ())
         prompt_T = list(prompts[index].prompt)
-        record = provenance_of(request, identity) | {"prompt_tokens": prompt_T}
-        record |= {"sampling": request.sampling.record()}
+        record = provenance_of(request, identity)
+        record["prompt_tokens"] = prompt_T
+        record["sampling"] = request.sampling.record()
         answers[index] = builder.answer(len(prompt_T), 0, record)
         on_answer(len(answers), len(requests))
     return [answers[index] for index in range(len(requests))]

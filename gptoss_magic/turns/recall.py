@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.records import Message, Request, SamplingSettings
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gptoss_magic.records import Answer, Turn
+    from gptoss_magic.records.provenance import MemoryRecord, Provenance, RecalledItem
     from gptoss_magic.retrieval.items import Item
     from gptoss_magic.retrieval.memory import Memory
 
@@ -170,15 +171,30 @@ class Recall:
         question = text if text.startswith("# ") else f"# Question\n\n{text}"
         return f"{quoted(self.items)}\n\n{question}"
 
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> Provenance:
         """What of the memory stood in the prompt, with its text; {} where none was asked for."""
         if self.memory is None:
             return {"memory": {"recalled": [], "failed": self.failed}} if self.failed else {}
-        names = ("id", "kind", "time", "turn", "text")
-        recalled = [{name: getattr(item, name) for name in names} for item in self.items]
-        known = {"episode": self.episode, "failed": self.failed}
-        kept = {name: value for name, value in known.items() if value}
-        return {"memory": {"name": self.memory.name, "recalled": recalled, **kept}}
+        memory: MemoryRecord = {
+            "name": self.memory.name,
+            "recalled": [_recalled(item) for item in self.items],
+        }
+        if self.episode:
+            memory["episode"] = self.episode
+        if self.failed:
+            memory["failed"] = self.failed
+        return {"memory": memory}
+
+
+def _recalled(item: Item) -> RecalledItem:
+    """An item as the provenance keeps it."""
+    return {
+        "id": item.id,
+        "kind": item.kind,
+        "time": item.time,
+        "turn": item.turn,
+        "text": item.text,
+    }
 
 
 def recall_of(request: Request, ask: Ask | None = None) -> Recall:
@@ -188,7 +204,7 @@ def recall_of(request: Request, ask: Ask | None = None) -> Recall:
     return Recall(memory_of(request.voice.names), request, ask)
 
 
-def said_anew(turn: Turn, answer: Answer) -> dict[str, Any]:
+def said_anew(turn: Turn, answer: Answer) -> Provenance:
     """Put `answer` in the place of the turn's in its memory; what the provenance says of it.
 
     Nothing where the turn was not remembered, or where the user turned memory off since.

@@ -16,6 +16,7 @@ from gptoss_magic.vocabulary import NONE
 
 if TYPE_CHECKING:
     from gptoss_magic.records import Answer, Generation, Request, Turn
+    from gptoss_magic.records.provenance import Provenance
 
 CRITIC = """\
 You review an answer. The question, the answer, the instructions that it should follow and its \
@@ -78,10 +79,14 @@ def reflect(turn: Turn) -> Reflection:
     question = Message("user", quoted_prompt(asked))
     messages = (*opening(asked), *_before(turn), question, *turn.said, again)
     proposal, generation = _asked(replace(asked, messages=messages))
-    known = {"reflection": {"criticism": criticism, "of": turn.answer.final}}
-    known |= {"persona": request.voice.record()} if request.voice.layers else {}
     proposal = all_cited(proposal, passages)
-    proposal = replace(proposal, provenance=proposal.provenance | known)
+    known: Provenance = {
+        **proposal.provenance,
+        "reflection": {"criticism": criticism, "of": turn.answer.final},
+    }
+    if request.voice.layers:
+        known["persona"] = request.voice.record()
+    proposal = replace(proposal, provenance=known)
     return Reflection(turn, criticism, proposal, generation)
 
 

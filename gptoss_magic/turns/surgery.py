@@ -20,8 +20,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gptoss_magic.records import Answer, AnswerToken, Generation, Listener, Request, Turn
+    from gptoss_magic.records.provenance import (
+        ProbeRecord,
+        Provenance,
+        SchemaRecord,
+        SurgeryRecord,
+        TurnRecord,
+    )
 
 ASIDE = "(branch)"  # the KV cache of branches that take no answer's place
+NO_PROBE: ProbeRecord = {"mask": "", "force": ""}
+NO_TURN: TurnRecord = {"id": "", "parent": ""}
 ENDED = {
     "return": "it came to its end",
     "call": "it calls a tool",
@@ -116,15 +125,19 @@ def last_turn_of(answer: Answer) -> Turn | None:
 
 def turn_of(answer: Answer) -> Turn | None:
     """The record of the turn that gave this answer; None where this kernel keeps it no more."""
-    return current().conversations.get(answer.provenance.get("turn", {}).get("id", ""))
+    return current().conversations.get(answer.provenance.get("turn", NO_TURN)["id"])
 
 
 def put_in_place(turn: Turn, answer: Answer, generations: tuple[Generation, ...]) -> Answer:
     """`answer` is the turn's now: in its conversation and in its memory, where it has one."""
     session = current()
     turn_id = session.conversations.new_id()
-    known = {"turn": {"id": turn_id, "parent": turn.parent}} | said_anew(turn, answer)
-    answer = replace(answer, provenance={**answer.provenance, **known})
+    known: Provenance = {
+        **answer.provenance,
+        **said_anew(turn, answer),
+        "turn": {"id": turn_id, "parent": turn.parent},
+    }
+    answer = replace(answer, provenance=known)
     session.conversations.add(
         replace(
             turn,
@@ -142,7 +155,7 @@ def put_in_place(turn: Turn, answer: Answer, generations: tuple[Generation, ...]
 def _go_on(
     answer: Answer,
     kept: Sequence[int],
-    surgery: dict[str, Any],
+    surgery: SurgeryRecord,
     listener: Listener,
     settings: dict[str, Any],
 ) -> Answer:
@@ -158,7 +171,11 @@ def _go_on(
     )
     made, generation = speak(request, listener)
     made = all_cited(made, answer.passages if "passages" in was else None)
-    record = {**was, **made.provenance, "surgery": {**surgery, "kept_tokens": len(kept)}}
+    record: Provenance = {
+        **was,
+        **made.provenance,
+        "surgery": {**surgery, "kept_tokens": len(kept)},
+    }
     made = replace(_behind_calls(answer, made), provenance=record)
     if turn is not None and not request.probe:
         return put_in_place(turn, made, (*turn.generations[:-1], generation))
@@ -186,7 +203,7 @@ def _last_turn(answer: Answer) -> int:
     return place
 
 
-def _check_model(was: dict[str, Any]) -> None:
+def _check_model(was: Provenance) -> None:
     """Raise InputError where the answer is not the resident model's."""
     identity = current().require().identity
     if "prompt_tokens" not in was or was.get("weights") != identity["weights"]:
@@ -200,13 +217,13 @@ def _as_it_was(answer: Answer, settings: dict[str, Any]) -> Request:
     """The request that made the answer, but for its seed, and what `settings` say otherwise."""
     was = answer.provenance
     sampler = {key: value for key, value in was["sampling"].items() if key != "seed"}
-    probe, schema = was.get("probe", {}), was.get("schema")
-    known = {
+    probe, schema = was.get("probe", NO_PROBE), was.get("schema")
+    known: dict[str, Any] = {
         **sampler,
         "effort": was["effort"],
         "routing": answer.routing is not None,
-        "mask_experts": probe.get("mask", ""),
-        "force_experts": probe.get("force", ""),
+        "mask_experts": probe["mask"],
+        "force_experts": probe["force"],
         "schema": schema and _schema(answer.parsed, schema),
         "calls": bool(schema and schema["calls"]),
     }
@@ -216,7 +233,7 @@ def _as_it_was(answer: Answer, settings: dict[str, Any]) -> Request:
     return settle(**(known | given))
 
 
-def _schema(parsed: Any, record: dict[str, Any]) -> AnswerSchema:
+def _schema(parsed: Any, record: SchemaRecord) -> AnswerSchema:
     """The pydantic model that made `parsed`, else the plain schema of the record."""
     kind = type(parsed)
     if hasattr(kind, "model_json_schema"):

@@ -23,6 +23,8 @@ from gptoss_magic.widgets.tables import table_html, table_text
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gptoss_magic.records.panels import PanelChoices, PanelState
+
 STATIC = Path(__file__).parent / "static"
 COUNTS = "Changes count from the next cell on; an answer that is running keeps its settings."
 GONE = "The settings as they were. To change them, run the cell: %gptoss panel"
@@ -80,16 +82,13 @@ class ControlPanel:
         from IPython.display import display
 
         if plain:
-            return display(self._widget)  # type: ignore[no-untyped-call, no-any-return]
+            display(self._widget)
+            return
         data = self._bundle()
         self._static = data["text/html"]
-        self._handle = display(  # type: ignore[no-untyped-call]
-            data, raw=True, display_id=self._identity
-        )
+        self._handle = display(data, raw=True, display_id=self._identity)
 
-    def update(
-        self, values: dict[str, Any], choices: dict[str, Any], state: dict[str, Any]
-    ) -> None:
+    def update(self, values: dict[str, Any], choices: PanelChoices, state: PanelState) -> None:
         """Show these: settings by name, what selects offer, and the model's state.
 
         `choices` has 'rag' and 'persona' (names), 'adapters' (scale by name) and 'presets' (names);
@@ -132,7 +131,7 @@ class ControlPanel:
 
 
 def panel_html(
-    values: dict[str, Any], choices: dict[str, Any], state: dict[str, Any], identity: str = ""
+    values: dict[str, Any], choices: PanelChoices, state: PanelState, identity: str = ""
 ) -> str:
     """The settings as a table under the model's state; the live panel `identity` hides it."""
     rows = setting_rows(values, choices, state)
@@ -146,14 +145,14 @@ def panel_html(
     )
 
 
-def panel_text(values: dict[str, Any], choices: dict[str, Any], state: dict[str, Any]) -> str:
+def panel_text(values: dict[str, Any], choices: PanelChoices, state: PanelState) -> str:
     """The same in columns of text."""
     table = table_text(("setting", "value"), setting_rows(values, choices, state))
     return f"{state_line(state)}\n{table}"
 
 
 def setting_rows(
-    values: dict[str, Any], choices: dict[str, Any], state: dict[str, Any]
+    values: dict[str, Any], choices: PanelChoices, state: PanelState
 ) -> list[tuple[str, str]]:
     """Label and value in words, setting by setting, with what the persona says instead."""
     words = {f.name: value_words(f, values.get(f.name), choices) for f in FIELDS}
@@ -161,7 +160,7 @@ def setting_rows(
     return [(field.label, words[field.name] + said.get(field.name, "")) for field in FIELDS]
 
 
-def value_words(field: Field, value: Any, choices: dict[str, Any]) -> str:
+def value_words(field: Field, value: Any, choices: PanelChoices) -> str:
     """A value in words: `the model's`, `0.7`, `poet × 0.5`."""
     if field.kind == "switch":
         return "on" if value else "off"
@@ -174,12 +173,13 @@ def value_words(field: Field, value: Any, choices: dict[str, Any]) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def state_line(state: dict[str, Any]) -> str:
+def state_line(state: PanelState) -> str:
     """Model, memory, context used and speed in one line."""
-    if not state.get("model"):
+    model = state.get("model")
+    if not model:
         return "no model is loaded: %gptoss load"
     words = [
-        state["model"],
+        model,
         state["device"],
         f"{state['memory'] / 1e9:.2f} GB of memory",
         f"context {state['used']:,} of {state['context']:,} tokens",

@@ -42,7 +42,7 @@ class ProgressView:
             from IPython.display import display
 
             data = _bundle(self.title, progress_html(self.title, 0.0, ""))
-            self._handle = display(data, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+            self._handle = display(data, raw=True, display_id=True)
         return self
 
     def __exit__(

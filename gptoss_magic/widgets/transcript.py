@@ -105,7 +105,7 @@ class TranscriptView:
         self._began = monotonic()
         self._widget = _live_widget_class()(model_name=self.model, sources=self._sources)
         self._widget.on_msg(self._answer)
-        self._handle = display(self._widget, display_id=True)  # type: ignore[no-untyped-call]
+        self._handle = display(self._widget, display_id=True)
         return self
 
     def __exit__(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from gptoss_magic.records import StepMetrics
+    from gptoss_magic.widgets.tuning_screens import RunSetup, RunState
 
 REACH = 10.0  # the slider goes from a tenth of the run's rate to ten times it
 NONE = math.nan
@@ -110,7 +111,7 @@ class TuningPanel:
         """Leave the curves and key numbers, then `html` and `text`; `metadata` on the output."""
         self._leave(self._bundle(self._how(None), html, text), metadata or {})
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> RunState:
         """All but the steps' numbers, as the widget's page reads it."""
         left = self._pace.left(self._num_steps - self._last_step)
         return {
@@ -158,7 +159,7 @@ class TuningPanel:
         ]
         return " · ".join(filter(None, words))
 
-    def setup(self) -> dict[str, Any]:
+    def setup(self) -> RunSetup:
         """What does not change during the run."""
         return {
             "title": self._title,

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from threading import Lock
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 from gptoss_magic.widgets.subshell import hear_while_busy
 
@@ -24,13 +24,33 @@ LINE_S = 5.0
 ROW_BYTES = 10 * 8
 
 
+class RunState(TypedDict):
+    """What changes while a run goes on; `seconds` so far, `left` in words."""
+
+    state: str
+    note: str
+    rate: float
+    seconds: float
+    left: str | None
+
+
+class RunSetup(TypedDict):
+    """What does not; a `facts` entry is a name and a value."""
+
+    title: str
+    facts: list[list[str]]
+    num_steps: int
+    learning_rate: float
+    reach: float
+
+
 class Shown(Protocol):
     """What a screen shows: a tuning panel."""
 
-    def setup(self) -> dict[str, Any]:
+    def setup(self) -> RunSetup:
         """What does not change while it runs."""
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> RunState:
         """What does."""
 
     def rows(self, first: int) -> bytes:
@@ -56,7 +76,7 @@ class Live:
         self._widget = _live_widget_class()(setup=panel.setup())
         self._widget.on_msg(self._hear)
         hear_while_busy(self._widget)
-        self._handle: Any = display(self._widget, display_id=True)  # type: ignore[no-untyped-call]
+        self._handle: Any = display(self._widget, display_id=True)
 
     def step(self) -> None:
         now = monotonic()

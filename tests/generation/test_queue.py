@@ -232,3 +232,16 @@ def test_a_cell_comes_between_two_steps_of_a_map_in_a_thread():
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(asked, "Another thread", 2).result()
     assert current().last is last
+
+
+def test_threads_that_need_a_model_load_one(monkeypatch, tmp_path):
+    path, session = str(tiny_checkpoint(tmp_path / "tiny")), current()
+    monkeypatch.setattr("gptoss_magic.model.load.choose_model", lambda: (path, "for the test"))
+    before = session.loaded, session.held_adapters
+    session.loaded = session.held_adapters = None
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            ready = list(pool.map(lambda _: session.ready().require(), range(4)))
+    finally:
+        session.loaded, session.held_adapters = before
+    assert len({id(resident) for resident in ready}) == 1

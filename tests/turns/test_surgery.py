@@ -14,6 +14,7 @@ from gptoss_magic.errors import InputError
 from gptoss_magic.magics.prompt import named
 from gptoss_magic.model.kv_cache import KVCache
 from gptoss_magic.records import Message, Passage
+from gptoss_magic.records.provenance import Provenance
 from gptoss_magic.scripted import calling, saying, scripted
 from gptoss_magic.session import current
 from gptoss_magic.turns.surgery import last_turn_of
@@ -44,6 +45,11 @@ def long_answer(prompt, **how):
     how = {"temperature": 1.5, "max_tokens": 30, **ASK, **how}
     made = (gptoss_magic.generate(prompt, seed=seed, **how) for seed in range(20))
     return next(answer for answer in made if answer.finish == "length")
+
+
+def test_a_provenance_has_no_key_that_its_type_does_not_know(answer):
+    assert answer.provenance["surgery"]["kind"] == "refine"
+    assert set(answer.provenance) - set(Provenance.__annotations__) == set()
 
 
 def test_an_edited_analysis_stands_and_final_is_new(answer):

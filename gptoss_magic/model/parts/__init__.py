@@ -18,6 +18,8 @@ from gptoss_magic.model.parts.soft_prompt import SoftPrompt
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gptoss_magic.model.protocol import Model
+
 FAMILIES = ("lora", "expert lora", "router", "expert", "soft prompt", "prefix")  # as they are told
 
 __all__ = [
@@ -38,7 +40,7 @@ __all__ = [
 ]
 
 
-def lora_kinds(model: Any) -> dict[str, Any]:
+def lora_kinds(model: Model) -> dict[str, Any]:
     """Which kind of LoRA can stand beside which module, by the modules' names."""
     kinds = (LinearLora, RouterLora, ExpertLora)
     return {

@@ -16,6 +16,8 @@ from gptoss_magic.model.peft_layout import PeftEntry, experts_to_peft, factors
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
+    from gptoss_magic.model.protocol import Model
+
 
 class ExpertLora(Part):
     """y_e += scaling · B_e(A_e x) on the routed rows of chosen experts of one projection.
@@ -44,7 +46,7 @@ class ExpertLora(Part):
         """True for a module that it can stand beside."""
         return hasattr(module, "taps")
 
-    def attach(self, model: Any) -> Callable[[], None]:
+    def attach(self, model: Model) -> Callable[[], None]:
         return stand_in(cast("Any", model.get_submodule(self.target)).taps.branches, self)
 
     def beside(
@@ -87,7 +89,7 @@ class ExpertLora(Part):
         key = f"{self.target}.{self.projection}"
         return PeftEntry("target_parameters", key, key, self.a.shape[1], self.scaling)
 
-    def peft_tensors(self, model: Any, keys: Collection[str]) -> dict[str, torch.Tensor]:
+    def peft_tensors(self, model: Model, keys: Collection[str]) -> dict[str, torch.Tensor]:
         """Of all experts, zeros for those that it does not have; peft nests gate_up in down."""
         count = model.config.num_local_experts
         a, b = experts_to_peft(self.a.detach(), self.b.detach(), self.experts, count)

@@ -15,6 +15,8 @@ from gptoss_magic.model.parts.part import PROJECTIONS, Part, many, stand_in
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from gptoss_magic.model.protocol import Model
+
 
 class ExpertWeights(Part):
     """W [N, K] and bias [N] of both projections. peft's format has no place for it."""
@@ -30,7 +32,7 @@ class ExpertWeights(Part):
             for key in (name, f"{name}_bias"):
                 self.register_parameter(key, nn.Parameter(weights[key]))
 
-    def attach(self, model: Any) -> Callable[[], None]:
+    def attach(self, model: Model) -> Callable[[], None]:
         return stand_in(cast("Any", model.get_submodule(self.target)).taps.branches, self)
 
     def beside(

@@ -18,6 +18,8 @@ from gptoss_magic.model.router import ResidentRouter
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
+    from gptoss_magic.model.protocol import Model
+
 
 class LowRank(Part):
     """scaling · B(A x); A [r, K], B [N, r]."""
@@ -47,7 +49,7 @@ class LowRank(Part):
             on = ", ".join(f"{count} × {leaf}" for leaf, count in leaves.items())
             yield f"LoRA r={rank} on {on}"
 
-    def peft_tensors(self, model: Any, keys: Collection[str]) -> dict[str, torch.Tensor]:
+    def peft_tensors(self, model: Model, keys: Collection[str]) -> dict[str, torch.Tensor]:
         return factors(self.target, self.a.detach(), self.b.detach())
 
     def merged(self, leaf: str, value: torch.Tensor, scale: float) -> torch.Tensor:
@@ -69,7 +71,7 @@ class LinearLora(LowRank):
         """The name by which peft's config means it."""
         return target
 
-    def attach(self, model: Any) -> Callable[[], None]:
+    def attach(self, model: Model) -> Callable[[], None]:
         hook = model.get_submodule(self.target).register_forward_hook(self._beside)
         return hook.remove  # type: ignore[no-any-return]
 
@@ -93,7 +95,7 @@ class RouterLora(LowRank):
         """The name by which peft's config means it: of the router's parameter."""
         return f"{target}.weight"
 
-    def attach(self, model: Any) -> Callable[[], None]:
+    def attach(self, model: Model) -> Callable[[], None]:
         return stand_in(cast("ResidentRouter", model.get_submodule(self.target)).branches, self)
 
     def peft_entry(self) -> PeftEntry:

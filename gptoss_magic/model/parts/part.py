@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
     from gptoss_magic.model.peft_layout import PeftEntry
+    from gptoss_magic.model.protocol import Model
 
 PROJECTIONS = ("gate_up_proj", "down_proj")
 
@@ -38,7 +39,7 @@ class Part(nn.Module):
         super().__init__()
         self.target, self.scale = target, 1.0
 
-    def attach(self, model: Any) -> Callable[[], None]:
+    def attach(self, model: Model) -> Callable[[], None]:
         """Put it beside its target; the result takes it away."""
         raise NotImplementedError
 
@@ -80,7 +81,7 @@ class Part(nn.Module):
         """The kind's own fields of adapter_config.json, for what stands before the prompt."""
         raise NotImplementedError
 
-    def peft_tensors(self, model: Any, keys: Collection[str]) -> dict[str, torch.Tensor]:
+    def peft_tensors(self, model: Model, keys: Collection[str]) -> dict[str, torch.Tensor]:
         """Its tensors in peft's file; `keys` are those of the whole adapter's entries."""
         return {}
 

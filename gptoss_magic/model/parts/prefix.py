@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     import torch
 
+    from gptoss_magic.model.protocol import Model, ModelConfig
+
 
 class Prefix(Part):
     """States [L, 2, heads, n, D]."""
@@ -28,13 +30,13 @@ class Prefix(Part):
         super().__init__("model")
         self.states = nn.Parameter(states)
 
-    def attach(self, model: Any) -> Callable[[], None]:
+    def attach(self, model: Model) -> Callable[[], None]:
         return lambda: None  # a cache is filled instead
 
     def __len__(self) -> int:
         return self.states.shape[3]
 
-    def fill(self, model: Any, cache: Any) -> None:
+    def fill(self, model: Model, cache: Any) -> None:
         """Let `cache`, an empty one, begin with these keys and values."""
         for layer, (keys, values) in enumerate(self.states.to(model.dtype)):
             cache.update(keys[None].to(model.device), values[None].to(model.device), layer)
@@ -59,15 +61,15 @@ class Prefix(Part):
             "prefix_projection": False,
         }
 
-    def peft_tensors(self, model: Any, keys: Collection[str]) -> dict[str, torch.Tensor]:
+    def peft_tensors(self, model: Model, keys: Collection[str]) -> dict[str, torch.Tensor]:
         return {"prompt_embeddings": prefix_to_peft(self.states.detach())}
 
     @classmethod
-    def width(cls, config: Any) -> int:
+    def width(cls, config: ModelConfig) -> int:
         """Numbers of one position in peft's file."""
         return int(config.num_hidden_layers * 2 * config.num_key_value_heads * config.head_dim)
 
     @classmethod
-    def from_peft(cls, flat: torch.Tensor, config: Any) -> Prefix:
+    def from_peft(cls, flat: torch.Tensor, config: ModelConfig) -> Prefix:
         """The part of `prompt_embeddings` [n, width]."""
         return cls(prefix_from_peft(flat, config.num_hidden_layers, config.head_dim))

@@ -5,7 +5,7 @@ Legend: T tokens, E experts, H hidden size.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from torch import nn
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from gptoss_magic.model.protocol import Model
     from gptoss_magic.model.router import ResidentRouter
 
 
@@ -29,7 +30,7 @@ class RouterDelta(Part):
         super().__init__(target)
         self.weight, self.bias = nn.Parameter(weight_EH), nn.Parameter(bias_E)
 
-    def attach(self, model: Any) -> Callable[[], None]:
+    def attach(self, model: Model) -> Callable[[], None]:
         return stand_in(cast("ResidentRouter", model.get_submodule(self.target)).branches, self)
 
     def forward(self, hidden_TH: torch.Tensor) -> torch.Tensor:
@@ -45,7 +46,7 @@ class RouterDelta(Part):
     def peft_entry(self) -> PeftEntry:
         return PeftEntry("modules_to_save", self.target, self.target)
 
-    def peft_tensors(self, model: Any, keys: Collection[str]) -> dict[str, torch.Tensor]:
+    def peft_tensors(self, model: Model, keys: Collection[str]) -> dict[str, torch.Tensor]:
         """The whole router: base plus difference."""
         router = model.get_submodule(self.target)
         return {

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     import torch
 
+    from gptoss_magic.model.protocol import Model, ModelConfig
+
 
 class SoftPrompt(Part):
     """Embeddings [n, H]."""
@@ -27,13 +29,13 @@ class SoftPrompt(Part):
         super().__init__("model.embed_tokens")
         self.embeddings = nn.Parameter(embeddings_nH)
 
-    def attach(self, model: Any) -> Callable[[], None]:
+    def attach(self, model: Model) -> Callable[[], None]:
         return lambda: None  # a cache is filled instead
 
     def __len__(self) -> int:
         return len(self.embeddings)
 
-    def fill(self, model: Any, cache: Any) -> None:
+    def fill(self, model: Model, cache: Any) -> None:
         """Let `cache`, an empty one, begin with the keys and values of these positions."""
         dtype = model.get_input_embeddings().weight.dtype
         model.get_decoder()(
@@ -54,15 +56,15 @@ class SoftPrompt(Part):
             "token_dim": self.embeddings.shape[1],
         }
 
-    def peft_tensors(self, model: Any, keys: Collection[str]) -> dict[str, torch.Tensor]:
+    def peft_tensors(self, model: Model, keys: Collection[str]) -> dict[str, torch.Tensor]:
         return {"prompt_embeddings": self.embeddings.detach()}
 
     @classmethod
-    def width(cls, config: Any) -> int:
+    def width(cls, config: ModelConfig) -> int:
         """Numbers of one virtual token in peft's file."""
         return int(config.hidden_size)
 
     @classmethod
-    def from_peft(cls, flat: torch.Tensor, _config: Any) -> SoftPrompt:
+    def from_peft(cls, flat: torch.Tensor, _config: ModelConfig) -> SoftPrompt:
         """The part of `prompt_embeddings` [n, width]."""
         return cls(flat)

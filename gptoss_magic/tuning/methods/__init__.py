@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from dataclasses import Field
 
+    from gptoss_magic.model.protocol import Model
     from gptoss_magic.tuning.methods.context import Context
     from gptoss_magic.tuning.methods.method import Method
     from gptoss_magic.tuning.settings import MethodSettings
@@ -93,7 +94,7 @@ def options() -> Iterator[Field[Any]]:
                 yield option
 
 
-def make_parts(model: Any, context: Context) -> list[Any]:
+def make_parts(model: Model, context: Context) -> list[Any]:
     """The parts of the method of `context.settings`, new and seeded; not attached.
 
     Of a method with two stages these are the second's. Raises InputError where the settings do not

@@ -12,6 +12,7 @@ from gptoss_magic.tuning.shapes import projections
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from gptoss_magic.model.protocol import Model
     from gptoss_magic.tuning.methods.context import Context
     from gptoss_magic.tuning.methods.method import Config, Counts, Step
 
@@ -28,7 +29,7 @@ class AdaLoraSettings(lora.LoraSettings):
     name = "adalora"
 
 
-def apply(model: Any, context: Context) -> list[Any]:
+def apply(model: Model, context: Context) -> list[Any]:
     """`SvdLora` on attention's projections, of 1.5 times the rank that will remain on average."""
     from gptoss_magic.tuning.methods.svd import SvdLora
 

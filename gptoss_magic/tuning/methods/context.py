@@ -10,6 +10,7 @@ from gptoss_magic.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gptoss_magic.model.protocol import Model
     from gptoss_magic.records import Example
 
 
@@ -31,7 +32,7 @@ class Context:
         return float(self.settings.alpha / self.settings.rank)
 
 
-def last_layers(model: Any, num_layers: int) -> list[int]:
+def last_layers(model: Model, num_layers: int) -> list[int]:
     """Indices of the last `num_layers` layers; all where it is 0. Raises InputError."""
     total = model.config.num_hidden_layers
     if num_layers > total:

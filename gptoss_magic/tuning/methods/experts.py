@@ -16,6 +16,7 @@ from gptoss_magic.tuning.settings import option
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from gptoss_magic.model.protocol import Model
     from gptoss_magic.tuning.methods.context import Context
     from gptoss_magic.tuning.methods.method import Config, Counts
 
@@ -56,14 +57,14 @@ class ExpertsSettings(lora.LoraSettings):
         return replace(self, choice="hot", num_experts=number)
 
 
-def apply(model: Any, context: Context) -> list[Any]:
+def apply(model: Model, context: Context) -> list[Any]:
     """Both projections of the chosen experts of each layer (or of the last `num_layers`)."""
     layers = last_layers(model, context.settings.num_layers)
     chosen = chosen_experts(model, context)
     return expert_parts(model, context, {i: chosen[i] for i in layers if chosen[i]})
 
 
-def chosen_experts(model: Any, context: Context) -> dict[int, list[int]]:
+def chosen_experts(model: Model, context: Context) -> dict[int, list[int]]:
     """By layer, ascending: hot ones, as many random ones as there would be hot ones, or all."""
     num_experts, settings = model.config.num_local_experts, context.settings
     layers = range(model.config.num_hidden_layers)
@@ -80,7 +81,7 @@ def chosen_experts(model: Any, context: Context) -> dict[int, list[int]]:
     return {layer: sorted(hot[layer]) for layer in layers}
 
 
-def expert_parts(model: Any, context: Context, experts: Mapping[int, Sequence[int]]) -> list[Any]:
+def expert_parts(model: Model, context: Context, experts: Mapping[int, Sequence[int]]) -> list[Any]:
     """`ExpertLora` on both projections of `experts` by layer; B is zero."""
     import torch
 

@@ -11,6 +11,7 @@ from gptoss_magic.tuning.methods.method import Method, Rate, Sizes
 from gptoss_magic.tuning.settings import MethodSettings, option
 
 if TYPE_CHECKING:
+    from gptoss_magic.model.protocol import Model
     from gptoss_magic.tuning.methods.context import Context
     from gptoss_magic.tuning.methods.method import Config, Counts
 
@@ -33,7 +34,7 @@ class ExpertsFullSettings(MethodSettings):
         return True
 
 
-def apply(model: Any, context: Context) -> list[Any]:
+def apply(model: Model, context: Context) -> list[Any]:
     """`ExpertWeights` of the hot experts of the last layer that has some, at most two."""
     from gptoss_magic.model.parts import ExpertWeights
 

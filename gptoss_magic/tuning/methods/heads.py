@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from gptoss_magic.model.protocol import Model
     from gptoss_magic.records import Example
     from gptoss_magic.tuning.methods.context import Context
     from gptoss_magic.tuning.methods.method import Config, Counts
@@ -43,7 +44,7 @@ class HeadsSettings(lora.LoraSettings):
             raise InputError(f"{self.num_heads} heads: give a number above 0")
 
 
-def apply(model: Any, context: Context) -> list[Any]:
+def apply(model: Model, context: Context) -> list[Any]:
     """`LinearLora` on q_proj and o_proj of the layers that have a chosen head, masked to heads."""
     chosen: dict[int, list[int]] = defaultdict(list)
     for layer, head in chosen_heads(model, context):
@@ -55,7 +56,7 @@ def apply(model: Any, context: Context) -> list[Any]:
     return parts
 
 
-def chosen_heads(model: Any, context: Context) -> list[tuple[int, int]]:
+def chosen_heads(model: Model, context: Context) -> list[tuple[int, int]]:
     """(layer, head) of the `num_heads` most important heads on the data."""
     wanted = context.settings.num_heads
     if not context.sequences:
@@ -67,7 +68,7 @@ def chosen_heads(model: Any, context: Context) -> list[tuple[int, int]]:
     return sorted(divmod(place, scores_LA.shape[1]) for place in places)
 
 
-def head_scores(model: Any, sequences: Sequence[Sequence[Example]]) -> torch.Tensor:
+def head_scores(model: Model, sequences: Sequence[Sequence[Example]]) -> torch.Tensor:
     """[L, A]: mean |∂loss/∂gate| of each attention head over the sequences."""
     import torch
 
@@ -90,7 +91,7 @@ def _gate(wide: Any) -> Any:
     return lambda _module, given: (given[0] * wide.to(given[0].dtype), *given[1:])
 
 
-def _columns(model: Any, heads: Sequence[int]) -> Any:
+def _columns(model: Model, heads: Sequence[int]) -> Any:
     """0 or 1 for each of the A·D columns of the heads' outputs."""
     import torch
 

@@ -12,6 +12,7 @@ from gptoss_magic.tuning.methods.method import AxolotlWords, Method, Sizes
 from gptoss_magic.tuning.settings import option
 
 if TYPE_CHECKING:
+    from gptoss_magic.model.protocol import Model
     from gptoss_magic.tuning.methods.context import Context
     from gptoss_magic.tuning.methods.method import Config, Counts
 
@@ -31,7 +32,7 @@ class LastLayersSettings(lora.LoraSettings):
             raise InputError("numbers of experts and layers start at 0")
 
 
-def apply(model: Any, context: Context) -> list[Any]:
+def apply(model: Model, context: Context) -> list[Any]:
     """Parts of the last `num_layers` layers (two where it is 0)."""
     layers = contexts.last_layers(model, context.settings.num_layers or DEFAULT)
     every = list(range(model.config.num_local_experts))

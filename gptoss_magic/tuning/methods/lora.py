@@ -13,6 +13,7 @@ from gptoss_magic.tuning.shapes import projections, queries_width
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from gptoss_magic.model.protocol import Model
     from gptoss_magic.tuning.methods.context import Context
     from gptoss_magic.tuning.methods.method import Config, Counts
 
@@ -33,14 +34,14 @@ class LoraSettings(MethodSettings):
             raise InputError(f"rank {self.rank}, alpha {self.alpha}: give numbers above 0")
 
 
-def apply(model: Any, context: Context) -> list[Any]:
+def apply(model: Model, context: Context) -> list[Any]:
     """A part for each projection of each layer."""
     layers = range(model.config.num_hidden_layers)
     return attention_parts(model, context, layers)
 
 
 def attention_parts(
-    model: Any, context: Context, layers: Iterable[int], names: Iterable[str] = NAMES
+    model: Model, context: Context, layers: Iterable[int], names: Iterable[str] = NAMES
 ) -> list[Any]:
     """`LinearLora` on `names` of `layers`; B is zero, so that nothing changes at first."""
     import torch

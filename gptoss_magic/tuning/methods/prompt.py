@@ -10,6 +10,7 @@ from gptoss_magic.tuning.methods.method import Method, Rate, Sizes
 from gptoss_magic.tuning.settings import MethodSettings, option
 
 if TYPE_CHECKING:
+    from gptoss_magic.model.protocol import Model
     from gptoss_magic.tuning.methods.context import Context
     from gptoss_magic.tuning.methods.method import Config, Counts
 
@@ -26,7 +27,7 @@ class PromptSettings(MethodSettings):
             raise InputError(f"{self.num_virtual} virtual tokens: give a number above 0")
 
 
-def apply(model: Any, context: Context) -> list[Any]:
+def apply(model: Model, context: Context) -> list[Any]:
     """One `SoftPrompt`, begun with the embeddings of tokens of the data (or random ones)."""
     import torch
 

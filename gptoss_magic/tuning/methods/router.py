@@ -9,6 +9,7 @@ from gptoss_magic.tuning.methods.method import Method, Rate, Sizes
 from gptoss_magic.tuning.settings import MethodSettings
 
 if TYPE_CHECKING:
+    from gptoss_magic.model.protocol import Model
     from gptoss_magic.tuning.methods.context import Context
     from gptoss_magic.tuning.methods.method import Config, Counts
 
@@ -20,7 +21,7 @@ class RouterSettings(MethodSettings):
     name = "router"
 
 
-def apply(model: Any, _context: Context) -> list[Any]:
+def apply(model: Model, _context: Context) -> list[Any]:
     """A `RouterDelta` of zeros beside each router."""
     import torch
 

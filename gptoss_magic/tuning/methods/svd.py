@@ -12,6 +12,8 @@ from gptoss_magic.model.parts import LinearLora, Part
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gptoss_magic.model.protocol import Model
+
 BETA = 0.85  # of both smoothings, as in the paper
 SPREAD = 0.02
 
@@ -32,7 +34,7 @@ class SvdLora(Part):
                 zeros = torch.zeros_like(self.get_parameter(name))
                 self.register_buffer(f"{name}_{kind}", zeros)
 
-    def attach(self, model: Any) -> Callable[[], None]:
+    def attach(self, model: Model) -> Callable[[], None]:
         hook = model.get_submodule(self.target).register_forward_hook(self._beside)
         return hook.remove  # type: ignore[no-any-return]
 

@@ -10,7 +10,7 @@ import re
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, time_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from gptoss_magic.errors import MissingPackage, StorageError
 
@@ -25,12 +25,25 @@ NUMBERS = {"row", "num_tokens"}
 OURS = re.compile(r"\d{20}-\d+")  # time and process
 
 
+class RowRecord(TypedDict):
+    """One row of a map: all of FIELDS. `provenance` is its JSON text."""
+
+    key: str
+    row: int
+    final: str
+    analysis: str
+    error: str | None
+    finish: str
+    num_tokens: int
+    provenance: str
+
+
 class Journal:
     """`known` has the records that were there, by key. Used as a context: leaving it writes."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._fresh: list[dict[str, Any]] = []
+        self._fresh: list[RowRecord] = []
         self._mine: list[Path] = []
         self._written_at = monotonic()
         with _storage(folder, "cannot be made: mend its permissions"):
@@ -49,7 +62,7 @@ class Journal:
         self.flush()
         self._merge()
 
-    def add(self, record: dict[str, Any]) -> None:
+    def add(self, record: RowRecord) -> None:
         """Keep one record (all of FIELDS); it is on the disk after `FLUSH_S` seconds."""
         self._fresh.append(record)
         if monotonic() - self._written_at >= FLUSH_S:
@@ -82,7 +95,7 @@ class Journal:
                 file.unlink(missing_ok=True)
             self._mine = [merged]
 
-    def _write(self, records: list[dict[str, Any]]) -> Path:
+    def _write(self, records: list[RowRecord]) -> Path:
         pa, parquet = _arrow()
         kinds = [(f, pa.int64() if f in NUMBERS else pa.string()) for f in FIELDS]
         table = pa.Table.from_pylist(records, schema=pa.schema(kinds))
@@ -93,7 +106,7 @@ class Journal:
             part.replace(whole)
         return whole
 
-    def _read(self) -> list[dict[str, Any]]:
+    def _read(self) -> list[RowRecord]:
         return [record for file in self._files() for record in _read(file)]
 
     def _files(self) -> list[Path]:
@@ -114,7 +127,7 @@ def _storage(place: Path, what: str, half: Path | None = None) -> Iterator[None]
         ) from error
 
 
-def _read(file: Path) -> list[dict[str, Any]]:
+def _read(file: Path) -> list[RowRecord]:
     _, parquet = _arrow()
     with _storage(file, "cannot be read: delete it"):
         try:

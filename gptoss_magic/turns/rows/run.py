@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from gptoss_magic.records import Answer, Request, SamplingSettings, TokenDelta
+    from gptoss_magic.records.provenance import Provenance
     from gptoss_magic.turns.rows.frame import MapFrame
     from gptoss_magic.turns.rows.template import RowTemplate
 
@@ -49,9 +50,9 @@ class MapSettings:
     def key(self, *parts: Any) -> str:
         """A digest of the model, the settings and `parts`; the seed counts where it is used."""
         request, shelf = self.request, current().shelf
-        sampler = request.sampling.record()
-        del sampler["seed"], sampler["lookup"]
-        scope = {
+        whole = request.sampling.record().items()
+        sampler = {name: value for name, value in whole if name not in ("seed", "lookup")}
+        scope: dict[str, Any] = {
             **current().require().identity,
             "system": request.voice.instructions or None,
             "effort": request.effort,
@@ -61,8 +62,8 @@ class MapSettings:
             records = shelf.records(request.adapters)
             scope["adapters"] = [(record["uid"], record["scale"]) for record in records]
         schema = {"guided": request.schema.schema} if request.schema else None
-        whole = json.dumps([scope, sampler, schema, *parts], sort_keys=True, default=str)
-        return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
+        text = json.dumps([scope, sampler, schema, *parts], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def run_map(
@@ -190,7 +191,11 @@ class _Run:
         sampling = self.prompts[index].settings
         builder.close(sampling.stop if delta.finish == "stop" else ())
         prompt_T = list(self.prompts[index].prompt)
-        record = {**self.provenance, "prompt_tokens": prompt_T, "sampling": sampling.record()}
+        record: Provenance = {
+            **self.provenance,
+            "prompt_tokens": prompt_T,
+            "sampling": sampling.record(),
+        }
         self._keep(*self.asked[index], builders.pop(index).answer(len(prompt_T), 0, record))
         return True
 
