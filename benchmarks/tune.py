@@ -41,11 +41,11 @@ from gptoss_magic.records import Example
 from gptoss_magic.tuning.methods import make_parts, settings_of
 from gptoss_magic.tuning.methods.context import Context
 from gptoss_magic.tuning.settings import TrainSettings
-from gptoss_magic.tuning.trainer import Trainer, Work
+from gptoss_magic.tuning.trainer import Trainer, TrainingWork
 model = load(LoadSettings(path), lambda *_: None).model
 parts = make_parts(model, Context(settings_of(rank=rank, alpha=rank, choice="all")))
 example = Example(tuple(ids[0].tolist()), (True,) * tokens)
-work = Work([[[example]]] * (repeats + 1))
+work = TrainingWork([[[example]]] * (repeats + 1))
 trainer = Trainer(model, parts, work, TrainSettings(learning_rate=1e-3), checkpointing=True)
 class Free:
     stopped, rate = False, None

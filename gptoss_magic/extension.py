@@ -21,7 +21,7 @@ def load_ipython_extension(shell: Any) -> None:
     formatters["text/plain"].for_type(Answer, answer_text)
     for module, name, html, text in (
         ("scores", "Scores", routing.scores_html, routing.scores_text),
-        ("compare", "Comparison", routing.comparison_html, routing.comparison_text),
+        ("compare", "RoutingComparison", routing.comparison_html, routing.comparison_text),
     ):
         formatters["text/html"].for_type_by_name(f"gptoss_magic.routing.{module}", name, html)
         formatters["text/plain"].for_type_by_name(f"gptoss_magic.routing.{module}", name, text)

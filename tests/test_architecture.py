@@ -199,3 +199,14 @@ def test_the_public_surface_is_the_list():
         assert getattr(gptoss_magic, name) is getattr(import_module(module), name)
     with pytest.raises(AttributeError, match="no attribute 'nosuchname'"):
         gptoss_magic.nosuchname  # noqa: B018
+
+
+def test_no_two_public_classes_have_one_name():
+    """But those of the frameworks that an index is offered to: each is imported from its own."""
+    places = {}
+    for path in MODULES:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(path.name)
+    twice = {name: where for name, where in places.items() if len(where) > 1}
+    assert set(twice) == {"IndexRetriever"}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Resident:
+class ShelvedAdapter:
     """One adapter and the scale that it is used at (1: as trained)."""
 
     adapter: Adapter
@@ -100,7 +100,7 @@ class Shelf:
         on_switch: Callable[[Active], None] = lambda active: None,
     ) -> None:
         self.model, self.probe, self.on_switch = model, tuple(probe), on_switch
-        self.held: dict[str, Resident] = {}
+        self.held: dict[str, ShelvedAdapter] = {}
         self.default: tuple[str, ...] = ()
         self._beside: tuple[str, ...] = ()
         self._removes: list[Callable[[], None]] = []
@@ -123,7 +123,7 @@ class Shelf:
             raise InputError(
                 f"{name} is attached already: detach it, or choose a name by --as NAME"
             )
-        self.held[name] = Resident(adapter, _checked(scale))
+        self.held[name] = ShelvedAdapter(adapter, _checked(scale))
         try:
             return Attached(adapter, self._change(name))
         except BaseException:
@@ -198,7 +198,7 @@ class Shelf:
         self._beside = tuple(name for name in names if name in self.held)
         self.on_switch(self._active(self._beside))
 
-    def _parts(self, residents: Sequence[Resident]) -> list[tuple[Part, float]]:
+    def _parts(self, residents: Sequence[ShelvedAdapter]) -> list[tuple[Part, float]]:
         """Experts in full come first: what is added to an expert's output comes after it."""
         pairs = [(part, r.scale) for r in residents for part in r.adapter.parts]
         return sorted(pairs, key=lambda pair: not pair[0].replaced_experts)
@@ -224,7 +224,7 @@ class Shelf:
                 soft.fill(self.model, cache)
             return self.model(ids, past_key_values=cache, use_cache=True).logits[0].float()
 
-    def _find(self, name: str) -> Resident:
+    def _find(self, name: str) -> ShelvedAdapter:
         if name not in self.held:
             known = ", ".join(self.held) or "none"
             raise InputError(f"{name}: no such adapter; attached: {known}")

@@ -14,8 +14,6 @@ from gptoss_magic.vocabulary import NONE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from gptoss_magic.records.provenance import LayerRecord, PersonaRecord
-
 
 def layers_of(names: Sequence[str], personas: Mapping[str, Persona]) -> list[Persona]:
     """The personas below and up to each of `names`, in the order they are laid; none twice.
@@ -56,13 +54,6 @@ def digest(persona: Persona) -> str:
     """The first 16 hex digits of the SHA-256 of what the persona says."""
     whole = encodable(render_persona(persona))
     return hashlib.sha256(whole.encode()).hexdigest()[:16]
-
-
-def record(layers: Sequence[Persona]) -> PersonaRecord:
-    """For a provenance: the whole and its layers by name and digest."""
-    whole = overlay(layers)
-    named: list[LayerRecord] = [{"name": layer.name, "sha256": digest(layer)} for layer in layers]
-    return {"name": whole.name, "sha256": digest(whole), "layers": named}
 
 
 def _chain(name: str, personas: Mapping[str, Persona]) -> list[Persona]:

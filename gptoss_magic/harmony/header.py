@@ -41,7 +41,7 @@ LEAKED = re.compile(rf"\s*(?:to=|(?:{ASSISTANT})+\s*(?:to=|$|{NAME.pattern}))")
 
 
 @dataclass
-class Part:
+class HeaderPart:
     """The text behind one special token.
 
     `kind` is 'opening' (the stream's begin), 'before' (behind a message's end), 'within' (behind a
@@ -76,7 +76,7 @@ class Header:
     repairs: list[str] = field(default_factory=list)
 
 
-def read_header(parts: Sequence[Part], *, titled: bool) -> Header:
+def read_header(parts: Sequence[HeaderPart], *, titled: bool) -> Header:
     """Read `parts`. `titled`: `<|message|>` followed, so that all of it should be header; else
     only its beginning is, and the message's text follows in it.
     """
@@ -130,7 +130,7 @@ def _settle(header: Header) -> None:
 class _PartReader:
     """Takes a header's words out of one part; what is left is text."""
 
-    def __init__(self, header: Header, part: Part, *, titled: bool, follows: bool) -> None:
+    def __init__(self, header: Header, part: HeaderPart, *, titled: bool, follows: bool) -> None:
         self.header, self.part, self.left = header, part, part.text
         self.titled, self.follows = titled, follows
         self.may_name = True  # a channel, anywhere in it

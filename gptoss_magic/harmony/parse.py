@@ -27,7 +27,7 @@ from gptoss_magic.harmony.header import (
     COMMENTARY,
     FINAL,
     Header,
-    Part,
+    HeaderPart,
     read_header,
 )
 from gptoss_magic.records import ChannelDelta, Message, ToolCall
@@ -96,7 +96,7 @@ class HarmonyParser:
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._texts: list[str] = []
         self._repairs: list[str] = []
-        self._parts = [Part("opening")]  # of the header that is read; none in a content
+        self._parts = [HeaderPart("opening")]  # of the header that is read; none in a content
 
     def feed(self, token: int) -> list[ChannelDelta]:
         """Take one token; the deltas it completes (none within a header)."""
@@ -126,15 +126,17 @@ class HarmonyParser:
         if name == "message":
             return self._message()
         deltas = self._split() if name == "channel" else []
-        self._parts.append(Part(name))
+        self._parts.append(HeaderPart(name))
         return deltas
 
     def _special_in_content(self, name: str) -> list[ChannelDelta]:
         if name == "channel":
             self._unended()
-            self._parts = [Part("within"), Part("channel")]
+            self._parts = [HeaderPart("within"), HeaderPart("channel")]
         elif name == "message" and self.drafts[-1].is_bare:
-            header = read_header([Part("opening", [(0, self.drafts[-1].content)])], titled=True)
+            header = read_header(
+                [HeaderPart("opening", [(0, self.drafts[-1].content)])], titled=True
+            )
             self._repairs.append("text before a header's words")
             return self._shown(header)
         else:
@@ -150,7 +152,7 @@ class HarmonyParser:
             deltas = self._untitled()
         elif name == "start":
             self._unended()
-        self._parts = [Part("role" if name == "start" else "before")]
+        self._parts = [HeaderPart("role" if name == "start" else "before")]
         return deltas
 
     def _unended(self) -> None:
@@ -193,7 +195,7 @@ class HarmonyParser:
         if header.recipient or not header.rest:
             return []
         deltas = self._untitled()
-        self._parts = [Part("opening")]
+        self._parts = [HeaderPart("opening")]
         return deltas
 
     def _untitled(self, *, is_cut: bool = False) -> list[ChannelDelta]:
@@ -202,7 +204,7 @@ class HarmonyParser:
         `is_cut`: the stream ends here, so that words alone (a type's, cut in the middle, too) are
         a header that nothing came of, and no fault.
         """
-        parts, self._parts = self._parts, [Part("before")]
+        parts, self._parts = self._parts, [HeaderPart("before")]
         header = read_header(parts, titled=False)
         if len(parts) == 1:
             header.rest, header.rest_tokens = header.early, header.early_tokens

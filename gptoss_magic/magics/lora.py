@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
 
-    from gptoss_magic.records import Comparison
+    from gptoss_magic.records import AdapterComparison
 
 ABOUT = {
     "attach": "Read an adapter and keep it beside the model; prompts use it once told to.",
@@ -132,7 +132,7 @@ def compare(options: Namespace, magics: Any) -> None:
         _show(side_by_side_html(*shown), side_by_side_text(*shown))
 
 
-def figures(found: Comparison) -> dict[str, dict[str, str]]:
+def figures(found: AdapterComparison) -> dict[str, dict[str, str]]:
     """By answer: its mean log-likelihood under the base and under adapters."""
     return {
         name: {f"nats/token under {under}": f"{value:.3f}" for under, value in unders.items()}

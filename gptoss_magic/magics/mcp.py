@@ -28,7 +28,7 @@ PLAIN = ("www", "api", "mcp")  # parts of a host's name that name no server
 
 
 @dataclass
-class Asked:
+class ServerLine:
     """What one line asks for. `headers`: names of environment variables by header."""
 
     words: list[str] = field(default_factory=list)
@@ -63,7 +63,7 @@ def start(given: list[str], shell: Any) -> None:
         print(f"left out: {visible(line)}")
 
 
-def linked(asked: Asked) -> tuple[Link, str]:
+def linked(asked: ServerLine) -> tuple[Link, str]:
     """(how the server is reached, what the user is asked first; '' for one of this machine)."""
     if not is_url(asked.words[0]):
         if asked.headers:
@@ -81,9 +81,9 @@ def linked(asked: Asked) -> tuple[Link, str]:
     return address, "\n".join(lines)
 
 
-def read(given: list[str]) -> Asked:
+def read(given: list[str]) -> ServerLine:
     """The line's words. Raises InputError."""
-    asked, words = Asked(), list(given)
+    asked, words = ServerLine(), list(given)
     while words and words[0].startswith("--"):
         flag = words.pop(0)
         if flag == "--yes":

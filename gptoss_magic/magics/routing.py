@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
 
-    from gptoss_magic.routing.compare import Comparison
+    from gptoss_magic.routing.compare import RoutingComparison
     from gptoss_magic.routing.scores import Scores
 
 MANY, MAX_TOKENS = 64, 256
@@ -21,7 +21,7 @@ ROUTING = opt.parser("%gptoss routing", opt.ROUTING, "Which experts a text or da
 
 
 def run(line: str, magics: Any) -> None:
-    """Run the command: show Scores, or with `compare` a Comparison, and put it into -o."""
+    """Run the command: show Scores, or with `compare` a RoutingComparison, and put it into -o."""
     from IPython.display import display
 
     names: dict[str, Any] = magics.shell.user_ns
@@ -52,7 +52,7 @@ def words(_typed: list[str]) -> list[str]:
     return [*opt.flags(opt.ROUTING), "compare"]
 
 
-def _compared(options: Namespace, magics: Any) -> Comparison:
+def _compared(options: Namespace, magics: Any) -> RoutingComparison:
     from gptoss_magic.studies.routing import compare_routing
 
     if len(options.data) != 3:
@@ -195,7 +195,7 @@ def scores_text(scores: Scores, printer: Any, _cycle: Callable[..., Any]) -> Non
     printer.text(f"{_head(scores)}\n{table_text(*_summary(scores))}")
 
 
-def comparison_html(comparison: Comparison) -> str:
+def comparison_html(comparison: RoutingComparison) -> str:
     """The map of differences and what differs most."""
     from gptoss_magic.widgets.heatmap import Panel, folded, heat_map_html, table_html
 
@@ -227,21 +227,21 @@ def comparison_html(comparison: Comparison) -> str:
     )
 
 
-def _distance(comparison: Comparison, channel: str) -> str:
+def _distance(comparison: RoutingComparison, channel: str) -> str:
     values = comparison.distance(channel)
     return (
         f"Jensen-Shannon distance {values.mean():.3f} (mean; {values.min():.2f}–{values.max():.2f})"
     )
 
 
-def _sides(comparison: Comparison) -> str:
+def _sides(comparison: RoutingComparison) -> str:
     from html import escape
 
     a, b = (s.about.get("title") or "?" for s in (comparison.a, comparison.b))
     return escape(f"Routing: {a} (red: more) against {b} (blue: more)")
 
 
-def _most(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+def _most(comparison: RoutingComparison) -> tuple[list[str], list[list[str]]]:
     rows = [
         [f"{layer}:{expert}", f"{100 * p:.1f} %", f"{100 * q:.1f} %", f"{100 * (q - p):+.1f}"]
         for layer, expert, p, q in comparison.top()
@@ -249,7 +249,9 @@ def _most(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     return ["layer:expert", "a", "b", "difference (points)"], rows
 
 
-def comparison_text(comparison: Comparison, printer: Any, _cycle: Callable[..., Any]) -> None:
+def comparison_text(
+    comparison: RoutingComparison, printer: Any, _cycle: Callable[..., Any]
+) -> None:
     """Distances and what differs most as text, through IPython's pretty printer."""
     from gptoss_magic.widgets.heatmap import table_text
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Place:
+class ToolPlace:
     """Where a built-in tool is asked for: `name:argument`, in this shell and conversation.
 
     `persona`: names, whose memory it is. `taken` numbers of passages are in the prompt already;
@@ -44,7 +44,7 @@ def tool_finder(
     """What a tool's name means in this cell, as the user has set its policy."""
 
     def tool_named(name: str, voice: Voice) -> list[Tool]:
-        place = Place(
+        place = ToolPlace(
             "",
             magics.shell,
             options.conversation or CONVERSATION,
@@ -71,7 +71,7 @@ def consent_of(shell: Any) -> Consent:
     return asking(current().policies, partial(ask, shell))
 
 
-def named(name: str, place: Place) -> list[Tool]:
+def named(name: str, place: ToolPlace) -> list[Tool]:
     """The tools that `name` means. Raises InputError where there is none.
 
     A function of the notebook comes first, then a built-in tool (`search:INDEX`), then an MCP
@@ -82,7 +82,7 @@ def named(name: str, place: Place) -> list[Tool]:
         return [as_tool(given)]
     word, _, argument = name.partition(":")
     if word in BUILT_IN:
-        return [BUILT_IN[word](Place(**{**vars(place), "argument": argument}))]
+        return [BUILT_IN[word](ToolPlace(**{**vars(place), "argument": argument}))]
     server, _, one = name.partition(".")
     if server in current().servers:
         found = current().servers[server].tools()
@@ -98,14 +98,14 @@ def _picked(name: str, found: list[Tool]) -> list[Tool]:
     return found
 
 
-def _hint(name: str, place: Place) -> str:
+def _hint(name: str, place: ToolPlace) -> str:
     functions = [n for n, v in place.shell.user_ns.items() if callable(v) and n[0] != "_"]
     close = get_close_matches(name, [*functions, *BUILT_IN, *current().servers], 3)
     near = f"did you mean {' or '.join(close)}?" if close else "define the function first"
     return f"the notebook has no such name, and no built-in tool has it; {near}"
 
 
-def _python(place: Place) -> Tool:
+def _python(place: ToolPlace) -> Tool:
     from gptoss_magic.agents.python import python_tool
 
     if place.argument not in ("", "kernel"):
@@ -132,7 +132,7 @@ def _in_kernel(shell: Any) -> Tool:
     return Tool("python", made.description, made.parameters, python, "ask", origin, made.check)
 
 
-def _search(place: Place) -> Tool:
+def _search(place: ToolPlace) -> Tool:
     from gptoss_magic.agents.search import search_tool
     from gptoss_magic.retrieval.cite import quoted
     from gptoss_magic.retrieval.index import Index, search_all
@@ -145,14 +145,14 @@ def _search(place: Place) -> Tool:
     return search_tool(", ".join(names), lambda q, k: search_all(names, q, k), quoted, place.taken)
 
 
-def _notebook(place: Place) -> Tool:
+def _notebook(place: ToolPlace) -> Tool:
     from gptoss_magic.agents.notebook import notebook_tool
 
     names = place.shell.user_ns
     return notebook_tool(lambda: names.get("In", [""]), lambda: names.get("Out", {}))
 
 
-def _plan(place: Place) -> Tool:
+def _plan(place: ToolPlace) -> Tool:
     from gptoss_magic.agents.plan import Goals
 
     plans = current().plans
@@ -161,7 +161,7 @@ def _plan(place: Place) -> Tool:
     return plans[place.conversation].tool()
 
 
-def _remember(place: Place) -> Tool:
+def _remember(place: ToolPlace) -> Tool:
     from gptoss_magic.agents.remember import remember_tool
     from gptoss_magic.retrieval.items import Item
     from gptoss_magic.turns.recall import memory_of
@@ -175,7 +175,7 @@ def _remember(place: Place) -> Tool:
     return remember_tool(memory.name, keep)
 
 
-def _recall(place: Place) -> Tool:
+def _recall(place: ToolPlace) -> Tool:
     from gptoss_magic.agents.remember import recall_tool
     from gptoss_magic.retrieval.items import lines
     from gptoss_magic.turns.recall import memory_of
@@ -185,7 +185,7 @@ def _recall(place: Place) -> Tool:
     return recall_tool(memory.name, lambda query: lines(memory.recall(query, notebook=where)))
 
 
-BUILT_IN: dict[str, Callable[[Place], Tool]] = {
+BUILT_IN: dict[str, Callable[[ToolPlace], Tool]] = {
     "notebook": _notebook,
     "plan": _plan,
     "python": _python,

@@ -10,7 +10,7 @@ from gptoss_magic.errors import InputError
 from gptoss_magic.magics.checks import check_nothing, check_words
 from gptoss_magic.magics.index import show_table
 from gptoss_magic.magics.mcp import start
-from gptoss_magic.magics.toolbox import BUILT_IN, Place, named
+from gptoss_magic.magics.toolbox import BUILT_IN, ToolPlace, named
 from gptoss_magic.session import current
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def known(shell: Any) -> Iterator[tuple[str, Tool]]:
         if isinstance(value, Tool) or (name in said and callable(value)):
             yield name, as_tool(value)
     for name in ("notebook", "plan", "python", "python:kernel"):
-        yield name, named(name, Place("", shell))[0]
+        yield name, named(name, ToolPlace("", shell))[0]
     for server, running in current().servers.items():
         for tool in running.tools():
             yield f"{server}.{tool.name}", tool
@@ -77,7 +77,7 @@ def say(policy: Policy, names: list[str], shell: Any) -> None:
     if not names:
         raise InputError(f"{USAGE}: name a tool")
     for name in names:
-        for tool in named(name, Place("", shell)):
+        for tool in named(name, ToolPlace("", shell)):
             current().policies.say(tool, policy)
             print(f"{tool.name} ({tool.origin}): {policy}, until this kernel ends")
 

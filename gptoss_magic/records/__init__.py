@@ -16,15 +16,15 @@ from gptoss_magic.records.requests import (
     Turn,
     Voice,
 )
-from gptoss_magic.records.studies import Comparison, Drift, Example, Mapped, StepMetrics
+from gptoss_magic.records.studies import AdapterComparison, Drift, Example, Mapped, StepMetrics
 
 __all__ = [
+    "AdapterComparison",
     "Answer",
     "AnswerForm",
     "AnswerToken",
     "ChannelDelta",
     "Citation",
-    "Comparison",
     "Consent",
     "Drift",
     "Example",

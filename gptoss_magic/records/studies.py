@@ -29,7 +29,7 @@ class Mapped:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class AdapterComparison:
     """One prompt on the bare base ('base') and beside adapters, by name.
 
     `likelihoods[a][b]`: mean log-likelihood, in nats a token, of a's answer under b.

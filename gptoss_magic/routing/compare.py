@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RoutingComparison:
     """`a` against `b`, by the measure `by` ('share', 'gate' or 'reap')."""
 
     a: Scores
@@ -67,7 +67,7 @@ class Comparison:
         return pd.concat(frames, ignore_index=True)
 
 
-def compare(a: Scores, b: Scores, by: str = "share") -> Comparison:
+def compare(a: Scores, b: Scores, by: str = "share") -> RoutingComparison:
     """Compare two routings of models of one shape. Raises InputError where they differ in it."""
     if a.shape != b.shape:
         raise InputError(
@@ -78,4 +78,4 @@ def compare(a: Scores, b: Scores, by: str = "share") -> Comparison:
         raise InputError(f"compare by {by!r}: there are {', '.join(MEASURES)}")
     for scores in (a, b):
         scores.measure(by)
-    return Comparison(a, b, by)
+    return RoutingComparison(a, b, by)

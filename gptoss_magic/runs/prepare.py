@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gptoss_magic.runs.wanted import Wanted
     from gptoss_magic.tuning.plan import TunePlan
     from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
-    from gptoss_magic.tuning.trainer import Controls, Trainer, Work
+    from gptoss_magic.tuning.trainer import Controls, Trainer, TrainingWork
     from gptoss_magic.turns.progress import Progress
 
 SAVE_EVERY_S = 20.0
@@ -124,23 +124,27 @@ def settings_for(method: MethodSettings, num_rows: int, **given: Any) -> TrainSe
 
 def work_of(
     model: Model, method: MethodSettings, parts: Sequence[Any], data: tuple[Any, Any]
-) -> Work:
+) -> TrainingWork:
     """What the trainer needs beside the parts; the drift's base is measured here."""
     from gptoss_magic.runs.parts import trained_experts
     from gptoss_magic.tuning.drift import Drifting
     from gptoss_magic.tuning.methods import method_of
-    from gptoss_magic.tuning.trainer import Work
+    from gptoss_magic.tuning.trainer import TrainingWork
 
     steps, held_out = data
     drift = Drifting(
         model, _probe(held_out or steps[0]), trained_experts(parts, model.config.num_hidden_layers)
     )
     own = method_of(method).step
-    return Work(steps, held_out, drift, *(own(parts, method) if own else ()))
+    return TrainingWork(steps, held_out, drift, *(own(parts, method) if own else ()))
 
 
 def trainer_of(
-    model: Model, method: MethodSettings, parts: Sequence[Any], work: Work, train: TrainSettings
+    model: Model,
+    method: MethodSettings,
+    parts: Sequence[Any],
+    work: TrainingWork,
+    train: TrainSettings,
 ) -> Trainer:
     """The trainer; activations are recomputed where they would fill a quarter of what is free."""
     from gptoss_magic.model.plan import free_bytes

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gptoss_magic.records import Request
-    from gptoss_magic.routing.compare import Comparison
+    from gptoss_magic.routing.compare import RoutingComparison
     from gptoss_magic.routing.scores import Scores
     from gptoss_magic.turns.progress import Progress
 
@@ -122,7 +122,7 @@ def _scored(
     )
 
 
-def compare_routing(a: Any, b: Any, *, by: str = "share", **options: Any) -> Comparison:
+def compare_routing(a: Any, b: Any, *, by: str = "share", **options: Any) -> RoutingComparison:
     """The difference between two `Scores`, or two of what `score_routing(..., **options)` takes.
 
     Raises InputError where they come from models of other shapes.

@@ -1,4 +1,4 @@
-"""Memory and time of a tuning run before it starts, from shapes and what is free."""
+"""MemoryPlan and time of a tuning run before it starts, from shapes and what is free."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SEEN_ROWS, MOST_EPOCHS = 120, 3  # few rows are seen again until so many were se
 
 
 @dataclass(frozen=True)
-class Memory:
+class MemoryPlan:
     """Bytes by kind. `adapter`, `gradients` and `optimizer` are of what is trained."""
 
     weights: int
@@ -39,7 +39,7 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class Asked:
+class PlanInputs:
     """What a plan is made for: the sequences' longest, and whether activations are recomputed.
 
     `paged`: bitsandbytes' paged 8-bit AdamW instead of torch's.
@@ -65,8 +65,8 @@ class TunePlan:
 
     model: str
     what: str
-    asked: Asked
-    memory: Memory
+    asked: PlanInputs
+    memory: MemoryPlan
     free: int
     resident: bool
     seconds: float | None = None
@@ -74,7 +74,7 @@ class TunePlan:
     @property
     def needed(self) -> int:
         """Bytes that `free` must hold."""
-        total = sum(getattr(self.memory, field.name) for field in fields(Memory))
+        total = sum(getattr(self.memory, field.name) for field in fields(MemoryPlan))
         return int(total - (self.memory.weights if self.resident else 0))
 
     @property
@@ -126,18 +126,20 @@ def make_tune_plan(
     `resident` False: the weights count against `free` too. `paged` None: as the trainer chooses.
     """
     paged = has_paged(device) if paged is None else paged
-    asked = Asked(config, method, num_params, sequence_tokens, device, packed, recompute, paged)
+    asked = PlanInputs(
+        config, method, num_params, sequence_tokens, device, packed, recompute, paged
+    )
     seconds = num_steps * step_tokens / tokens_per_s if tokens_per_s else None
     return TunePlan(model, what, asked, memory_of(asked, weights), free, resident, seconds)
 
 
-def memory_of(asked: Asked, weights: int) -> Memory:
+def memory_of(asked: PlanInputs, weights: int) -> MemoryPlan:
     """The bytes of `asked` by kind."""
     config, params = asked.config, asked.num_params
     own = method_of(asked.method).sizes.state_bytes
     state = (PAGED_8_BIT if asked.paged else ADAMW) + own
     on_gpu = asked.device != "cpu"
-    return Memory(
+    return MemoryPlan(
         weights,
         4 * params,
         4 * params,
@@ -149,7 +151,7 @@ def memory_of(asked: Asked, weights: int) -> Memory:
     )
 
 
-def activation_bytes(asked: Asked) -> int:
+def activation_bytes(asked: PlanInputs) -> int:
     """What is kept for the backward, one layer's gradients, and a block of attention's scores.
 
     Recomputed: one bf16 hidden state of each layer is kept, and one layer in full.
@@ -213,7 +215,7 @@ def _halves(number: int, least: int) -> list[int]:
     return found
 
 
-def _num_experts(asked: Asked) -> int:
+def _num_experts(asked: PlanInputs) -> int:
     """Trained experts of a layer, on average; 0 where the method has no choice of them."""
     one = asked.method.with_experts(1)
     return asked.num_params // num_parameters(asked.config, one) if one else 0
@@ -243,7 +245,7 @@ def _by(plan: TunePlan, name: str) -> TunePlan:
     return _again(plan, replace(plan.asked, method=method, num_params=params, recompute=recompute))
 
 
-def _again(plan: TunePlan, asked: Asked) -> TunePlan:
+def _again(plan: TunePlan, asked: PlanInputs) -> TunePlan:
     return replace(plan, asked=asked, memory=memory_of(asked, plan.memory.weights))
 
 

@@ -38,7 +38,7 @@ class Controls(Protocol):
 
 
 @dataclass(frozen=True)
-class Work:
+class TrainingWork:
     """What is trained on: steps of sequences of examples, held-out sequences, a drift probe.
 
     `after_backward(step, num_steps)`: a method's own part of a step (AdaLoRA's budget);
@@ -71,7 +71,7 @@ class Trainer:
         self,
         model: Model,
         parts: Sequence[Any],
-        work: Work,
+        work: TrainingWork,
         settings: TrainSettings,
         *,
         checkpointing: bool = False,

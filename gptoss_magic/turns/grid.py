@@ -8,7 +8,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError, MissingPackage
-from gptoss_magic.records import Comparison
+from gptoss_magic.records import AdapterComparison
 from gptoss_magic.session import current
 from gptoss_magic.turns.answer import answer
 from gptoss_magic.turns.prompt import ids_of
@@ -81,7 +81,7 @@ def compare(
     prompts: Sequence[str],
     adapters: Sequence[str] | None = None,
     **settings: Any,
-) -> Iterator[Comparison]:
+) -> Iterator[AdapterComparison]:
     """Answer each prompt on the bare base and beside each of `adapters` (None: all attached).
 
     Yields prompt by prompt. Greedy unless `settings` (of `generate`) say otherwise; nothing is
@@ -105,7 +105,7 @@ def compare(
             said = answers if under == BASE else {name: answers[name] for name in (BASE, under)}
             for name, value in likelihoods(said, [under]).items():
                 figures[name][under] = value
-        yield Comparison(prompt, answers, figures)
+        yield AdapterComparison(prompt, answers, figures)
 
 
 def grid(

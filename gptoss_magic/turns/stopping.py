@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-class Work:
+class MainWork:
     """What the main thread does for us now: `name` ('' while it does nothing).
 
     `listeners` are called in the main thread when work begins and when it ends.
@@ -51,4 +51,4 @@ class Work:
             listener()
 
 
-WORK = Work()
+WORK = MainWork()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 
-class Part(TypedDict):
+class StreamPart(TypedDict):
     """Text `t` of block `i`, of channel `c`, from `o` UTF-16 units of the block on."""
 
     i: int
@@ -29,11 +29,11 @@ class Blocks:
     def text(self, channel: str) -> str:
         return "".join("".join(pieces) for name, pieces in self._blocks if name == channel)
 
-    def whole(self) -> list[Part]:
+    def whole(self) -> list[StreamPart]:
         """Every block from its beginning, in the form that `fresh` has."""
         return self._parts(0, 0)
 
-    def fresh(self) -> list[Part]:
+    def fresh(self) -> list[StreamPart]:
         """Parts added since the last call: block index, channel, offset in characters, text."""
         index, piece = self._sent
         parts = self._parts(index, piece)
@@ -41,8 +41,8 @@ class Blocks:
             self._sent = (len(self._blocks) - 1, len(self._blocks[-1][1]))
         return parts
 
-    def _parts(self, index: int, piece: int) -> list[Part]:
-        parts: list[Part] = []
+    def _parts(self, index: int, piece: int) -> list[StreamPart]:
+        parts: list[StreamPart] = []
         for number, (channel, pieces) in enumerate(self._blocks[index:], index):
             skipped = piece if number == index else 0
             text = "".join(pieces[skipped:])

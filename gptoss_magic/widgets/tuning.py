@@ -30,7 +30,7 @@ REACH = 10.0  # the slider goes from a tenth of the run's rate to ten times it
 NONE = math.nan
 
 
-class Controls(Protocol):
+class RunControls(Protocol):
     """What the buttons do. Called from another thread than the loop's."""
 
     @property
@@ -54,7 +54,7 @@ class TuningPanel:
 
     def __init__(
         self,
-        control: Controls,
+        control: RunControls,
         title: str,
         num_steps: int,
         learning_rate: float,

@@ -14,7 +14,7 @@ from gptoss_magic.magics import defaults, presets
 from gptoss_magic.magics.complete import candidates
 from gptoss_magic.magics.panel import Bound
 from gptoss_magic.session import current
-from gptoss_magic.turns.stopping import WORK, Work
+from gptoss_magic.turns.stopping import WORK, MainWork
 from gptoss_magic.widgets.panel import panel_html, panel_text
 from tests.adapter_cases import expert_lora
 from tests.shell_cells import run, tiny_shell
@@ -209,7 +209,7 @@ def test_stop_without_work_does_nothing():
 
 
 def test_work_tells_of_its_begin_and_its_end_once():
-    work, told = Work(), []
+    work, told = MainWork(), []
     work.listeners.append(lambda: told.append(work.name))
     with work.doing("outer"), work.doing("inner"):
         pass

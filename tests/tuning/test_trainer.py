@@ -27,7 +27,7 @@ from gptoss_magic.tuning.methods import METHODS, adalora, make_parts, settings_o
 from gptoss_magic.tuning.methods.context import Context
 from gptoss_magic.tuning.methods.heads import head_scores
 from gptoss_magic.tuning.settings import TrainSettings
-from gptoss_magic.tuning.trainer import Trainer, Work, scheduled
+from gptoss_magic.tuning.trainer import Trainer, TrainingWork, scheduled
 
 HOT = [[5, 2, 1], [3]]
 
@@ -74,7 +74,7 @@ SETTINGS = TrainSettings(learning_rate=1e-2, eval_every=4)
 
 def trainer(model, name="experts", count=8, **settings):
     parts = make_parts(model, context(name, **settings))
-    return Trainer(model, parts, Work(steps(count), [examples(2, seed=5)]), SETTINGS)
+    return Trainer(model, parts, TrainingWork(steps(count), [examples(2, seed=5)]), SETTINGS)
 
 
 def loss_by_transformers(model, example):
@@ -101,7 +101,7 @@ def test_the_gradient_is_that_of_transformers():
     for part in parts:
         torch.nn.init.normal_(part.b, std=0.1)
     row = examples(1)[0]
-    run = Trainer(model, parts, Work([[[row]]]), SETTINGS)
+    run = Trainer(model, parts, TrainingWork([[[row]]]), SETTINGS)
     with run._training():  # noqa: SLF001
         run._mean_loss([[row]], backward=True)  # noqa: SLF001
         mine = [parts[0].a.grad.clone(), parts[0].b.grad.clone()]
@@ -143,7 +143,7 @@ def test_checkpointing_gives_the_same_weights():
     def weights(checkpointing):
         model = resident()
         parts = make_parts(model, context("last-layers", num_layers=1))
-        run = Trainer(model, parts, Work(steps(3)), SETTINGS, checkpointing=checkpointing)
+        run = Trainer(model, parts, TrainingWork(steps(3)), SETTINGS, checkpointing=checkpointing)
         list(run.run(Free()))
         return torch.cat([p.detach().flatten() for p in run.weights])
 
@@ -198,7 +198,9 @@ def test_head_importance_is_the_gates_gradient():
 def test_adalora_ends_within_its_budget_and_becomes_plain_lora():
     model = resident()
     parts = make_parts(model, context("adalora"))
-    work = Work(steps(12), [], None, adalora.after_backward(parts, 2), adalora.penalty(parts))
+    work = TrainingWork(
+        steps(12), [], None, adalora.after_backward(parts, 2), adalora.penalty(parts)
+    )
     list(Trainer(model, parts, work, SETTINGS).run(Free()))
     kept = sum(int((part.lam != 0).sum()) for part in parts)
     assert kept == 2 * len(parts)
@@ -252,7 +254,7 @@ def test_a_run_resumed_equals_one_that_was_not_stopped(tmp_path, name):
     def made():
         model = resident()
         parts = make_parts(model, context(name))
-        work = Work(steps(8), [examples(1)])
+        work = TrainingWork(steps(8), [examples(1)])
         if name == "adalora":
             work = replace(work, after_backward=adalora.after_backward(parts, 2))
         return Trainer(model, parts, work, SETTINGS)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     Config = dict[str, Any]  # of the model, as its config.json
     Counts = Sequence[int] | None  # trained experts of each layer, where the routing was measured
-    Step = tuple[Callable[[int, int], None], Callable[[], Any]]  # see `trainer.Work`
+    Step = tuple[Callable[[int, int], None], Callable[[], Any]]  # see `trainer.TrainingWork`
 
 NARROW = 1024  # models less wide than this take higher rates
 
