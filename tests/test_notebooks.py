@@ -49,7 +49,7 @@ def test_the_quick_start_answers_sensibly_and_repeats(tmp_path):
         "What is the capital of France?", date="2025-08-05", **provenance["sampling"]
     )
     gptoss_magic.unload()
-    assert again.provenance == provenance
+    assert again.provenance == {**provenance, "turn": again.provenance["turn"]}
     assert again.final in text
 
 

@@ -307,6 +307,17 @@ def test_a_map_s_own_columns_are_filled_again_unless_they_were_changed(place):
     assert copied.answer[1] == "by hand"
 
 
+def test_rows_that_were_added_are_asked_beside_those_that_are_done(place):
+    frame = words(3)
+    gptoss_magic.map(frame, "{{ word }}", journal=place, **ASK)
+    longer = pd.concat([frame, pd.DataFrame({"word": ["more"], "n": [9]})], ignore_index=True)
+    assert gptoss_magic.map(longer, "{{ word }}", journal=place, **ASK).kept == 3
+    gold = words(3).assign(answer=["gold"] * 3)
+    with pytest.raises(InputError, match="no map wrote"):
+        gptoss_magic.map(gold, "{{ word }}", journal=place, **ASK)
+    assert list(gold.answer) == ["gold"] * 3
+
+
 def test_a_new_start_forgets_this_map_alone(place):
     for folder in (None, place):
         gptoss_magic.map(words(4), "{{ word }}", journal=folder, **ASK)

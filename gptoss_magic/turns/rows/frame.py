@@ -8,6 +8,7 @@ from typing import Any
 from gptoss_magic.errors import InputError, MissingPackage
 
 MARK = "gptoss_magic"  # in a frame's attrs: digests of the columns that a map wrote
+WRITTEN: set[bytes] = set()  # of what maps of this process wrote: column, row and value
 
 
 class MapFrame:
@@ -22,11 +23,11 @@ class MapFrame:
         _check_columns(frame, into)
         self.frame = frame
         self.filled = (into, f"{into}_error")
-        for name in self.filled:
-            _check_own(frame, name)
         asked = frame.drop(columns=list(self.filled), errors="ignore")
         self.columns = [str(name) for name in asked.columns]
         self.rows = list(asked.itertuples(index=False, name=None))
+        for name in self.filled:
+            self._check_own(name)
 
     def open(self) -> None:
         """Make the two columns, empty."""
@@ -39,11 +40,32 @@ class MapFrame:
         """Answer and error of one row, counted from 0."""
         for name, value in zip(self.filled, (answer, error), strict=True):
             self.frame.iat[row, self.frame.columns.get_loc(name)] = value
+            WRITTEN.add(_written(name, self.rows[row], value))
 
     def close(self) -> None:
         """Mark the two columns as a map's, so that a map may fill them again."""
         marks = {name: _digest(self.frame[name]) for name in self.filled}
         self.frame.attrs[MARK] = {**self.frame.attrs.get(MARK, {}), **marks}
+
+    def _check_own(self, name: str) -> None:
+        """Raise InputError where `name` is a column that no map wrote, or that was changed since.
+
+        A frame that was put together of others has lost its mark: then each value is looked at.
+        """
+        if name not in self.frame.columns:
+            return
+        column = self.frame[name]
+        if self.frame.attrs.get(MARK, {}).get(name) == _digest(column):
+            return
+        is_missing = import_pandas().isna
+        for row, value in zip(self.rows, column, strict=True):
+            is_empty = value is None or (isinstance(value, float) and bool(is_missing(value)))
+            if not is_empty and _written(name, row, value) not in WRITTEN:
+                raise InputError(
+                    f"the frame has a column {name!r} that no map wrote, or that was changed "
+                    "since: name another for the answers by --into, or delete it first "
+                    f"(del df[{name!r}])"
+                )
 
 
 def import_pandas() -> Any:
@@ -75,16 +97,10 @@ def _check_columns(frame: Any, into: str) -> None:
         raise InputError(f"two columns are called {twice[0]!r}: rename one of them first")
 
 
-def _check_own(frame: Any, name: str) -> None:
-    """Raise InputError where `name` is a column that no map wrote, or that was changed since."""
-    if name not in frame.columns:
-        return
-    if frame.attrs.get(MARK, {}).get(name) != _digest(frame[name]):
-        raise InputError(
-            f"the frame has a column {name!r} that no map wrote, or that was changed since: name "
-            f"another for the answers by --into, or delete it first (del df[{name!r}])"
-        )
-
-
 def _digest(column: Any) -> str:
     return hashlib.sha256(repr(column.tolist()).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _written(name: str, row: tuple[Any, ...], value: Any) -> bytes:
+    """A digest of one value that a map wrote beside the others of its row."""
+    return hashlib.sha256(repr((name, row, value)).encode("utf-8", "surrogatepass")).digest()
