@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, magics_class, no_var_expand
 
+from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics import tune_options
 from gptoss_magic.magics.door import through
@@ -18,6 +19,9 @@ DATA = opt.parser(
     "%%gptoss_data", tune_options.DATA, "Grow rows from the cell's description with the model."
 )
 HEADERS = ("", "prompt", "reasoning", "answer")
+
+ROWS = "rows"  # the variable for what was grown, where the line names none
+OURS = "_gptoss_rows"  # the same list, to know it again
 
 
 @magics_class
@@ -41,6 +45,8 @@ def grow_rows(line: str, body: str, names: dict[str, Any]) -> None:
     from gptoss_magic.widgets.progress import ProgressView
 
     options = opt.parse(DATA, line)
+    if not options.output and names.get(ROWS) is not names.get(OURS):
+        raise InputError(f"the notebook has a variable {ROWS!r}: name another one by -o")
     seeds = seeds_of(options.seeds, names) if options.seeds else []
     with ProgressView("rows", lambda done, total: f"{done} of {total}") as bar:
         found = grown(
@@ -53,7 +59,7 @@ def grow_rows(line: str, body: str, names: dict[str, Any]) -> None:
         )
         bar.finish(f"{len(found.rows)} rows in {found.attempts} attempts. {found.ended}".strip())
     display(bundle(found), raw=True)
-    names[options.output or "rows"] = found.to_records()
+    names[options.output or ROWS] = names[OURS] = found.to_records()
 
 
 def seeds_of(source: str, names: dict[str, Any]) -> list[Row]:

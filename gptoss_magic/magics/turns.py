@@ -8,6 +8,7 @@ from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.index import show_table
 from gptoss_magic.session import current
+from gptoss_magic.vocabulary import check_known
 
 if TYPE_CHECKING:
     from gptoss_magic.records import Turn
@@ -49,6 +50,7 @@ def show(conversation: str | None) -> None:
     conversations = current().conversations
     turns = list(conversations.turns.values())
     if conversation is not None:
+        check_known("conversation", [conversation], conversations)
         turns = conversations.chain(conversation)
     if not turns:
         print("no turn yet")

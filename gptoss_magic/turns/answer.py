@@ -125,7 +125,7 @@ def speak(request: Request, listener: Listener = SILENT) -> tuple[Answer, Genera
         provenance["lone_surrogates"] = broken
     with said_before(request.messages, engine):
         said = run_tokens(
-            engine if not request.probe else _apart(engine),
+            session.local_engine.apart() if request.probe else engine,
             prompt_T,
             request.sampling,
             kept=request.kept_ids,
@@ -269,8 +269,3 @@ class _Sharing:
             pairs = [parse_experts(spec, *size) for spec in (probe.mask, probe.force)]
             with probing(model, *pairs):
                 yield
-
-
-def _apart(engine: Any) -> Any:
-    """An engine of the same model whose caches end with the probe."""
-    return engine.apart()

@@ -172,3 +172,10 @@ def test_a_chain_begins_where_its_latest_prompt_began():
         ids.append(parent)
     assert [t.id for t in conversations.chain("talk")] == ["t2", "t3"]
     assert conversations.chain("nothing") == []
+
+
+def test_a_variable_of_the_user_is_not_filled_with_rows(shell):
+    shell.user_ns["rows"] = ["mine"]
+    result, _ = run(shell, "%%gptoss_data --rows 1\nquestions about the sea")
+    assert "name another one by -o" in str(result.error_in_exec)
+    assert shell.user_ns["rows"] == ["mine"]
