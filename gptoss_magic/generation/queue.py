@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SLICE_S = 0.5  # after so long with the model, another waiting thread gets its turn
+LEAST_S = 0.05  # a cell waits so long at most for the next token's end: nobody is starved by cells
 POLL_S = 0.1  # between two looks at whether a waiting caller is gone
 
 
@@ -57,13 +58,14 @@ class ModelQueue:
     def is_wanted(self) -> bool:
         """True where this thread should let another one in, and has nothing open around it.
 
-        A cell of the notebook goes on; others let a cell in at once, and each other after a slice.
+        A cell of the notebook goes on; others let a cell in after a moment, each other after a
+        slice.
         """
         with self._changed:
             if self._depth != 1 or not self._waiting or _is_main():
                 return False
             is_cell = not min(self._waiting)[0]
-            return is_cell or monotonic() - self._since > SLICE_S
+            return monotonic() - self._since > (LEAST_S if is_cell else SLICE_S)
 
     def check(self) -> None:
         """Raise InputError where the queue is closed to this thread."""
