@@ -130,7 +130,7 @@ def test_a_background_run_gives_the_cell_back_and_can_be_stopped(shell, tmp_path
         shell.run_cell_magic("gptoss", "--quiet -m 4", "hello")
     shell.run_line_magic("gptoss", "runs stop")
     for thread in threading.enumerate():
-        if thread.name == "the run long":
+        if thread.name == "long":
             thread.join(120)
     assert current().training is None
     assert read_run(tmp_path / "runs" / "long").finish == "stopped"

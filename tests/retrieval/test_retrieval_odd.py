@@ -215,7 +215,7 @@ def test_rows_of_a_frame_that_are_empty_or_cannot_be_written():
     made = frame("t", table)
     assert made.text == "a: x\nb, 1: 2"
     assert made.headings == ((1, 1, "row 6"),)
-    assert made.note == "row 2: RuntimeError: no\\x0away"
+    assert made.note == "row 2: RuntimeError: no way"
 
 
 def test_a_frame_of_nothing_is_named_and_others_are_indexed(folder):
