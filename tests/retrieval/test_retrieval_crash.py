@@ -227,6 +227,14 @@ ingest.BATCH_CHARS, ingest.COMMIT_S = 2_500, 0
 """
 
 
+def reply_to(client, asked_id):
+    """The content of that request's reply; those of `wait_for_ready` may still come before it."""
+    while True:
+        reply = client.get_shell_msg(timeout=120)
+        if reply["parent_header"].get("msg_id") == asked_id:
+            return reply["content"]
+
+
 def test_two_kernels_write_one_index(tmp_path):
     """Both run `%gptoss index` at once: one waits for the other, and nothing is there twice."""
     from jupyter_client import KernelManager
@@ -246,9 +254,13 @@ def test_two_kernels_write_one_index(tmp_path):
         for client in clients:
             client.start_channels()
             client.wait_for_ready(timeout=120)
-        for client, mine in zip(clients, (one, two), strict=True):
+        asked = [
             client.execute(IN_KERNEL.format(paths=f"{mine} {both}", name=name))
-        replies = [client.get_shell_msg(timeout=120)["content"] for client in clients]
+            for client, mine in zip(clients, (one, two), strict=True)
+        ]
+        replies = [
+            reply_to(client, asked_id) for client, asked_id in zip(clients, asked, strict=True)
+        ]
     finally:
         for kernel in kernels:
             kernel.shutdown_kernel(now=True)
