@@ -50,11 +50,6 @@ class Conversations:
         self._trim()
         return turn
 
-    def replace(self, turn: Turn) -> Turn:
-        """Put `turn` in the place of the one of its id."""
-        self.turns[turn.id] = turn
-        return turn
-
     def get(self, turn_id: str) -> Turn | None:
         """The turn of this id; None where it is not kept."""
         return self.turns.get(turn_id)
