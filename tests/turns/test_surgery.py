@@ -336,6 +336,7 @@ def test_branches_by_line_and_by_cell(shell):
     ],
 )
 def test_an_error_is_one_line(shell, cell, says):
+    run(shell, "%%gptoss -q -n\nHello")
     result, shown = run(shell, cell)
     assert isinstance(result.error_in_exec, InputError)
     assert says in str(result.error_in_exec)
