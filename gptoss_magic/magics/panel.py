@@ -160,7 +160,13 @@ def shown_state() -> PanelState:
 
 def unbind() -> None:
     """Let no panel be told of work any more."""
-    WORK.listeners.clear()
+    WORK.listeners[:] = [
+        listener for listener in WORK.listeners if not isinstance(_owner(listener), Bound)
+    ]
+
+
+def _owner(listener: Callable[[], None]) -> object:
+    return getattr(listener, "__self__", None)
 
 
 def choices() -> PanelChoices:
