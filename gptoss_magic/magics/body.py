@@ -11,6 +11,7 @@ from gptoss_magic.errors import InputError, error_line
 
 EXPRESSION = re.compile(r"\{\{(.+?)\}\}", re.DOTALL)
 RAW = re.compile(r"\{%-?\s*raw\s*-?%\}(.*?)\{%-?\s*endraw\s*-?%\}", re.DOTALL)
+COMMENT = re.compile(r"^[ \t]*\{#\s.*?\s#\}[ \t]*(?:\n|\Z)|\{#\s.*?\s#\}", re.DOTALL | re.MULTILINE)
 NUMBER = re.compile(r"\s*[-+]?\d[\d_.]*\s*")
 AS_TEXT = "for braces that are text: --raw, or {% raw %}…{% endraw %} around them"
 
@@ -18,6 +19,7 @@ AS_TEXT = "for braces that are text: --raw, or {% raw %}…{% endraw %} around t
 def expand(body: str, names: dict[str, Any], *, is_raw: bool = False) -> str:
     """Replace each `{{ expression }}`; all other braces, JSON and LaTeX pass untouched.
 
+    `{# a note #}` is left out, where spaces stand within (LaTeX has `{#1}`).
     What stands between `{% raw %}` and `{% endraw %}` is text, a number between braces is too
     (LaTeX has them), and all of it where the cell `is_raw`. Values are put in as they are and never
     expanded again. Raises InputError where an expression is wrong or a name is unknown.
@@ -32,7 +34,8 @@ def expand(body: str, names: dict[str, Any], *, is_raw: bool = False) -> str:
 
 
 def _expanded(text: str, names: dict[str, Any]) -> str:
-    return EXPRESSION.sub(lambda match: _value(match[1], match[0], names), text)
+    noted = COMMENT.sub("", text)
+    return EXPRESSION.sub(lambda match: _value(match[1], match[0], names), noted)
 
 
 def _value(expression: str, source: str, names: dict[str, Any]) -> str:

@@ -36,16 +36,16 @@ function stepNode(step: IStep, index: number): HTMLElement {
   const label = `${step.name || 'a tool'} · ${step.callS.toFixed(1)} s${outcome ? ` · ${outcome}` : ''}`;
   return el(
     'div',
-    'gptoss-step',
-    step.thought && folded(`thought-${index}`, 'Reasoning', 'gptoss-fold', plain(step.thought, 'gptoss-aside')),
+    'gptoss-lab-step',
+    step.thought && folded(`thought-${index}`, 'Reasoning', 'gptoss-lab-fold', plain(step.thought, 'gptoss-lab-aside')),
     step.said && prose(step.said),
     folded(
       `step-${index}`,
       label,
-      `gptoss-fold${outcome ? ' gptoss-mod-wrong' : ''}`,
+      `gptoss-lab-fold${outcome ? ' gptoss-lab-mod-wrong' : ''}`,
       code(indented(step.arguments)),
-      plain(step.result, 'gptoss-result'),
-      step.note && el('div', 'gptoss-muted', step.note)
+      plain(step.result, 'gptoss-lab-result'),
+      step.note && el('div', 'gptoss-lab-muted', step.note)
     )
   );
 }
@@ -60,7 +60,7 @@ function reasoning(answer: IAnswer): HTMLElement | null {
     usage?.analysis_tokens && !answer.steps.length
       ? `${count(usage.analysis_tokens, 'token')} · ${(usage.analysis_s ?? 0).toFixed(1)} s`
       : count(words, 'word');
-  return folded('analysis', `Reasoning · ${counted}`, 'gptoss-fold', plain(answer.analysis.trim(), 'gptoss-aside'));
+  return folded('analysis', `Reasoning · ${counted}`, 'gptoss-lab-fold', plain(answer.analysis.trim(), 'gptoss-lab-aside'));
 }
 
 function speed(usage: Record<string, number>): string {
@@ -88,12 +88,12 @@ function finalNode(answer: IAnswer, host: HTMLElement): HTMLElement | null {
     return null;
   }
   const node = prose(answer.final, citationMarks(answer, () => host));
-  node.classList.add('gptoss-final');
+  node.classList.add('gptoss-lab-final');
   return node;
 }
 
 function callNode(call: IAnswer['calls'][number]): HTMLElement {
-  return el('div', '', el('div', 'gptoss-muted', `Tool call · ${call.name}`), code(indented(call.arguments)));
+  return el('div', '', el('div', 'gptoss-lab-muted', `Tool call · ${call.name}`), code(indented(call.arguments)));
 }
 
 /** Puts the answer into `host`, and below it `actions`. */
@@ -102,13 +102,13 @@ export function drawAnswer(answer: IAnswer, host: HTMLElement, actions: Node): v
   const parts: Child[] = [
     ...answer.steps.map(stepNode),
     reasoning(answer),
-    answer.commentary.trim() && el('div', 'gptoss-aside', prose(answer.commentary)),
+    answer.commentary.trim() && el('div', 'gptoss-lab-aside', prose(answer.commentary)),
     finalNode(answer, host),
     ...calls,
     sources(answer),
-    answer.note && el('div', 'gptoss-muted gptoss-note', answer.note),
+    answer.note && el('div', 'gptoss-lab-muted gptoss-lab-note', answer.note),
     tokenView(answer.tokens),
-    el('div', 'gptoss-foot', el('span', 'gptoss-muted', metaLine(answer)), actions)
+    el('div', 'gptoss-lab-foot', el('span', 'gptoss-lab-muted', metaLine(answer)), actions)
   ];
   host.replaceChildren(...parts.filter((part): part is Node => part instanceof Node));
 }

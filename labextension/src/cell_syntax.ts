@@ -38,7 +38,7 @@ function syntaxOf(kind: Kind): Extension {
     kind === 'yaml' || kind === 'persona' ? indentUnit.of('  ') : [],
     kind === 'yaml' ? [] : keymap.of(listKeys),
     EditorView.lineWrapping,
-    EditorView.editorAttributes.of({ class: `gptoss-cell gptoss-cell-${kind}` }),
+    EditorView.editorAttributes.of({ class: `gptoss-lab-cell gptoss-lab-cell-${kind}` }),
     cellMarks
   ]);
 }

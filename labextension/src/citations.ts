@@ -13,7 +13,7 @@ function placeOf(source: string, citation: ICitation): number {
 }
 
 function markNode(citation: ICitation, host: () => HTMLElement): HTMLElement {
-  const node = el('a', `gptoss-cite${citation.isValid ? '' : ' gptoss-mod-wrong'}`, citation.text);
+  const node = el('a', `gptoss-lab-cite${citation.isValid ? '' : ' gptoss-lab-mod-wrong'}`, citation.text);
   node.title = citation.isValid ? `Source ${citation.number}` : 'There is no such source';
   if (citation.isValid) {
     node.href = '#';
@@ -46,7 +46,7 @@ function passageNode(passage: IPassage): HTMLElement {
   const lines = passage.firstLine ? `, lines ${passage.firstLine}–${passage.lastLine}` : '';
   const heading = passage.heading ? ` · ${passage.heading}` : '';
   const label = `${passage.number}. ${passage.source}${lines}${heading}`;
-  return folded(`source-${passage.number}`, label, 'gptoss-source', plain(passage.text));
+  return folded(`source-${passage.number}`, label, 'gptoss-lab-source', plain(passage.text));
 }
 
 /** The passages that the model was given. */
@@ -54,6 +54,6 @@ export function sources(answer: IAnswer): HTMLElement | null {
   if (!answer.passages.length) {
     return null;
   }
-  const label = el('div', 'gptoss-muted', 'Sources');
-  return el('div', 'gptoss-sources', label, ...answer.passages.map(passageNode));
+  const label = el('div', 'gptoss-lab-muted', 'Sources');
+  return el('div', 'gptoss-lab-sources', label, ...answer.passages.map(passageNode));
 }

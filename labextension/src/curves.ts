@@ -33,21 +33,21 @@ export function curves(run: IRun): SVGElement | null {
   const [y0, y1] = [Math.min(...ys), Math.max(...ys)];
   const x = (value: number) => LEFT + ((value - x0) / (x1 - x0 || 1)) * (WIDTH - LEFT - 6);
   const y = (value: number) => 6 + ((y1 - value) / (y1 - y0 || 1)) * (HEIGHT - FOOT - 12);
-  const root = svg('svg', { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: 'gptoss-curves', role: 'img' });
+  const root = svg('svg', { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: 'gptoss-lab-curves', role: 'img' });
   root.setAttribute('aria-label', `${run.name}: ${summary(run)}`);
   root.append(svg('title', {}, summary(run)));
   for (const value of new Set([y0, y1])) {
-    root.append(svg('path', { d: `M${LEFT} ${y(value)}H${WIDTH - 6}`, class: 'gptoss-grid' }));
+    root.append(svg('path', { d: `M${LEFT} ${y(value)}H${WIDTH - 6}`, class: 'gptoss-lab-grid' }));
     root.append(svg('text', { x: LEFT - 4, y: y(value) + 4, 'text-anchor': 'end' }, short(value)));
   }
   root.append(svg('text', { x: LEFT, y: HEIGHT - 3 }, `step ${x0}`));
   root.append(svg('text', { x: WIDTH - 6, y: HEIGHT - 3, 'text-anchor': 'end' }, String(x1)));
   for (const [points, kind] of [[run.loss, 'loss'], [run.held_out, 'held']] as [Point[], string][]) {
     const path = points.map(([a, b]) => `${x(a).toFixed(1)},${y(b).toFixed(1)}`).join(' ');
-    root.append(svg('polyline', { points: path, class: `gptoss-line-${kind}` }));
+    root.append(svg('polyline', { points: path, class: `gptoss-lab-line-${kind}` }));
     const [a, b] = points[points.length - 1] ?? [x0, NaN];
     if (Number.isFinite(b)) {
-      root.append(svg('circle', { cx: x(a), cy: y(b), r: 2.5, class: `gptoss-dot-${kind}` }));
+      root.append(svg('circle', { cx: x(a), cy: y(b), r: 2.5, class: `gptoss-lab-dot-${kind}` }));
     }
   }
   return root;

@@ -23,7 +23,7 @@ export function folded(key: string, label: string, className: string, ...childre
 }
 
 export function button(label: string, title: string, act: () => void): HTMLButtonElement {
-  const node = el('button', 'gptoss-button', label);
+  const node = el('button', 'gptoss-lab-button', label);
   node.type = 'button';
   node.title = title;
   node.addEventListener('click', act);
@@ -32,13 +32,13 @@ export function button(label: string, title: string, act: () => void): HTMLButto
 
 /** Plain text with its line breaks, in its own direction of writing. */
 export function plain(text: string, className = ''): HTMLElement {
-  const node = el('div', `gptoss-plain ${className}`.trim(), text);
+  const node = el('div', `gptoss-lab-plain ${className}`.trim(), text);
   node.dir = 'auto';
   return node;
 }
 
 export function code(text: string): HTMLElement {
-  return el('pre', 'gptoss-code', el('code', '', text));
+  return el('pre', 'gptoss-lab-code', el('code', '', text));
 }
 
 export const count = (number: number, noun: string): string =>

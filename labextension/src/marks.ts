@@ -7,7 +7,7 @@ const TEMPLATE = /\{\{[^]+?\}\}|\{%[^]+?%\}|\{#\s[^]*?\s#\}/g;
 const RAW = /\{%-?\s*raw\s*-?%\}([^]*?)\{%-?\s*endraw\s*-?%\}/g;
 const MAX_CHARS = 200_000;
 
-const mark = (name: string) => Decoration.mark({ class: `gptoss-tok-${name}` });
+const mark = (name: string) => Decoration.mark({ class: `gptoss-lab-tok-${name}` });
 const marks = {
   magic: mark('magic'),
   option: mark('option'),

@@ -9,7 +9,7 @@ const NOTHING = 'This notebook does not use gpt-oss: run %load_ext gptoss_magic 
 const ENDED: Record<string, string> = { return: 'done', running: 'cut off', interrupt: 'interrupted' };
 
 function rows(pairs: [string, string][]): HTMLElement {
-  const table = el('dl', 'gptoss-rows');
+  const table = el('dl', 'gptoss-lab-rows');
   for (const [name, value] of pairs.filter(pair => pair[1])) {
     const said = el('dd', '', value);
     said.dir = 'auto';
@@ -22,18 +22,18 @@ function meter(label: string, value: number, limit: number, words: string): HTML
   if (!limit) {
     return null;
   }
-  const bar = el('meter', 'gptoss-meter');
+  const bar = el('meter', 'gptoss-lab-meter');
   [bar.max, bar.value] = [limit, Math.min(value, limit)];
   bar.setAttribute('aria-label', label);
-  return el('div', 'gptoss-metered', el('span', '', label), bar, el('span', 'gptoss-muted', words));
+  return el('div', 'gptoss-lab-metered', el('span', '', label), bar, el('span', 'gptoss-lab-muted', words));
 }
 
 function model(state: IKernelState): Child[] {
   if (!state.model) {
-    return [el('p', 'gptoss-muted', NO_MODEL)];
+    return [el('p', 'gptoss-lab-muted', NO_MODEL)];
   }
   const { used, context, cache, cache_limit: limit } = state;
-  const name = el('div', 'gptoss-model', shortName(state.model));
+  const name = el('div', 'gptoss-lab-model', shortName(state.model));
   name.title = state.model;
   return [
     name,
@@ -60,14 +60,14 @@ function work(state: IKernelState): string {
 function runNode(run: IRun, training: string): HTMLElement {
   const end = run.name === training ? 'training' : ENDED[run.finish] ?? run.finish;
   const steps = run.num_steps ? ` · step ${run.step} of ${run.num_steps}` : '';
-  const head = el('div', 'gptoss-run-name', run.name, el('span', 'gptoss-muted', ` ${run.method}${steps} · ${end}`));
+  const head = el('div', 'gptoss-lab-run-name', run.name, el('span', 'gptoss-lab-muted', ` ${run.method}${steps} · ${end}`));
   head.dir = 'auto';
-  return el('div', 'gptoss-run', head, curves(run));
+  return el('div', 'gptoss-lab-run', head, curves(run));
 }
 
 function names(items: string[]): Child[] {
   return items.map(item => {
-    const node = el('div', 'gptoss-item', item);
+    const node = el('div', 'gptoss-lab-item', item);
     node.dir = 'auto';
     return node;
   });
@@ -78,9 +78,9 @@ const scaled = (adapter: IKernelState['adapters'][number]): string =>
 
 function talk(one: IKernelState['conversations'][number]): HTMLElement {
   const counts = ` ${count(one.num_turns, 'turn')} · ${count(one.num_tokens, 'token')}`;
-  const asked = el('div', 'gptoss-asked', one.asked);
+  const asked = el('div', 'gptoss-lab-asked', one.asked);
   asked.dir = 'auto';
-  return el('div', 'gptoss-item', one.name, el('span', 'gptoss-muted', counts), asked);
+  return el('div', 'gptoss-lab-item', one.name, el('span', 'gptoss-lab-muted', counts), asked);
 }
 
 /** A title, what is shown below it, and how. */
@@ -99,32 +99,32 @@ function sections(state: IKernelState): Section[] {
 }
 
 export class StatePanel extends Widget {
-  private readonly _doing = el('div', 'gptoss-doing');
+  private readonly _doing = el('div', 'gptoss-lab-doing');
   private readonly _stop: HTMLButtonElement;
-  private readonly _body = el('div', 'gptoss-panel-body');
+  private readonly _body = el('div', 'gptoss-lab-panel-body');
   private readonly _shown = new Map<string, { data: string; node: HTMLElement }>();
 
   constructor(stop: () => void) {
     super();
     this.id = 'gptoss-state';
-    this.addClass('gptoss-panel-side');
+    this.addClass('gptoss-lab-panel-side');
     this.node.setAttribute('role', 'region');
     this.node.setAttribute('aria-label', 'gpt-oss');
     this._stop = button('Stop', 'End what runs, as ■ does', stop);
-    this._stop.classList.add('gptoss-stop');
+    this._stop.classList.add('gptoss-lab-stop');
     this._doing.setAttribute('role', 'status');
-    this.node.append(el('div', 'gptoss-panel-head', this._doing, this._stop), this._body);
+    this.node.append(el('div', 'gptoss-lab-panel-head', this._doing, this._stop), this._body);
     this.draw(null);
   }
 
   draw(state: IKernelState | null): void {
     this._doing.textContent = state ? work(state) || 'Idle' : '';
-    this._doing.classList.toggle('gptoss-mod-busy', isBusy(state));
+    this._doing.classList.toggle('gptoss-lab-mod-busy', isBusy(state));
     this._stop.disabled = !isBusy(state);
     this._stop.hidden = !state;
     if (!state) {
       this._shown.clear();
-      this._body.replaceChildren(el('p', 'gptoss-muted', NOTHING));
+      this._body.replaceChildren(el('p', 'gptoss-lab-muted', NOTHING));
       return;
     }
     const { model: name, device, memory, persona, tokens_per_s, used, context, cache, cache_limit } = state;
@@ -134,7 +134,7 @@ export class StatePanel extends Widget {
       const data = [state.training, items];
       parts.push(this._part(title, data, () => section(title, items.length, draw())));
     }
-    const note = state.note ? [el('p', 'gptoss-muted gptoss-note', state.note)] : [];
+    const note = state.note ? [el('p', 'gptoss-lab-muted gptoss-lab-note', state.note)] : [];
     this._place([...parts, ...note]);
   }
 
@@ -162,7 +162,7 @@ export class StatePanel extends Widget {
 }
 
 function section(title: string, size: number, children: Child[]): HTMLDetailsElement {
-  const node = folded(title, `${title} · ${size}`, 'gptoss-section', ...children);
+  const node = folded(title, `${title} · ${size}`, 'gptoss-lab-section', ...children);
   node.open = true;
   return node;
 }

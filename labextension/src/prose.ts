@@ -57,7 +57,7 @@ const STRUCTURE = new Set('Document BulletList OrderedList ListItem Blockquote T
 
 /** `text` as elements; each mark takes the place of its characters. */
 export function prose(text: string, marks: IMark[] = []): HTMLElement {
-  const host = el('div', 'gptoss-prose');
+  const host = el('div', 'gptoss-lab-prose');
   host.dir = 'auto';
   try {
     if (text.length > MAX_CHARS) {
@@ -68,7 +68,7 @@ export function prose(text: string, marks: IMark[] = []): HTMLElement {
     if (!(error instanceof RangeError)) {
       throw error;
     }
-    host.replaceChildren(el('div', 'gptoss-plain', text)); // too long, or nested too deep
+    host.replaceChildren(el('div', 'gptoss-lab-plain', text)); // too long, or nested too deep
   }
   host.querySelectorAll('p, li, blockquote, table, h3, h4, h5, h6').forEach(node => {
     (node as HTMLElement).dir = 'auto';

@@ -19,7 +19,7 @@ class AnswerView extends Widget implements IRenderMime.IRenderer {
     private readonly _tracker: INotebookTracker | null
   ) {
     super();
-    this.addClass('gptoss-answer');
+    this.addClass('gptoss-lab-answer');
   }
 
   /** Called again at each update of a display: what the reader unfolded stays open. */
@@ -28,7 +28,7 @@ class AnswerView extends Widget implements IRenderMime.IRenderer {
     const answer = readAnswer(model.data[MIME]);
     if (typeof answer === 'string') {
       this._answer = null;
-      this.node.replaceChildren(el('div', 'gptoss-muted', answer));
+      this.node.replaceChildren(el('div', 'gptoss-lab-muted', answer));
       return;
     }
     this._answer = answer;
@@ -40,21 +40,21 @@ class AnswerView extends Widget implements IRenderMime.IRenderer {
   protected onAfterAttach(message: Message): void {
     super.onAfterAttach(message);
     const canInsert = placeOf(this.node, this._tracker) !== null;
-    this.node.querySelectorAll<HTMLElement>('.gptoss-mod-insert').forEach(node => (node.hidden = !canInsert));
+    this.node.querySelectorAll<HTMLElement>('.gptoss-lab-mod-insert').forEach(node => (node.hidden = !canInsert));
   }
 
   private _actions(): HTMLElement {
     const { final, analysis, hasRecord } = this._answer!;
     const insert = (label: string, title: string, source: (place: IPlace) => string) => {
       const node = button(label, title, () => this._insert(node, source));
-      node.classList.add('gptoss-mod-insert');
+      node.classList.add('gptoss-lab-mod-insert');
       node.hidden = this.isAttached && placeOf(this.node, this._tracker) === null;
       return node;
     };
     const copy = button('Copy', 'Copy the answer as it was written', () => void this._copy(copy));
     return el(
       'span',
-      'gptoss-actions',
+      'gptoss-lab-actions',
       final && copy,
       hasRecord && insert('Replay', 'Write a cell below that runs this record again', replaySource),
       analysis.trim() &&

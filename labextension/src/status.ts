@@ -23,13 +23,13 @@ export class StatusItem extends Widget {
     const node = document.createElement('button');
     node.type = 'button';
     super({ node });
-    this.addClass('gptoss-status');
+    this.addClass('gptoss-lab-status');
     node.title = 'gpt-oss: open the panel';
     node.addEventListener('click', open);
   }
 
   draw(state: IKernelState | null): void {
     this.node.textContent = state ? statusLine(state) : '';
-    this.toggleClass('gptoss-mod-busy', isBusy(state));
+    this.toggleClass('gptoss-lab-mod-busy', isBusy(state));
   }
 }

@@ -17,11 +17,11 @@ function about(token: IToken, index: number): string {
 
 function tokenNode(token: IToken, index: number): HTMLElement {
   const text = token.text.replace(/[\n\t\r]/g, char => SHOWN[char]);
-  const node = el('span', 'gptoss-token', text);
+  const node = el('span', 'gptoss-lab-token', text);
   node.title = about(token, index);
   if (token.logprob !== null) {
     const share = Math.min(1, Math.max(0, -token.logprob / NATS));
-    node.style.setProperty('--gptoss-doubt', share.toFixed(3));
+    node.style.setProperty('--gptoss-lab-doubt', share.toFixed(3));
   }
   return node;
 }
@@ -32,14 +32,14 @@ function draw(tokens: IToken[], into: HTMLElement): void {
   tokens.slice(0, MAX_TOKENS).forEach((token, index) => {
     if (token.channel !== channel) {
       channel = token.channel;
-      line = el('div', 'gptoss-tokens-text');
+      line = el('div', 'gptoss-lab-tokens-text');
       line.dir = 'auto';
-      into.append(el('div', 'gptoss-muted', channel || 'tokens'), line);
+      into.append(el('div', 'gptoss-lab-muted', channel || 'tokens'), line);
     }
     line.append(tokenNode(token, index));
   });
   if (tokens.length > MAX_TOKENS) {
-    into.append(el('div', 'gptoss-muted', `… and ${count(tokens.length - MAX_TOKENS, 'token')} more`));
+    into.append(el('div', 'gptoss-lab-muted', `… and ${count(tokens.length - MAX_TOKENS, 'token')} more`));
   }
 }
 
@@ -50,8 +50,8 @@ export function tokenView(tokens: IToken[]): HTMLElement | null {
   }
   const known = tokens.some(token => token.logprob !== null);
   const hint = known ? 'The darker a token, the less likely the model found it.' : 'No log-probabilities were kept.';
-  const body = el('div', 'gptoss-tokens', el('div', 'gptoss-muted', hint));
-  const view = folded('tokens', `Tokens · ${tokens.length.toLocaleString('en')}`, 'gptoss-fold', body);
+  const body = el('div', 'gptoss-lab-tokens', el('div', 'gptoss-lab-muted', hint));
+  const view = folded('tokens', `Tokens · ${tokens.length.toLocaleString('en')}`, 'gptoss-lab-fold', body);
   let isDrawn = false;
   view.addEventListener('toggle', () => {
     if (view.open && !isDrawn) {
