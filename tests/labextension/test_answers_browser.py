@@ -32,8 +32,7 @@ def reader(front):
         kernel="nosuchkernel",
     )
     front.open("it's read.ipynb", page)
-    no_kernel = page.get_by_role("button", name="No Kernel")
-    no_kernel.click()
+    page.locator(".jp-Dialog").get_by_role("button", name="No Kernel").click()
     yield page
     page.close()
 
