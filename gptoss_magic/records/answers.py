@@ -105,6 +105,8 @@ class Answer:
     `parsed`: with a schema, the value of `final` (a pydantic model's instance, or plain JSON); None
     where the answer was cut off, or where the provenance's `schema` has an `error`.
     `repairs`: what the parser had to guess of malformed headers, a line each; of all turns.
+    `logprobs`: of each token that was generated anew, as `TokenDelta` has it; () where the engine
+    does not tell.
     """
 
     final: str
@@ -123,6 +125,7 @@ class Answer:
     steps: tuple[Step, ...] = ()
     parsed: Any = None
     repairs: tuple[str, ...] = ()
+    logprobs: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

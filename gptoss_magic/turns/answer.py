@@ -138,7 +138,7 @@ def speak(request: Request, listener: Listener = SILENT) -> tuple[Answer, Genera
             provenance=provenance,
         )
     generation = Generation(
-        tuple(prompt_T), said.raw_tokens, said.finish, began, said.usage.total_s
+        tuple(prompt_T), said.raw_tokens, said.finish, began, said.usage.total_s, said.logprobs
     )
     said = replace(said, messages=with_ids(said.messages, said.raw_tokens, engine.codec))
     return valued(said, schema), generation
