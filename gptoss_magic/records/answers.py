@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.records.provenance import ShownProvenance
+
 if TYPE_CHECKING:
     from gptoss_magic.records.messages import Message, ToolCall
     from gptoss_magic.records.provenance import Provenance
@@ -126,6 +128,10 @@ class Answer:
     parsed: Any = None
     repairs: tuple[str, ...] = ()
     logprobs: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.provenance, ShownProvenance):
+            object.__setattr__(self, "provenance", ShownProvenance(self.provenance))
 
 
 @dataclass(frozen=True)
