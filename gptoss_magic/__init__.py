@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from gptoss_magic.retrieval.index import Index
     from gptoss_magic.retrieval.script import evaluate, index, search
     from gptoss_magic.runs.tune import tune
+    from gptoss_magic.sharing.replay import Replayed, replay
     from gptoss_magic.studies.routing import compare_routing, score_routing
     from gptoss_magic.turns import (
         Axes,
@@ -79,6 +80,7 @@ __all__ = [
     "MissingPackage",
     "NotLoaded",
     "Passage",
+    "Replayed",
     "Request",
     "SamplingSettings",
     "Step",
@@ -105,6 +107,7 @@ __all__ = [
     "load_ipython_extension",
     "map",
     "refine",
+    "replay",
     "respond",
     "score_routing",
     "search",
@@ -127,6 +130,7 @@ _ROOMS = {
     "retrieval.index": ("Index",),
     "retrieval.script": ("evaluate", "index", "search"),
     "runs.tune": ("tune",),
+    "sharing.replay": ("Replayed", "replay"),
     "studies.routing": ("compare_routing", "score_routing"),
     "turns": (
         *("Axes", "answer", "bench", "compare", "generate", "grid", "load", "map", "respond"),
