@@ -64,7 +64,7 @@ MAY = {
     "quoting": set(),
     "headings": set(),
     "textfiles": {"errors", "quoting"},
-    "atomic": {"errors"},
+    "atomic": {"errors", "quoting"},
     "agents": LEAVES,
     "model": LEAVES,
     "harmony": {"model"} | LEAVES,

@@ -174,8 +174,8 @@ def take_axolotl(options: Namespace) -> None:
 
 def write_axolotl_file(wanted: Any, options: Namespace) -> None:
     """The same run as Axolotl's YAML, its rows beside it; what they cannot say is named."""
+    from gptoss_magic.atomic import whole_file
     from gptoss_magic.tuning.axolotl import write_axolotl
-    from gptoss_magic.tuning.checkpoints import storing
     from gptoss_magic.tuning.trl import trl_lines
 
     model = current().require().identity["model"]
@@ -188,9 +188,9 @@ def write_axolotl_file(wanted: Any, options: Namespace) -> None:
             raise InputError(f"{file}: is there already; give the name of a new file")
     text, lost = write_axolotl(wanted.method, wanted.train, model, str(data))
     lines, more = trl_lines(wanted.rows)
-    with storing(path):
-        data.write_text(lines, encoding="utf-8")
-        path.write_text(text, encoding="utf-8")
+    with whole_file(path) as yaml, whole_file(data) as rows:  # both, or none of them
+        rows.write_text(lines, encoding="utf-8")
+        yaml.write_text(text, encoding="utf-8")
     print(f"{path} and {data} written; they cannot say: {'; '.join([*lost, *more]) or 'nothing'}")
 
 

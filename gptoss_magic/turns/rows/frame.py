@@ -44,8 +44,15 @@ class MapFrame:
 
     def close(self) -> None:
         """Mark the two columns as a map's, so that a map may fill them again."""
+        if not isinstance(self.frame.attrs.get(MARK, {}), dict):
+            return  # the user keeps something else under this name
         marks = {name: _digest(self.frame[name]) for name in self.filled}
-        self.frame.attrs[MARK] = {**self.frame.attrs.get(MARK, {}), **marks}
+        self.frame.attrs[MARK] = {**self._marks(), **marks}
+
+    def _marks(self) -> dict[str, str]:
+        """What earlier maps left."""
+        marks = self.frame.attrs.get(MARK)
+        return marks if isinstance(marks, dict) else {}
 
     def _check_own(self, name: str) -> None:
         """Raise InputError where `name` is a column that no map wrote, or that was changed since.
@@ -55,7 +62,7 @@ class MapFrame:
         if name not in self.frame.columns:
             return
         column = self.frame[name]
-        if self.frame.attrs.get(MARK, {}).get(name) == _digest(column):
+        if self._marks().get(name) == _digest(column):
             return
         is_missing = import_pandas().isna
         for row, value in zip(self.rows, column, strict=True):
