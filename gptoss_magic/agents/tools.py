@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.public import public
 from gptoss_magic.records import Passage, ToolSpec
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def tool(
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 
 
+@public
 def tool(
     function: Callable[..., Any] | None = None,
     /,

@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.public import public
 from gptoss_magic.runs.parts import stages
 from gptoss_magic.runs.prepare import prepare, settings_for
 from gptoss_magic.runs.report import finish
@@ -30,6 +31,7 @@ TRAIN = tuple(field.name for field in fields(TrainSettings))
 RUN = ("after", "replay", "own", "truncate")
 
 
+@public
 def tune(
     data: Any,
     *,

@@ -12,6 +12,7 @@ from gptoss_magic.errors import InputError
 from gptoss_magic.generation import Slices, run_tokens
 from gptoss_magic.generation.builder import said_before
 from gptoss_magic.harmony.exact import with_ids
+from gptoss_magic.public import public
 from gptoss_magic.quoting import num_surrogates
 from gptoss_magic.records import Generation, Listener, Message, Turn
 from gptoss_magic.session import current
@@ -40,6 +41,8 @@ PROVENANCE_KEY = "gptoss_magic"
 SILENT = Listener()
 
 
+@public
+@public
 @WORK.doing("generate")
 def generate(
     prompt: str,
@@ -74,6 +77,8 @@ def generate(
     return answer(settle(prompt, **settings), listener)
 
 
+@public
+@public
 @WORK.doing("respond")
 def respond(
     messages: Sequence[Message] | Sequence[int],
@@ -97,6 +102,8 @@ def respond(
     return answer(settle(messages=messages, kept_ids=kept, **settings), listener)  # type: ignore[arg-type]
 
 
+@public
+@public
 def answer(request: Request, listener: Listener = SILENT) -> Answer:
     """Answer a settled request; the turn is kept, and its conversation goes on.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.agents.layers import digest, overlay
 from gptoss_magic.errors import InputError
+from gptoss_magic.public import check_kind, public
 from gptoss_magic.records import ExpertProbe, Limits, Request, SamplingSettings, Voice
 from gptoss_magic.session import current
 from gptoss_magic.vocabulary import EFFORT, SAMPLER, check_date, check_effort, check_known, today
@@ -25,31 +26,35 @@ if TYPE_CHECKING:
     ToolNamed = Callable[[str, Voice], Sequence[Any]]
 
 SAMPLING = (*SAMPLER, "stop")
-SETTINGS = (
-    *SAMPLING,
-    "adapters",
-    "calls",
-    "cold",
-    "conversation",
-    "date",
-    "effort",
-    "force_experts",
-    "limits",
-    "mask_experts",
-    "new",
-    "passages",
-    "persona",
-    "routing",
-    "schema",
-    "system",
-    "tools",
-)
+NAMES = "str | Sequence[str]"
+KINDS = {  # of each setting; None says nothing
+    **dict.fromkeys(SAMPLER, "Any"),  # their ranges say it
+    "stop": NAMES,
+    "adapters": NAMES,
+    "calls": "bool",
+    "cold": "bool",
+    "conversation": "str",
+    "date": "Any",
+    "effort": "Any",
+    "force_experts": "str",
+    "limits": "Limits",
+    "mask_experts": "str",
+    "new": "bool",
+    "passages": "Sequence[Passage]",
+    "persona": NAMES,
+    "routing": "bool",
+    "schema": "Any",
+    "system": "str",
+    "tools": "Sequence[Any]",
+}
+SETTINGS = tuple(KINDS)
 NAMELESS = (
     "this front end does not say what the notebook is called, and another one of this folder must "
     "not share its memory: %gptoss memory on --as NAME"
 )
 
 
+@public
 def settle(
     prompt: str = "",
     *,
@@ -73,6 +78,8 @@ def settle(
     """
     for given in (line, defaults or {}):
         check_known("setting", given, SETTINGS)
+        for name, value in _without_none(given).items():
+            check_kind(f"setting {name}", value, KINDS[name])
     names = tuple(_names(line.get("persona")) or ())
     layers = current().layers(names)
     persona = overlay(layers)
@@ -167,7 +174,8 @@ def _without_none(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _sampling(says: Mapping[str, Any]) -> SamplingSettings:
     given = {name: says[name] for name in SAMPLING if name in says}
-    given["stop"] = tuple(given.get("stop", ()))
+    stop = given.get("stop", ())
+    given["stop"] = (stop,) if isinstance(stop, str) else tuple(stop)
     given.setdefault("seed", secrets.randbelow(2**31))
     return SamplingSettings(**given)
 
