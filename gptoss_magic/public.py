@@ -87,7 +87,7 @@ def _is_one(value: Any, kind: str) -> bool:
         "Any": True,
         "object": True,
         "None": value is None,
-        "bool": is_flag,
+        "bool": is_flag or (isinstance(value, Integral) and value in (0, 1)),
         "int": isinstance(value, Integral) and not is_flag,
         "float": isinstance(value, Real) and not is_flag,
     }

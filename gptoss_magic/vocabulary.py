@@ -109,5 +109,5 @@ def check_known(what: str, names: Iterable[str], known: Iterable[str]) -> None:
     known = list(known)
     for name in names:
         if name not in known:
-            near = nearest(name, known) or f"; there are {', '.join(sorted(known))}"
+            near = nearest(name, known) or f"; there are {', '.join(sorted(known)) or 'none'}"
             raise InputError(f"{what} {name}: there is none of that name{near}")

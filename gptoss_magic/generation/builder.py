@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from gptoss_magic.generation.protocol import Engine, Stream
-    from gptoss_magic.records import Message, SamplingSettings
+    from gptoss_magic.records import Message, SamplingSettings, TokenDelta
     from gptoss_magic.records.provenance import Provenance
 
 SILENT = Listener()
@@ -177,6 +177,15 @@ class AnswerBuilder:
             self.analysis_end = now
         for delta in deltas:
             self.on_delta(delta)
+
+    def add(self, delta: TokenDelta, stop: tuple[str, ...]) -> bool:
+        """One token of a batch; True where it was the answer's last, which is closed then."""
+        self.take(delta.token_id)
+        if not delta.finish:
+            return False
+        self.finish, self.done = delta.finish, True
+        self.close(stop if delta.finish == "stop" else ())
+        return True
 
     def close(self, stop: tuple[str, ...]) -> None:
         """The last token came; `stop` are the strings that may have ended it. Stops the clock."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from keyword import iskeyword
 from types import ModuleType
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from IPython import get_ipython
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.quoting import is_encodable, printable
 from gptoss_magic.vocabulary import SAMPLER, Range, check_date
 
 if TYPE_CHECKING:
@@ -96,8 +98,16 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
 
 
 def check_words(prog: str, words: Sequence[str]) -> None:
-    """Raise InputError for an option or a word that is empty."""
+    """Raise InputError for an option or a word that is empty, or has half a character in it.
+
+    Instructions and stop strings may: there it is read as U+FFFD. So may a file's name on disk.
+    """
     for before, word in zip(("", *words), words, strict=False):
+        if not (is_encodable(word) or before in MAY_BE_EMPTY or os.path.exists(word)):  # noqa: PTH110 (any text)
+            raise InputError(
+                f"{prog}: {printable(word)}: half a character (a lone surrogate) is in it; write "
+                "it anew"
+            )
         is_bare = word.startswith("--") and word.endswith("=")
         if before not in MAY_BE_EMPTY and (is_bare or not word.strip()):
             name = word[:-1] if is_bare else before if before.startswith("-") else repr(word)

@@ -53,7 +53,7 @@ def is_taken(name: str, settings: dict[str, Any]) -> bool:
     if not _file(name).is_file():
         return False
     try:
-        return load(name) != json.loads(json.dumps(settings))
+        return bool(load(name) != json.loads(json.dumps(settings)))
     except InputError:
         return True
 

@@ -134,10 +134,11 @@ def print_reading(wanted: Any) -> None:
 def wanted_of(options: Namespace, reading: Reading) -> Any:
     """The line's options as `Wanted`."""
     from gptoss_magic.runs.prepare import settings_for
-    from gptoss_magic.runs.wanted import Wanted
+    from gptoss_magic.runs.wanted import Wanted, check_goes_on
     from gptoss_magic.tuning.methods import DEFAULT, settings_of
     from gptoss_magic.tuning.runs import checked_name, read_run
 
+    check_goes_on(options.after, _given(options, ("method", *tune_options.METHOD_FIELDS)))
     if options.after:
         read_run(Path(options.runs) / checked_name(options.after))  # before a model is loaded
     rows = filled(reading.rows) if options.fill else reading.rows

@@ -11,7 +11,7 @@ from gptoss_magic.public import public
 from gptoss_magic.runs.parts import stages
 from gptoss_magic.runs.prepare import prepare, settings_for
 from gptoss_magic.runs.report import finish
-from gptoss_magic.runs.wanted import FOLDER, Wanted
+from gptoss_magic.runs.wanted import FOLDER, Wanted, check_goes_on
 from gptoss_magic.session import current
 from gptoss_magic.tuning.control import Control
 from gptoss_magic.tuning.methods import DEFAULT, options, settings_of
@@ -50,6 +50,7 @@ def tune(
     InputError, DoesNotFit, StorageError; KeyboardInterrupt keeps the steps.
     """
     check_known("setting", settings, (*METHOD, *TRAIN, *RUN))
+    check_goes_on(settings.get("after"), _some(settings, METHOD))
     chosen = settings_of(method, **_some(settings, METHOD))
     reading = read(str(data) if isinstance(data, Path) else "data", "", {"data": data})
     for remark in reading.remarks():

@@ -18,6 +18,7 @@ from gptoss_magic.records import Generation, Listener, Message, Turn
 from gptoss_magic.session import current
 from gptoss_magic.turns.loading import versions
 from gptoss_magic.turns.prompt import open_turn, rendered
+from gptoss_magic.turns.recall import kept_of
 from gptoss_magic.turns.settle import settle
 from gptoss_magic.turns.stopping import WORK
 from gptoss_magic.turns.tool_run import answered_with_tools
@@ -184,11 +185,6 @@ def valued(answer: Answer, schema: AnswerForm | None) -> Answer:
     except InputError as error:
         record: SchemaRecord = {**answer.provenance["schema"], "error": str(error)}
         return replace(answer, provenance={**answer.provenance, "schema": record})
-
-
-def kept_of(answer: Answer) -> tuple[Message, ...]:
-    """The messages that the next turn sees: those that have text, and calls."""
-    return tuple(message for message in answer.messages if message.content or message.recipient)
 
 
 def _kept(

@@ -153,7 +153,22 @@ def _for_model(request: Request, says: Mapping[str, Any]) -> Request:
         temperature = 0.0 if session.require().greedy else 1.0
     sampling = replace(request.sampling, temperature=temperature)
     can_call = bool(request.tools) or bool(says.get("calls"))
+    _check_capable(request)
     return replace(request, adapters=adapters, sampling=sampling, can_call=can_call)
+
+
+def _check_capable(request: Request) -> None:
+    """Raise InputError for what the engine of the loaded model cannot do; see `Capabilities`."""
+    can = current().engine.capabilities
+    asked = (
+        (request.routing, can.routing, "say where tokens go: leave --routing out"),
+        (request.probe, can.routing, "leave out or force experts: leave the probe out"),
+        (request.schema, can.grammar, "be held to a schema: leave --schema out"),
+        (request.kept_ids, can.kept, "go on behind tokens of an answer: ask the prompt again"),
+    )
+    for is_asked, is_able, words in asked:
+        if is_asked and not is_able:
+            raise InputError(f"{current().require().identity['model']}: its engine cannot {words}")
 
 
 def _merged(

@@ -98,16 +98,25 @@ def _check_columns(frame: Any, into: str) -> None:
             "the frame's columns have several levels: give them flat names first, such as "
             "df.columns = ['_'.join(map(str, c)) for c in df.columns]"
         )
-    names = frame.columns.map(str)
-    twice = names[names.duplicated()]
-    if len(twice):
+    names = [str(name) for name in frame.columns]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
         raise InputError(f"two columns are called {twice[0]!r}: rename one of them first")
 
 
 def _digest(column: Any) -> str:
-    return hashlib.sha256(repr(column.tolist()).encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(_shown(column.tolist())).hexdigest()
+
+
+def _shown(value: Any) -> bytes:
+    """A value as bytes; one that cannot show itself, whatever it raises, by its type alone."""
+    try:
+        return repr(value).encode("utf-8", "surrogatepass")
+    except Exception:  # noqa: BLE001 (a repr is anybody's code)
+        items = value if isinstance(value, list | tuple) else ()
+        return b"\0".join([type(value).__name__.encode(), *map(_shown, items)])
 
 
 def _written(name: str, row: tuple[Any, ...], value: Any) -> bytes:
     """A digest of one value that a map wrote beside the others of its row."""
-    return hashlib.sha256(repr((name, row, value)).encode("utf-8", "surrogatepass")).digest()
+    return hashlib.sha256(_shown((name, row, value))).digest()
