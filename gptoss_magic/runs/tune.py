@@ -49,7 +49,7 @@ def tune(
     `Wanted`; what is not given is chosen for the model. The run lies in `folder`. Raises
     InputError, DoesNotFit, StorageError; KeyboardInterrupt keeps the steps.
     """
-    check_known("setting", settings, (*METHOD, *TRAIN, *RUN))
+    check_known("setting", settings, (*METHOD, *TRAIN, *RUN, "method", "name", "folder"))
     check_goes_on(settings.get("after"), _some(settings, METHOD))
     chosen = settings_of(method, **_some(settings, METHOD))
     reading = read(str(data) if isinstance(data, Path) else "data", "", {"data": data})

@@ -147,7 +147,9 @@ def _check_keywords(schema: dict[str, Any], name: str) -> None:
     try:
         json.dumps(schema, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
-        raise InputError(f"schema {name}: it is no JSON: {one_line(str(error), MAX_CHARS)}") from error
+        raise InputError(
+            f"schema {name}: it is no JSON: {one_line(str(error), MAX_CHARS)}"
+        ) from error
 
 
 def _keywords() -> frozenset[str]:
