@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from gptoss_magic.retrieval.index import Index
     from gptoss_magic.retrieval.script import evaluate, index, search
     from gptoss_magic.runs.tune import tune
+    from gptoss_magic.sharing.page import page
     from gptoss_magic.studies.routing import compare_routing, score_routing
     from gptoss_magic.turns import (
         Axes,
@@ -104,6 +105,7 @@ __all__ = [
     "load",
     "load_ipython_extension",
     "map",
+    "page",
     "refine",
     "respond",
     "score_routing",
@@ -127,6 +129,7 @@ _ROOMS = {
     "retrieval.index": ("Index",),
     "retrieval.script": ("evaluate", "index", "search"),
     "runs.tune": ("tune",),
+    "sharing.page": ("page",),
     "studies.routing": ("compare_routing", "score_routing"),
     "turns": (
         *("Axes", "answer", "bench", "compare", "generate", "grid", "load", "map", "respond"),

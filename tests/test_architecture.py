@@ -82,8 +82,11 @@ MAY = {
     "studies": {"turns", "runs", "session", "model", "harmony", "generation", "routing", "tuning"}
     | {"agents", "retrieval"}
     | LEAVES,
+    "sharing": {"turns", "session", "model", "harmony", "generation", "routing", "retrieval"}
+    | {"agents"}
+    | LEAVES,
     "magics": {"turns", "runs", "studies", "session", "routing", "tuning", "retrieval", "agents"}
-    | {"widgets"}
+    | {"widgets", "sharing"}
     | LEAVES,
     "extension": {"magics"} | LEAVES,
     "scripted": {"harmony", "generation"} | LEAVES,

@@ -1,0 +1,95 @@
+"""LaTeX as MathML, which browsers show without a script. What cannot be read stays as text."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from html import escape, unescape
+
+# $$…$$, $…$ (no blank inside its ends, no digit behind: prices), \\(…\\), \\[…\\], \\begin{…}…\\end{…}
+MATHS = re.compile(
+    r"\$\$(?P<block>(?:[^$\\]|\\.)+)\$\$"
+    r"|(?<![\\$\w])\$(?![\s$])(?P<inline>(?:[^$\\]|\\.)+)(?<!\s)\$(?![\d$])"
+    r"|\\{1,2}\((?P<round>.+?)\\{1,2}\)|\\{1,2}\[(?P<square>.+?)\\{1,2}\]"
+    r"|(?P<environment>\\begin\{(?P<kind>equation|align|gather|eqnarray|multline|alignat)(?P<star>\*?)\}"
+    r".+?\\end\{(?P=kind)(?P=star)\})",
+    re.DOTALL,
+)
+# environments that the converter does not know, as those that it does
+SAME_AS = (
+    (r"\\(begin|end)\{(aligned|split|eqnarray\*?|alignedat|flalign\*?|align)\}", r"\\\1{align*}"),
+    (r"\\(begin|end)\{(gathered|gather\*?|multline\*?)\}", r"\\\1{matrix}"),
+    (r"\\(begin|end)\{equation\*?\}", ""),
+    (r"\\(label|tag)\*?\{[^{}]*\}|\\(nonumber|notag)(?![a-zA-Z])|\\ensuremath(?![a-zA-Z])", ""),
+    (r"\\(dfrac|tfrac)(?![a-zA-Z])", r"\\frac"),
+    (
+        r"\\(href|style|class|cssId|html\w+|require|def|let|(re)?newcommand|DeclareMathOperator)",
+        r"\\?",
+    ),
+)
+UNREAD = re.compile(r"<m[ions][^>]*>\\.|<mi>&</mi>|<m(frac|sup|sub|over|under)>\s*</")
+MAX_TEX_CHARS, MAX_DEPTH = 10_000, 40
+
+
+def typeset(text: str) -> str:
+    """Text with maths in it as HTML: the maths as MathML, the rest escaped."""
+    parts, at = [], 0
+    for match in MATHS.finditer(text) if "$" in text or "\\" in text else ():
+        parts += [escape(text[at : match.start()], quote=False), mathml_of(match)]
+        at = match.end()
+    return "".join([*parts, escape(text[at:], quote=False)])
+
+
+def mathml_of(match: re.Match[str]) -> str:
+    """What MATHS found, as MathML; as it is written where it cannot be read."""
+    tex = next(
+        match[name]
+        for name in ("block", "inline", "round", "square", "environment")
+        if match[name] is not None
+    )
+    is_block = match["inline"] is None and match["round"] is None
+    return mathml(tex, is_block=is_block) or as_written(match[0])
+
+
+def as_written(tex: str) -> str:
+    """LaTeX that nothing could read."""
+    return f'<code class="gp-tex" title="LaTeX">{escape(tex, quote=False)}</code>'
+
+
+@lru_cache(maxsize=4096)
+def mathml(tex: str, *, is_block: bool) -> str:
+    """A `<math>` element; '' for LaTeX that is broken or has commands that are not known."""
+    from latex2mathml.converter import convert
+
+    if len(tex) > MAX_TEX_CHARS or not _is_balanced(tex):
+        return ""
+    for pattern, other in SAME_AS:
+        tex = re.sub(pattern, other, tex)
+    if r"\?" in tex or not tex.strip():
+        return ""
+    try:
+        math = convert(tex, display="block" if is_block else "inline")
+    except Exception:  # noqa: BLE001 (it raises whatever it stumbles over)
+        return ""
+    if UNREAD.search(math):
+        return ""
+    attribute = f' alttext="{escape(tex.strip())}"'
+    return _escaped(math).replace("<math", f"<math{attribute}", 1)
+
+
+def _escaped(math: str) -> str:
+    """The converter leaves `&` and, in text, `<` as they are: escaped once, tags aside."""
+    pieces = re.split(r"(</?m[a-z]+(?:\s[^<>]*)?>)", math)
+    return "".join(
+        piece if index % 2 else escape(unescape(piece), quote=False)
+        for index, piece in enumerate(pieces)
+    )
+
+
+def _is_balanced(tex: str) -> bool:
+    depth = 0
+    for sign in re.findall(r"\\.|[{}]", tex, re.DOTALL):
+        depth += {"{": 1, "}": -1}.get(sign, 0)
+        if not 0 <= depth <= MAX_DEPTH:
+            return False
+    return depth == 0
