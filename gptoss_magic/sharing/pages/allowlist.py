@@ -25,21 +25,46 @@ ALLOWED = HTML | SVG | MATHML
 # page furniture is the page's own: these would be landmarks beside it, or do not exist any more
 BECOMES = {
     **dict.fromkeys(("main", "nav", "header", "footer", "aside", "section", "article"), "div"),
-    "center": "div", "font": "span", "tt": "code", "strike": "s", "big": "span",
-    "xmp": "pre", "listing": "pre", "plaintext": "pre", "acronym": "abbr", "image": "img",
+    "center": "div",
+    "font": "span",
+    "tt": "code",
+    "strike": "s",
+    "big": "span",
+    "xmp": "pre",
+    "listing": "pre",
+    "plaintext": "pre",
+    "acronym": "abbr",
+    "image": "img",
 }
 VOID = {"br", "col", "hr", "img", "input", "source", "wbr", "meta", "link", "base", "embed"}
 VOID |= {"area", "param", "track", "frame", "basefont", "bgsound", "keygen", "command"}
 # left out with all that is in them; those of RAW in markup.py have their text with them
 SILENT = {"template", "select", "datalist", "animate", "animatetransform", "animatemotion", "set"}
 NAMED = {  # how what is left out is called
-    "script": "script", "iframe": "frame", "frame": "frame", "object": "embedded object",
-    "embed": "embedded object", "applet": "embedded object", "base": "base address",
-    "select": "form field", "textarea": "form field", "input": "form field",
-    "button": "button", "form": "form", "canvas": "canvas", "portal": "frame",
-    "animate": "animation", "animatetransform": "animation", "animatemotion": "animation",
-    "set": "animation", "foreignobject": "foreign object", "template": "template",
-    "marquee": "marquee", "map": "image map", "dialog": "dialog", "noembed": "fallback text",
+    "script": "script",
+    "iframe": "frame",
+    "frame": "frame",
+    "object": "embedded object",
+    "embed": "embedded object",
+    "applet": "embedded object",
+    "base": "base address",
+    "select": "form field",
+    "textarea": "form field",
+    "input": "form field",
+    "button": "button",
+    "form": "form",
+    "canvas": "canvas",
+    "portal": "frame",
+    "animate": "animation",
+    "animatetransform": "animation",
+    "animatemotion": "animation",
+    "set": "animation",
+    "foreignobject": "foreign object",
+    "template": "template",
+    "marquee": "marquee",
+    "map": "image map",
+    "dialog": "dialog",
+    "noembed": "fallback text",
     "noframes": "fallback text",
 }
 BLOCKS = {  # their start ends a paragraph

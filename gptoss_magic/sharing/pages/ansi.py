@@ -49,7 +49,7 @@ class Pen:
             code = numbers.pop(0)
             if code in (38, 48):
                 colour = _extended(numbers)
-                pen = replace(pen, **{"ink" if code == 38 else "ground": colour})
+                pen = replace(pen, ink=colour) if code == 38 else replace(pen, ground=colour)
             else:
                 pen = pen._simple(code)
         return pen

@@ -35,6 +35,7 @@ AS_IT_IS = {"pre", "code", "samp", "kbd", "math", "svg"}  # no maths is looked f
 NO_MATHS = {"tex2jax_ignore", "mathjax_ignore"}
 LISTS = {"ul": ("li",), "ol": ("li",), "dl": ("dt", "dd", "div")}
 HOMES = {"li": ("ul", "ol"), "dt": ("dl", "div"), "dd": ("dl", "div"), "summary": ("details",)}
+NEED_TEXT = {"a", "th", "h1", "h2", "h3", "h4", "h5", "h6"}
 SHOWS = {"img", "svg", "hr", "audio", "video", "math", "input", "meter", "progress"}
 ENDS_BEFORE = {  # a start tag ends an open element of these, up to the nearest of the second
     "li": ({"li"}, {"ul", "ol"}),
@@ -149,7 +150,7 @@ class Cleaner:
             return  # means nothing where it stands
         self._make_room(name)
         written = self._written(name)
-        is_void = name in VOID or (tag.is_closed and name in SVG | MATHML)
+        is_void = name in VOID and not in_svg
         if len(self._stack) >= MAX_DEPTH and not is_void:
             self.left.add("tag of too deep a nesting")
             return
@@ -160,8 +161,9 @@ class Cleaner:
         self._open(name, written, attributes, is_void=is_void)
         if tag.raw:
             self._text(tag.raw)
-        if tag.raw is not None and not is_void:
-            self._end(name)
+        is_over = tag.raw is not None or (tag.is_closed and name in SVG | MATHML)
+        if is_over and not is_void:
+            self._close_to(len(self._stack) - 1)
 
     def _open(self, name: str, written: str, attributes: dict[str, str], *, is_void: bool) -> None:
         text = "".join(
@@ -188,13 +190,24 @@ class Cleaner:
     def _close_to(self, depth: int) -> None:
         while len(self._stack) > depth:
             last = self._stack.pop()
-            if last.name == "a" and not self._has_content(last.at):
-                self._out[last.at] = re.sub(r' (href|title)="[^"]*"', "", self._out[last.at])
+            if last.name in NEED_TEXT and not self._has_content(last.at):
+                self._make_plain(last)
             wraps = last.name == "table" and not self._within("table")
             self._out.append(f"</{last.written}>{'</div>' if wraps else ''}")
 
+    def _make_plain(self, empty: _Open) -> None:
+        """A link, heading or head of a column without a name is none."""
+        tag = self._out[empty.at]
+        if empty.name == "a":
+            self._out[empty.at] = re.sub(r' (href|title)="[^"]*"', "", tag)
+            return
+        written = "td" if empty.name == "th" else "div"
+        tag = tag.replace(f"<{empty.written}", f"<{written}", 1)
+        self._out[empty.at] = re.sub(r' scope="[^"]*"', "", tag)
+        empty.written = written
+
     def _has_content(self, at: int) -> bool:
-        """Whether a link has a name: text, or an image that has one."""
+        """Whether it has a name: text, or an image that has one."""
         inner = "".join(self._out[at + 1 :])
         return bool(re.sub(r"<[^>]*>", "", inner).strip() or re.search(r' alt="[^"]', inner))
 

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-ENOUGH = 4.5
+ENOUGH, STRONG = 4.5, 11.0
 # the grounds of page.css: text must be readable on the darker light one, the lighter dark one
 LIGHT, DARK = (0.953, 0.957, 0.965), (0.141, 0.149, 0.165)
 BLACK, WHITE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
@@ -17,10 +12,7 @@ Colour = tuple[float, float, float]  # sRGB, each in [0, 1]
 
 def luminance(colour: Colour) -> float:
     """Relative luminance in [0, 1], as WCAG 2.2 defines it."""
-    linear: Callable[[float], float] = lambda c: (
-        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
-    )
-    red, green, blue = map(linear, colour)
+    red, green, blue = map(_linear, colour)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
@@ -35,14 +27,14 @@ def ink_on(ground: Colour) -> Colour:
     return max(BLACK, WHITE, key=lambda ink: contrast(ink, ground))
 
 
-def readable(colour: Colour, ground: Colour) -> Colour:
-    """The colour, mixed with as little black or white as it needs on this ground."""
+def readable(colour: Colour, ground: Colour, wanted: float = ENOUGH) -> Colour:
+    """The colour; where it is too weak, with as much black or white as gives it `wanted`."""
     if contrast(colour, ground) >= ENOUGH:
         return colour
     target = ink_on(ground)
     for step in range(1, 21):
         mixed = mix(colour, target, step / 20)
-        if contrast(mixed, ground) >= ENOUGH:
+        if contrast(mixed, ground) >= wanted:
             return mixed
     return target
 
@@ -59,6 +51,11 @@ def css(colour: Colour) -> str:
 
 
 def both_themes(colour: Colour) -> str:
-    """A value for text of this colour on the page's own ground."""
-    light, dark = css(readable(colour, LIGHT)), css(readable(colour, DARK))
+    """A value for text of this colour on the page's own ground: as strong as it is on the other."""
+    strong = [min(STRONG, max(ENOUGH, contrast(colour, ground))) for ground in (DARK, LIGHT)]
+    light, dark = css(readable(colour, LIGHT, strong[0])), css(readable(colour, DARK, strong[1]))
     return light if light == dark else f"light-dark({light}, {dark})"
+
+
+def _linear(part: float) -> float:
+    return part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4

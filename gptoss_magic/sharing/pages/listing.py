@@ -10,10 +10,25 @@ from typing import Any
 MAX_HIGHLIGHTED_CHARS = 200_000
 PROSE = ("%%gptoss", "%%gptoss_persona", "%%gptoss_data")
 LANGUAGES = {  # of cell magics whose body is not Python
-    "%%bash": "bash", "%%sh": "bash", "%%script": "bash", "%%html": "html", "%%svg": "xml",
-    "%%javascript": "js", "%%js": "js", "%%latex": "tex", "%%markdown": "md", "%%sql": "sql",
-    "%%writefile": "", "%%file": "", "%%R": "r", "%%julia": "julia", "%%ruby": "ruby",
-    "%%gptoss_tune": "yaml", "%%perl": "perl", "%%cython": "cython", "%%css": "css",
+    "%%bash": "bash",
+    "%%sh": "bash",
+    "%%script": "bash",
+    "%%html": "html",
+    "%%svg": "xml",
+    "%%javascript": "js",
+    "%%js": "js",
+    "%%latex": "tex",
+    "%%markdown": "md",
+    "%%sql": "sql",
+    "%%writefile": "",
+    "%%file": "",
+    "%%R": "r",
+    "%%julia": "julia",
+    "%%ruby": "ruby",
+    "%%gptoss_tune": "yaml",
+    "%%perl": "perl",
+    "%%cython": "cython",
+    "%%css": "css",
 }
 TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 OPTION = re.compile(r"(?<!\S)-{1,2}[a-zA-Z][\w-]*")

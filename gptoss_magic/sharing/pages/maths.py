@@ -6,7 +6,8 @@ import re
 from functools import lru_cache
 from html import escape, unescape
 
-# $$…$$, $…$ (no blank inside its ends, no digit behind: prices), \\(…\\), \\[…\\], \\begin{…}…\\end{…}
+# $$…$$, $…$ (no blank inside its ends and no digit behind: prices), \\(…\\), \\[…\\], and
+# the environments that are maths by themselves
 MATHS = re.compile(
     r"\$\$(?P<block>(?:[^$\\]|\\.)+)\$\$"
     r"|(?<![\\$\w])\$(?![\s$])(?P<inline>(?:[^$\\]|\\.)+)(?<!\s)\$(?![\d$])"
@@ -53,7 +54,7 @@ def mathml_of(match: re.Match[str]) -> str:
 
 def as_written(tex: str) -> str:
     """LaTeX that nothing could read."""
-    return f'<code class="gp-tex" title="LaTeX">{escape(tex, quote=False)}</code>'
+    return f'<code class="unread-tex" title="LaTeX">{escape(tex, quote=False)}</code>'
 
 
 @lru_cache(maxsize=4096)

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 ICON = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16" rx="3" '
-    'fill="#6b3fa0"/><path d="M4 5h8M4 8h8M4 11h5" stroke="#fff" stroke-width="1.6"/></svg>'
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">'
+    '<rect width="16" height="16" rx="3" fill="#6b3fa0"/>'
+    '<path d="M4 5h8M4 8h8M4 11h5" stroke="#fff" stroke-width="1.6"/></svg>'
 )
 SCRIPTS = {  # ranges of letters that few languages of the web write in, and the commonest of them
     "uk": "іїєґ",
@@ -136,7 +137,7 @@ def _times(cells: Sequence[Any]) -> list[datetime]:
         kept = metadata.get("execution") if isinstance(metadata, dict) else None
         for value in kept.values() if isinstance(kept, dict) else ():
             try:
-                time = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
+                time = datetime.fromisoformat(str(value))
             except ValueError:
                 continue
             times.append(time if time.tzinfo else time.replace(tzinfo=UTC))

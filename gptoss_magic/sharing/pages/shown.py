@@ -26,7 +26,8 @@ ANSWER = "application/vnd.gptoss.answer+json"
 LIVE = "application/vnd.jupyter.widget-view+json"
 IMAGES = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/avif", "image/bmp")
 SHOWN = {"text/html", "text/markdown", "text/latex", "text/plain", "image/svg+xml", *IMAGES}
-MAX_TEXT_CHARS, MAX_HTML_CHARS, MANY_LINES = 1_000_000, 8_000_000, 120
+MAX_TEXT_CHARS, MAX_HTML_CHARS = 1_000_000, 8_000_000
+MANY_LINES, WIDE_CHARS = 120, 200  # more are folded; a long line counts as several
 
 
 @dataclass
@@ -141,7 +142,8 @@ def text_of(value: Any) -> str | None:
 def terminal_html(text: str, sheets: Sheets, kind: str = "text") -> str:
     """A terminal's text, folded where it is long."""
     html = ansi_html(text, sheets)
-    return folded(f'<pre class="gp-{kind}">{html}</pre>', html.count("\n") + 1)
+    num_lines = max(html.count("\n") + 1, len(html) // WIDE_CHARS)
+    return folded(f'<pre class="gp-{kind}">{html}</pre>', num_lines)
 
 
 def folded(html: str, num_lines: int) -> str:

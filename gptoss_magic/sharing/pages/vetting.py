@@ -23,7 +23,7 @@ MEDIA = re.compile(
     r"data:(image/(png|jpe?g|gif|webp|avif|bmp|svg\+xml)|audio/|video/)[^<>\"]*", re.IGNORECASE
 )
 LOCAL_URL = re.compile(r"url\(\s*[\"']?#([\w.-]+)[\"']?\s*\)")
-OURS = re.compile(r"(gp-|s\d+$|hl-)")
+OURS = re.compile(r"gp-|s\d+$")
 APART = ("class", "id", "href", "xlink:href", "src", "name")  # these are read together
 
 
