@@ -11,11 +11,15 @@ from html import escape, unescape
 MATHS = re.compile(
     r"\$\$(?P<block>(?:[^$\\]|\\.)+)\$\$"
     r"|(?<![\\$\w])\$(?![\s$])(?P<inline>(?:[^$\\]|\\.)+)(?<!\s)\$(?![\d$])"
-    r"|\\{1,2}\((?P<round>.+?)\\{1,2}\)|\\{1,2}\[(?P<square>.+?)\\{1,2}\]"
-    r"|(?P<environment>\\begin\{(?P<kind>equation|align|gather|eqnarray|multline|alignat)(?P<star>\*?)\}"
-    r".+?\\end\{(?P=kind)(?P=star)\})",
+    r"|(?<!\\)\\\((?P<round>(?:[^\\]|\\[^()])+)\\\)|\\\\\((?P<round2>(?:[^\\]|\\(?!\\[()]))+)\\\\\)"
+    r"|(?<!\\)\\\[(?P<square>(?:[^\\]|\\[^\[\]])+)\\\]"
+    r"|\\\\\[(?P<square2>(?:[^\\]|\\(?!\\[\[\]]))+)\\\\\]"
+    r"|(?P<environment>\\begin\{(?P<kind>equation|align|gather|eqnarray|multline|alignat)"
+    r"(?P<star>\*?)\}(?:(?!\\(?:begin|end)\{(?P=kind)).)+\\end\{(?P=kind)(?P=star)\})",
     re.DOTALL,
 )
+FORMS = ("block", "inline", "round", "round2", "square", "square2", "environment")
+WITHIN_LINES = ("inline", "round", "round2")
 # environments that the converter does not know, as those that it does
 SAME_AS = (
     (r"\\(begin|end)\{(aligned|split|eqnarray\*?|alignedat|flalign\*?|align)\}", r"\\\1{align*}"),
@@ -43,13 +47,8 @@ def typeset(text: str) -> str:
 
 def mathml_of(match: re.Match[str]) -> str:
     """What MATHS found, as MathML; as it is written where it cannot be read."""
-    tex = next(
-        match[name]
-        for name in ("block", "inline", "round", "square", "environment")
-        if match[name] is not None
-    )
-    is_block = match["inline"] is None and match["round"] is None
-    return mathml(tex, is_block=is_block) or as_written(match[0])
+    form = next(name for name in FORMS if match[name] is not None)
+    return mathml(match[form], is_block=form not in WITHIN_LINES) or as_written(match[0])
 
 
 def as_written(tex: str) -> str:
@@ -68,14 +67,17 @@ def mathml(tex: str, *, is_block: bool) -> str:
         tex = re.sub(pattern, other, tex)
     if r"\?" in tex or not tex.strip():
         return ""
+    display = "block" if is_block else "inline"
+    is_tall = is_block or r"\displaystyle" in tex  # limits stand above and below
     try:
-        math = convert(tex, display="block" if is_block else "inline")
+        math = convert(tex, display="block" if is_tall else "inline")
     except Exception:  # noqa: BLE001 (it raises whatever it stumbles over)
         return ""
     if UNREAD.search(math):
         return ""
     attribute = f' alttext="{escape(tex.strip())}"'
-    return _escaped(math).replace("<math", f"<math{attribute}", 1)
+    math = _escaped(math).replace('display="block"', f'display="{display}"', 1)
+    return math.replace("<math", f"<math{attribute}", 1)
 
 
 def _escaped(math: str) -> str:

@@ -8,7 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.sharing.pages.listing import listing
-from gptoss_magic.sharing.pages.maths import MATHS, mathml_of
+from gptoss_magic.sharing.pages.maths import MATHS, WITHIN_LINES, mathml_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +71,7 @@ def _maths_block(state: StateBlock, first: int, end: int, silent: bool) -> bool:
     if state.is_code_block(first) or state.src[start : start + 1] not in ("$", "\\"):
         return False
     match = MATHS.match(state.src, start, state.eMarks[end - 1])
-    if match is None or match["inline"] is not None or match["round"] is not None:
+    if match is None or any(match[form] is not None for form in WITHIN_LINES):
         return False
     last = next(line for line in range(first, end) if state.eMarks[line] >= match.end())
     if state.src[match.end() : state.eMarks[last]].strip(" .,;"):

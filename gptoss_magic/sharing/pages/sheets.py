@@ -153,6 +153,8 @@ def _vetted(contents: Sequence[Any], prefix: str, left: LeftOut) -> Declarations
         if one.type != "declaration" or not PROPERTY.fullmatch(one.lower_name):
             continue
         value = tinycss2.serialize(one.value).strip()
+        if one.lower_name == "position" and value.lower() in ("fixed", "sticky"):
+            continue  # it would stand over, or out of, the output that it is in
         inside = _inside(one.value, prefix)
         if inside:
             kept[one.lower_name] = inside
