@@ -181,7 +181,7 @@ def test_markdown_of_notebooks():
 def test_a_prompt_is_prose_with_its_option_line():
     html = source_html("%%gptoss -e low\nDon't say {{ name }} <b>\n\nMore.", "ipython3")
     assert '%%gptoss <span class="gp-option">-e</span> low' in html
-    assert "Don't say <code class=\"gp-value\">{{ name }}</code> &lt;b&gt;\n\nMore." in html
+    assert 'Don\'t say <code class="gp-value">{{ name }}</code> &lt;b&gt;\n\nMore.' in html
     assert "gp-prompt" not in source_html("%%bash\nls", "ipython3")
     assert '<span class="hl-k">def</span>' in source_html("def f(): pass", "ipython3")
 
@@ -201,8 +201,13 @@ def test_a_terminal_writes_over_its_line(text, expected):
 
 
 def test_colours_of_a_terminal():
-    html = ansi_html("\x1b[1;31mred\x1b[0m \x1b[38;5;21mblue\x1b[39m <\x1b]8;;http://x\x07l\x1b]8;;\x07", Sheets())
-    assert html.startswith('<span class="gp-bold gp-ink-red">red</span> <span class="s1">blue</span>')
+    html = ansi_html(
+        "\x1b[1;31mred\x1b[0m \x1b[38;5;21mblue\x1b[39m <\x1b]8;;http://x\x07l\x1b]8;;\x07",
+        Sheets(),
+    )
+    assert html.startswith(
+        '<span class="gp-bold gp-ink-red">red</span> <span class="s1">blue</span>'
+    )
     assert html.endswith(" &lt;l")
 
 
