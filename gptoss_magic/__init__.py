@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from gptoss_magic.retrieval.script import evaluate, index, search
     from gptoss_magic.runs.tune import tune
     from gptoss_magic.sharing.page import page
+    from gptoss_magic.sharing.replay import Replayed, replay
     from gptoss_magic.studies.routing import compare_routing, score_routing
     from gptoss_magic.turns import (
         Axes,
@@ -80,6 +81,7 @@ __all__ = [
     "MissingPackage",
     "NotLoaded",
     "Passage",
+    "Replayed",
     "Request",
     "SamplingSettings",
     "Step",
@@ -107,6 +109,7 @@ __all__ = [
     "map",
     "page",
     "refine",
+    "replay",
     "respond",
     "score_routing",
     "search",
@@ -130,6 +133,7 @@ _ROOMS = {
     "retrieval.script": ("evaluate", "index", "search"),
     "runs.tune": ("tune",),
     "sharing.page": ("page",),
+    "sharing.replay": ("Replayed", "replay"),
     "studies.routing": ("compare_routing", "score_routing"),
     "turns": (
         *("Axes", "answer", "bench", "compare", "generate", "grid", "load", "map", "respond"),

@@ -82,11 +82,10 @@ MAY = {
     "studies": {"turns", "runs", "session", "model", "harmony", "generation", "routing", "tuning"}
     | {"agents", "retrieval"}
     | LEAVES,
-    "sharing": {"turns", "session", "model", "harmony", "generation", "routing", "retrieval"}
-    | {"agents"}
-    | LEAVES,
+    "sharing": {"turns", "session", "harmony", "routing", "retrieval", "agents"} | LEAVES,
     "magics": {"turns", "runs", "studies", "session", "routing", "tuning", "retrieval", "agents"}
-    | {"widgets", "sharing"}
+    | {"sharing"}
+    | {"widgets"}
     | LEAVES,
     "extension": {"magics"} | LEAVES,
     "scripted": {"harmony", "generation"} | LEAVES,

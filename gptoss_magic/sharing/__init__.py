@@ -1,1 +1,1 @@
-"""How a notebook travels: as a page that reads and can be replayed anywhere."""
+"""What leaves the kernel: records in a notebook, their replay, bundles, pages."""

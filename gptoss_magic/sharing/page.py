@@ -9,7 +9,8 @@ from typing import Any
 from gptoss_magic.atomic import whole_file
 from gptoss_magic.errors import InputError, MissingPackage, error_line
 from gptoss_magic.quoting import printable
-from gptoss_magic.sharing.page_records import KEY, notebook_of_page
+from gptoss_magic.sharing.page_records import notebook_of_page
+from gptoss_magic.sharing.records import KEY
 from gptoss_magic.textfiles import read_json, read_text
 
 

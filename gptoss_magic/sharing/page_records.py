@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.sharing.pages.markup import Start, tokens
+from gptoss_magic.sharing.records import KEY, MIME
 from gptoss_magic.textfiles import json_value
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-KEY = "gptoss_magic"
-ANSWER = "application/vnd.gptoss.answer+json"
 BLOCK = "gptoss-notebook"
 VERSION = 1
 GENERATOR, MAX_HEAD_CHARS = 'content="gptoss_magic', 4000
@@ -61,15 +57,6 @@ def notebook_of_page(html: str, place: str = "page") -> dict[str, Any]:
             f"{place}: records of version {_version_of(data)}; this gptoss_magic reads {VERSION}"
         )
     return data
-
-
-def records_in(notebook: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(index of the cell, record) of each answer that left one, in the order of the cells."""
-    for index, cell in enumerate(_cells(notebook)):
-        for output in _outputs(cell):
-            record = _record(output)
-            if record is not None:
-                yield index, record
 
 
 def _block(html: str) -> Start | None:
@@ -117,7 +104,7 @@ def _record(output: dict[str, Any]) -> dict[str, Any] | None:
 
 def _answer(output: dict[str, Any]) -> dict[str, Any] | None:
     data = output.get("data")
-    answer = data.get(ANSWER) if isinstance(data, dict) else None
+    answer = data.get(MIME) if isinstance(data, dict) else None
     return answer if isinstance(answer, dict) else None
 
 
@@ -137,5 +124,5 @@ def _kept_output(output: dict[str, Any]) -> dict[str, Any]:
     """The record once, in the metadata, and the rest of the answer."""
     record, answer = _record(output), _answer(output)
     rest = {key: value for key, value in (answer or {}).items() if key != "record"}
-    data = {ANSWER: rest} if answer is not None else {}
+    data = {MIME: rest} if answer is not None else {}
     return {"output_type": "display_data", "data": data, "metadata": {KEY: record}}

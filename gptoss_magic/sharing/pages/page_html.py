@@ -14,16 +14,19 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.quoting import encodable, one_line
-from gptoss_magic.sharing.page_records import block_of, records_in
+from gptoss_magic.sharing.page_records import block_of
 from gptoss_magic.sharing.pages.cells import CellWriter, title_of
 from gptoss_magic.sharing.pages.left_out import LeftOut, counted
 from gptoss_magic.sharing.pages.shown import text_of
+from gptoss_magic.sharing.records import records_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from jinja2 import Template
+
+    from gptoss_magic.sharing.records import RecordedAnswer
 
 ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">'
@@ -63,7 +66,8 @@ def page_text(notebook: dict[str, Any], name: str, file: str, folder: Path | Non
     title, rest = title_of(cells)
     title_html = writer.title_html(title or name.removesuffix(".ipynb"))
     written = [text for i, cell in enumerate(rest) if (text := writer.cell(i, cell))]
-    records = [record for _, record in records_in(notebook)]
+    records = list(records_of({**notebook, "cells": cells}))
+    num_records = sum(not record.fault for record in records)
     styles = files(__package__).joinpath("page.css").read_text("utf-8") + writer.sheets.css()
     html = _template().render(
         policy=_policy(styles),
@@ -74,15 +78,15 @@ def page_text(notebook: dict[str, Any], name: str, file: str, folder: Path | Non
         title_html=_safe(title_html),
         lang=language_of(cells),
         facts=list(_facts(name, cells, records)),
-        num_records=len(records),
-        answers=counted(len(records), "answer"),
+        num_records=num_records,
+        answers=counted(num_records, "answer"),
         file=_quoted(file),
         cells=[_safe(text) for text in written],
         source=one_line(name),
         left=str(_counts(writer.left)),
         records=_safe(block_of(notebook, name)),
     )
-    return PageText(encodable(html), len(cells), len(records), writer.left)
+    return PageText(encodable(html), len(cells), num_records, writer.left)
 
 
 def language_of(cells: Sequence[Any]) -> str:
@@ -105,18 +109,13 @@ def language_of(cells: Sequence[Any]) -> str:
 
 
 def _facts(
-    name: str, cells: Sequence[Any], records: Sequence[dict[str, Any]]
+    name: str, cells: Sequence[Any], records: Sequence[RecordedAnswer]
 ) -> Iterator[tuple[str, str]]:
     """What stands below the title."""
     yield "Notebook", one_line(name)
-    if models := _names(record.get("model") for record in records):
+    if models := _names(record.about.get("model") for record in records):
         yield "Models", models
-    adapters = (
-        adapter.get("name")
-        for record in records
-        for adapter in _list(record.get("adapters"))
-        if isinstance(adapter, dict)
-    )
+    adapters = (one.get("name") for record in records for one in record.about["adapters"])
     if named := _names(adapters):
         yield "Adapters", named
     if times := _times(cells):
@@ -152,10 +151,6 @@ def _span(first: datetime, last: datetime) -> str:
 
 def _counts(left: LeftOut) -> LeftOut:
     return LeftOut(Counter(left.counts))
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 def _language(notebook: dict[str, Any]) -> str:

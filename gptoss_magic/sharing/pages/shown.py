@@ -16,13 +16,13 @@ from gptoss_magic.sharing.pages.listing import listing
 from gptoss_magic.sharing.pages.maths import as_written, typeset
 from gptoss_magic.sharing.pages.origin import Headings, Origin
 from gptoss_magic.sharing.pages.prose import markdown_html
+from gptoss_magic.sharing.records import MIME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from gptoss_magic.sharing.pages.sheets import Sheets
 
-ANSWER = "application/vnd.gptoss.answer+json"
 LIVE = "application/vnd.jupyter.widget-view+json"
 IMAGES = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/avif", "image/bmp")
 SHOWN = {"text/html", "text/markdown", "text/latex", "text/plain", "image/svg+xml", *IMAGES}
@@ -58,7 +58,7 @@ class Bundle:
                 self.left.add("live view")
             elif "javascript" in kind:
                 self.left.add("script")
-            elif kind not in SHOWN | {ANSWER, LIVE, "application/json"}:
+            elif kind not in SHOWN | {MIME, LIVE, "application/json"}:
                 self.left.add("other form", kind)
 
     def _cleaned(self, html: str, *, maths: bool = True) -> str:

@@ -184,12 +184,11 @@ class _Run:
         if index not in builders:
             builders[index] = AnswerBuilder(HarmonyParser(self.engine.codec))
         builder = builders[index]
-        builder.take(delta.token_id)
-        if not delta.finish:
+        builder.take(delta)
+        if not builder.done:
             return False
-        builder.finish, builder.done = delta.finish, True
         sampling = self.prompts[index].settings
-        builder.close(sampling.stop if delta.finish == "stop" else ())
+        builder.close(sampling.stop)
         prompt_T = list(self.prompts[index].prompt)
         record: Provenance = {
             **self.provenance,
