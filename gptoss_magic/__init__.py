@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from gptoss_magic.retrieval.index import Index
     from gptoss_magic.retrieval.script import evaluate, index, search
     from gptoss_magic.runs.tune import tune
+    from gptoss_magic.sharing.page import page
     from gptoss_magic.sharing.replay import Replayed, replay
     from gptoss_magic.studies.routing import compare_routing, score_routing
     from gptoss_magic.turns import (
@@ -106,6 +107,7 @@ __all__ = [
     "load",
     "load_ipython_extension",
     "map",
+    "page",
     "refine",
     "replay",
     "respond",
@@ -130,6 +132,7 @@ _ROOMS = {
     "retrieval.index": ("Index",),
     "retrieval.script": ("evaluate", "index", "search"),
     "runs.tune": ("tune",),
+    "sharing.page": ("page",),
     "sharing.replay": ("Replayed", "replay"),
     "studies.routing": ("compare_routing", "score_routing"),
     "turns": (

@@ -17,6 +17,7 @@ from transformers.models.gpt_oss.modeling_gpt_oss import GptOssExperts
 from gptoss_magic.model.backends import backend_for, native
 from gptoss_magic.model.linear import FEW, fast_linear, has_library, is_recorded
 from gptoss_magic.model.mxfp4 import Packed
+from gptoss_magic.model.pages import let_go
 from gptoss_magic.model.wide import is_slow
 
 if TYPE_CHECKING:
@@ -285,4 +286,5 @@ def use_resident_experts(model: Model) -> None:
             cast("Any", module).taps = Taps()
             for weights in (module.gate_up_proj, module.down_proj):
                 if weights.is_cpu and weights.dtype == torch.bfloat16 and has_library():
-                    weights.data = weights.data.mT.contiguous().mT
+                    as_read, weights.data = weights.data, weights.data.mT.contiguous().mT
+                    let_go(as_read)
