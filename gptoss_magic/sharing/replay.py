@@ -14,7 +14,7 @@ from gptoss_magic.errors import InputError, error_line
 from gptoss_magic.session import current
 from gptoss_magic.sharing import differences
 from gptoss_magic.sharing.records import records_of
-from gptoss_magic.textfiles import read_json
+from gptoss_magic.textfiles import read_json, read_text
 from gptoss_magic.turns.answer import SILENT, speak
 from gptoss_magic.turns.answer_schema import AnswerSchema
 from gptoss_magic.turns.settle import SAMPLING, settle
@@ -133,6 +133,10 @@ def notebook_at(path: Path) -> Any:
     """The notebook of a file, as JSON; a page's is inside it. Raises InputError."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; give a notebook (.ipynb) or a page (.html)")
+    if path.suffix.lower() in (".html", ".htm"):
+        from gptoss_magic.sharing.page_records import notebook_of_page
+
+        return notebook_of_page(read_text(path).text)
     return read_json(path)
 
 
