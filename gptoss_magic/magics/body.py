@@ -10,17 +10,16 @@ from typing import Any
 from gptoss_magic.errors import InputError, error_line
 
 EXPRESSION = re.compile(r"\{\{(.+?)\}\}", re.DOTALL)
-RAW = re.compile(r"\{%-?\s*raw\s*-?%\}(.*?)\{%-?\s*endraw\s*-?%\}", re.DOTALL)
-COMMENT = re.compile(r"^[ \t]*\{#\s.*?\s#\}[ \t]*(?:\n|\Z)|\{#\s.*?\s#\}", re.DOTALL | re.MULTILINE)
-NUMBER = re.compile(r"\s*[-+]?\d[\d_.]*\s*")
+RAW = re.compile(r"\{%[-+]?\s*raw\s*[-+]?%\}(.*?)\{%[-+]?\s*endraw\s*[-+]?%\}", re.DOTALL)
+# LaTeX has numbers between two braces, and sums of them: without blanks, as in ^{{1/2}}
+NUMBERS = re.compile(r"\s*[-+]?\d[\d_.,\s]*|[\d_.,()+*/%<>=^-]+")
 AS_TEXT = "for braces that are text: --raw, or {% raw %}…{% endraw %} around them"
 
 
 def expand(body: str, names: dict[str, Any], *, is_raw: bool = False) -> str:
     """Replace each `{{ expression }}`; all other braces, JSON and LaTeX pass untouched.
 
-    `{# a note #}` is left out, where spaces stand within (LaTeX has `{#1}`).
-    What stands between `{% raw %}` and `{% endraw %}` is text, a number between braces is too
+    What stands between `{% raw %}` and `{% endraw %}` is text, numbers between braces are too
     (LaTeX has them), and all of it where the cell `is_raw`. Values are put in as they are and never
     expanded again. Raises InputError where an expression is wrong or a name is unknown.
     """
@@ -34,20 +33,21 @@ def expand(body: str, names: dict[str, Any], *, is_raw: bool = False) -> str:
 
 
 def _expanded(text: str, names: dict[str, Any]) -> str:
-    noted = COMMENT.sub("", text)
-    return EXPRESSION.sub(lambda match: _value(match[1], match[0], names), noted)
+    return EXPRESSION.sub(lambda match: _value(match[1], match[0], names), text)
 
 
 def _value(expression: str, source: str, names: dict[str, Any]) -> str:
     from jinja2 import Environment, StrictUndefined, TemplateSyntaxError, Undefined
 
-    if NUMBER.fullmatch(expression):
+    if NUMBERS.fullmatch(expression):
         return source
     environment = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 (no HTML)
+    environment.globals = {"range": range}  # its others: a cell means the notebook's names
+    known = {"self": environment.undefined(name="self"), **names}
     try:
         compiled = environment.compile_expression(expression.strip(), undefined_to_none=False)
-        value = compiled(names)
-        if isinstance(value, Undefined):
+        value = compiled(known)
+        if isinstance(value, Undefined) or (value is range and "range" not in names):
             raise InputError(f"{source}: the notebook has no such name; define it first; {AS_TEXT}")
         if is_missing(value):
             raise InputError(f"{source}: it is {value!s}, no text; {_instead(value, expression)}")

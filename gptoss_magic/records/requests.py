@@ -34,8 +34,8 @@ class SamplingSettings:
     lookup: int = LOOKUP
 
     def __post_init__(self) -> None:
-        for name, allowed in SAMPLER.items():
-            allowed.check(getattr(self, name))
+        for name, allowed in SAMPLER.items():  # as plain numbers: numpy's are no JSON
+            object.__setattr__(self, name, allowed.check(getattr(self, name)))
         if not all(self.stop):
             raise InputError("a stop string is empty: give at least one character")
 
@@ -198,7 +198,7 @@ class Listener:
 class Generation:
     """One call of the model, in exact tokens; times in seconds, `began` since the epoch.
 
-    `finish`: see `Answer`.
+    `finish`, `logprobs`: see `Answer`. The first `num_kept` of `answer_ids` stood already.
     """
 
     prompt_ids: tuple[int, ...]
@@ -206,6 +206,8 @@ class Generation:
     finish: str
     began: float
     total_s: float
+    logprobs: tuple[float, ...] = ()
+    num_kept: int = 0
 
 
 @dataclass(frozen=True)

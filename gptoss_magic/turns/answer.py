@@ -12,11 +12,13 @@ from gptoss_magic.errors import InputError
 from gptoss_magic.generation import Slices, run_tokens
 from gptoss_magic.generation.builder import said_before
 from gptoss_magic.harmony.exact import with_ids
+from gptoss_magic.public import public
 from gptoss_magic.quoting import num_surrogates
 from gptoss_magic.records import Generation, Listener, Message, Turn
 from gptoss_magic.session import current
 from gptoss_magic.turns.loading import versions
 from gptoss_magic.turns.prompt import open_turn, rendered
+from gptoss_magic.turns.recall import kept_of
 from gptoss_magic.turns.settle import settle
 from gptoss_magic.turns.stopping import WORK
 from gptoss_magic.turns.tool_run import answered_with_tools
@@ -36,10 +38,11 @@ if TYPE_CHECKING:
     from gptoss_magic.records.provenance import ModelIdentity, Provenance, SchemaRecord
     from gptoss_magic.turns.prompt import OpenTurn
 
-PROVENANCE_KEY = "gptoss_magic"
 SILENT = Listener()
 
 
+@public
+@public
 @WORK.doing("generate")
 def generate(
     prompt: str,
@@ -74,6 +77,8 @@ def generate(
     return answer(settle(prompt, **settings), listener)
 
 
+@public
+@public
 @WORK.doing("respond")
 def respond(
     messages: Sequence[Message] | Sequence[int],
@@ -97,6 +102,8 @@ def respond(
     return answer(settle(messages=messages, kept_ids=kept, **settings), listener)  # type: ignore[arg-type]
 
 
+@public
+@public
 def answer(request: Request, listener: Listener = SILENT) -> Answer:
     """Answer a settled request; the turn is kept, and its conversation goes on.
 
@@ -138,7 +145,13 @@ def speak(request: Request, listener: Listener = SILENT) -> tuple[Answer, Genera
             provenance=provenance,
         )
     generation = Generation(
-        tuple(prompt_T), said.raw_tokens, said.finish, began, said.usage.total_s
+        tuple(prompt_T),
+        said.raw_tokens,
+        said.finish,
+        began,
+        said.usage.total_s,
+        said.logprobs,
+        len(request.kept_ids),
     )
     said = replace(said, messages=with_ids(said.messages, said.raw_tokens, engine.codec))
     return valued(said, schema), generation
@@ -177,11 +190,6 @@ def valued(answer: Answer, schema: AnswerForm | None) -> Answer:
     except InputError as error:
         record: SchemaRecord = {**answer.provenance["schema"], "error": str(error)}
         return replace(answer, provenance={**answer.provenance, "schema": record})
-
-
-def kept_of(answer: Answer) -> tuple[Message, ...]:
-    """The messages that the next turn sees: those that have text, and calls."""
-    return tuple(message for message in answer.messages if message.content or message.recipient)
 
 
 def _kept(

@@ -14,9 +14,10 @@ import { listKeys } from './lists';
 import { headOf, headStart, Kind, kindOf } from './magic';
 import { cellMarks } from './marks';
 
-const COMMENTS = { prompt: { block: { open: '{#', close: '#}' } }, yaml: { line: '#' } };
+// as Markdown has them: the model reads them
+const COMMENTS = { prose: { block: { open: '<!--', close: '-->' } }, yaml: { line: '#' } };
 
-/** In the front matter of a persona, `#` begins a comment; in its text nothing does. */
+/** True in a persona above its text, where `#` begins a comment. */
 function isFrontMatter(state: EditorState, pos: number): boolean {
   const source = state.doc.toString();
   const body = source.indexOf('\n', headStart(source)) + 1;
@@ -26,8 +27,7 @@ function isFrontMatter(state: EditorState, pos: number): boolean {
 
 function dataAt(kind: Kind, state: EditorState, pos: number): Record<string, unknown>[] {
   const isYaml = kind === 'yaml' || (kind === 'persona' && isFrontMatter(state, pos));
-  const commentTokens = isYaml ? COMMENTS.yaml : kind === 'prompt' ? COMMENTS.prompt : {};
-  return [{ closeBrackets: { brackets: [] }, commentTokens }];
+  return [{ closeBrackets: { brackets: [] }, commentTokens: isYaml ? COMMENTS.yaml : COMMENTS.prose }];
 }
 
 function syntaxOf(kind: Kind): Extension {

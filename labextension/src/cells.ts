@@ -42,6 +42,6 @@ export function replaySource({ panel, index }: IPlace): string {
 export function editSource({ panel, index }: IPlace, answer: IAnswer): string {
   const head = headOf(panel.content.widgets[index].model.sharedModel.getSource());
   const name = kindOf(head) ? valueOf(head, '-o', '--output') : '';
-  const raw = /\{\{|\{[%#]/.test(answer.analysis) ? ' --raw' : '';
+  const raw = /\{\{|\{%/.test(answer.analysis) ? ' --raw' : '';
   return `%%gptoss --edit${name ? ` --of ${name}` : ''}${raw}\n${answer.analysis.trim()}\n`;
 }

@@ -3,8 +3,8 @@ import { EditorState, Range, StateField } from '@codemirror/state';
 import { Decoration, DecorationSet, EditorView } from '@codemirror/view';
 import { headOf, headStart, kindOf, wordsOf } from './magic';
 
-const TEMPLATE = /\{\{[^]+?\}\}|\{%[^]+?%\}|\{#\s[^]*?\s#\}/g;
-const RAW = /\{%-?\s*raw\s*-?%\}([^]*?)\{%-?\s*endraw\s*-?%\}/g;
+const TEMPLATE = /\{\{[^]+?\}\}|\{%[^]+?%\}/g;
+const RAW = /\{%[-+]?\s*raw\s*[-+]?%\}([^]*?)\{%[-+]?\s*endraw\s*[-+]?%\}/g;
 const MAX_CHARS = 200_000;
 
 const mark = (name: string) => Decoration.mark({ class: `gptoss-lab-tok-${name}` });
@@ -13,8 +13,7 @@ const marks = {
   option: mark('option'),
   value: mark('value'),
   name: mark('name'),
-  template: mark('template'),
-  comment: mark('comment')
+  template: mark('template')
 };
 
 /** What is raw is text: its place is kept, its braces are not. */
@@ -37,8 +36,7 @@ function marksOf(state: EditorState): DecorationSet {
     const text = source.replace(RAW, withoutBraces);
     TEMPLATE.lastIndex = start + head.length;
     for (let match = TEMPLATE.exec(text); match; match = TEMPLATE.exec(text)) {
-      const as = match[0].startsWith('{#') ? marks.comment : marks.template;
-      ranges.push(as.range(match.index, match.index + match[0].length));
+      ranges.push(marks.template.range(match.index, match.index + match[0].length));
     }
   }
   return Decoration.set(ranges, true);

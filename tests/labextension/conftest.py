@@ -1,7 +1,6 @@
 """One Lab and one Notebook 7 for all tests of the extension, each with a kernel of its own."""
 
 from contextlib import ExitStack
-from functools import partial
 
 import pytest
 
@@ -13,38 +12,43 @@ SETUP = "%load_ext gptoss_magic\n%gptoss load tiny --context 8192\nfrance = 'Par
 BUILT = "the extension is not built: make setup, with Node and npm"
 
 
-def started(stack, running, folder, app):
-    """(address, folder) of the one server of `app`."""
-    if app not in running:
-        root = folder / app
-        root.mkdir()
-        tiny_checkpoint(root / "tiny", max_position_embeddings=8192)
-        write(root / "live.ipynb", SETUP)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("OMP_NUM_THREADS", "1")
-            patch.setenv("XDG_DATA_HOME", str(root / "data"))
-            running[app] = stack.enter_context(tool.lab(root, app, **SETTINGS)), root
-    return running[app]
+def started(stack, folder, app):
+    """(address, folder) of a server of `app`, which lives as long as `stack`."""
+    root = folder / app
+    root.mkdir()
+    tiny_checkpoint(root / "tiny", max_position_embeddings=8192)
+    write(root / "live.ipynb", SETUP)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("XDG_DATA_HOME", str(root / "data"))
+        return stack.enter_context(tool.lab(root, app, **SETTINGS)), root
 
 
-@pytest.fixture(scope="session")
-def servers(tmp_path_factory):
+@pytest.fixture(scope="package")
+def fronts(tmp_path_factory):
+    """The notebook in a page of `app`, one for all tests; its kernel has loaded the model."""
     if tool.chromium() is None:
         pytest.skip(tool.INSTALL)
     if not tool.EXTENSION.is_dir():
         pytest.skip(BUILT)
-    with ExitStack() as stack:
-        yield partial(started, stack, {}, tmp_path_factory.mktemp("front"))
+    shown, folder = {}, tmp_path_factory.mktemp("front")
+    with ExitStack() as stack, tool.browser_page(1300, 1000) as first:
+
+        def front(app):
+            if app not in shown:
+                url, root = started(stack, folder, app)
+                page = first.context.new_page()
+                shown[app] = Front(page, url, app, root)
+                shown[app].open("live.ipynb")
+                page.evaluate(tool.KERNEL_READY)
+                shown[app].run(0)
+                shown[app].wait(0)
+            shown[app].page.bring_to_front()
+            return shown[app]
+
+        yield front
 
 
-@pytest.fixture(scope="module", params=["lab", "notebook"])
-def front(request, servers):
-    """The notebook in a page; its kernel has loaded the model, by now or by another module."""
-    url, folder = servers(request.param)
-    with tool.browser_page(1300, 1000) as page:
-        made = Front(page, url, request.param, folder)
-        made.open("live.ipynb")
-        page.evaluate(tool.KERNEL_READY)
-        made.run(0)
-        made.wait(0)
-        yield made
+@pytest.fixture(params=["lab", "notebook"])
+def front(request, fronts):
+    return fronts(request.param)

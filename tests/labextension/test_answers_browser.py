@@ -12,29 +12,24 @@ KERNEL = f"() => {CURRENT}.sessionContext.session?.kernel?.name ?? null"
 SOURCES = f"() => [...{CURRENT}.content.model.cells].map(cell => cell.sharedModel.getSource())"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def reader(front):
     """A page of its own with answers; requests that leave the server are noted."""
     page = front.page.context.new_page()
     page.outside = []
-    page.on(
-        "request",
-        lambda request: (
-            None
-            if request.url.startswith((front.url, "data:", "blob:"))
-            else page.outside.append(request.url)
-        ),
-    )
+    page.on("request", lambda request: _note(page, front.url, request.url))
     made = [answer(), FOREIGN, LONG, *ODD]
-    write(
-        front.folder / "it's read.ipynb",
-        *[(f"%%gptoss -o said{n}\nAsk", [output(one)]) for n, one in enumerate(made)],
-        kernel="nosuchkernel",
-    )
+    cells = [(f"%%gptoss -o said{n}\nAsk", [output(one)]) for n, one in enumerate(made)]
+    write(front.folder / "it's read.ipynb", *cells, kernel="nosuchkernel")
     front.open("it's read.ipynb", page)
     page.locator(".jp-Dialog").get_by_role("button", name="No Kernel").click()
     yield page
     page.close()
+
+
+def _note(page, own, url):
+    if not url.startswith((own, "data:", "blob:")):
+        page.outside.append(url)
 
 
 def view(page, number):
@@ -129,8 +124,6 @@ def test_replay_and_edit_write_a_cell_below_and_run_nothing(front, reader):
     assert len(reader.evaluate(SOURCES)) == len(before) + 2
     for number in (1, 2):
         assert reader.locator(".jp-Cell").nth(number).locator(".jp-OutputArea-output").count() == 0
-    for _ in range(2):  # as it was, for the other tests
-        reader.evaluate(f"() => {CURRENT}.content.model.sharedModel.deleteCell(1)")
 
 
 def test_the_launcher_card_makes_a_notebook_with_the_first_cells(front):

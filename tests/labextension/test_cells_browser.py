@@ -87,12 +87,12 @@ def test_comments_toggle_in_prompts_and_in_yaml(front, keys):
     for cell, line in ((prompt, 1), (tune, 2), (persona, 2), (persona, 4)):
         front.cursor(cell, line)
         keys.press("Control+/")
-    assert front.source(prompt) == "%%gptoss\n{# Say it's so #}"
+    assert front.source(prompt) == "%%gptoss\n<!-- Say it's so -->"
     assert front.source(tune).split("\n")[2] == "# - prompt: it's"
     assert front.source(persona).split("\n")[2:] == [
         "# effort: low",
         "---",
-        "You're a poet # really",
+        "<!-- You're a poet # really -->",
     ]
     front.cursor(prompt, 1)
     keys.press("Control+/")

@@ -51,3 +51,4 @@ def test_a_restart_ends_what_was_said_and_load_ext_says_it_anew(front):
     front.panel.get_by_text("This notebook does not use gpt-oss").wait_for(timeout=30_000)
     front.run(0)
     front.panel.get_by_text("tiny").wait_for(timeout=60_000)
+    front.wait(0)
