@@ -19,14 +19,26 @@ from tools import screenshots as tool
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-CELLS = (
-    '%load_ext gptoss_magic\n%gptoss load built-in\ncountry = "France"',
-    "%%gptoss_persona guide\n---\neffort: low\n---\nYou're a *friendly* guide. Say where it's from.",
-    "%%gptoss --persona guide --temperature 0 -o answer\n"
-    "It's for a quiz (the first {round}): what is the **capital** of {{ country }}?",
-    "%%gptoss_tune --as verse --method lora\n"
-    '# rows, a plan first\n- prompt: What\'s the capital of Italy?\n  answer: Rome, and "la dolce vita".',
-)
+LOAD = """\
+%load_ext gptoss_magic
+%gptoss load built-in
+country = "France"
+"""
+PERSONA = """\
+%%gptoss_persona guide
+---
+effort: low
+---
+You're a *friendly* guide. Say where it's from."""
+PROMPT = """\
+%%gptoss --persona guide --temperature 0 -o answer
+It's for a quiz (the first {round}): what is the **capital** of {{ country }}?"""
+TUNE = """\
+%%gptoss_tune --as verse --method lora
+# a plan first
+- prompt: What's the capital of Italy?
+  answer: It's Rome."""
+CELLS = (LOAD, PERSONA, PROMPT, TUNE)
 OPEN = "() => document.querySelectorAll('.gptoss-lab-fold').forEach(n => { n.open = true })"
 
 
