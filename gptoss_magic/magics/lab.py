@@ -72,11 +72,11 @@ class Watch:
     def message(self) -> dict[str, Any]:
         """The state, with every run whose curve may be another than was said."""
         runs: list[RunCurve] = []
+        training = training_run()
         if not WORK.name:  # a cell that works may be writing one
             runs, self._note = all_runs()
+            self._live = {name: run for name, run in self._live.items() if name == training}
         curves = {run.name: run for run in runs} | self._live
-        training = training_run()
-        self._live = {name: run for name, run in self._live.items() if name == training}
         said = {"state": asdict(lab_state(self._note)), "runs": [*map(asdict, curves.values())]}
         return {"version": VERSION, **said}
 

@@ -15,8 +15,9 @@ function svg(tag: string, attributes: Record<string, string | number>, words = '
 
 const short = (value: number): string => String(Number(value.toPrecision(3)));
 
-function summary(run: IRun): string {
-  const said = ([['loss', run.loss], ['held out', run.held_out]] as [string, Point[]][])
+/** First and last values in words. */
+export function summary(run: IRun): string {
+  const said = ([['loss', run.loss], ['held out (dashed)', run.held_out]] as [string, Point[]][])
     .filter(([, points]) => points.length)
     .map(([label, points]) => `${label} ${short(points[0][1])} → ${short(points[points.length - 1][1])}`);
   return said.join(', ');

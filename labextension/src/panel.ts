@@ -1,6 +1,6 @@
 /** The side panel: what the kernel of the notebook in front holds and does. */
 import { Widget } from '@lumino/widgets';
-import { curves } from './curves';
+import { curves, summary } from './curves';
 import { button, Child, count, el, folded } from './dom';
 import { bytes, IKernelState, IRun, isBusy, shortName } from './state';
 
@@ -62,7 +62,8 @@ function runNode(run: IRun, training: string): HTMLElement {
   const steps = run.num_steps ? ` · step ${run.step} of ${run.num_steps}` : '';
   const head = el('div', 'gptoss-lab-run-name', run.name, el('span', 'gptoss-lab-muted', ` ${run.method}${steps} · ${end}`));
   head.dir = 'auto';
-  return el('div', 'gptoss-lab-run', head, curves(run));
+  const words = summary(run);
+  return el('div', 'gptoss-lab-run', head, curves(run), words && el('div', 'gptoss-lab-muted', words));
 }
 
 function names(items: string[]): Child[] {

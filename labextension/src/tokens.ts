@@ -49,7 +49,7 @@ export function tokenView(tokens: IToken[]): HTMLElement | null {
     return null;
   }
   const known = tokens.some(token => token.logprob !== null);
-  const hint = known ? 'The darker a token, the less likely the model found it.' : 'No log-probabilities were kept.';
+  const hint = known ? 'The more colour a token has, the less likely the model found it.' : 'No log-probabilities were kept.';
   const body = el('div', 'gptoss-lab-tokens', el('div', 'gptoss-lab-muted', hint));
   const view = folded('tokens', `Tokens · ${tokens.length.toLocaleString('en')}`, 'gptoss-lab-fold', body);
   let isDrawn = false;
