@@ -72,7 +72,7 @@ def main() -> None:
     spec = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
     with tempfile.TemporaryDirectory() as name, tool.browser_page(1280, 940) as page:
         nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=spec), f"{name}/lab.ipynb")
-        with tool.lab(Path(name)) as url:
+        with tool.lab(Path(name), extension=True) as url:
             shown(page, "lab", url)
             tool.take(page, options.out / "lab-light.png")
             tool.command(page, "apputils:change-theme", theme="JupyterLab Dark")
@@ -85,7 +85,7 @@ def main() -> None:
                 tool.take(page, options.out / "lab-narrow.png")
         if options.all:
             page.set_viewport_size({"width": 1280, "height": 940})
-            with tool.lab(Path(name), "notebook") as url:
+            with tool.lab(Path(name), "notebook", extension=True) as url:
                 shown(page, "notebook", url)
                 tool.take(page, options.out / "lab-notebook.png")
 

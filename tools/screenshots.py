@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
 ROOT = Path(__file__).parents[1]
+EXTENSION_NAME = "gptoss-magic-lab"
 EXTENSION = ROOT / "labextension" / "built"
 TOKEN = "local-pictures"  # noqa: S105
 INSTALL = "Chromium is missing: apt-get install chromium"
@@ -85,11 +86,13 @@ def chromium() -> str | None:
 
 
 @contextmanager
-def lab(folder: Path, app: str = "lab", **settings: Any) -> Iterator[str]:
+def lab(
+    folder: Path, app: str = "lab", *, extension: bool = False, **settings: Any
+) -> Iterator[str]:
     """A JupyterLab on `folder`, or a Notebook 7 (`app` "notebook"); gives its address.
 
-    Settings are its own, with `settings` of plugins by name. Our extension is the one that this
-    checkout has built, where it has.
+    Settings are its own, with `settings` of plugins by name. With `extension` it has ours, as this
+    checkout has built it; else none, wherever one may be installed.
     """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home, socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -97,10 +100,9 @@ def lab(folder: Path, app: str = "lab", **settings: Any) -> Iterator[str]:
         probe.close()
         module = {"lab": "jupyterlab", "notebook": "notebook"}[app]
         command = [sys.executable, "-m", module, *server_options(folder, port, app)]
+        own = environment(home, SETTINGS | settings, extension=extension)
         quiet = subprocess.DEVNULL
-        process = subprocess.Popen(
-            command, env=environment(home, settings), stdout=quiet, stderr=quiet
-        )
+        process = subprocess.Popen(command, env=own, stdout=quiet, stderr=quiet)
         try:
             url = f"http://127.0.0.1:{port}"
             wait_for_server(url, process)
@@ -119,17 +121,19 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def environment(home: str, settings: dict[str, Any]) -> dict[str, str]:
+def environment(home: str, settings: dict[str, Any], *, extension: bool) -> dict[str, str]:
     """Jupyter's folders below `home`, so that nobody's settings or trust marks are used."""
     config = Path(home, "config", "labconfig")
     config.mkdir(parents=True)
-    (config / "default_setting_overrides.json").write_text(json.dumps(SETTINGS | settings))
-    # its own option is not heard by Notebook 7
-    (config / "page_config.json").write_text(json.dumps({"exposeAppInBrowser": True}))
+    (config / "default_setting_overrides.json").write_text(json.dumps(settings))
+    # `exposeAppInBrowser` as an option is not heard by Notebook 7
+    disabled = {} if extension else {EXTENSION_NAME: True}
+    page_config = {"exposeAppInBrowser": True, "disabledExtensions": disabled}
+    (config / "page_config.json").write_text(json.dumps(page_config))
     extensions = Path(home, "path", "labextensions")
     extensions.mkdir(parents=True)
-    if EXTENSION.is_dir():
-        (extensions / "gptoss-magic-lab").symlink_to(EXTENSION)
+    if extension:
+        (extensions / EXTENSION_NAME).symlink_to(EXTENSION)
     own = {
         "JUPYTER_PATH": str(extensions.parent),
         "JUPYTER_CONFIG_DIR": str(config.parent),

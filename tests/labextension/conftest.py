@@ -21,7 +21,7 @@ def started(stack, folder, app):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
         patch.setenv("XDG_DATA_HOME", str(root / "data"))
-        return stack.enter_context(tool.lab(root, app, **SETTINGS)), root
+        return stack.enter_context(tool.lab(root, app, extension=True, **SETTINGS)), root
 
 
 @pytest.fixture(scope="package")
