@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.layer import LAYER
+from benchmarks.memory import quickstart_peak_rss_mb
 from benchmarks.retrieval import RETRIEVAL
 from benchmarks.retrieval_growth import query_growth_1k_to_1m
 from benchmarks.routing import routing_capture_overhead
@@ -33,6 +34,7 @@ FIGURES = {
         map_64_rows_vs_generate_batch,
         routing_capture_overhead,
         query_growth_1k_to_1m,
+        quickstart_peak_rss_mb,
         *WHOLE,
     )
 }

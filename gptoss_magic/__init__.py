@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from gptoss_magic.retrieval.index import Index
     from gptoss_magic.retrieval.script import evaluate, index, search
     from gptoss_magic.runs.tune import tune
+    from gptoss_magic.sharing.page import page
+    from gptoss_magic.sharing.replay import Replayed, replay
     from gptoss_magic.studies.routing import compare_routing, score_routing
     from gptoss_magic.turns import (
         Axes,
@@ -79,6 +81,7 @@ __all__ = [
     "MissingPackage",
     "NotLoaded",
     "Passage",
+    "Replayed",
     "Request",
     "SamplingSettings",
     "Step",
@@ -104,7 +107,9 @@ __all__ = [
     "load",
     "load_ipython_extension",
     "map",
+    "page",
     "refine",
+    "replay",
     "respond",
     "score_routing",
     "search",
@@ -127,6 +132,8 @@ _ROOMS = {
     "retrieval.index": ("Index",),
     "retrieval.script": ("evaluate", "index", "search"),
     "runs.tune": ("tune",),
+    "sharing.page": ("page",),
+    "sharing.replay": ("Replayed", "replay"),
     "studies.routing": ("compare_routing", "score_routing"),
     "turns": (
         *("Axes", "answer", "bench", "compare", "generate", "grid", "load", "map", "respond"),

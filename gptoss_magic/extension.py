@@ -12,13 +12,21 @@ def load_ipython_extension(shell: Any) -> None:
     from gptoss_magic.magics.data import DataMagics
     from gptoss_magic.magics.gptoss import GptOssMagics
     from gptoss_magic.magics.persona import PersonaMagics
-    from gptoss_magic.magics.show import answer_html, answer_text
+    from gptoss_magic.magics.show import (
+        answer_html,
+        answer_text,
+        provenance_html,
+        provenance_text,
+    )
     from gptoss_magic.magics.tune import TuneMagics
     from gptoss_magic.records import Answer
+    from gptoss_magic.records.provenance import ShownProvenance
 
     formatters = shell.display_formatter.formatters
     formatters["text/html"].for_type(Answer, answer_html)
     formatters["text/plain"].for_type(Answer, answer_text)
+    formatters["text/html"].for_type(ShownProvenance, provenance_html)
+    formatters["text/plain"].for_type(ShownProvenance, provenance_text)
     for module, name, html, text in (
         ("scores", "Scores", routing.scores_html, routing.scores_text),
         ("compare", "RoutingComparison", routing.comparison_html, routing.comparison_text),

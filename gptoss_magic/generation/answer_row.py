@@ -56,13 +56,13 @@ class AnswerRow:
         if self.watch.hit(token):
             self.watch.tail = b""
 
-    def take(self, token: int) -> TokenDelta:
+    def take(self, token: int, logprob: float) -> TokenDelta:
         """Add one token and say whether it is the last."""
         if self.guide is not None:
             self.guide.take(token)
         self.last = token
         self.num_new += 1
-        return TokenDelta(token, self._finish(token))
+        return TokenDelta(token, self._finish(token), logprob)
 
     def _finish(self, token: int) -> str | None:
         if token == self.special["return"]:

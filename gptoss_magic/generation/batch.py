@@ -147,12 +147,14 @@ class _Batch:
     def _take(
         self, fed: Sequence[AnswerRow], logits_BV: torch.Tensor
     ) -> Iterator[tuple[int, TokenDelta]]:
+        totals_B = logits_BV.float().logsumexp(-1)
         for row, logits_V in zip(fed, logits_BV, strict=True):
             row.bar(logits_V)
-        tokens = sample_rows(logits_BV, fed[0].settings, [row.generator for row in fed])
+        generators = [row.generator for row in fed]
+        tokens, logprobs = sample_rows(logits_BV, fed[0].settings, generators, totals_B)
         ended = []
-        for row, token in zip(list(fed), tokens, strict=True):
-            delta = row.take(token)
+        for row, token, logprob in zip(list(fed), tokens, logprobs, strict=True):
+            delta = row.take(token, logprob)
             if delta.finish:
                 ended.append(row)
             yield row.index, delta

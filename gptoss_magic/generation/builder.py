@@ -94,7 +94,7 @@ def run_tokens(
                     stream = stream or open_stream()
                     builder.read(stream, slices.is_wanted, listener.is_gone)
         with suppress(KeyboardInterrupt):
-            builder.close(settings.stop if builder.finish == "stop" else ())
+            builder.close(settings.stop)
         num_cached = stream.num_cached if stream else 0
         trace = stream.trace([*prompt_T, *builder.parser.raw_tokens]) if stream else None
     finally:
@@ -141,6 +141,7 @@ class AnswerBuilder:
         self.total: float | None = None
         self.num_analysis = self.num_kept = 0
         self.cut: tuple[str, ...] = ()
+        self.logprobs: list[float | None] = []
 
     def keep(self, tokens: Sequence[int]) -> None:
         """Tokens that stand already: parsed and shown, neither timed nor counted as new."""
@@ -157,9 +158,8 @@ class AnswerBuilder:
         Raises KeyboardInterrupt where who asked is gone.
         """
         for token in stream:
-            self.take(token.token_id)
-            if token.finish:
-                self.finish, self.done = token.finish, True
+            self.take(token)
+            if self.done:
                 return
             if is_gone():
                 raise KeyboardInterrupt
@@ -167,11 +167,14 @@ class AnswerBuilder:
                 return
         self.done = True
 
-    def take(self, token: int) -> None:
+    def take(self, token: TokenDelta) -> None:
         """One new token."""
         now = time.perf_counter() - self.start
         self.first = self.first or now
-        deltas = self.parser.feed(token)
+        self.logprobs.append(token.logprob)
+        if token.finish:
+            self.finish, self.done = token.finish, True
+        deltas = self.parser.feed(token.token_id)
         if any(delta.channel == "analysis" for delta in deltas):
             self.num_analysis += 1
             self.analysis_end = now
@@ -180,16 +183,15 @@ class AnswerBuilder:
 
     def add(self, delta: TokenDelta, stop: tuple[str, ...]) -> bool:
         """One token of a batch; True where it was the answer's last, which is closed then."""
-        self.take(delta.token_id)
-        if not delta.finish:
-            return False
-        self.finish, self.done = delta.finish, True
-        self.close(stop if delta.finish == "stop" else ())
-        return True
+        self.take(delta)
+        if self.done:
+            self.close(stop)
+        return self.done
 
     def close(self, stop: tuple[str, ...]) -> None:
         """The last token came; `stop` are the strings that may have ended it. Stops the clock."""
-        self.total, self.cut = time.perf_counter() - self.start, stop
+        self.total = time.perf_counter() - self.start
+        self.cut = stop if self.finish == "stop" else ()
         for delta in self.parser.close():
             self.on_delta(delta)
 
@@ -218,6 +220,7 @@ class AnswerBuilder:
             raw_tokens=tokens,
             provenance=provenance,
             repairs=parser.repairs,
+            logprobs=tuple(score for score in self.logprobs if score is not None),
         )
 
 

@@ -200,9 +200,9 @@ class LocalEngine:
         logits_TV = self.prefill(prompt_T[len(prefix.tokens) :], prefix, on_prefill=on_prefill)
         draft: list[int] = []
         while True:
-            for token in self._said(logits_TV, draft, row, prefix):
+            for token, logprob in self._said(logits_TV, draft, row, prefix):
                 lookup.add(token)
-                delta = row.take(token)
+                delta = row.take(token, logprob)
                 yield delta
                 if delta.finish:
                     return
@@ -213,20 +213,25 @@ class LocalEngine:
 
     def _said(
         self, logits_TV: torch.Tensor, draft: list[int], row: AnswerRow, prefix: CachedPrefix
-    ) -> Iterator[int]:
-        """The tokens that the logits behind each of `draft` give; a wrong draft is cut off.
+    ) -> Iterator[tuple[int, float]]:
+        """(token, log-probability) that the logits behind each of `draft` give.
+
+        A wrong draft is cut off.
 
         Each is drawn when those before it are taken, since a guide follows them.
         """
         import torch
 
+        totals_T1 = torch.split(logits_TV.float().logsumexp(-1), 1)
         for row.num_true, logits_1V in enumerate(torch.split(logits_TV, 1)):
             row.bar(logits_1V[0])
-            (token,) = sample_rows(logits_1V, row.settings, [row.generator])
+            (token,), (logprob,) = sample_rows(
+                logits_1V, row.settings, [row.generator], totals_T1[row.num_true]
+            )
             if draft[row.num_true : row.num_true + 1] == [token]:
-                yield token
+                yield token, logprob
                 continue
             if row.num_true < len(draft):
                 prefix.cut(len(prefix.tokens) - len(draft) + row.num_true)
-            yield token
+            yield token, logprob
             return

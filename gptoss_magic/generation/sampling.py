@@ -16,24 +16,45 @@ LIKELIEST = 1024  # sorted first where top-p asks for an order
 
 def sample(logits_V: torch.Tensor, settings: SamplingSettings, generator: torch.Generator) -> int:
     """Draw one token id: temperature, then top-k, then top-p (nucleus, arXiv 1904.09751)."""
-    return sample_rows(logits_V[None], settings, [generator])[0]
+    return sample_rows(logits_V[None], settings, [generator])[0][0]
 
 
 def sample_rows(
-    logits_BV: torch.Tensor, settings: SamplingSettings, generators: Sequence[torch.Generator]
-) -> list[int]:
-    """One token id a row, each drawn with its own generator; one wait for the device in all."""
+    logits_BV: torch.Tensor,
+    settings: SamplingSettings,
+    generators: Sequence[torch.Generator],
+    totals_B: torch.Tensor | None = None,
+) -> tuple[list[int], list[float]]:
+    """(token ids, their log-probabilities), one a row, each drawn with its own generator.
+
+    `totals_B`: each row's logsumexp before anything was barred, which log-probabilities are
+    measured against; None takes the logits as they are. One wait for the device in all.
+    """
     import torch
 
     logits_BV = logits_BV.float()
+    totals_B = logits_BV.logsumexp(-1) if totals_B is None else totals_B
+    tokens_B = _drawn(logits_BV, settings, generators)
+    scores_B = logits_BV.gather(1, tokens_B[:, None])[:, 0] - totals_B
+    # a float32 holds each token id exactly
+    tokens, scores = torch.stack([tokens_B.to(scores_B.dtype), scores_B]).tolist()
+    return [int(token) for token in tokens], scores
+
+
+def _drawn(
+    logits_BV: torch.Tensor, settings: SamplingSettings, generators: Sequence[torch.Generator]
+) -> torch.Tensor:
+    """Token ids [B]."""
+    import torch
+
     if settings.temperature == 0:
-        return logits_BV.argmax(-1).tolist()
+        return logits_BV.argmax(-1)
     probabilities_BV = _truncated(logits_BV / settings.temperature, settings).softmax(-1)
     drawn = [
         row.multinomial(1, generator=generator)
         for row, generator in zip(probabilities_BV, generators, strict=True)
     ]
-    return torch.cat(drawn).tolist()
+    return torch.cat(drawn)
 
 
 def _truncated(logits_BV: torch.Tensor, settings: SamplingSettings) -> torch.Tensor:

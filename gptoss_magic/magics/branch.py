@@ -9,7 +9,7 @@ from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.body import expand
 from gptoss_magic.magics.prompt import listener_of, named
-from gptoss_magic.magics.show import transcript
+from gptoss_magic.magics.show import left_behind, transcript
 from gptoss_magic.records import Answer
 from gptoss_magic.session import current
 from gptoss_magic.vocabulary import SAMPLER
@@ -64,14 +64,13 @@ def shown(
     change: Callable[..., Answer],
 ) -> None:
     """Make the change in sight; say where no conversation follows it."""
-    from gptoss_magic.turns import PROVENANCE_KEY
     from gptoss_magic.turns.surgery import last_turn_of
     from gptoss_magic.widgets.transcript import open_view
 
     turn = last_turn_of(answer)
     with open_view(current().require().identity["model"], quiet=options.quiet) as view:
         made = change(listener=listener_of(view, None), **_sampling(options))
-        view.finish(transcript(made), metadata={PROVENANCE_KEY: made.provenance})
+        view.finish(transcript(made), **({} if options.quiet else left_behind(made)))
     if options.output:
         names[options.output] = made
     if turn is None and not options.quiet:

@@ -161,7 +161,7 @@ def show(found: Grid) -> None:
     """A table of figures, then the answers beside each other; in the metadata how each was made."""
     from IPython.display import display
 
-    from gptoss_magic.turns import PROVENANCE_KEY
+    from gptoss_magic.sharing.records import KEY, record_of
     from gptoss_magic.widgets.tables import (
         side_by_side_html,
         side_by_side_text,
@@ -180,7 +180,7 @@ def show(found: Grid) -> None:
         "text/html": table_html(*rows) + side_by_side_html(*given),
         "text/plain": table_text(*rows[:2]) + "\n\n" + side_by_side_text(*given),
     }
-    made = {PROVENANCE_KEY: {"grid": [cell.answer.provenance for cell in found.cells]}}
+    made = {KEY: {"grid": [record_of(cell.answer) for cell in found.cells]}}
     display(data, raw=True, metadata=made)
 
 

@@ -19,7 +19,7 @@ INTO = "answer"  # the column for the answers, where nothing is said
 
 def map_frame(options: Namespace, body: str, names: dict[str, Any], magics: Any) -> Mapped:
     """Run the cell: `names` is the notebook's namespace, `magics` has the defaults."""
-    from gptoss_magic.turns import PROVENANCE_KEY
+    from gptoss_magic.sharing.records import KEY
     from gptoss_magic.turns import map as answer_rows
     from gptoss_magic.widgets.progress import ProgressView
 
@@ -37,7 +37,10 @@ def map_frame(options: Namespace, body: str, names: dict[str, Any], magics: Any)
             ready=magics.load_default,
             **{**line_of(options, names), "conversation": None},
         )
-        bar.finish(mapped_text(mapped, options), {PROVENANCE_KEY: mapped.provenance})
+        bar.finish(
+            mapped_text(mapped, options),
+            {KEY: {**mapped.provenance, "map": {"rows": mapped.rows}}},
+        )
     if options.output:
         names[options.output] = mapped
     return mapped

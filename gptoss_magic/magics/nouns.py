@@ -49,6 +49,8 @@ NOUNS = [
     Noun("evaluate", "evaluate", "…", "retrieval NAME FILE: recall, MRR, nDCG; questions NAME"),
     Noun("search", "search", "NAME …", "passages of an index for a query, without the model"),
     Noun("turns", "turns", "", "what was asked and answered, in tokens; keep N; forget NAME…"),
+    Noun("page", "page", "NOTEBOOK", "a notebook as one HTML file that fetches and runs nothing"),
+    Noun("replay", "replay", "FILE", "a notebook's recorded answers, run again: same tokens?"),
     Noun("tools", "tools", "", "tools of the model: list; allow, ask or never NAME; mcp COMMAND…"),
 ]
 BY_NAME = {noun.name: noun for noun in NOUNS}

@@ -8,7 +8,7 @@ from gptoss_magic.errors import InputError
 from gptoss_magic.magics.body import expand
 from gptoss_magic.magics.memory import name_notebook
 from gptoss_magic.magics.search import found_passages
-from gptoss_magic.magics.show import transcript
+from gptoss_magic.magics.show import left_behind, transcript
 from gptoss_magic.magics.toolbox import consent_of, limits_of, tool_finder
 from gptoss_magic.records import Listener
 from gptoss_magic.session import current
@@ -26,7 +26,7 @@ TRAITS = ("temperature", "top_p", "top_k", "max_tokens", "effort", "system", "da
 
 def ask(options: Namespace, body: str, names: dict[str, Any], magics: Any) -> Answer:
     """Run the cell: `names` is the notebook's namespace, `magics` has the defaults as traits."""
-    from gptoss_magic.turns import PROVENANCE_KEY, answer, settle
+    from gptoss_magic.turns import answer, settle
     from gptoss_magic.widgets.transcript import open_view
 
     prompt = expand(body, names, is_raw=options.raw).strip()
@@ -49,7 +49,7 @@ def ask(options: Namespace, body: str, names: dict[str, Any], magics: Any) -> An
     with open_view(model, passages or (), quiet=options.quiet) as view:
         listener = listener_of(view, None if options.no_run else consent_of(magics.shell))
         said = answer(request, listener)
-        view.finish(transcript(said), metadata={PROVENANCE_KEY: said.provenance})
+        view.finish(transcript(said), **({} if options.quiet else left_behind(said)))
     if options.output:
         names[options.output] = said
     return said

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.records import Answer, Transcript
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from gptoss_magic.records.provenance import MemoryRecord, ProbeRecord, Provenance, SurgeryRecord
 
@@ -32,6 +32,15 @@ def transcript(answer: Answer) -> Transcript:
         citations=answer.citations,
         support=answer.support,
     )
+
+
+def left_behind(answer: Answer) -> dict[str, Any]:
+    """What goes with an answer's output: its record, and all of it as JSON."""
+    from gptoss_magic.sharing.answer_json import answer_json
+    from gptoss_magic.sharing.records import KEY, MIME
+
+    whole = answer_json(answer, transcript(answer).note)
+    return {"metadata": {KEY: whole["record"]}, "data": {MIME: whole}}
 
 
 def notes(provenance: Provenance) -> list[str]:
@@ -102,6 +111,40 @@ def surgery_note(surgery: SurgeryRecord | None) -> str:
     if not surgery:
         return ""
     return "analysis edited" if surgery["kind"] == "refine" else f"branched at {surgery['at']}"
+
+
+def provenance_rows(made: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A provenance as (what, value), tokens as their number and what is long cut."""
+    rows = []
+    for name, value in made.items():
+        words = _value_text(value)
+        if name == "prompt_tokens":
+            words = f"{len(value)} tokens: {_short(' '.join(map(str, value)))}"
+        rows.append((name.replace("_", " "), words))
+    return rows
+
+
+def provenance_html(made: Mapping[str, Any]) -> str:
+    """What an answer is made of, as a table."""
+    from gptoss_magic.widgets.tables import table_html
+
+    return table_html(("made of", ""), provenance_rows(made))
+
+
+def provenance_text(made: Mapping[str, Any], printer: Any, _cycle: Any) -> None:
+    """The same as text."""
+    from gptoss_magic.widgets.tables import table_text
+
+    printer.text(table_text(("made of", ""), provenance_rows(made)))
+
+
+def _value_text(value: Any) -> str:
+    """A value of a provenance in a line."""
+    if isinstance(value, dict):
+        return _short(", ".join(f"{key} {_value_text(one)}" for key, one in value.items()))
+    if isinstance(value, list):
+        return _short("; ".join(map(_value_text, value))) or "none"
+    return "none" if value in (None, "") else _short(str(value))
 
 
 def answer_html(answer: Answer) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.records.provenance import ShownProvenance
+
 if TYPE_CHECKING:
     from gptoss_magic.records.messages import Message, ToolCall
     from gptoss_magic.records.provenance import Provenance
@@ -105,6 +107,8 @@ class Answer:
     `parsed`: with a schema, the value of `final` (a pydantic model's instance, or plain JSON); None
     where the answer was cut off, or where the provenance's `schema` has an `error`.
     `repairs`: what the parser had to guess of malformed headers, a line each; of all turns.
+    `logprobs`: of each token that was generated anew, as `TokenDelta` has it; () where the engine
+    does not tell.
     """
 
     final: str
@@ -123,6 +127,11 @@ class Answer:
     steps: tuple[Step, ...] = ()
     parsed: Any = None
     repairs: tuple[str, ...] = ()
+    logprobs: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.provenance, ShownProvenance):
+            object.__setattr__(self, "provenance", ShownProvenance(self.provenance))
 
 
 @dataclass(frozen=True)

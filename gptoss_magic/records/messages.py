@@ -48,10 +48,15 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class TokenDelta:
-    """One generated token. `finish` is set on the last: 'return', 'call', 'stop', 'length'."""
+    """One generated token. `finish` is set on the last: 'return', 'call', 'stop', 'length'.
+
+    `logprob`: natural logarithm of its probability at temperature 1, before top-k, top-p and
+    grammar; None where the engine does not tell.
+    """
 
     token_id: int
     finish: str | None = None
+    logprob: float | None = None
 
 
 @dataclass(frozen=True)

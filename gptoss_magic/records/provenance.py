@@ -8,6 +8,10 @@ from __future__ import annotations
 from typing import Any, TypedDict
 
 
+class ShownProvenance(dict[str, Any]):
+    """A `Provenance` that a notebook shows as a short table."""
+
+
 class SamplingRecord(TypedDict):
     """The fields of `SamplingSettings`; `stop` is a list, as in JSON."""
 
@@ -164,7 +168,9 @@ class Provenance(TypedDict, total=False):
 
     `prompt_tokens` are the ids that the model read. `versions`: of packages, by name.
     `lone_surrogates`: characters of the prompt that were read as U+FFFD. `question_overlap`: the
-    share of the question's words that the best passage has, in [0, 1].
+    share of the question's words that the best passage has, in [0, 1]. Where it was read back from
+    a notebook: `template`, a digest of how conversations were rendered, and `indexes`, versions by
+    name.
     """
 
     model: str
@@ -188,3 +194,5 @@ class Provenance(TypedDict, total=False):
     reflection: ReflectionRecord
     passages: list[PassageRecord]
     question_overlap: float
+    template: str
+    indexes: dict[str, int]

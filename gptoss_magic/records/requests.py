@@ -198,7 +198,7 @@ class Listener:
 class Generation:
     """One call of the model, in exact tokens; times in seconds, `began` since the epoch.
 
-    `finish`: see `Answer`.
+    `finish`, `logprobs`: see `Answer`. The first `num_kept` of `answer_ids` stood already.
     """
 
     prompt_ids: tuple[int, ...]
@@ -206,6 +206,8 @@ class Generation:
     finish: str
     began: float
     total_s: float
+    logprobs: tuple[float, ...] = ()
+    num_kept: int = 0
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from gptoss_magic.records.provenance import ModelIdentity, Provenance, SchemaRecord
     from gptoss_magic.turns.prompt import OpenTurn
 
-PROVENANCE_KEY = "gptoss_magic"
 SILENT = Listener()
 
 
@@ -146,7 +145,13 @@ def speak(request: Request, listener: Listener = SILENT) -> tuple[Answer, Genera
             provenance=provenance,
         )
     generation = Generation(
-        tuple(prompt_T), said.raw_tokens, said.finish, began, said.usage.total_s
+        tuple(prompt_T),
+        said.raw_tokens,
+        said.finish,
+        began,
+        said.usage.total_s,
+        said.logprobs,
+        len(request.kept_ids),
     )
     said = replace(said, messages=with_ids(said.messages, said.raw_tokens, engine.codec))
     return valued(said, schema), generation

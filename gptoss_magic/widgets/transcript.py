@@ -61,8 +61,16 @@ class View(Protocol):
     def flush(self) -> None:
         """Show what has come so far: a question or a tool is next, which may take long."""
 
-    def finish(self, transcript: Transcript, metadata: dict[str, Any] | None = None) -> None:
-        """Replace the stream by the whole answer. `metadata` goes with the output."""
+    def finish(
+        self,
+        transcript: Transcript,
+        metadata: dict[str, Any] | None = None,
+        data: dict[str, Any] | None = None,
+    ) -> None:
+        """Replace the stream by the whole answer.
+
+        `metadata` goes with the output; `data` are further MIME types of it.
+        """
 
 
 def open_view(model: str = "", passages: Sequence[Passage] = (), *, quiet: bool = False) -> View:
@@ -135,11 +143,19 @@ class TranscriptView:
     def flush(self) -> None:
         self._flush()
 
-    def finish(self, transcript: Transcript, metadata: dict[str, Any] | None = None) -> None:
-        data = {"text/html": transcript_html(transcript), "text/plain": transcript_text(transcript)}
-        self._become(data, metadata or {})
+    def finish(
+        self,
+        transcript: Transcript,
+        metadata: dict[str, Any] | None = None,
+        data: dict[str, Any] | None = None,
+    ) -> None:
+        shown = {
+            "text/html": transcript_html(transcript),
+            "text/plain": transcript_text(transcript),
+        }
+        self._become({**(data or {}), **shown}, metadata or {})
 
-    def _become(self, data: dict[str, str], metadata: dict[str, Any]) -> None:
+    def _become(self, data: dict[str, Any], metadata: dict[str, Any]) -> None:
         widget, self._widget = self._widget, None
         try:
             self._handle.update(data, raw=True, metadata=metadata)
@@ -206,6 +222,7 @@ class PlainView:
         self,
         transcript: Transcript,
         metadata: dict[str, Any] | None = None,  # noqa: ARG002
+        data: dict[str, Any] | None = None,  # noqa: ARG002
     ) -> None:
         if not self._channel and transcript.final:
             self.delta("final", transcript.final)
@@ -251,6 +268,7 @@ class SilentView:
         self,
         transcript: Transcript,  # noqa: ARG002
         metadata: dict[str, Any] | None = None,  # noqa: ARG002
+        data: dict[str, Any] | None = None,  # noqa: ARG002
     ) -> None:
         return None
 

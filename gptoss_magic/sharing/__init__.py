@@ -1,0 +1,1 @@
+"""What leaves the kernel: records in a notebook, their replay, bundles, pages."""

@@ -1,0 +1,236 @@
+"""What an answer leaves in its notebook, and how it is read back. Legend: T tokens.
+
+The record stands in the output's metadata, and once more in the answer's own MIME type, since some
+front ends rewrite metadata. It is untrusted when it is read: all of it is checked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from gptoss_magic.errors import InputError
+from gptoss_magic.harmony.template import template_digest
+from gptoss_magic.session import current
+from gptoss_magic.sharing.packed import pack_ids, pack_logprobs, unpack_ids, unpack_logprobs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from gptoss_magic.records import Answer, Generation
+    from gptoss_magic.records.provenance import Provenance
+
+KEY = "gptoss_magic"
+MIME = "application/vnd.gptoss.answer+json"
+VERSION = 2
+SHORT = 80  # characters of a recalled item; the prompt's tokens have the whole
+
+
+@dataclass(frozen=True)
+class RecordedCall:
+    """One call of the model: what it read, what it said (`kept` of it stood already).
+
+    `logprobs` [T] of the tokens that it generated, in nats; () where none were kept.
+    """
+
+    prompt_ids: tuple[int, ...]
+    answer_ids: tuple[int, ...]
+    kept: int
+    logprobs: tuple[float, ...]
+    finish: str
+
+
+@dataclass(frozen=True)
+class RecordedAnswer:
+    """An answer as a notebook has it. `cell` counts from 1; `order` is the cell's `In [n]`.
+
+    `calls` are () where `fault` says why it cannot be run again. `about` has the provenance's keys,
+    each of the right type.
+    """
+
+    cell: int
+    order: int | None
+    asked: str
+    about: Provenance
+    calls: tuple[RecordedCall, ...]
+    fault: str = ""
+
+
+def record_of(answer: Answer) -> dict[str, Any]:
+    """The answer's record for a notebook: about 4 characters a token, and up to 2 KB."""
+    known: dict[str, Any] = {"version": VERSION, **answer.provenance}
+    del known["prompt_tokens"]
+    known["template"] = template_digest(current().codec)
+    known["generations"] = _packed_calls(generations_of(answer))
+    if "tools" in known:
+        calls = [{"name": c["name"], "outcome": c["outcome"]} for c in known["tools"]["calls"]]
+        known["tools"] = {**known["tools"], "calls": calls}
+    if "memory" in known:
+        items = [{**i, "text": i["text"][:SHORT]} for i in known["memory"]["recalled"]]
+        known["memory"] = {**known["memory"], "recalled": items}
+    if indexes := _index_versions(known.get("passages", ())):
+        known["indexes"] = indexes
+    return known
+
+
+def generations_of(answer: Answer) -> tuple[Generation, ...]:
+    """Each call of the model behind an answer."""
+    from gptoss_magic.records import Generation
+
+    about = answer.provenance
+    turn = current().conversations.get(about["turn"]["id"]) if "turn" in about else None
+    if turn is not None and turn.answer.raw_tokens == answer.raw_tokens:
+        return turn.generations
+    ids, seconds = tuple(about["prompt_tokens"]), answer.usage.total_s
+    return (Generation(ids, answer.raw_tokens, answer.finish, 0.0, seconds, answer.logprobs),)
+
+
+def _packed_calls(generations: Sequence[Generation]) -> list[dict[str, Any]]:
+    packed: list[dict[str, Any]] = []
+    before: tuple[int, ...] = ()
+    for said in generations:
+        packed.append(
+            {
+                "prompt": pack_ids(said.prompt_ids, before),
+                "answer": pack_ids(said.answer_ids),
+                "kept": said.num_kept,
+                "logprobs": pack_logprobs(said.logprobs),
+                "finish": said.finish,
+            }
+        )
+        before = (*said.prompt_ids, *said.answer_ids)
+    return packed
+
+
+def _index_versions(passages: Sequence[Any]) -> dict[str, int]:
+    """The versions of the indexes that passages are of, those that lie on this machine."""
+    from gptoss_magic.retrieval.index import Index
+
+    versions = {}
+    for name in dict.fromkeys(passage["index"] for passage in passages):
+        try:
+            versions[name] = Index.open(name).table.version
+        except InputError:
+            continue  # the notebook's own passages, or another store's
+    return versions
+
+
+def records_of(notebook: Any) -> Iterator[RecordedAnswer]:
+    """The recorded answers of a notebook (nbformat 4, as JSON), in order of execution.
+
+    Raises InputError where it is no notebook. An answer whose record is damaged has a `fault`.
+    """
+    cells = notebook.get("cells") if isinstance(notebook, dict) else None
+    if not isinstance(cells, list):
+        raise InputError("this is no notebook: it has no list of cells (nbformat 4 is read)")
+    places = [(n, cell) for n, cell in enumerate(cells, 1) if isinstance(cell, dict)]
+    seen: set[str] = set()
+    for number, cell in sorted(places, key=lambda place: _order(place[1])):
+        for record, asked in _raw_records(cell):
+            turn_id = str(_member(record, "turn").get("id", ""))
+            if turn_id and turn_id in seen:
+                continue  # the same answer, shown once more
+            seen.add(turn_id)
+            yield _read(record, asked, number, cell)
+
+
+def _order(cell: Mapping[str, Any]) -> float:
+    count = cell.get("execution_count")
+    return count if isinstance(count, int) else float("inf")
+
+
+def _raw_records(cell: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    """(record, the user's words) of each answer among a cell's outputs."""
+    outputs = cell.get("outputs")
+    for output in outputs if isinstance(outputs, list) else ():
+        if not isinstance(output, dict):
+            continue
+        bundle = _member(_member(output, "data"), MIME)
+        record = _member(_member(output, "metadata"), KEY) or _member(bundle, "record")
+        grid = record.get("grid")
+        asked = bundle.get("prompt")
+        for one in grid if isinstance(grid, list) else [record]:
+            if isinstance(one, dict) and one:
+                yield one, asked if isinstance(asked, str) else _source(cell)
+
+
+def _member(holder: Mapping[str, Any], name: str) -> dict[str, Any]:
+    member = holder.get(name)
+    return member if isinstance(member, dict) else {}
+
+
+def _source(cell: Mapping[str, Any]) -> str:
+    source = cell.get("source", "")
+    return "".join(map(str, source)) if isinstance(source, list) else str(source)
+
+
+def _read(
+    record: dict[str, Any], asked: str, number: int, cell: Mapping[str, Any]
+) -> RecordedAnswer:
+    count = cell.get("execution_count")
+    order = count if isinstance(count, int) else None
+    about = checked(record)
+    try:
+        calls, fault = _calls(record), ""
+    except InputError as error:
+        calls, fault = (), str(error)
+    return RecordedAnswer(number, order, asked, about, calls, fault)
+
+
+TYPES: dict[str, type | tuple[type, ...]] = {
+    "model": str,
+    "weights": str,
+    "adapters": list,
+    "versions": dict,
+    "effort": str,
+    "schema": dict,
+    "probe": dict,
+    "sampling": dict,
+    "persona": dict,
+    "passages": list,
+    "tools": dict,
+    "memory": dict,
+    "turn": dict,
+    "template": str,
+    "indexes": dict,
+    "cached_tokens": int,
+    "surgery": dict,
+}
+
+
+def checked(record: Mapping[str, Any]) -> Provenance:
+    """Those keys of a foreign record that have the right type."""
+    about = {key: record[key] for key, kind in TYPES.items() if isinstance(record.get(key), kind)}
+    about["adapters"] = [one for one in about.get("adapters", []) if isinstance(one, dict)]
+    about["passages"] = [one for one in about.get("passages", []) if isinstance(one, dict)]
+    return cast("Provenance", about)
+
+
+def _calls(record: Mapping[str, Any]) -> tuple[RecordedCall, ...]:
+    """Raises InputError where there are no tokens, or damaged ones."""
+    packed = record.get("generations")
+    if packed is None:
+        if "map" in record:
+            raise InputError("a map's rows stand in its journal, not in the notebook")
+        raise InputError("it was recorded without the answer's tokens, by an older version")
+    if not isinstance(packed, list) or not packed:
+        raise InputError("the record is damaged: it has no list of generations")
+    calls: list[RecordedCall] = []
+    before: tuple[int, ...] = ()
+    for one in packed:
+        calls.append(_call(one, before))
+        before = (*calls[-1].prompt_ids, *calls[-1].answer_ids)
+    return tuple(calls)
+
+
+def _call(packed: Any, before: Sequence[int]) -> RecordedCall:
+    if not isinstance(packed, dict):
+        raise InputError("the record is damaged: a generation is no object")
+    prompt_T = unpack_ids(packed.get("prompt"), before)
+    answer_T = unpack_ids(packed.get("answer"))
+    logprobs = unpack_logprobs(packed.get("logprobs", "0:"))
+    kept, finish = packed.get("kept", 0), packed.get("finish", "")
+    is_whole = isinstance(kept, int) and 0 <= kept <= len(answer_T)
+    if not is_whole or not prompt_T or len(logprobs) not in (0, len(answer_T) - kept):
+        raise InputError("the record is damaged: its counts of tokens contradict each other")
+    return RecordedCall(tuple(prompt_T), tuple(answer_T), kept, tuple(logprobs), str(finish))
