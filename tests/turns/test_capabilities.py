@@ -13,6 +13,7 @@ from gptoss_magic.runs.wanted import check_goes_on
 from gptoss_magic.scripted import saying, scripted
 from gptoss_magic.session import current
 from gptoss_magic.testing import tiny_checkpoint
+from gptoss_magic.tuning.methods import settings_of
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -68,7 +69,8 @@ def test_a_batch_s_answer_is_closed_by_its_last_token():
 
 
 def test_a_run_that_goes_on_keeps_its_method():
-    check_goes_on("before", ())
-    check_goes_on(None, ("rank",))
-    with pytest.raises(InputError, match="leave method, num-experts out"):
-        check_goes_on("before", {"num_experts": 3, "method": "lora"})
+    before = settings_of("lora", rank=2)
+    check_goes_on(before, {})
+    check_goes_on(before, {"rank": 2, "method": "lora"})
+    with pytest.raises(InputError, match="leave method, rank out"):
+        check_goes_on(before, {"rank": 4, "method": "prefix"})
