@@ -70,8 +70,7 @@ def page_text(notebook: dict[str, Any], name: str, file: str, folder: Path | Non
     num_records = sum(not record.fault for record in records)
     styles = files(__package__).joinpath("page.css").read_text("utf-8") + writer.sheets.css()
     html = _template().render(
-        policy=_policy(styles),
-        version=_version(),
+        policy=_safe(_policy(styles)),
         title=one_line(unescape(re.sub("<[^>]*>", "", title_html))) or name,
         icon=f"data:image/svg+xml;base64,{base64.b64encode(ICON.encode()).decode()}",
         styles=_safe(styles),
@@ -180,12 +179,6 @@ def _policy(styles: str) -> str:
         f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; media-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
-
-
-def _version() -> str:
-    from gptoss_magic import __version__
-
-    return __version__
 
 
 def _safe(html: str) -> Any:
