@@ -10,21 +10,27 @@ import os
 import shutil
 import tempfile
 from contextlib import contextmanager
+from errno import ENOSPC
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gptoss_magic.errors import InputError, StorageError
+from gptoss_magic.quoting import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Self
 
 
 @contextmanager
 def whole_file(target: Path) -> Iterator[Path]:
-    """A path to write that becomes the file `target`. Raises StorageError."""
-    room = None
+    """A path to write that becomes the file `target`, or the one it links to.
+
+    Raises StorageError.
+    """
+    room, target = None, Path(os.path.realpath(target))
     try:
-        with _storing(target):
+        with storing(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
             os.close(handle)
@@ -53,7 +59,7 @@ def whole_folder(target: Path, may_replace: Callable[[Path], bool] = is_empty) -
         raise InputError(f"{target}: something else is there; give another directory")
     room = None
     try:
-        with _storing(target):
+        with storing(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             room = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
             yield room
@@ -68,16 +74,59 @@ def whole_folder(target: Path, may_replace: Callable[[Path], bool] = is_empty) -
 
 
 @contextmanager
-def _storing(target: Path) -> Iterator[None]:
+def storing(target: Path) -> Iterator[None]:
+    """Turn what the disk refuses, through safetensors too, into a StorageError of one line."""
     try:
         yield
     except StorageError:
         raise
-    except OSError as error:
-        why = error.strerror or error
+    except Exception as error:
+        if not isinstance(error, OSError) and type(error).__name__ != "SafetensorError":
+            raise
+        why = getattr(error, "strerror", None) or error
         raise StorageError(
-            f"{target}: not written ({why}); free some space or give another directory"
+            f"{printable(target)}: not written ({why}); free some space or give another place"
         ) from error
+
+
+class NewLines:
+    """A new file that is written line by line: whole lines only, and no file where there are none.
+
+    Raises InputError where something is there, StorageError.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.name, self.num_lines = path, printable(path), 0
+        try:
+            self.file = path.open("xb", buffering=0)
+        except FileExistsError as error:
+            raise InputError(
+                f"{self.name} is there already; give the name of a new file"
+            ) from error
+        except OSError as error:
+            raise StorageError(f"{self.name}: {error.strerror or error}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.file.close()
+        if not self.num_lines:
+            self.path.unlink(missing_ok=True)
+
+    def add(self, line: str) -> None:
+        """One line more, which is on the disk before the next one is made."""
+        end, data = self.file.tell(), f"{line}\n".encode("utf-8", "replace")
+        try:
+            if self.file.write(data) < len(data):
+                raise OSError(ENOSPC, os.strerror(ENOSPC))
+        except OSError as error:
+            self.file.truncate(end)
+            raise StorageError(
+                f"{self.name}: {error.strerror or error}; {self.num_lines} lines are there; free "
+                "some space"
+            ) from error
+        self.num_lines += 1
 
 
 def _settle(file: Path, mode: int) -> None:

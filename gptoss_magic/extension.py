@@ -49,7 +49,7 @@ def unload_ipython_extension(shell: Any) -> None:
     from gptoss_magic.magics.complete import gptoss_matcher
     from gptoss_magic.magics.panel import unbind
 
-    unbind()
+    unbind(shell.magics_manager.registry["GptOssMagics"])
     for kind in ("line", "cell"):
         for name in ("gptoss", "gptoss_tune", "gptoss_data", "gptoss_persona"):
             shell.magics_manager.magics[kind].pop(name, None)

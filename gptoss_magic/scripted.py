@@ -100,8 +100,8 @@ class ScriptedEngine:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Its script is its own; what it scores and batches is the `engine`'s."""
-        return Capabilities(scores=self.engine is not None, kept=True)
+        """Its script is its own, and is taken to keep to a schema; it scores as the `engine`."""
+        return Capabilities(scores=self.engine is not None, grammar=True, kept=True)
 
     def check(self, prompt_T: Sequence[int], max_tokens: int) -> None:
         """Any prompt will do, unless it `is_bounded`."""

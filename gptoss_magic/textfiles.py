@@ -12,7 +12,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +77,12 @@ def read_text(path: str | Path) -> Decoded:
 
 
 def decode(data: bytes) -> Decoded:
-    """Text of bytes in any common encoding, without a byte order mark. Raises Unreadable."""
+    """Text of bytes in any common encoding, without byte order marks. Raises Unreadable."""
+    decoded = _decoded(data)  # joined files have more marks than one
+    return replace(decoded, text=decoded.text.lstrip(BYTE_ORDER_MARK))
+
+
+def _decoded(data: bytes) -> Decoded:
     for mark, encoding in MARKS:
         if data.startswith(mark):
             return _replaced(data[len(mark) :], encoding)

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
@@ -46,7 +47,7 @@ class Range:
 
     def check(self, value: Any) -> Any:
         """The value, an int where it `is_whole`, else a float. Raises InputError."""
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
         if not is_number or not self._has(value):
             raise InputError(f"{self.name} {value!r}: give {self.words}")
         return int(value) if self.is_whole else float(value)
@@ -108,5 +109,5 @@ def check_known(what: str, names: Iterable[str], known: Iterable[str]) -> None:
     known = list(known)
     for name in names:
         if name not in known:
-            near = nearest(name, known) or f"; there are {', '.join(sorted(known))}"
+            near = nearest(name, known) or f"; there are {', '.join(sorted(known)) or 'none'}"
             raise InputError(f"{what} {name}: there is none of that name{near}")

@@ -15,6 +15,24 @@ import pytest
 from tests import as_before
 
 NUMBERS = count()
+# Tests of many seconds, the longest first. They begin before all others, so that no worker goes on
+# alone at the end; what is not named here comes in its random order behind them.
+LONGEST = (
+    "tests/test_notebooks.py::test_a_style_is_learned",
+    "tests/test_notebooks.py",
+    "tests/model/test_stand_in",
+    "tests/widgets/test_browser.py",
+    "tests/widgets/test_panel_browser.py",
+    "tests/widgets/test_tuning_browser.py",
+    "tests/widgets/test_citations_browser.py",
+    "tests/labextension/",
+    "tests/model/test_packed.py::test_a_compiled_model",
+    "tests/test_script.py::test_the_script_runs",
+    "tests/magics/test_tune_magic.py",
+    "tests/magics/test_memory_magics.py::test_ten_turns",
+    "tests/model/test_gpu.py::test_kernels_compile",
+    "tests/model/test_hub.py",
+)
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts a job with `&`
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -29,6 +47,30 @@ def pytest_sessionstart(session):
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if seed is not None and reporter is not None:
         reporter.write_line(f"random order: make test SEED={seed} repeats it")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Behind pytest-randomly: the longest first, dealt out to the workers in turn.
+
+    At first each worker has one stretch of the list, of the same number of tests.
+    """
+    num_workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    long = sorted((item for item in items if _place(item) < len(LONGEST)), key=_place)
+    short = [item for item in items if _place(item) == len(LONGEST)]
+    size, ordered = len(items) // num_workers, []
+    for worker in range(num_workers):
+        own = long[worker::num_workers]
+        num_short = max(0, size - len(own))
+        ordered += own + short[:num_short]
+        del short[:num_short]
+    items[:] = ordered + short
+
+
+def _place(item):
+    """Which of the `LONGEST` a test belongs to; their number for all others."""
+    starts = (place for place, start in enumerate(LONGEST) if item.nodeid.startswith(start))
+    return next(starts, len(LONGEST))
 
 
 @pytest.fixture(scope="session", autouse=True)

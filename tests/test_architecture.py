@@ -55,7 +55,7 @@ MADE_OF_TORCH = {
     "tuning.methods.svd",
 }
 THEIRS = {"torch", "transformers", "triton"}
-LEAVES = {"errors", "vocabulary", "records", "quoting", "headings", "textfiles", "atomic"}
+LEAVES = {"public", "errors", "vocabulary", "records", "quoting", "headings", "textfiles", "atomic"}
 MAY = {
     "errors": {"quoting"},
     "vocabulary": {"errors"},
@@ -64,7 +64,8 @@ MAY = {
     "quoting": set(),
     "headings": set(),
     "textfiles": {"errors", "quoting"},
-    "atomic": {"errors"},
+    "atomic": {"errors", "quoting"},
+    "public": {"errors", "quoting", "vocabulary"},
     "agents": LEAVES,
     "model": LEAVES,
     "harmony": {"model"} | LEAVES,

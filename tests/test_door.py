@@ -197,8 +197,10 @@ except ExceptionGroup:
 )
 def test_an_interrupt_passes(throw, error):
     before = current().last_error
-    result, _ = throw(raising(error))
-    assert type(result.error_in_exec) is KeyboardInterrupt
+    result, shown = throw(raising(error))
+    assert isinstance(result.error_in_exec, KeyboardInterrupt)
+    assert type(result.error_in_exec).__name__ == "KeyboardInterrupt"
+    assert shown.strip() == "KeyboardInterrupt"
     assert current().last_error is before
 
 

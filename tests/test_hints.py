@@ -1,10 +1,19 @@
 """Each hint of a message works when it is typed."""
 
+import ast
+import gc
+import pkgutil
 import re
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
-from gptoss_magic.magics.nouns import NOUNS
+import gptoss_magic
+from gptoss_magic import magics
+from gptoss_magic.magics import options
+from gptoss_magic.magics.mcp import USAGE
+from gptoss_magic.magics.nouns import BY_NAME, NOUNS
 from gptoss_magic.scripted import saying, scripted
 from gptoss_magic.session import current
 from tests.shell_cells import run, tiny_shell
@@ -76,3 +85,57 @@ def test_the_help_names_commands_that_are_there(shell):
     for name in named - PLAIN:
         _, said = run(shell, f"%gptoss {name}")
         assert "no such command" not in said
+
+
+COMMAND = re.compile(r"(?<!%)%gptoss ([a-z]+)(?: ([a-z]+))?|%%gptoss_([a-z]+)")
+FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*[a-z0-9]")
+FOREIGN = {"--packed", "--no-deps", "--force-reinstall"}  # of `python -m` and pip
+CELLS = {"tune", "data", "persona"}
+SENTENCES = {("runs", "lists"), ("traceback", "shows")}  # where the verb is English
+
+
+def messages():
+    """(file:line, text) of each string in the package but docstrings; … for what is put in."""
+    for path in sorted(Path(gptoss_magic.__file__).parent.rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        nodes = list(ast.walk(tree))
+        said_elsewhere = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+        for node in nodes:
+            if isinstance(node, ast.JoinedStr):
+                said_elsewhere |= {id(part) for part in node.values}
+                parts = (getattr(part, "value", "…") for part in node.values)
+                yield (
+                    f"{path.name}:{node.lineno}",
+                    "".join(part if isinstance(part, str) else "…" for part in parts),
+                )
+        for node in nodes:
+            is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+            if is_text and id(node) not in said_elsewhere:
+                yield f"{path.name}:{node.lineno}", node.value
+
+
+def is_command(noun, verb, cell):
+    if cell:
+        return cell in CELLS
+    if noun in PLAIN:
+        return not verb or (noun, verb) in SENTENCES
+    if noun not in BY_NAME:
+        return False
+    return not verb or (noun, verb) in SENTENCES or verb in BY_NAME[noun].words([""])
+
+
+def test_each_command_that_a_message_names_is_there(shell):
+    named = [(place, *words) for place, text in messages() for words in COMMAND.findall(text)]
+    assert len(named) > 80
+    assert [one for one in named if not is_command(*one[1:])] == []
+
+
+def test_each_option_that_a_message_names_is_there():
+    for module in pkgutil.iter_modules(magics.__path__):
+        import_module(f"gptoss_magic.magics.{module.name}")
+    parsers = [one for one in gc.get_objects() if type(one) is type(options.parser("", [], ""))]
+    known = {flag for one in parsers for flag in one._option_string_actions}  # noqa: SLF001
+    named = [(place, flag) for place, text in messages() for flag in FLAG.findall(text)]
+    assert len(named) > 100
+    theirs = {flag for _, flag in named if flag.startswith("--jp-")} | FOREIGN
+    assert [one for one in named if one[1] not in known | set(FLAG.findall(USAGE)) | theirs] == []

@@ -23,7 +23,7 @@ def test_the_script_runs_and_is_short(tmp_path):
     lines = SCRIPT.read_text().splitlines()
     assert sum(bool(line.strip()) for line in lines) <= 25
     shutil.copy(ROOT / "README.md", tmp_path)
-    path = tiny_checkpoint(tmp_path / "tiny")
+    path = tiny_checkpoint(tmp_path / "tiny", max_position_embeddings=8192)
     done = subprocess.run(
         [sys.executable, str(SCRIPT), str(path)],
         capture_output=True,

@@ -112,6 +112,9 @@ def _write_json(file: Path, value: dict[str, Any]) -> None:
 
 
 def is_adapter(folder: Path) -> bool:
-    """True for an adapter's directory or an empty one: what another adapter may replace."""
+    """True for an adapter's directory or an empty one: what another adapter may replace.
+
+    Not where anything else lies in it: notes, a README, checkpoints are the user's.
+    """
     names = {file.name for file in folder.iterdir()} if folder.is_dir() else {""}
-    return not names or bool(names & {CONFIG, OWN_CONFIG})
+    return names <= {CONFIG, OWN_CONFIG, WEIGHTS, OWN_WEIGHTS}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.public import public
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +69,7 @@ def asking(policies: Policies, ask: Callable[[Tool, dict[str, Any], str], Reply 
     return decide
 
 
+@public
 def by_policy(policies: Policies | None = None) -> Consent:
     """A consent for scripts, where nobody is asked: what is not 'auto' is refused."""
     return asking(policies or Policies(), lambda tool, arguments, note: None)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.agents.calls import arguments_of, as_text, found, result_of
 from gptoss_magic.agents.limits import Budget, NoTimer, OutOfTime, bounded
 from gptoss_magic.agents.tools import Tool, ToolResult
-from gptoss_magic.errors import ContextOverflow, error_line
+from gptoss_magic.errors import ContextOverflow, error_line, errors_in
 from gptoss_magic.quoting import harmless_lines
 from gptoss_magic.records import Answer, Consent, Limits, Message, Step, ToolCall, Usage
 
@@ -216,6 +216,8 @@ def outcome_of(tool: Tool, arguments: dict[str, Any], seconds: float) -> tuple[s
     except NoTimer as error:
         return "refused", f"not run: {error}"
     except BaseException as error:  # noqa: BLE001 (a tool's SystemExit must not end the kernel)
+        if any(isinstance(one, KeyboardInterrupt) for one in errors_in(error)):
+            return "interrupt", INTERRUPTED
         return "error", error_line(error)
 
 

@@ -158,7 +158,7 @@ class Server:
         about = about.strip()[:MAX_DESCRIPTION] if isinstance(about, str) else ""
         origin = f"MCP server {self.link.label}"
         return Tool(
-            _identifier(listed["name"]), about, _parameters(schema), call, "ask", origin, check
+            identifier(listed["name"]), about, _parameters(schema), call, "ask", origin, check
         )
 
     def call(self, name: str, arguments: dict[str, Any]) -> str:
@@ -238,6 +238,7 @@ def _alike(form: dict[str, Any]) -> bool:
     return any(one.get("type") == "object" for one in form.get("anyOf", ()))
 
 
-def _identifier(name: str) -> str:
+def identifier(name: str) -> str:
+    """What a tool that the server calls `name` is called here: `get-page` is get_page."""
     letters = "".join(letter if f"_{letter}".isidentifier() else "_" for letter in name)
     return letters if letters.isidentifier() else f"_{letters}"

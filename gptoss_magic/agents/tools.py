@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.public import public
+from gptoss_magic.quoting import one_line
 from gptoss_magic.records import Passage, ToolSpec
 
 if TYPE_CHECKING:
@@ -80,6 +82,7 @@ def tool(
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 
 
+@public
 def tool(
     function: Callable[..., Any] | None = None,
     /,
@@ -109,7 +112,11 @@ def tool(
 
 def as_tool(given: Any) -> Tool:
     """A `Tool` as it is, a function as one. Raises InputError for anything else."""
-    return given if isinstance(given, Tool) else tool(given)
+    if isinstance(given, Tool):
+        return given
+    if not callable(given):
+        raise InputError(f"tool {one_line(repr(given), 60)}: give a function")
+    return tool(given)
 
 
 def _constants(code: Any) -> list[Any]:

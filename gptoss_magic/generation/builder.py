@@ -181,6 +181,13 @@ class AnswerBuilder:
         for delta in deltas:
             self.on_delta(delta)
 
+    def add(self, delta: TokenDelta, stop: tuple[str, ...]) -> bool:
+        """One token of a batch; True where it was the answer's last, which is closed then."""
+        self.take(delta)
+        if self.done:
+            self.close(stop)
+        return self.done
+
     def close(self, stop: tuple[str, ...]) -> None:
         """The last token came; `stop` are the strings that may have ended it. Stops the clock."""
         self.total = time.perf_counter() - self.start

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from gptoss_magic.errors import InputError, MissingPackage
-from gptoss_magic.quoting import encodable
+from gptoss_magic.quoting import encodable, one_line
 
 if TYPE_CHECKING:
     import torch
@@ -45,7 +45,7 @@ class Grammar:
         )
         fault = self.body().get_error()
         if fault:
-            raise InputError(f"the schema cannot be enforced: {_one_line(fault)}")
+            raise InputError(f"the schema cannot be enforced: {_fault(fault)}")
 
     def start(self) -> Guide:
         """A guide for one answer, from behind `<|start|>assistant`."""
@@ -127,7 +127,7 @@ class Guide:
             return
         allowed = torch.frombuffer(bytearray(self._matcher.compute_logit_bias()), dtype=torch.bool)
         if self._matcher.is_error():
-            raise InputError(f"the schema is too complex: {_one_line(self._matcher.get_error())}")
+            raise InputError(f"the schema is too complex: {_fault(self._matcher.get_error())}")
         logits_V.masked_fill_(~allowed.to(logits_V.device), float("-inf"))
 
     def take(self, token: int) -> None:
@@ -186,11 +186,9 @@ class _Tokens:
         )
 
 
-def _one_line(fault: str) -> str:
+def _fault(said: str) -> str:
     """The library's message, short, in one line."""
-    if ONE_OF in fault:
-        return "oneOf of kinds that overlap; use anyOf"
-    return " ".join(fault.split())[:300]
+    return "oneOf of kinds that overlap; use anyOf" if ONE_OF in said else one_line(said, 300)
 
 
 def _llguidance() -> Any:

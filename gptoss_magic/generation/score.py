@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gptoss_magic.errors import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -15,4 +17,6 @@ def log_likelihood(engine: Engine, prompt_T: Sequence[int], answer_T: Sequence[i
 
     Raises ContextOverflow, InputError.
     """
+    if not engine.capabilities.scores:
+        raise InputError("this model's engine gives no log-probabilities of a text that is given")
     return sum(engine.score(prompt_T, answer_T)) / max(1, len(answer_T))

@@ -13,6 +13,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.quoting import one_line
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -100,7 +102,8 @@ def _object(schema: Mapping[str, Any], indent: str) -> str:
 
 def _field(name: str, schema: Any, is_required: bool, indent: str) -> str:  # noqa: FBT001
     schema = schema if isinstance(schema, Mapping) else {}
-    head = _comments(schema, indent) + f"{indent}{name}{'' if is_required else '?'}:"
+    shown = name if name and name == one_line(name) else json.dumps(name)  # a line break ends it
+    head = _comments(schema, indent) + f"{indent}{shown}{'' if is_required else '?'}:"
     if "oneOf" in schema:
         return f"{head}{_union(_list(schema, 'oneOf'), indent, _default)}\n{indent},\n"
     note = f" // default: {_default(schema)}" if "default" in schema else ""

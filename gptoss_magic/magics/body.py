@@ -10,15 +10,16 @@ from typing import Any
 from gptoss_magic.errors import InputError, error_line
 
 EXPRESSION = re.compile(r"\{\{(.+?)\}\}", re.DOTALL)
-RAW = re.compile(r"\{%-?\s*raw\s*-?%\}(.*?)\{%-?\s*endraw\s*-?%\}", re.DOTALL)
-NUMBER = re.compile(r"\s*[-+]?\d[\d_.]*\s*")
+RAW = re.compile(r"\{%[-+]?\s*raw\s*[-+]?%\}(.*?)\{%[-+]?\s*endraw\s*[-+]?%\}", re.DOTALL)
+# LaTeX has numbers between two braces, and sums of them: without blanks, as in ^{{1/2}}
+NUMBERS = re.compile(r"\s*[-+]?\d[\d_.,\s]*|[\d_.,()+*/%<>=^-]+")
 AS_TEXT = "for braces that are text: --raw, or {% raw %}…{% endraw %} around them"
 
 
 def expand(body: str, names: dict[str, Any], *, is_raw: bool = False) -> str:
     """Replace each `{{ expression }}`; all other braces, JSON and LaTeX pass untouched.
 
-    What stands between `{% raw %}` and `{% endraw %}` is text, a number between braces is too
+    What stands between `{% raw %}` and `{% endraw %}` is text, numbers between braces are too
     (LaTeX has them), and all of it where the cell `is_raw`. Values are put in as they are and never
     expanded again. Raises InputError where an expression is wrong or a name is unknown.
     """
@@ -38,13 +39,15 @@ def _expanded(text: str, names: dict[str, Any]) -> str:
 def _value(expression: str, source: str, names: dict[str, Any]) -> str:
     from jinja2 import Environment, StrictUndefined, TemplateSyntaxError, Undefined
 
-    if NUMBER.fullmatch(expression):
+    if NUMBERS.fullmatch(expression):
         return source
     environment = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 (no HTML)
+    environment.globals = {"range": range}  # its others: a cell means the notebook's names
+    known = {"self": environment.undefined(name="self"), **names}
     try:
         compiled = environment.compile_expression(expression.strip(), undefined_to_none=False)
-        value = compiled(names)
-        if isinstance(value, Undefined):
+        value = compiled(known)
+        if isinstance(value, Undefined) or (value is range and "range" not in names):
             raise InputError(f"{source}: the notebook has no such name; define it first; {AS_TEXT}")
         if is_missing(value):
             raise InputError(f"{source}: it is {value!s}, no text; {_instead(value, expression)}")

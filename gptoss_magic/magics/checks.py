@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from keyword import iskeyword
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from IPython import get_ipython
+
 from gptoss_magic.errors import InputError
+from gptoss_magic.quoting import is_encodable, printable
 from gptoss_magic.vocabulary import SAMPLER, Range, check_date
 
 if TYPE_CHECKING:
@@ -15,13 +20,41 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 MAY_BE_EMPTY = ("-y", "--system", "-x", "--stop")  # no instructions; a stop string of blanks
+READ = ("map", "schema", "tool", "data", "seeds", "prompts")  # options that name the user's things
 EXPERTS = re.compile(r"(?:\*|\d+(?:-\d+)?):(?:\*|\d+(?:-\d+)?)")
 
 
 def check_output(name: str) -> None:
-    """Raise InputError where -o names no variable."""
+    """Raise InputError where -o names no variable, or one that is hardly meant to be lost.
+
+    `-o NAME` assigns, as `NAME = …` does; only a module, function, class, table or array of the
+    user's stays.
+    """
     if not name.isidentifier() or iskeyword(name):
         raise InputError(f"-o {name}: not a variable name")
+    shell = get_ipython()
+    value = shell.user_ns.get(name) if shell else None
+    if _is_kept(value):
+        raise InputError(
+            f"-o {name}: that is a {type(value).__name__} of the notebook, which would be lost: "
+            f"give another name, or `del {name}` first"
+        )
+
+
+def _is_kept(value: Any) -> bool:
+    """True for what is no plain value: it was imported, defined or read from somewhere."""
+    is_ours = type(value).__module__.startswith("gptoss_magic.")
+    is_code = isinstance(value, ModuleType) or callable(value)
+    return not is_ours and (is_code or hasattr(type(value), "shape"))
+
+
+def check_read(options: Namespace) -> None:
+    """Raise InputError where -o names what the line itself reads."""
+    name = getattr(options, "output", None)
+    for read in READ if name else ():
+        value = getattr(options, read, None) or ()
+        if name in ([value] if isinstance(value, str) else value):
+            raise InputError(f"-o {name}: the line reads {name}: give the result another name")
 
 
 def check_experts(spec: str) -> None:
@@ -65,8 +98,16 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
 
 
 def check_words(prog: str, words: Sequence[str]) -> None:
-    """Raise InputError for an option or a word that is empty."""
+    """Raise InputError for an option or a word that is empty, or has half a character in it.
+
+    Instructions and stop strings may: there it is read as U+FFFD. So may a file's name on disk.
+    """
     for before, word in zip(("", *words), words, strict=False):
+        if not (is_encodable(word) or before in MAY_BE_EMPTY or os.path.exists(word)):  # noqa: PTH110 (any text)
+            raise InputError(
+                f"{prog}: {printable(word)}: half a character (a lone surrogate) is in it; write "
+                "it anew"
+            )
         is_bare = word.startswith("--") and word.endswith("=")
         if before not in MAY_BE_EMPTY and (is_bare or not word.strip()):
             name = word[:-1] if is_bare else before if before.startswith("-") else repr(word)
@@ -75,6 +116,7 @@ def check_words(prog: str, words: Sequence[str]) -> None:
 
 def check_values(options: Namespace) -> None:
     """Raise InputError for a number, date or name that cannot be."""
+    check_read(options)
     for name, value in vars(options).items():
         if name in CHECKS and isinstance(value, str | int | float):
             CHECKS[name](value)

@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+class Interrupt(KeyboardInterrupt):
+    """■, shown as one line; front ends know it by the name of its base."""
+
+    def _render_traceback_(self) -> list[str]:
+        return ["KeyboardInterrupt"]
+
+
+Interrupt.__name__ = KeyboardInterrupt.__name__
+
+
 def through(name: str, action: Callable[..., Any], *arguments: Any) -> Any:
     """What `action` gives. `name` is shown as what is being done.
 
@@ -26,7 +36,7 @@ def through(name: str, action: Callable[..., Any], *arguments: Any) -> Any:
         except BaseException as error:  # noqa: BLE001 (every one of them)
             kept = error
     if any(isinstance(one, KeyboardInterrupt) for one in errors_in(kept)):
-        raise KeyboardInterrupt
+        raise Interrupt
     keep(kept)
     _leave(shown_error(kept))
 

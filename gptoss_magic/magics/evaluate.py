@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.errors import InputError, StorageError
+from gptoss_magic.atomic import NewLines
+from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
 
 if TYPE_CHECKING:
@@ -110,21 +111,11 @@ def questions(given: Namespace, magics: Any) -> None:
     from gptoss_magic.widgets.progress import ProgressView
 
     chunks, number = held_chunks(Index.open(given.name)), 0
-    if Path(given.file).expanduser().exists():
-        raise InputError(f"{given.file} is there already; give the name of a new file")
-    magics.load_default()
-    try:
-        with (
-            ProgressView("questions", lambda done, total: f"{done} of {total}") as bar,
-            Path(given.file).expanduser().open("x", encoding="utf-8") as file,
-        ):
+    with NewLines(Path(given.file).expanduser()) as file:
+        magics.load_default()
+        with ProgressView("questions", lambda done, total: f"{done} of {total}") as bar:
             made = corpus_questions(chunks, given.num, seed=given.seed)
             for number, row in enumerate(made, 1):
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
-                file.flush()
+                file.add(json.dumps(row, ensure_ascii=False))
                 bar.update(number, given.num, "")
             bar.finish(f"{number} questions in {given.file}: read each, set reviewed to true")
-    except FileExistsError as error:
-        raise InputError(f"{given.file} is there already; give the name of a new file") from error
-    except OSError as error:
-        raise StorageError(f"{given.file}: {error.strerror or error}") from error

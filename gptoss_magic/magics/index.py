@@ -94,9 +94,27 @@ def make(given: Namespace, magics: Any) -> None:
     for path in paths:
         check(path)
     name = given.name or (default_name(given.words[0]) if given.words else "notebook")
+    if given.words and not given.name:
+        check_same(name, given.words)
     chosen = embedder_named(given.embedder) if given.embedder else None
     made = Index.create(name, chosen)
     ingest(made, lambda **options: made.ingest(paths, frames, max_bytes=limit, **options))
+
+
+def check_same(name: str, words: Sequence[str]) -> None:
+    """Raise InputError where an index that the line does not name is of other paths."""
+    from gptoss_magic.retrieval.index import table_origins
+    from gptoss_magic.retrieval.store import names, place
+
+    where = place(name)
+    held = table_origins(name) if where.table in names(where.uri) else set()
+    here = {*words, *(str(Path(word).expanduser().absolute()) for word in words)}
+    here |= {str(Path(word).expanduser().resolve()) for word in words}
+    if held and not held & here:
+        raise InputError(
+            f"index {name}: there is one, of {', '.join(sorted(map(printable, held))[:3])}: "
+            f"--as {name} adds to it, --as with another name makes a new one"
+        )
 
 
 def size_limit(num_mb: float) -> int:

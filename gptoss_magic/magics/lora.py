@@ -122,6 +122,7 @@ def compare(options: Namespace, magics: Any) -> None:
         "temperature": options.temperature,
         "seed": options.seed,
         "routing": None,
+        "ready": magics.load_default,
     }
     given = {"max_tokens": options.max_tokens, "effort": options.effort}
     settings |= {name: value for name, value in given.items() if value is not None}

@@ -68,6 +68,10 @@ def mapped_text(mapped: Mapped, options: Namespace) -> str:
         words.append(f"{mapped.kept} of them from the journal (--new asks them again)")
     if mapped.failed:
         words.append(f"{mapped.failed} failed: see {options.into}_error")
+    if mapped.num_broken:
+        words.append(
+            f"{mapped.num_broken} with half a character (a lone surrogate), read as U+FFFD"
+        )
     if mapped.finish == "interrupt":
         words.append("interrupted: run the cell again to go on")
     speed = mapped.completion_tokens / mapped.total_s

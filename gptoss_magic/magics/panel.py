@@ -22,6 +22,7 @@ PANEL: list[opt.Option] = [
     (("-s", "--save"), {"metavar": "NAME", "help": "keep the settings as a preset"}),
     (("-l", "--load"), {"metavar": "NAME", "help": "use a preset's settings"}),
     (("-d", "--delete"), {"metavar": "NAME", "help": "forget a preset"}),
+    (("-f", "--force"), {"action": "store_true", "help": "save: write over one of that name"}),
     (("-L", "--list"), {"action": "store_true", "help": "the presets"}),
     (
         ("-w", "--widget"),
@@ -35,7 +36,9 @@ PRESET_OPTIONS = ("-l", "--load", "-d", "--delete", "-s", "--save")
 def run(line: str, magics: Any) -> None:
     """One line of `%gptoss panel`; without an option it shows the panel."""
     given = opt.parse(PARSER, line)
-    said = sorted(said_in(given))
+    said = sorted(said_in(given) - {"force"})
+    if given.force and said != ["save"]:
+        raise InputError("%gptoss panel: --force means something beside --save only")
     if len(said) > 1:
         raise InputError(f"%gptoss panel: give one of {' and '.join(f'--{name}' for name in said)}")
     if given.list or given.save or given.load or given.delete:
@@ -53,7 +56,8 @@ def words(typed: list[str]) -> list[str]:
 def preset(given: Namespace, magics: Any) -> None:
     """Save, load, delete or list presets."""
     if given.save:
-        print(f"preset {given.save} saved: {presets.save(given.save, defaults.values(magics))}")
+        file = presets.save(given.save, defaults.values(magics), may_replace=given.force)
+        print(f"preset {given.save} saved: {file}")
     if given.load:
         wrong = defaults.put_all(magics, presets.load(given.load))
         print("\n".join([f"preset {given.load} is in use", *(f"but {line}" for line in wrong)]))
@@ -86,8 +90,17 @@ class Bound:
 
         self.magics = magics
         self.panel, self.heard = ControlPanel(self.hear), False
-        magics.observe(lambda change: self.refresh(), names=list(defaults.TRAITS))
+        self.warned_of = ""  # the preset that a second press on Save writes over
+        magics.observe(self._follow, names=list(defaults.TRAITS))
         WORK.listeners.append(self.refresh_and_settle)
+
+    def unbind(self) -> None:
+        """Follow nothing any more."""
+        self.magics.unobserve(self._follow, names=list(defaults.TRAITS))
+        WORK.listeners[:] = [told for told in WORK.listeners if told != self.refresh_and_settle]
+
+    def _follow(self, _change: Any) -> None:
+        self.refresh()
 
     def refresh(self) -> None:
         """Show what holds now."""
@@ -130,8 +143,12 @@ class Bound:
         self.panel.settle()
 
     def _save(self, content: dict[str, Any]) -> str:
-        name = str(content.get("name", "")).strip()
-        presets.save(name, defaults.values(self.magics))
+        name, settings = str(content.get("name", "")).strip(), defaults.values(self.magics)
+        is_sure, self.warned_of = name == self.warned_of, ""
+        if not is_sure and presets.is_taken(name, settings):
+            self.warned_of = name
+            return f"There is a preset {name} of other settings: Save again writes over it."
+        presets.save(name, settings, may_replace=is_sure)
         return f"Preset {name} saved."
 
     def _load(self, content: dict[str, Any]) -> str:
@@ -158,9 +175,11 @@ def shown_state() -> PanelState:
     return {**model_state(), "says": says}
 
 
-def unbind() -> None:
-    """Let no panel be told of work any more."""
-    WORK.listeners.clear()
+def unbind(magics: Any) -> None:
+    """Let the panel of `magics`, where there is one, follow nothing any more."""
+    if isinstance(magics.panel, Bound):
+        magics.panel.unbind()
+        magics.panel = None
 
 
 def choices() -> PanelChoices:

@@ -184,16 +184,13 @@ def diff(options: Namespace, _magics: Any) -> None:
 def export(options: Namespace, _magics: Any) -> None:
     from pathlib import Path
 
-    from gptoss_magic.errors import StorageError
+    from gptoss_magic.atomic import whole_file
 
     held, path = _named(options.name), Path(options.path).expanduser()
     if path.exists() and not options.force:
         raise InputError(f"{path}: is there already; --force writes over it")
-    try:
-        text = encodable(held.source or _text(options.name))
-        path.write_text(text, "utf-8", newline="")
-    except OSError as error:
-        raise StorageError(f"{path}: {error.strerror or error}") from error
+    with whole_file(path) as file:
+        file.write_text(encodable(held.source or _text(options.name)), "utf-8", newline="")
     print(f"{options.name} written to {path}")
 
 

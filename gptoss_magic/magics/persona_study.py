@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.errors import InputError, StorageError
+from gptoss_magic.atomic import whole_file
+from gptoss_magic.errors import InputError
 from gptoss_magic.session import current
 
 if TYPE_CHECKING:
@@ -57,11 +58,9 @@ def distil(options: Namespace, magics: Any) -> None:
     if not found.rows:
         raise InputError(f"{options.name}: no answer can be a row: {found.rejected[0][1]}")
     lines = [json.dumps(row, ensure_ascii=False) for row in found.to_records()]
-    try:
-        path.write_text("\n".join([*lines, ""]), "utf-8")
-    except OSError as error:
-        raise StorageError(f"{path}: {error.strerror or error}") from error
-    display(bundle(found), raw=True)
+    display(bundle(found), raw=True)  # first: what took minutes is seen if the disk is full
+    with whole_file(path) as file:
+        file.write_text("\n".join([*lines, ""]), "utf-8")
     print(f"{len(lines)} rows in {path}: read them, then %gptoss_tune {path}")
 
 

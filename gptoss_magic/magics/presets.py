@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.atomic import whole_file
 from gptoss_magic.errors import InputError, StorageError
 
 if TYPE_CHECKING:
@@ -31,25 +31,31 @@ def names() -> list[str]:
     return sorted(filter(NAME.fullmatch, stems))
 
 
-def save(name: str, settings: dict[str, Any]) -> Path:
-    """Write a preset, whole or not at all; an earlier one of that name is replaced.
+def save(name: str, settings: dict[str, Any], *, may_replace: bool = False) -> Path:
+    """Write a preset, whole or not at all.
 
-    Raises InputError for a name that cannot be a file's, StorageError.
+    Raises InputError for a name that cannot be a file's, and for one that has other settings,
+    unless those `may_replace`; StorageError.
     """
     file = _file(name)
-    fresh = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with fresh.open("w", encoding="utf-8") as stream:
-            json.dump(settings, stream, indent=1, ensure_ascii=False)
-            stream.flush()
-            os.fsync(stream.fileno())
-        fresh.replace(file)
-    except OSError as error:
-        raise StorageError(f"{file}: cannot be written ({error}); free some space") from error
-    finally:
-        fresh.unlink(missing_ok=True)
+    if not may_replace and is_taken(name, settings):
+        raise InputError(
+            f"preset {name!r}: there is one, of other settings; --force writes over it, or give "
+            "another name"
+        )
+    with whole_file(file) as room:
+        room.write_text(json.dumps(settings, indent=1, ensure_ascii=False), encoding="utf-8")
     return file
+
+
+def is_taken(name: str, settings: dict[str, Any]) -> bool:
+    """True where a preset of that name has other settings, or is damaged."""
+    if not _file(name).is_file():
+        return False
+    try:
+        return bool(load(name) != json.loads(json.dumps(settings)))
+    except InputError:
+        return True
 
 
 def load(name: str) -> dict[str, Any]:
@@ -62,10 +68,12 @@ def load(name: str) -> dict[str, Any]:
         raise InputError(f"preset {name!r}: there is none; presets: {known}") from None
     except (OSError, ValueError) as error:
         raise InputError(
-            f"preset {name!r}: {file} is damaged ({error}); save it anew or delete it"
+            f"preset {name!r}: {file} is damaged ({error}); save it anew by --force, or delete it"
         ) from error
     if not isinstance(found, dict):
-        raise InputError(f"preset {name!r}: {file} is damaged (no object); save it anew")
+        raise InputError(
+            f"preset {name!r}: {file} is damaged (no object); save it anew by --force, or delete it"
+        )
     return found
 
 

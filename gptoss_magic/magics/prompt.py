@@ -82,8 +82,9 @@ def traits_of(magics: Any) -> Mapping[str, Any]:
 
 def named(option: str, name: str, names: dict[str, Any]) -> Any:
     """What the notebook calls `name`. Raises InputError where it has no such name."""
-    if name not in names:
-        raise InputError(f"{option} {name}: the notebook has no such name; define it first")
+    if names.get(name) is None:
+        what = "it is None" if name in names else "the notebook has no such name"
+        raise InputError(f"{option} {name}: {what}; define it first")
     return names[name]
 
 

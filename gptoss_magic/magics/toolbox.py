@@ -85,8 +85,11 @@ def named(name: str, place: ToolPlace) -> list[Tool]:
         return [BUILT_IN[word](ToolPlace(**{**vars(place), "argument": argument}))]
     server, _, one = name.partition(".")
     if server in current().servers:
+        from gptoss_magic.agents.servers import identifier
+
         found = current().servers[server].tools()
-        return _picked(name, [tool for tool in found if not one or tool.name == one])
+        wanted = (one, identifier(one)) if one else tuple(tool.name for tool in found)
+        return _picked(name, [tool for tool in found if tool.name in wanted])
     if given is not None:
         raise InputError(f"--tool {name}: it is {type(given).__name__}, no function")
     raise InputError(f"--tool {name}: {_hint(name, place)}")

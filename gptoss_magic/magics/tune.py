@@ -134,10 +134,11 @@ def print_reading(wanted: Any) -> None:
 def wanted_of(options: Namespace, reading: Reading) -> Any:
     """The line's options as `Wanted`."""
     from gptoss_magic.runs.prepare import settings_for
-    from gptoss_magic.runs.wanted import Wanted
+    from gptoss_magic.runs.wanted import Wanted, check_goes_on
     from gptoss_magic.tuning.methods import DEFAULT, settings_of
     from gptoss_magic.tuning.runs import checked_name, read_run
 
+    check_goes_on(options.after, _given(options, ("method", *tune_options.METHOD_FIELDS)))
     if options.after:
         read_run(Path(options.runs) / checked_name(options.after))  # before a model is loaded
     rows = filled(reading.rows) if options.fill else reading.rows
@@ -174,8 +175,8 @@ def take_axolotl(options: Namespace) -> None:
 
 def write_axolotl_file(wanted: Any, options: Namespace) -> None:
     """The same run as Axolotl's YAML, its rows beside it; what they cannot say is named."""
+    from gptoss_magic.atomic import whole_file
     from gptoss_magic.tuning.axolotl import write_axolotl
-    from gptoss_magic.tuning.checkpoints import storing
     from gptoss_magic.tuning.trl import trl_lines
 
     model = current().require().identity["model"]
@@ -188,9 +189,9 @@ def write_axolotl_file(wanted: Any, options: Namespace) -> None:
             raise InputError(f"{file}: is there already; give the name of a new file")
     text, lost = write_axolotl(wanted.method, wanted.train, model, str(data))
     lines, more = trl_lines(wanted.rows)
-    with storing(path):
-        data.write_text(lines, encoding="utf-8")
-        path.write_text(text, encoding="utf-8")
+    with whole_file(path) as yaml, whole_file(data) as rows:  # both, or none of them
+        rows.write_text(lines, encoding="utf-8")
+        yaml.write_text(text, encoding="utf-8")
     print(f"{path} and {data} written; they cannot say: {'; '.join([*lost, *more]) or 'nothing'}")
 
 

@@ -54,23 +54,32 @@ class Swiglu(torch.autograd.Function):
     def forward(ctx: Any, gate_up: Any, alpha: float, limit: float) -> torch.Tensor:
         ctx.save_for_backward(gate_up)
         ctx.alpha, ctx.limit = alpha, limit
-        gate = gate_up[..., ::2].clamp(max=limit)
-        up = gate_up[..., 1::2].clamp(-limit, limit)
+        raw_gate, raw_up = apart(gate_up)
+        gate = raw_gate.clamp(max=limit)
+        up = raw_up.clamp(-limit, limit)
         glu: torch.Tensor = gate.mul(alpha).sigmoid_().mul_(gate).mul_(up.add_(1))
         return glu
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
         (dh,), (gate_up,), limit = grads, ctx.saved_tensors, ctx.limit
-        raw_gate, raw_up = gate_up[..., ::2], gate_up[..., 1::2]
+        raw_gate, raw_up = apart(gate_up)
         gate, up = raw_gate.clamp(max=limit), raw_up.clamp(-limit, limit)
         sigmoid = gate.mul(ctx.alpha).sigmoid_()
         glu = gate * sigmoid
         grad = torch.empty_like(gate_up)
-        grad[..., 1::2] = dh * glu * (raw_up.abs() <= limit)
-        slope = sigmoid + ctx.alpha * glu * (1 - sigmoid)
-        grad[..., ::2] = dh * (up + 1) * slope * (raw_gate <= limit)
+        grad[..., 1::2] = (dh * glu).mul_(raw_up.abs() <= limit)
+        slope = (1 - sigmoid).mul_(glu.mul_(ctx.alpha)).add_(sigmoid)
+        grad[..., ::2] = up.add_(1).mul_(dh).mul_(slope).mul_(raw_gate <= limit)
         return grad, None, None
+
+
+def apart(gate_up: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(gate, up), each [..., I] of [..., 2·I]; copied on a CPU, where each step on every other
+    number takes several times as long.
+    """
+    gate, up = gate_up[..., ::2], gate_up[..., 1::2]
+    return (gate.contiguous(), up.contiguous()) if gate_up.is_cpu else (gate, up)
 
 
 class ExpertBranch(Protocol):

@@ -34,8 +34,8 @@ class SamplingSettings:
     lookup: int = LOOKUP
 
     def __post_init__(self) -> None:
-        for name, allowed in SAMPLER.items():
-            allowed.check(getattr(self, name))
+        for name, allowed in SAMPLER.items():  # as plain numbers: numpy's are no JSON
+            object.__setattr__(self, name, allowed.check(getattr(self, name)))
         if not all(self.stop):
             raise InputError("a stop string is empty: give at least one character")
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 class Mapped:
     """What a map did. Of `rows`, `done` have an answer or an error; `kept` were in the journal.
 
-    `finish` is 'return' or 'interrupt'. `failed` have an error. `journal` is a folder.
+    `finish` is 'return' or 'interrupt'. `failed` have an error. `journal` is a folder. In
+    `num_broken` rows half a character (a lone surrogate) was read as U+FFFD.
     """
 
     rows: int
@@ -26,6 +27,7 @@ class Mapped:
     total_s: float
     journal: str
     provenance: Provenance
+    num_broken: int = 0
 
 
 @dataclass(frozen=True)

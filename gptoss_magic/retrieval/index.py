@@ -160,6 +160,11 @@ class Index:
         return [(entry["version"], entry["timestamp"]) for entry in self.table.list_versions()]
 
 
+def table_origins(name: str) -> set[str]:
+    """What an index was made from: paths, patterns, names of DataFrames."""
+    return {origin for _, origin in known(store.open_table(name)).values()}
+
+
 def table_info(name: str, table: Any) -> dict[str, str | int]:
     """What an index's table holds, as plain values. Raises InputError for a foreign table."""
     made = store.about(table, name)

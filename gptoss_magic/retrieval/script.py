@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.public import public
 from gptoss_magic.vocabulary import PASSAGES
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from gptoss_magic.retrieval.ingest import Ingested
 
 
+@public
 def index(name: str, *paths: str | Path) -> Ingested:
     """Put files, folders and patterns into the index `name`, which is made where there is none.
 
@@ -26,6 +28,7 @@ def index(name: str, *paths: str | Path) -> Ingested:
     return Index.create(name).ingest([str(path) for path in paths])
 
 
+@public
 def search(names: str | Sequence[str], query: str, k: int = PASSAGES) -> list[Passage]:
     """The `k` passages of an index, or of several in turn, that fit the query best.
 
@@ -36,6 +39,7 @@ def search(names: str | Sequence[str], query: str, k: int = PASSAGES) -> list[Pa
     return search_all([names] if isinstance(names, str) else list(names), query, k)
 
 
+@public
 def evaluate(name: str, questions: str | Path | Sequence[dict[str, Any]], k: int = 5) -> Evaluation:
     """Recall, MRR and nDCG at `k` of an index on questions, or on a .jsonl file of them.
 

@@ -186,9 +186,10 @@ def create_table(name: str, embedder: Embedder) -> Any:
 
 
 def drop_table(name: str, on_wait: Callable[[], None] = lambda: None) -> None:
-    """Delete the index. Raises InputError where there is none."""
+    """Delete the index. Raises InputError where there is none, and for a table of others."""
     where = place(name)
-    open_table(name)
+    if KEY not in (open_table(name).schema.metadata or {}):
+        raise InputError(f"index {name}: a table that gptoss_magic did not make; it stays")
     with writing(name, on_wait), storage_errors(name):
         connect(where.uri).drop_table(where.table)
 

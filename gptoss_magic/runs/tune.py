@@ -7,10 +7,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.public import public
 from gptoss_magic.runs.parts import stages
 from gptoss_magic.runs.prepare import prepare, settings_for
 from gptoss_magic.runs.report import finish
-from gptoss_magic.runs.wanted import FOLDER, Wanted
+from gptoss_magic.runs.wanted import FOLDER, Wanted, check_goes_on
 from gptoss_magic.session import current
 from gptoss_magic.tuning.control import Control
 from gptoss_magic.tuning.methods import DEFAULT, options, settings_of
@@ -30,6 +31,7 @@ TRAIN = tuple(field.name for field in fields(TrainSettings))
 RUN = ("after", "replay", "own", "truncate")
 
 
+@public
 def tune(
     data: Any,
     *,
@@ -47,7 +49,8 @@ def tune(
     `Wanted`; what is not given is chosen for the model. The run lies in `folder`. Raises
     InputError, DoesNotFit, StorageError; KeyboardInterrupt keeps the steps.
     """
-    check_known("setting", settings, (*METHOD, *TRAIN, *RUN))
+    check_known("setting", settings, (*METHOD, *TRAIN, *RUN, "method", "name", "folder"))
+    check_goes_on(settings.get("after"), _some(settings, METHOD))
     chosen = settings_of(method, **_some(settings, METHOD))
     reading = read(str(data) if isinstance(data, Path) else "data", "", {"data": data})
     for remark in reading.remarks():

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gptoss_magic.errors import InputError
 from gptoss_magic.tuning.methods import settings_of
 from gptoss_magic.tuning.settings import TrainSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from gptoss_magic.tuning.data import Row
     from gptoss_magic.tuning.notes import Reading
@@ -38,3 +39,13 @@ class Wanted:
     own: int = 0
     truncate: bool = False
     reading: Reading | None = None
+
+
+def check_goes_on(after: str | None, said: Iterable[str]) -> None:
+    """Raise InputError where the method or its options are `said` beside an earlier run's."""
+    lost = sorted(said) if after else []
+    if lost:
+        raise InputError(
+            f"after {after}: that run's method and parts go on as they are; leave "
+            f"{', '.join(lost).replace('_', '-')} out"
+        )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.public import public
 from gptoss_magic.records import Answer
 from gptoss_magic.session import current
 from gptoss_magic.textfiles import LINE_END, read_json_lines, read_text
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 COLUMNS = ("prompt", "text", "user", "question")
 
 
+@public
 def score_routing(
     data: Any,
     *,
@@ -122,6 +124,7 @@ def _scored(
     )
 
 
+@public
 def compare_routing(a: Any, b: Any, *, by: str = "share", **options: Any) -> RoutingComparison:
     """The difference between two `Scores`, or two of what `score_routing(..., **options)` takes.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.textfiles import decode
 from gptoss_magic.tuning import marks
 from gptoss_magic.tuning.columns import TALKS, THOUGHTS, TOOLS
 from gptoss_magic.tuning.methods import METHODS, method_of, settings_of
@@ -189,7 +190,7 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise InputError(f"{path}: larger than 1 MiB; give an Axolotl YAML file")
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = yaml.safe_load(decode(path.read_bytes()).text)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); give a YAML file") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:

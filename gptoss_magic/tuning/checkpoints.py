@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import shutil
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.errors import CheckpointError, StorageError
+from gptoss_magic.atomic import whole_folder
+from gptoss_magic.errors import CheckpointError
 from gptoss_magic.records import Drift, StepMetrics
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from gptoss_magic.tuning.trainer import Trainer
 
 PREFIX = "checkpoint-"
+NAME = re.compile(rf"{PREFIX}\d+")  # other folders beside them are the user's
 TENSORS, STATE = "state.safetensors", "state.json"
 
 
@@ -35,9 +37,9 @@ def save_checkpoint(folder: Path, trainer: Trainer) -> Path:
                 "history": [asdict(metrics) for metrics in trainer.progress.history],
             }
             (fresh / STATE).write_text(json.dumps(state))
-    for old in _all(folder):
-        if old.name < path.name:
-            shutil.rmtree(old, ignore_errors=True)
+    halves = folder.glob(f".{PREFIX}*")  # of a kernel that died while it wrote
+    for old in (*halves, *(one for one in _all(folder) if one.name < path.name)):
+        shutil.rmtree(old, ignore_errors=True)
     return path
 
 
@@ -94,38 +96,6 @@ def metrics_of(values: dict[str, Any]) -> StepMetrics:
     return StepMetrics(**{**values, "drift": Drift(**drift) if drift else None})
 
 
-@contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """A folder to fill that takes the name `path` when the block is left without an error."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    with storing(path):
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
-        try:
-            yield fresh
-            for file in fresh.iterdir():
-                with file.open("rb") as stream:
-                    os.fsync(stream.fileno())
-            fresh.replace(path)
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
-
-
-@contextmanager
-def storing(path: Path) -> Iterator[None]:
-    """Turn what the disk refuses into a StorageError."""
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except (OSError, SafetensorError) as error:
-        if isinstance(error, StorageError):
-            raise
-        raise StorageError(
-            f"{path}: cannot be written ({error}); free some space or give another folder"
-        ) from error
-
-
 def write_tensors(file: Path, tensors: dict[str, Any]) -> None:
     """A safetensors file of `tensors`, on any device."""
     from safetensors.torch import save_file
@@ -156,4 +126,5 @@ def _under(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def _all(folder: Path) -> list[Path]:
-    return [path for path in folder.glob(f"{PREFIX}*") if (path / STATE).is_file()]
+    named = (path for path in folder.glob(f"{PREFIX}*") if NAME.fullmatch(path.name))
+    return [path for path in named if (path / STATE).is_file()]

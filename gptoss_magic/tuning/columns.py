@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
+from unicodedata import normalize
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.textfiles import BYTE_ORDER_MARK
 from gptoss_magic.tuning.marks import MASKED, TRAINED, yes_or_no
 from gptoss_magic.tuning.values import is_empty, list_of, present, text_of
 from gptoss_magic.tuning.written import harmony_messages, is_harmony
@@ -86,7 +88,10 @@ class Columns:
 
 def plain_name(name: Any) -> str:
     """`complex_cot` for 'Complex-CoT '."""
-    return re.sub(r"[\s-]+", "_", str(name).strip()).casefold()
+    plain = normalize("NFKC", str(name)).strip(
+        f"{BYTE_ORDER_MARK} \t\r\n"
+    )  # full-width letters too
+    return re.sub(r"[\s-]+", "_", plain).casefold()
 
 
 def is_record(names: Any) -> bool:

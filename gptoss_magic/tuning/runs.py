@@ -14,15 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from gptoss_magic.atomic import whole_file, whole_folder
 from gptoss_magic.errors import CheckpointError, InputError
 from gptoss_magic.records import Example
-from gptoss_magic.tuning.checkpoints import (
-    latest_checkpoint,
-    metrics_of,
-    storing,
-    whole_folder,
-    write_tensors,
-)
+from gptoss_magic.tuning.checkpoints import latest_checkpoint, metrics_of, write_tensors
 from gptoss_magic.tuning.methods import settings_from
 from gptoss_magic.tuning.settings import TrainSettings
 
@@ -107,10 +102,8 @@ def new_run(run: Run, data: Data) -> Run:
 
 def save_run(run: Run) -> None:
     """Write what changed. Raises StorageError; the earlier record stays."""
-    with storing(run.folder):
-        fresh = run.folder / f".{RECORD}"
+    with whole_file(run.folder / RECORD) as fresh:
         fresh.write_text(json.dumps(_record(run), indent=1))
-        fresh.replace(run.folder / RECORD)
 
 
 def read_run(folder: Path) -> Run:

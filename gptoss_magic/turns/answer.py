@@ -12,11 +12,13 @@ from gptoss_magic.errors import InputError
 from gptoss_magic.generation import Slices, run_tokens
 from gptoss_magic.generation.builder import said_before
 from gptoss_magic.harmony.exact import with_ids
+from gptoss_magic.public import public
 from gptoss_magic.quoting import num_surrogates
 from gptoss_magic.records import Generation, Listener, Message, Turn
 from gptoss_magic.session import current
 from gptoss_magic.turns.loading import versions
 from gptoss_magic.turns.prompt import open_turn, rendered
+from gptoss_magic.turns.recall import kept_of
 from gptoss_magic.turns.settle import settle
 from gptoss_magic.turns.stopping import WORK
 from gptoss_magic.turns.tool_run import answered_with_tools
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 SILENT = Listener()
 
 
+@public
+@public
 @WORK.doing("generate")
 def generate(
     prompt: str,
@@ -73,6 +77,8 @@ def generate(
     return answer(settle(prompt, **settings), listener)
 
 
+@public
+@public
 @WORK.doing("respond")
 def respond(
     messages: Sequence[Message] | Sequence[int],
@@ -96,6 +102,8 @@ def respond(
     return answer(settle(messages=messages, kept_ids=kept, **settings), listener)  # type: ignore[arg-type]
 
 
+@public
+@public
 def answer(request: Request, listener: Listener = SILENT) -> Answer:
     """Answer a settled request; the turn is kept, and its conversation goes on.
 
@@ -182,11 +190,6 @@ def valued(answer: Answer, schema: AnswerForm | None) -> Answer:
     except InputError as error:
         record: SchemaRecord = {**answer.provenance["schema"], "error": str(error)}
         return replace(answer, provenance={**answer.provenance, "schema": record})
-
-
-def kept_of(answer: Answer) -> tuple[Message, ...]:
-    """The messages that the next turn sees: those that have text, and calls."""
-    return tuple(message for message in answer.messages if message.content or message.recipient)
 
 
 def _kept(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, get_origin
 
-from gptoss_magic.errors import InputError, MissingPackage
+from gptoss_magic.errors import InputError, MissingPackage, error_line
+from gptoss_magic.quoting import one_line
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -57,7 +58,7 @@ class AnswerSchema:
         try:
             return self._adapter.validate_json(_bare(text))
         except Exception as error:  # a validator of the user's raises what it likes
-            raise InputError(f"{self.name} refuses the answer: {_one_line(error)}") from error
+            raise InputError(f"{self.name} refuses the answer: {_refusal(error)}") from error
 
     def parse(self, text: str) -> Any:
         """The plain JSON value of `text`. Raises InputError with the first place that is wrong."""
@@ -68,11 +69,10 @@ class AnswerSchema:
         try:
             wrong = next(iter(self._validator.iter_errors(value)), None)
         except Exception as error:  # a reference that leads nowhere, a pattern that is none
-            raise InputError(f"the schema cannot be followed: {_one_line(error)}") from error
+            raise InputError(f"the schema cannot be followed: {error_line(error)}") from error
         if wrong is not None:
-            raise InputError(
-                f"the answer breaks the schema at {wrong.json_path}: {_one_line(wrong.message)}"
-            )
+            words = one_line(wrong.message, MAX_CHARS)
+            raise InputError(f"the answer breaks the schema at {wrong.json_path}: {words}")
         return value
 
 
@@ -147,7 +147,9 @@ def _check_keywords(schema: dict[str, Any], name: str) -> None:
     try:
         json.dumps(schema, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
-        raise InputError(f"schema {name}: it is no JSON: {_one_line(error)}") from error
+        raise InputError(
+            f"schema {name}: it is no JSON: {one_line(str(error), MAX_CHARS)}"
+        ) from error
 
 
 def _keywords() -> frozenset[str]:
@@ -168,10 +170,10 @@ def _validator(schema: dict[str, Any]) -> Any:
         draft.check_schema(schema)
     except jsonschema.SchemaError as error:
         raise InputError(
-            f"the schema is wrong at {error.json_path}: {_one_line(error.message)}"
+            f"the schema is wrong at {error.json_path}: {one_line(error.message, MAX_CHARS)}"
         ) from error
     except Exception as error:  # a `$schema` that is no text, keys that are none
-        raise InputError(f"the schema is wrong: {_one_line(error)}") from error
+        raise InputError(f"the schema is wrong: {error_line(error)}") from error
     # an empty registry: nothing is fetched from where a reference points
     return draft(schema, registry=Registry())
 
@@ -200,15 +202,21 @@ def _closed(node: Any) -> Any:
 
 def _shown(given: Any) -> str:
     """What was given, short."""
-    return str(getattr(given, "__name__", None) or _one_line(repr(given))[:80])
+    return str(getattr(given, "__name__", None) or one_line(repr(given), 80))
 
 
 def _first_line(error: Exception) -> str:
     return str(error).split("\n", maxsplit=1)[0][:MAX_CHARS]
 
 
-def _one_line(error: object) -> str:
-    return " ".join(str(error).split())[:MAX_CHARS]
+def _refusal(error: Exception) -> str:
+    """What a validator says: pydantic's first complaint with its place, or any error in a line."""
+    found = error.errors(include_url=False) if hasattr(error, "errors") else []
+    if not found:
+        return error_line(error)
+    place = ".".join(str(part) for part in found[0]["loc"])
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return one_line(f"{place}: {found[0]['msg']}{more}" if place else found[0]["msg"], MAX_CHARS)
 
 
 def _bare(text: str) -> str:

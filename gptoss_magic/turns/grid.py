@@ -8,6 +8,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError, MissingPackage
+from gptoss_magic.public import public
 from gptoss_magic.records import AdapterComparison
 from gptoss_magic.session import current
 from gptoss_magic.turns.answer import answer
@@ -77,6 +78,7 @@ class Grid:
         return pd.DataFrame([_row(cell) for cell in self.cells])
 
 
+@public
 def compare(
     prompts: Sequence[str],
     adapters: Sequence[str] | None = None,
@@ -108,6 +110,7 @@ def compare(
         yield AdapterComparison(prompt, answers, figures)
 
 
+@public
 def grid(
     prompt: str, axes: Axes, defaults: Mapping[str, Any] | None = None, **settings: Any
 ) -> Iterator[Compared]:

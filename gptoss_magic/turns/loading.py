@@ -5,7 +5,9 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.public import check_kind, public
 from gptoss_magic.session import current
+from gptoss_magic.vocabulary import check_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,9 +15,12 @@ if TYPE_CHECKING:
 
     from gptoss_magic.model.plan import Plan
 
+LOAD = {"device": "str", "context": "int", "revision": "str | None", "offline": "bool"}
 
+
+@public
 def load(
-    model: str | None = None,
+    model: str | Path | None = None,
     *,
     replace: bool = False,
     progress: Callable[[int, int, str], None] = lambda done, total, note: None,
@@ -31,10 +36,13 @@ def load(
     """
     from gptoss_magic.model.load import LoadSettings, choose_model
 
+    check_known("load: option", options, LOAD)
+    for option, value in options.items():
+        check_kind(f"load: {option}", value, LOAD[option])
     session = current()
     if model is None and session.resident is not None:
         return f"{session.resident.identity['model']} is loaded"
-    name, why = (model, "as asked") if model else choose_model()
+    name, why = (str(model), "as asked") if model else choose_model()
     settings = LoadSettings(model=name, **options)
     fresh = session.load(settings, progress, on_plan, replace=replace)
     if not fresh:
@@ -44,11 +52,13 @@ def load(
     return f"{name} loaded ({why}): {resident.about}{notes}"
 
 
+@public
 def unload() -> None:
     """Free the model of this process."""
     current().unload()
 
 
+@public
 def bench() -> str:
     """A Markdown table of the resident model's speed and memory here, to paste into an issue.
 
@@ -71,6 +81,7 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in ("gptoss_magic", "torch", "transformers")}
 
 
+@public
 def attach(path: str | Path, name: str = "", scale: float = 1.0) -> str:
     """Attach an adapter in peft's format; what it changes, in words. Prompts do not use it yet.
 
@@ -79,11 +90,13 @@ def attach(path: str | Path, name: str = "", scale: float = 1.0) -> str:
     return str(current().shelf.attach(path, name, scale))
 
 
+@public
 def detach(name: str) -> None:
     """Forget an attached adapter. Raises InputError, NotLoaded."""
     current().shelf.detach(name)
 
 
+@public
 def use(*names: str) -> None:
     """Let prompts use these adapters where they name none; without names the bare base.
 

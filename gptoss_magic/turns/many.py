@@ -52,10 +52,8 @@ def _at_once(requests: Sequence[Request], on_answer: Callable[[int, int], None])
     builders = [AnswerBuilder(HarmonyParser(engine.codec)) for _ in prompts]
     for index, delta in stream_batch(engine, prompts):
         builder, request = builders[index], requests[index]
-        builder.take(delta)
-        if not builder.done:
+        if not builder.add(delta, request.sampling.stop):
             continue
-        builder.close(request.sampling.stop)
         prompt_T = list(prompts[index].prompt)
         record = provenance_of(request, identity)
         record["prompt_tokens"] = prompt_T

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.public import public
 from gptoss_magic.turns.rows.frame import MapFrame
 from gptoss_magic.turns.rows.run import MapSettings, run_map
 from gptoss_magic.turns.rows.template import RowTemplate
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from gptoss_magic.records import Mapped
 
 
+@public
 def map(  # noqa: A001 (what it does)
     frame: Any,
     template: str,

@@ -204,6 +204,11 @@ def recall_of(request: Request, ask: Ask | None = None) -> Recall:
     return Recall(memory_of(request.voice.names), request, ask)
 
 
+def kept_of(answer: Answer) -> tuple[Message, ...]:
+    """The messages that the next turn sees: those that have text, and calls."""
+    return tuple(message for message in answer.messages if message.content or message.recipient)
+
+
 def said_anew(turn: Turn, answer: Answer) -> Provenance:
     """Put `answer` in the place of the turn's in its memory; what the provenance says of it.
 
@@ -213,8 +218,7 @@ def said_anew(turn: Turn, answer: Answer) -> Provenance:
     if was is None or "name" not in was or current().memory.is_on is False:
         return {}
     recall = Recall(memory_of([was["name"]]), turn.request, episode=was.get("episode", ""))
-    kept = [m for m in answer.messages if m.content or m.recipient]
-    recall.keep_instead([turn.asked, *kept])
+    recall.keep_instead([turn.asked, *kept_of(answer)])
     made = recall.provenance()["memory"]
     recalled = answer.provenance.get("memory", made)["recalled"]
     return {"memory": {**made, "recalled": recalled}}

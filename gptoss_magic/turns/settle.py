@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.agents.layers import digest, overlay
 from gptoss_magic.errors import InputError
+from gptoss_magic.public import check_kind, public
 from gptoss_magic.records import ExpertProbe, Limits, Request, SamplingSettings, Voice
 from gptoss_magic.session import current
 from gptoss_magic.vocabulary import EFFORT, SAMPLER, check_date, check_effort, check_known, today
@@ -25,31 +26,35 @@ if TYPE_CHECKING:
     ToolNamed = Callable[[str, Voice], Sequence[Any]]
 
 SAMPLING = (*SAMPLER, "stop")
-SETTINGS = (
-    *SAMPLING,
-    "adapters",
-    "calls",
-    "cold",
-    "conversation",
-    "date",
-    "effort",
-    "force_experts",
-    "limits",
-    "mask_experts",
-    "new",
-    "passages",
-    "persona",
-    "routing",
-    "schema",
-    "system",
-    "tools",
-)
+NAMES = "str | Sequence[str]"
+KINDS = {  # of each setting; None says nothing
+    **dict.fromkeys(SAMPLER, "Any"),  # their ranges say it
+    "stop": NAMES,
+    "adapters": NAMES,
+    "calls": "bool",
+    "cold": "bool",
+    "conversation": "str",
+    "date": "Any",
+    "effort": "Any",
+    "force_experts": "str",
+    "limits": "Limits",
+    "mask_experts": "str",
+    "new": "bool",
+    "passages": "Sequence[Passage]",
+    "persona": NAMES,
+    "routing": "bool",
+    "schema": "Any",
+    "system": "str",
+    "tools": "Sequence[Any]",
+}
+SETTINGS = tuple(KINDS)
 NAMELESS = (
     "this front end does not say what the notebook is called, and another one of this folder must "
     "not share its memory: %gptoss memory on --as NAME"
 )
 
 
+@public
 def settle(
     prompt: str = "",
     *,
@@ -73,6 +78,8 @@ def settle(
     """
     for given in (line, defaults or {}):
         check_known("setting", given, SETTINGS)
+        for name, value in _without_none(given).items():
+            check_kind(f"setting {name}", value, KINDS[name])
     names = tuple(_names(line.get("persona")) or ())
     layers = current().layers(names)
     persona = overlay(layers)
@@ -146,7 +153,22 @@ def _for_model(request: Request, says: Mapping[str, Any]) -> Request:
         temperature = 0.0 if session.require().greedy else 1.0
     sampling = replace(request.sampling, temperature=temperature)
     can_call = bool(request.tools) or bool(says.get("calls"))
+    _check_capable(request)
     return replace(request, adapters=adapters, sampling=sampling, can_call=can_call)
+
+
+def _check_capable(request: Request) -> None:
+    """Raise InputError for what the engine of the loaded model cannot do; see `Capabilities`."""
+    can = current().engine.capabilities
+    asked = (
+        (request.routing, can.routing, "say where tokens go: leave --routing out"),
+        (request.probe, can.routing, "leave out or force experts: leave the probe out"),
+        (request.schema, can.grammar, "be held to a schema: leave --schema out"),
+        (request.kept_ids, can.kept, "go on behind tokens of an answer: ask the prompt again"),
+    )
+    for is_asked, is_able, words in asked:
+        if is_asked and not is_able:
+            raise InputError(f"{current().require().identity['model']}: its engine cannot {words}")
 
 
 def _merged(
@@ -167,7 +189,8 @@ def _without_none(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _sampling(says: Mapping[str, Any]) -> SamplingSettings:
     given = {name: says[name] for name in SAMPLING if name in says}
-    given["stop"] = tuple(given.get("stop", ()))
+    stop = given.get("stop", ())
+    given["stop"] = (stop,) if isinstance(stop, str) else tuple(stop)
     given.setdefault("seed", secrets.randbelow(2**31))
     return SamplingSettings(**given)
 

@@ -9,11 +9,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.public import public
 from gptoss_magic.records import Message
 from gptoss_magic.session import current
-from gptoss_magic.turns.answer import SILENT, all_cited, kept_apart, kept_of, speak
+from gptoss_magic.turns.answer import SILENT, all_cited, kept_apart, speak
 from gptoss_magic.turns.answer_schema import AnswerSchema
-from gptoss_magic.turns.recall import said_anew
+from gptoss_magic.turns.recall import kept_of, said_anew
 from gptoss_magic.turns.settle import settle
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ ENDED = {
 }
 
 
+@public
 def branch(
     answer: Answer,
     at: int | None = None,
@@ -66,6 +68,7 @@ def branch(
     return _go_on(answer, kept, {"kind": "branch", "at": place}, listener, settings)
 
 
+@public
 def refine(
     answer: Answer, analysis: str, *, listener: Listener = SILENT, **settings: Any
 ) -> Answer:
@@ -87,6 +90,7 @@ def refine(
     return _go_on(answer, kept, {"kind": "refine", "at": 0}, listener, settings)
 
 
+@public
 def tokens(answer: Answer) -> list[AnswerToken]:
     """The generated tokens, to find a place for `branch`. Raises NotLoaded."""
     from gptoss_magic.harmony.channels import channels_of

@@ -22,6 +22,9 @@ ROWS = "\n".join(
     json.dumps({"prompt": f"say {i}", "analysis": f"it is {i}", "answer": f"aye {i}"})
     for i in range(8)
 )
+CONTEXT = (
+    16_384  # bytes: the tiny tokenizer has a token for each; a canary's prompts fit side by side
+)
 LINE = "--go --runs runs --steps 4 --step-tokens 900 --eval-every 2 -r 2 --quiet"
 
 
@@ -29,8 +32,8 @@ LINE = "--go --runs runs --steps 4 --step-tokens 900 --eval-every 2 -r 2 --quiet
 def shell(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shell = new_shell()
-    path = tiny_checkpoint(tmp_path / "tiny", max_position_embeddings=4096)
-    shell.run_line_magic("gptoss", f"load {path} --replace")
+    path = tiny_checkpoint(tmp_path / "tiny", max_position_embeddings=CONTEXT)
+    shell.run_line_magic("gptoss", f"load {path} --context {CONTEXT} --replace")
     yield shell
     gptoss_magic.unload()
 

@@ -10,11 +10,13 @@ import json
 import re
 import sys
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import gptoss_magic
-from gptoss_magic.generation import SamplingSettings, run_turn
-from gptoss_magic.session import current
+from gptoss_magic.turns.many import answer_all
+from gptoss_magic.turns.prompt import rendered
+from gptoss_magic.turns.settle import settle
 from tools.stand_in import following
 from tools.stand_in.cases import EFFORTS, Case, held_out
 
@@ -49,12 +51,11 @@ def correct(case: Case, answer: Answer) -> bool | None:
 
 def evaluate(cases: Sequence[Case]) -> dict[str, Any]:
     """Shares and counts over `cases`, answered greedily by the resident model."""
-    engine = current().local_engine
-    settings = SamplingSettings(temperature=0, max_tokens=160)
+    plain = settle(temperature=0.0, max_tokens=160)
+    asked = [replace(plain, prompt_ids=tuple(rendered(case.prompt()))) for case in cases]
     kinds: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     words: dict[str, list[int]] = {effort: [] for effort in EFFORTS}
-    for case in cases:
-        answer = run_turn(engine, case.prompt(), settings)
+    for case, answer in zip(cases, answer_all(asked), strict=True):
         right, row = correct(case, answer), kinds[case.kind]
         for place, value in enumerate((True, well_formed(answer), right is not None, bool(right))):
             row[place] += value

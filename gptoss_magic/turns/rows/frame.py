@@ -44,8 +44,15 @@ class MapFrame:
 
     def close(self) -> None:
         """Mark the two columns as a map's, so that a map may fill them again."""
+        if not isinstance(self.frame.attrs.get(MARK, {}), dict):
+            return  # the user keeps something else under this name
         marks = {name: _digest(self.frame[name]) for name in self.filled}
-        self.frame.attrs[MARK] = {**self.frame.attrs.get(MARK, {}), **marks}
+        self.frame.attrs[MARK] = {**self._marks(), **marks}
+
+    def _marks(self) -> dict[str, str]:
+        """What earlier maps left."""
+        marks = self.frame.attrs.get(MARK)
+        return marks if isinstance(marks, dict) else {}
 
     def _check_own(self, name: str) -> None:
         """Raise InputError where `name` is a column that no map wrote, or that was changed since.
@@ -55,7 +62,7 @@ class MapFrame:
         if name not in self.frame.columns:
             return
         column = self.frame[name]
-        if self.frame.attrs.get(MARK, {}).get(name) == _digest(column):
+        if self._marks().get(name) == _digest(column):
             return
         is_missing = import_pandas().isna
         for row, value in zip(self.rows, column, strict=True):
@@ -91,16 +98,25 @@ def _check_columns(frame: Any, into: str) -> None:
             "the frame's columns have several levels: give them flat names first, such as "
             "df.columns = ['_'.join(map(str, c)) for c in df.columns]"
         )
-    names = frame.columns.map(str)
-    twice = names[names.duplicated()]
-    if len(twice):
+    names = [str(name) for name in frame.columns]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
         raise InputError(f"two columns are called {twice[0]!r}: rename one of them first")
 
 
 def _digest(column: Any) -> str:
-    return hashlib.sha256(repr(column.tolist()).encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(_shown(column.tolist())).hexdigest()
+
+
+def _shown(value: Any) -> bytes:
+    """A value as bytes; one that cannot show itself, whatever it raises, by its type alone."""
+    try:
+        return repr(value).encode("utf-8", "surrogatepass")
+    except Exception:  # noqa: BLE001 (a repr is anybody's code)
+        items = value if isinstance(value, list | tuple) else ()
+        return b"\0".join([type(value).__name__.encode(), *map(_shown, items)])
 
 
 def _written(name: str, row: tuple[Any, ...], value: Any) -> bytes:
     """A digest of one value that a map wrote beside the others of its row."""
-    return hashlib.sha256(repr((name, row, value)).encode("utf-8", "surrogatepass")).digest()
+    return hashlib.sha256(_shown((name, row, value))).digest()

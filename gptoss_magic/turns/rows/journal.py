@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -48,7 +48,9 @@ class Journal:
         self._written_at = monotonic()
         with _storage(folder, "cannot be made: mend its permissions"):
             folder.mkdir(parents=True, exist_ok=True)
-        self.known = {record["key"]: record for record in self._read()}
+        self._there = self._files()  # another kernel may add to them meanwhile
+        records = [record for file in self._there for record in _read(file)]
+        self.known = {record["key"]: record for record in records}
 
     def __enter__(self) -> Self:
         return self
@@ -79,18 +81,18 @@ class Journal:
         """Delete the records of these keys; what other maps keep in the folder stays."""
         if not self.known.keys() & set(keys):
             return
-        files = self._files()
         self.known = {key: record for key, record in self.known.items() if key not in keys}
-        if self.known:
-            self._write(list(self.known.values()))
-        for file in files:
+        kept = [self._write(list(self.known.values()))] if self.known else []
+        for file in self._there:
             file.unlink(missing_ok=True)
+        self._there = kept
 
     def _merge(self) -> None:
-        """One file for all that this run wrote."""
-        if len(self._mine) > 1:
-            whole = [record for file in self._mine for record in _read(file)]
-            merged = self._write(whole)
+        """One file for all that this run wrote; without room for it they stay as they are."""
+        if len(self._mine) < 2:  # noqa: PLR2004 (one needs no merging)
+            return
+        with suppress(StorageError):
+            merged = self._write([record for file in self._mine for record in _read(file)])
             for file in self._mine:
                 file.unlink(missing_ok=True)
             self._mine = [merged]
@@ -105,9 +107,6 @@ class Journal:
             parquet.write_table(table, part)
             part.replace(whole)
         return whole
-
-    def _read(self) -> list[RowRecord]:
-        return [record for file in self._files() for record in _read(file)]
 
     def _files(self) -> list[Path]:
         """Those that a journal wrote, oldest first; other Parquet files are none of ours."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import DoesNotFit, InputError, error_line
 from gptoss_magic.generation import AnswerBuilder, BatchPrompt, stream_batch
 from gptoss_magic.harmony import HarmonyParser
+from gptoss_magic.quoting import num_surrogates
 from gptoss_magic.records import Mapped
 from gptoss_magic.session import current
 from gptoss_magic.turns.answer import provenance_of
@@ -111,7 +112,7 @@ class _Run:
             self.provenance["persona"] = self.request.voice.record()
         self.prompts: list[BatchPrompt] = []
         self.asked: list[tuple[int, str]] = []  # row and key of each prompt
-        self.done = self.kept = self.failed = self.num_tokens = 0
+        self.done = self.kept = self.failed = self.num_tokens = self.num_broken = 0
         self.finish, self.began = "return", time.perf_counter()
         self.grammar = self.engine.grammar(schema.enforced, calls=False) if schema else None
 
@@ -129,6 +130,7 @@ class _Run:
         if isinstance(prompt, InputError):
             raise prompt
         sampling, key = self._sampling(row), self._key(row, prompt)
+        self.num_broken += num_surrogates(prompt) > 0
         if key in self.journal.known:
             known = self.journal.known[key]
             self.kept += 1
@@ -170,7 +172,7 @@ class _Run:
         on_row: Callable[[], None],
     ) -> bool:
         """Take tokens until another thread wants the model; False where there are no more."""
-        with current().using(self.beside, is_back=bool(builders)):
+        with current().using(self.beside, is_back=self.num_tokens > 0):
             for index, delta in stream:
                 self.num_tokens += 1
                 if self._take(index, delta, builders):
@@ -183,12 +185,9 @@ class _Run:
         """Add a token to its answer; True where that was the last."""
         if index not in builders:
             builders[index] = AnswerBuilder(HarmonyParser(self.engine.codec))
-        builder = builders[index]
-        builder.take(delta)
-        if not builder.done:
-            return False
         sampling = self.prompts[index].settings
-        builder.close(sampling.stop)
+        if not builders[index].add(delta, sampling.stop):
+            return False
         prompt_T = list(self.prompts[index].prompt)
         record: Provenance = {
             **self.provenance,
@@ -237,6 +236,7 @@ class _Run:
             completion_tokens=self.num_tokens,
             total_s=time.perf_counter() - self.began,
             journal=str(self.journal.folder),
+            num_broken=self.num_broken,
             provenance={**self.provenance, "sampling": self.request.sampling.record()},
         )
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from unicodedata import normalize
 
-from gptoss_magic.errors import InputError
+from gptoss_magic.errors import InputError, error_line
+from gptoss_magic.quoting import printable
+from gptoss_magic.textfiles import BYTE_ORDER_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,6 +32,7 @@ class RowTemplate:
         environment = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=False)
         environment.tests["none"] = is_missing
         self.text, self.columns = text, [str(column) for column in columns]
+        self._aliases = _aliases(self.columns)
         try:
             asked = meta.find_undeclared_variables(environment.parse(text))
             self._template = environment.from_string(text)
@@ -36,36 +40,57 @@ class RowTemplate:
             raise InputError(
                 f"line {error.lineno} of the template: {error.message}; {RAW}"
             ) from error
-        unknown = sorted(asked - {*self.columns, "row"} - set(names) - set(environment.globals))
+        mine = {*self.columns, *self._aliases, "row"}
+        unknown = sorted(asked - mine - set(names) - set(environment.globals))
         if unknown:
             raise InputError(
                 f"{{{{ {unknown[0]} }}}}: neither a column nor a name of the notebook; the columns "
-                f"are {', '.join(self.columns)}; {RAW}"
+                f"are {', '.join(map(printable, self.columns))}; {RAW}"
             )
         self._names = {name: names[name] for name in asked if name in names}
 
     def render(self, values: Iterable[Any]) -> str:
         """The prompt of one row. Raises InputError with what failed."""
-        row = {
-            name: _missing(name) if is_missing(value) else value
+        row = _Row(
+            (name, _missing(name) if is_missing(value) else value)
             for name, value in zip(self.columns, values, strict=True)
-        }
+        )
+        also = {name: row[column] for name, column in self._aliases.items()}
         try:
-            text = self._template.render({**self._names, "row": row, **row}).strip()
+            text = self._template.render({**self._names, "row": row, **also, **row}).strip()
         except Exception as error:
-            raise InputError(f"template: {type(error).__name__}: {error}") from error
+            raise InputError(f"template: {error_line(error)}") from error
         if not text:
             raise InputError("template: the prompt of this row is empty")
         return text
 
 
+class _Row(dict[str, Any]):
+    """A row by its columns' names; labels that are no text (numbers, dates) reach them as well."""
+
+    def __missing__(self, label: Any) -> Any:
+        if isinstance(label, str) or str(label) not in self:
+            raise KeyError(label)
+        return self[str(label)]
+
+
+def _aliases(columns: list[str]) -> dict[str, str]:
+    """Other names of columns: without a byte order mark and blanks, full-width letters as plain."""
+    plain = {normalize("NFKC", name).strip(f"{BYTE_ORDER_MARK} \t\r\n"): name for name in columns}
+    return {name: column for name, column in plain.items() if name and name not in columns}
+
+
 def is_missing(value: Any) -> bool:
-    """True for None, NaN, pandas' NA and NaT, and for what a template has of them."""
+    """True for None, NaN, NA, NaT, a masked value, Arrow's null, and a template's own."""
     from jinja2 import Undefined
     from pandas import isna
     from pandas.api.types import is_scalar
 
-    return isinstance(value, Undefined) or bool(is_scalar(value) and isna(value))
+    if isinstance(value, Undefined) or type(value).__name__ == "MaskedConstant":
+        return True
+    if type(value).__module__.startswith("pyarrow.") and hasattr(value, "is_valid"):
+        return not value.is_valid
+    return bool(is_scalar(value) and isna(value))
 
 
 def _missing(column: str) -> Any:
@@ -76,5 +101,6 @@ def _missing(column: str) -> Any:
         __slots__ = ()
         __str__ = __iter__ = __len__ = Undefined._fail_with_undefined_error  # noqa: SLF001
 
-    hint = f"{column!r} has no value in this row; write {{{{ {column} or '' }}}} to leave it empty"
+    asked = column if column.isidentifier() else f"row[{column!r}]"
+    hint = f"{column!r} has no value in this row; write {{{{ {asked} or '' }}}} to leave it empty"
     return Missing(hint=hint, name=column)
