@@ -44,7 +44,7 @@ def test_a_page_is_written_beside_the_notebook_or_where_one_says(shell, tmp_path
 def test_what_cannot_be_is_one_line_and_nothing_is_written(shell, tmp_path, line, words):
     (tmp_path / "notes.txt").write_text("mine")
     before = sorted(path.name for path in tmp_path.iterdir())
-    result, shown = run(shell, f"%gptoss page {line}")
+    result, _ = run(shell, f"%gptoss page {line}")
     assert not result.success
     assert words in str(result.error_in_exec)
     assert sorted(path.name for path in tmp_path.iterdir()) == before
