@@ -90,8 +90,9 @@ def executed(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("executed")
     start = START.format(path=tiny_checkpoint(folder / "tiny"))
-    cells = [nbformat.v4.new_markdown_cell("# A run\n\nFormula: $x^2$"),
-             *map(nbformat.v4.new_code_cell, (start, PROMPT, "1 / 0", "%gptoss status"))]  # fmt: skip
+    sources = (start, PROMPT, "1 / 0", "%gptoss status")
+    cells = [nbformat.v4.new_markdown_cell("# A run\n\nFormula: $x^2$")]
+    cells += map(nbformat.v4.new_code_cell, sources)
     made = nbformat.v4.new_notebook(cells=cells)
     NotebookClient(made, timeout=120, allow_errors=True, store_widget_state=False).execute()
     nbformat.write(made, folder / "run.ipynb")
