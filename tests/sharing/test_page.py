@@ -209,6 +209,9 @@ def test_what_is_there_stays_but_for_a_page_of_this_notebook(tmp_path):
     assert notebook_of_page(out.read_text("utf-8"))
     with pytest.raises(InputError, match="a folder"):
         page(path, tmp_path / "sub")
+    with pytest.raises(InputError, match="the notebook itself"):
+        page(path, path, force=True)
+    assert json.loads(path.read_text())
 
 
 def test_images_below_the_folder_go_in_and_no_other_file(tmp_path):
@@ -275,7 +278,8 @@ def test_prose_says_its_language(tmp_path):
 def test_nbconvert_finds_the_exporter(tmp_path):
     from nbconvert.exporters import get_exporter
 
-    path = saved(tmp_path, notebook(markdown("# Hello"), code(ASKED, answer())))
+    cells = [{**markdown("# Hello"), "id": "a"}, {**code(ASKED, answer()), "id": "b"}]
+    path = saved(tmp_path, notebook(*cells))
     html, about = get_exporter("gptoss_page")().from_filename(str(path))
     assert "<title>Hello</title>" in html
     assert about["output_extension"] == ".html"
