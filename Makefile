@@ -4,13 +4,14 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NATIVE := $(filter-out %.so,$(wildcard gptoss_magic/model/native/*.*))
+LAB := $(wildcard labextension/src/* labextension/style/* labextension/*.json)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: demo lab test test-slow check bench gpu-check clean setup
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml hatch_build.py requirements/ci.txt requirements/weights.txt $(NATIVE)
+$(STAMP): pyproject.toml hatch_build.py requirements/ci.txt requirements/weights.txt $(NATIVE) $(LAB)
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is missing: install it"; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is missing: $(PYTHON) is older"; exit 1; }
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV) || { echo "python venv is missing: install it (Debian: python3-venv)"; exit 1; }
@@ -48,4 +49,4 @@ gpu-check: $(STAMP)
 	$(BIN)/python -m pytest -m gpu
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/results
+	rm -rf $(VENV) build dist labextension/node_modules labextension/lib labextension/built .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/results

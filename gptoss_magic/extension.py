@@ -11,6 +11,7 @@ def load_ipython_extension(shell: Any) -> None:
     from gptoss_magic.magics.complete import gptoss_matcher
     from gptoss_magic.magics.data import DataMagics
     from gptoss_magic.magics.gptoss import GptOssMagics
+    from gptoss_magic.magics.lab import open_link
     from gptoss_magic.magics.persona import PersonaMagics
     from gptoss_magic.magics.show import (
         answer_html,
@@ -42,13 +43,16 @@ def load_ipython_extension(shell: Any) -> None:
     matchers = shell.Completer.custom_matchers
     if gptoss_matcher not in matchers:
         matchers.append(gptoss_matcher)
+    open_link()
 
 
 def unload_ipython_extension(shell: Any) -> None:
     """Take the magics away; a loaded model stays until `%gptoss unload` or the kernel's end."""
     from gptoss_magic.magics.complete import gptoss_matcher
+    from gptoss_magic.magics.lab import close_link
     from gptoss_magic.magics.panel import unbind
 
+    close_link()
     unbind(shell.magics_manager.registry["GptOssMagics"])
     for kind in ("line", "cell"):
         for name in ("gptoss", "gptoss_tune", "gptoss_data", "gptoss_persona"):

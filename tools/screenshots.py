@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
 ROOT = Path(__file__).parents[1]
+EXTENSION = ROOT / "labextension" / "built"
 TOKEN = "local-pictures"  # noqa: S105
 INSTALL = "Chromium is missing: apt-get install chromium"
 CHROMIUM_FLAGS = [
@@ -84,15 +85,22 @@ def chromium() -> str | None:
 
 
 @contextmanager
-def lab(folder: Path) -> Iterator[str]:
-    """A JupyterLab on `folder` with settings of its own; gives its address."""
+def lab(folder: Path, app: str = "lab", **settings: Any) -> Iterator[str]:
+    """A JupyterLab on `folder`, or a Notebook 7 (`app` "notebook"); gives its address.
+
+    Settings are its own, with `settings` of plugins by name. Our extension is the one that this
+    checkout has built, where it has.
+    """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home, socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
         probe.close()
-        command = [sys.executable, "-m", "jupyterlab", *server_options(folder, port)]
+        module = {"lab": "jupyterlab", "notebook": "notebook"}[app]
+        command = [sys.executable, "-m", module, *server_options(folder, port, app)]
         quiet = subprocess.DEVNULL
-        process = subprocess.Popen(command, env=environment(home), stdout=quiet, stderr=quiet)
+        process = subprocess.Popen(
+            command, env=environment(home, settings), stdout=quiet, stderr=quiet
+        )
         try:
             url = f"http://127.0.0.1:{port}"
             wait_for_server(url, process)
@@ -111,12 +119,19 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def environment(home: str) -> dict[str, str]:
+def environment(home: str, settings: dict[str, Any]) -> dict[str, str]:
     """Jupyter's folders below `home`, so that nobody's settings or trust marks are used."""
     config = Path(home, "config", "labconfig")
     config.mkdir(parents=True)
-    (config / "default_setting_overrides.json").write_text(json.dumps(SETTINGS))
+    (config / "default_setting_overrides.json").write_text(json.dumps(SETTINGS | settings))
+    # its own option is not heard by Notebook 7
+    (config / "page_config.json").write_text(json.dumps({"exposeAppInBrowser": True}))
+    extensions = Path(home, "path", "labextensions")
+    extensions.mkdir(parents=True)
+    if EXTENSION.is_dir():
+        (extensions / "gptoss-magic-lab").symlink_to(EXTENSION)
     own = {
+        "JUPYTER_PATH": str(extensions.parent),
         "JUPYTER_CONFIG_DIR": str(config.parent),
         "JUPYTER_DATA_DIR": f"{home}/data",
         "JUPYTER_RUNTIME_DIR": f"{home}/runtime",
@@ -127,7 +142,8 @@ def environment(home: str) -> dict[str, str]:
     return os.environ | own
 
 
-def server_options(folder: Path, port: int) -> list[str]:
+def server_options(folder: Path, port: int, app: str = "lab") -> list[str]:
+    name = {"lab": "LabApp", "notebook": "JupyterNotebookApp"}[app]
     return [
         "--no-browser",
         "--allow-root",
@@ -136,10 +152,9 @@ def server_options(folder: Path, port: int) -> list[str]:
         "--ServerApp.port_retries=0",
         f"--IdentityProvider.token={TOKEN}",
         f"--ServerApp.root_dir={folder}",
-        "--LabApp.expose_app_in_browser=True",
-        "--LabApp.extension_manager=readonly",
-        "--LabApp.news_url=",
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        f"--{name}.extension_manager=readonly",
+        f"--{name}.news_url=",
+        f"--{name}.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     ]
 
 
@@ -168,7 +183,7 @@ def browser_page(width: int = 1200, height: int = 900) -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
         try:
-            yield browser.new_page(viewport={"width": width, "height": height})
+            yield browser.new_context(viewport={"width": width, "height": height}).new_page()
         finally:
             browser.close()
 
@@ -179,10 +194,15 @@ def command(page: Page, name: str, **arguments: Any) -> None:
     page.evaluate(call, [name, arguments])
 
 
+def open_app(page: Page, address: str) -> None:
+    """Go there, and wait until JupyterLab or Notebook 7 is up."""
+    page.goto(address)
+    page.wait_for_function("() => window.jupyterapp", timeout=60_000)
+
+
 def open_notebook(page: Page, url: str, name: str, *, kernel: bool = True) -> None:
     """Open a notebook with the side bar folded; without `kernel` none is started."""
-    page.goto(f"{url}/lab?token={TOKEN}&reset")
-    page.wait_for_function("() => window.jupyterapp", timeout=60_000)
+    open_app(page, f"{url}/lab?token={TOKEN}&reset")
     page.evaluate("async () => { await window.jupyterapp.restored }")
     preference = {"shouldStart": kernel, "canStart": True, "autoStartDefault": kernel}
     command(page, "docmanager:open", path=name, factory="Notebook", kernelPreference=preference)

@@ -23,14 +23,16 @@ class ModelQueue:
 
     The main thread, which runs the notebook's cells, comes before the others; they take turns in
     the order they came. A thread that is in may enter again. `closed_by`: why no other thread may
-    come in, such as a training run; '' lets them wait.
+    come in, such as a training run; '' lets them wait. `on_change` is called when someone comes to
+    wait or goes, in that thread, which holds the queue's lock: it must be quick.
     """
 
     def __init__(self) -> None:
         self.closed_by = ""
+        self.on_change: Callable[[], None] = lambda: None
         self._changed = threading.Condition()
         self._numbers = count()
-        self._waiting: list[tuple[bool, int]] = []
+        self._waiting: list[tuple[bool, int, str]] = []
         self._owner: int | None = None
         self._depth, self._since = 0, 0.0
 
@@ -55,6 +57,12 @@ class ModelQueue:
         return self._owner == threading.get_ident()
 
     @property
+    def waiting(self) -> tuple[str, ...]:
+        """Names of the threads that wait, the next one first."""
+        with self._changed:
+            return tuple(name for _, _, name in sorted(self._waiting))
+
+    @property
     def is_wanted(self) -> bool:
         """True where this thread should let another one in, and has nothing open around it.
 
@@ -77,8 +85,9 @@ class ModelQueue:
             if self.is_mine:
                 self._depth += 1
                 return
-            place = (not _is_main(), next(self._numbers))
+            place = (not _is_main(), next(self._numbers), threading.current_thread().name)
             self._waiting.append(place)
+            self.on_change()
             try:
                 while self._owner is not None or min(self._waiting) != place:
                     if not is_back:
@@ -90,6 +99,7 @@ class ModelQueue:
                 self._since = monotonic()
             finally:
                 self._waiting.remove(place)
+                self.on_change()
                 self._changed.notify_all()
 
     def _leave(self) -> None:

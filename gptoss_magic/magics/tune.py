@@ -258,6 +258,7 @@ def _train(
 
     `result`: the notebook's names, and the one that gets the report.
     """
+    from gptoss_magic.magics.lab import show_step
     from gptoss_magic.magics.report import report_html, report_text
     from gptoss_magic.runs.report import finish
 
@@ -269,6 +270,7 @@ def _train(
         try:
             for metrics in steps:
                 panel.step(metrics)
+                show_step(tuning.run, tuning.trainer.progress.history)
         finally:
             steps.close()
         if tuning.run.finish == "stopped":

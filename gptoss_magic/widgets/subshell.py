@@ -18,10 +18,14 @@ _own: dict[int, str] = {}
 
 def hear_while_busy(widget: Any) -> bool:
     """Let this kernel's own subshell handle the widget's messages; False where there is none."""
+    return hear_comm_while_busy(getattr(widget, "comm", None))
+
+
+def hear_comm_while_busy(comm: Any) -> bool:
+    """The same of a comm."""
     from IPython.core.getipython import get_ipython
 
     kernel = getattr(get_ipython(), "kernel", None)
-    comm: Any = getattr(widget, "comm", None)
     if not hasattr(comm, "_reply_subshell_for"):
         return False
     name = _subshell(kernel)

@@ -1,0 +1,54 @@
+"""The panel and the status bar while a cell runs, after a reload in the middle, and Stop."""
+
+LONG = "%%gptoss -t 0 -m 6000\nSpeak for long"
+
+
+def doing(front, words):
+    front.panel.get_by_role("status").get_by_text(words).wait_for(timeout=20_000)
+
+
+def stop(front):
+    front.panel.get_by_role("button", name="Stop").click()
+
+
+def test_the_panel_follows_a_cell_while_it_runs_and_stops_it(front):
+    front.show_panel()
+    cell = front.add(LONG)
+    front.run(cell)
+    doing(front, "Running %%gptoss")
+    if front.app == "lab":
+        bar = front.page.locator("button.gptoss-lab-status")
+        bar.filter(has_text="%%gptoss").wait_for()
+        assert bar.inner_text().startswith("tiny · ")
+    stop(front)
+    doing(front, "Idle")
+    front.wait(cell)
+    assert "interrupted" in front.cell(cell).locator(".jp-OutputArea").inner_text()
+    text = front.panel.inner_text()
+    assert "tokens/s" in text
+    assert "Speak for long" in text
+    assert front.panel.get_by_role("button", name="Stop").is_disabled()
+
+
+def test_a_page_that_is_loaded_while_a_cell_runs_finds_it_and_stops_it(front):
+    front.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    cell = front.add(LONG)
+    front.run(cell)
+    front.show_panel()
+    doing(front, "Running %%gptoss")
+    front.open("live.ipynb")
+    front.show_panel()
+    doing(front, "Running %%gptoss")
+    stop(front)
+    doing(front, "Idle")
+
+
+def test_a_restart_ends_what_was_said_and_load_ext_says_it_anew(front):
+    front.show_panel()
+    front.page.evaluate(
+        "async () => { await jupyterapp.shell.currentWidget.sessionContext.restartKernel() }"
+    )
+    front.panel.get_by_text("This notebook does not use gpt-oss").wait_for(timeout=30_000)
+    front.run(0)
+    front.panel.get_by_text("tiny").wait_for(timeout=60_000)
+    front.wait(0)
