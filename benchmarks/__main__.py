@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.layer import LAYER
 from benchmarks.memory import quickstart_peak_rss_mb
+from benchmarks.replay import replay_seconds_vs_generation
 from benchmarks.retrieval import RETRIEVAL
 from benchmarks.retrieval_growth import query_growth_1k_to_1m
 from benchmarks.routing import routing_capture_overhead
@@ -35,6 +36,7 @@ FIGURES = {
         routing_capture_overhead,
         query_growth_1k_to_1m,
         quickstart_peak_rss_mb,
+        replay_seconds_vs_generation,
         *WHOLE,
     )
 }

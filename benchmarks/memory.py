@@ -51,18 +51,7 @@ def peak_mb(notebook: Path) -> tuple[float, float]:
     peak = server_mb = 0.0
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         Path(folder, "triton.py").write_text(NO_TRITON)
-        paths = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH", "")]))
-        around = os.environ | {"PYTHONPATH": paths}
-        lab = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--port=0"]
-        server = subprocess.Popen(
-            [*lab, f"--ServerApp.root_dir={folder}"], stderr=subprocess.DEVNULL
-        )
-        runner = subprocess.Popen(
-            [sys.executable, "-c", RUN, str(notebook), folder],
-            stderr=subprocess.PIPE,
-            text=True,
-            env=around,
-        )
+        server, runner = _started(notebook, folder)
         held, cells = psutil.Process(server.pid), psutil.Process(runner.pid)
         try:
             while runner.poll() is None:
@@ -77,6 +66,16 @@ def peak_mb(notebook: Path) -> tuple[float, float]:
             said = runner.stderr.read().strip().splitlines() if runner.stderr else []
             raise RuntimeError(f"{notebook.name}: {said[-1] if said else 'it failed'}")
     return peak, server_mb
+
+
+def _started(notebook: Path, folder: str) -> tuple[subprocess.Popen[bytes], subprocess.Popen[str]]:
+    """A Lab server, and a process that runs the cells; both see what lies in `folder` first."""
+    paths = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH", "")]))
+    around = os.environ | {"PYTHONPATH": paths}
+    lab = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--port=0"]
+    server = subprocess.Popen([*lab, f"--ServerApp.root_dir={folder}"], stderr=subprocess.DEVNULL)
+    run = [sys.executable, "-c", RUN, str(notebook), folder]
+    return server, subprocess.Popen(run, stderr=subprocess.PIPE, text=True, env=around)
 
 
 def quickstart_peak_rss_mb(_repeats: int) -> Figure:

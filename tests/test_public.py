@@ -88,8 +88,13 @@ CALLS = [
 ]
 
 
+@pytest.fixture
+def bare():
+    current().unload()
+
+
 @pytest.mark.parametrize(("call", "says"), CALLS, ids=[says for _, says in CALLS])
-def test_a_wrong_call_is_one_line(call, says):
+def test_a_wrong_call_is_one_line(bare, call, says):
     with pytest.raises(InputError) as caught:
         call()
     said = str(caught.value)
@@ -99,9 +104,9 @@ def test_a_wrong_call_is_one_line(call, says):
     assert current().loaded is None
 
 
-@pytest.fixture(scope="module")
-def loaded(tmp_path_factory):
-    gptoss_magic.load(tiny_checkpoint(tmp_path_factory.mktemp("public") / "tiny"))
+@pytest.fixture
+def loaded(tmp_path):
+    gptoss_magic.load(tiny_checkpoint(tmp_path / "tiny"))
     yield
     gptoss_magic.unload()
 

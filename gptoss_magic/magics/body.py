@@ -38,15 +38,17 @@ def _expanded(text: str, names: dict[str, Any]) -> str:
 
 def _value(expression: str, source: str, names: dict[str, Any]) -> str:
     from jinja2 import Environment, StrictUndefined, TemplateSyntaxError, Undefined
+    from jinja2.runtime import TemplateReference
 
     if NUMBERS.fullmatch(expression):
         return source
     environment = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 (no HTML)
     environment.globals = {"range": range}  # its others: a cell means the notebook's names
-    known = {"self": environment.undefined(name="self"), **names}
     try:
         compiled = environment.compile_expression(expression.strip(), undefined_to_none=False)
-        value = compiled(known)
+        value = compiled(names)
+        if isinstance(value, TemplateReference):
+            value = names.get("self", environment.undefined(name="self"))
         if isinstance(value, Undefined) or (value is range and "range" not in names):
             raise InputError(f"{source}: the notebook has no such name; define it first; {AS_TEXT}")
         if is_missing(value):

@@ -138,9 +138,9 @@ def wanted_of(options: Namespace, reading: Reading) -> Any:
     from gptoss_magic.tuning.methods import DEFAULT, settings_of
     from gptoss_magic.tuning.runs import checked_name, read_run
 
-    check_goes_on(options.after, _given(options, ("method", *tune_options.METHOD_FIELDS)))
-    if options.after:
-        read_run(Path(options.runs) / checked_name(options.after))  # before a model is loaded
+    if options.after:  # before a model is loaded
+        before = read_run(Path(options.runs) / checked_name(options.after)).method
+        check_goes_on(before, _given(options, ("method", *tune_options.METHOD_FIELDS)))
     rows = filled(reading.rows) if options.fill else reading.rows
     fields = _given(options, tune_options.METHOD_FIELDS)
     method = settings_of(options.method or DEFAULT, **fields)

@@ -16,6 +16,7 @@ from gptoss_magic.session import current
 from gptoss_magic.tuning.control import Control
 from gptoss_magic.tuning.methods import DEFAULT, options, settings_of
 from gptoss_magic.tuning.plan import require_fit
+from gptoss_magic.tuning.runs import checked_name, read_run
 from gptoss_magic.tuning.settings import TrainSettings
 from gptoss_magic.tuning.sources import read
 from gptoss_magic.vocabulary import check_known
@@ -50,7 +51,9 @@ def tune(
     InputError, DoesNotFit, StorageError; KeyboardInterrupt keeps the steps.
     """
     check_known("setting", settings, (*METHOD, *TRAIN, *RUN, "method", "name", "folder"))
-    check_goes_on(settings.get("after"), _some(settings, METHOD))
+    if settings.get("after"):
+        before = read_run(Path(folder) / checked_name(settings["after"])).method
+        check_goes_on(before, _some(settings, METHOD))
     chosen = settings_of(method, **_some(settings, METHOD))
     reading = read(str(data) if isinstance(data, Path) else "data", "", {"data": data})
     for remark in reading.remarks():

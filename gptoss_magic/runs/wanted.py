@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.tuning.methods import settings_of
 from gptoss_magic.tuning.settings import TrainSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
 
     from gptoss_magic.tuning.data import Row
     from gptoss_magic.tuning.notes import Reading
@@ -41,11 +41,12 @@ class Wanted:
     reading: Reading | None = None
 
 
-def check_goes_on(after: str | None, said: Iterable[str]) -> None:
-    """Raise InputError where the method or its options are `said` beside an earlier run's."""
-    lost = sorted(said) if after else []
+def check_goes_on(before: MethodSettings, said: Mapping[str, Any]) -> None:
+    """Raise InputError for what is `said` of the method otherwise than the earlier run has it."""
+    known = {**before.record(), "method": before.name}
+    lost = sorted(name for name, value in said.items() if known.get(name) != value)
     if lost:
         raise InputError(
-            f"after {after}: that run's method and parts go on as they are; leave "
+            f"after an earlier run its method and parts go on as they are ({before.name}); leave "
             f"{', '.join(lost).replace('_', '-')} out"
         )

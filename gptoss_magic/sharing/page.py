@@ -39,9 +39,11 @@ def page(path: str | Path, out: str | Path | None = None, *, force: bool = False
     else of the disk does. What is at `out` stays, but for a page of this very notebook, and with
     `force`. Raises InputError for what is no notebook, MissingPackage, StorageError.
     """
-    source = Path(path)
+    source = Path(path).expanduser()
     notebook = read_notebook(source)
-    target = Path(out) if out is not None else source.with_suffix(".html")
+    target = Path(out).expanduser() if out is not None else source.with_suffix(".html")
+    if target.exists() and target.samefile(source):
+        raise InputError(f"{printable(target)}: this is the notebook itself; give another name")
     if not force:
         check_free(target, notebook, printable(source.name))
     written = page_text_of(notebook, source, target)

@@ -17,7 +17,7 @@ from gptoss_magic.textfiles import json_value
 
 BLOCK = "gptoss-notebook"
 VERSION = 1
-GENERATOR, MAX_HEAD_CHARS = 'content="gptoss_magic', 4000
+GENERATOR, MAX_HEAD_CHARS = 'content="gptoss_magic"', 4000
 ESCAPES = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
 
 

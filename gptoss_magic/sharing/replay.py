@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError, error_line
+from gptoss_magic.quoting import printable
 from gptoss_magic.session import current
 from gptoss_magic.sharing import differences
+from gptoss_magic.sharing.page_records import notebook_of_page
 from gptoss_magic.sharing.records import records_of
-from gptoss_magic.textfiles import read_json, read_text
+from gptoss_magic.textfiles import json_value, read_text
 from gptoss_magic.turns.answer import SILENT, speak
 from gptoss_magic.turns.answer_schema import AnswerSchema
 from gptoss_magic.turns.settle import SAMPLING, settle
@@ -133,11 +135,10 @@ def notebook_at(path: Path) -> Any:
     """The notebook of a file, as JSON; a page's is inside it. Raises InputError."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; give a notebook (.ipynb) or a page (.html)")
-    if path.suffix.lower() in (".html", ".htm"):
-        from gptoss_magic.sharing.page_records import notebook_of_page
-
-        return notebook_of_page(read_text(path).text)
-    return read_json(path)
+    text = read_text(path).text
+    if text.lstrip("\ufeff \t\r\n").startswith("<"):
+        return notebook_of_page(text, printable(path))
+    return json_value(text, printable(path))
 
 
 def _live(tool_named: ToolNamed, consent: Consent, answer: RecordedAnswer) -> tuple[str, ...]:

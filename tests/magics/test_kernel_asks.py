@@ -3,6 +3,7 @@
 import pytest
 from jupyter_client.manager import start_new_kernel
 
+from gptoss_magic.sharing.records import MIME
 from gptoss_magic.testing import tiny_checkpoint
 from tests.tool_cases import served
 
@@ -90,7 +91,7 @@ def test_a_kernel_asks_before_each_call(kernel, replies, ran, num_asked):
     printed = "".join(m["content"]["text"] for m in messages if m["msg_type"] == "stream")
     assert ('city = "Oslo"' in printed) == bool(num_asked)
     last = [m for m in messages if m["msg_type"] == "update_display_data"][-1]
-    assert set(last["content"]["data"]) == {"text/html", "text/plain"}
+    assert set(last["content"]["data"]) == {"text/html", "text/plain", MIME}
     assert "gptoss-step" in last["content"]["data"]["text/html"]
 
 

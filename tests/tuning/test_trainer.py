@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -303,10 +304,15 @@ def test_what_cannot_be_written_leaves_the_older_one(tmp_path):
     next(loop)
     first = save_checkpoint(tmp_path, run)
     next(loop)
-    (tmp_path / f".checkpoint-000002.{os.getpid()}").write_text("a file in the way")
-    with pytest.raises(StorageError, match="cannot be written"):
-        save_checkpoint(tmp_path, run)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))  # as a full disk does
+    try:
+        with pytest.raises(StorageError, match="not written"):
+            save_checkpoint(tmp_path, run)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert latest_checkpoint(tmp_path) == first
+    assert [path.name for path in tmp_path.iterdir()] == [first.name]
     loop.close()
 
 

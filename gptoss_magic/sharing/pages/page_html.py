@@ -33,6 +33,7 @@ ICON = (
     '<rect width="16" height="16" rx="3" fill="#6b3fa0"/>'
     '<path d="M4 5h8M4 8h8M4 11h5" stroke="#fff" stroke-width="1.6"/></svg>'
 )
+ICON_ADDRESS = f"data:image/svg+xml;base64,{base64.b64encode(ICON.encode()).decode()}"
 SCRIPTS = {  # ranges of letters that few languages of the web write in, and the commonest of them
     "uk": "іїєґ",
     "ru": "а-яё",
@@ -60,8 +61,7 @@ def page_text(notebook: dict[str, Any], name: str, file: str, folder: Path | Non
 
     `folder`: where the images of its Markdown may lie; None: nowhere.
     """
-    cells = notebook.get("cells")
-    cells = cells if isinstance(cells, list) else []
+    cells = notebook["cells"] if isinstance(notebook.get("cells"), list) else []
     writer = CellWriter(language=_language(notebook), folder=folder)
     title, rest = title_of(cells)
     title_html = writer.title_html(title or name.removesuffix(".ipynb"))
@@ -70,10 +70,9 @@ def page_text(notebook: dict[str, Any], name: str, file: str, folder: Path | Non
     num_records = sum(not record.fault for record in records)
     styles = files(__package__).joinpath("page.css").read_text("utf-8") + writer.sheets.css()
     html = _template().render(
-        policy=_policy(styles),
-        version=_version(),
+        policy=_safe(_policy(styles)),
         title=one_line(unescape(re.sub("<[^>]*>", "", title_html))) or name,
-        icon=f"data:image/svg+xml;base64,{base64.b64encode(ICON.encode()).decode()}",
+        icon=ICON_ADDRESS,
         styles=_safe(styles),
         title_html=_safe(title_html),
         lang=language_of(cells),
@@ -180,12 +179,6 @@ def _policy(styles: str) -> str:
         f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; media-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
-
-
-def _version() -> str:
-    from gptoss_magic import __version__
-
-    return __version__
 
 
 def _safe(html: str) -> Any:
