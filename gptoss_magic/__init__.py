@@ -43,11 +43,11 @@ if TYPE_CHECKING:
     from gptoss_magic.retrieval.index import Index
     from gptoss_magic.retrieval.script import evaluate, index, search
     from gptoss_magic.runs.tune import tune
-    from gptoss_magic.sharing.page import page
     from gptoss_magic.sharing.bundle.check import Difference, check_bundle
     from gptoss_magic.sharing.bundle.pack import share
     from gptoss_magic.sharing.bundle.plan import SharePlan
     from gptoss_magic.sharing.bundle.unpack import open_bundle
+    from gptoss_magic.sharing.page import page
     from gptoss_magic.sharing.replay import Replayed, replay
     from gptoss_magic.studies.routing import compare_routing, score_routing
     from gptoss_magic.turns import (

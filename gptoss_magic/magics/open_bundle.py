@@ -56,7 +56,7 @@ def check_consent(shell: Any, given: Namespace, target: Path) -> None:
         return
     if not can_ask(shell):
         raise InputError(
-            f"{given.path}: nothing is written, as nobody can be asked; look at the list, then --yes"
+            f"{given.path}: nothing is written, as nobody can be asked; see the list, then --yes"
         )
     if not confirm(shell, f"Unpack it into {target}? Nothing of it is attached or run."):
         raise InputError(f"{given.path}: not agreed to, so nothing is written")
@@ -71,8 +71,10 @@ def show(bundle: Bundle) -> None:
 
     manifest = bundle.manifest
     rows = [("notebook", manifest.notebook, f"{bundle.num_answers} recorded answers")]
-    for part in manifest.parts:
-        rows.append((part.kind, part.name, part.note if part.path else f"not in it: {part.note}"))
+    rows += [
+        (part.kind, part.name, part.note if part.path else f"not in it: {part.note}")
+        for part in manifest.parts
+    ]
     show_table(("it has", "", ""), [tuple(visible(text[:400]) for text in row) for row in rows])
     told = [
         ("same" if one.is_same else "differs", one.what, one.there, one.here, one.hint)

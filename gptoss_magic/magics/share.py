@@ -75,7 +75,7 @@ def agree(shell: Any, given: Any, plan: SharePlan) -> bool:
         return True
     if not can_ask(shell):
         raise InputError(
-            f"{given.path}: nothing is written, as nobody can be asked; look at the list, then --yes"
+            f"{given.path}: nothing is written, as nobody can be asked; see the list, then --yes"
         )
     warning = f"{len(plan.secrets)} things in it look secret. " if plan.secrets else ""
     if confirm(shell, f"{warning}Write {given.path}?"):

@@ -176,8 +176,8 @@ class Provenance(TypedDict, total=False):
     `prompt_tokens` are the ids that the model read. `versions`: of packages, by name.
     `lone_surrogates`: characters of the prompt that were read as U+FFFD. `question_overlap`: the
     share of the question's words that the best passage has, in [0, 1]. Where it was read back from
-    a notebook: `template`, a digest of how conversations were rendered, `indexes`, versions by name,
-    and `map`, where it is that of many rows.
+    a notebook: `template`, a digest of how conversations were rendered, `indexes`, versions by
+    name, and `map`, where it is that of many rows.
     """
 
     model: str

@@ -142,7 +142,7 @@ def _add(archive: zipfile.ZipFile, file: PlannedFile) -> BundledFile:
             again.update(block)
             stream.write(block)
     if again.hexdigest() != known.sha256:
-        raise StorageError(f"{file.source}: changed while it was packed; share again")
+        raise StorageError(f"{file.path}: changed while it was packed; share again")
     return BundledFile(file.path, known.size, known.sha256)
 
 
