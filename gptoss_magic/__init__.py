@@ -43,6 +43,10 @@ if TYPE_CHECKING:
     from gptoss_magic.retrieval.index import Index
     from gptoss_magic.retrieval.script import evaluate, index, search
     from gptoss_magic.runs.tune import tune
+    from gptoss_magic.sharing.bundle.check import Difference, check_bundle
+    from gptoss_magic.sharing.bundle.pack import share
+    from gptoss_magic.sharing.bundle.plan import SharePlan
+    from gptoss_magic.sharing.bundle.unpack import open_bundle
     from gptoss_magic.sharing.page import page
     from gptoss_magic.sharing.replay import Replayed, replay
     from gptoss_magic.studies.routing import compare_routing, score_routing
@@ -70,6 +74,7 @@ __all__ = [
     "CheckpointError",
     "Citation",
     "ContextOverflow",
+    "Difference",
     "DoesNotFit",
     "GptOssError",
     "Index",
@@ -84,6 +89,7 @@ __all__ = [
     "Replayed",
     "Request",
     "SamplingSettings",
+    "SharePlan",
     "Step",
     "StorageError",
     "Tool",
@@ -97,6 +103,7 @@ __all__ = [
     "bench",
     "branch",
     "by_policy",
+    "check_bundle",
     "compare",
     "compare_routing",
     "detach",
@@ -107,6 +114,7 @@ __all__ = [
     "load",
     "load_ipython_extension",
     "map",
+    "open_bundle",
     "page",
     "refine",
     "replay",
@@ -114,6 +122,7 @@ __all__ = [
     "score_routing",
     "search",
     "settle",
+    "share",
     "tokens",
     "tool",
     "tune",
@@ -133,6 +142,10 @@ _ROOMS = {
     "retrieval.script": ("evaluate", "index", "search"),
     "runs.tune": ("tune",),
     "sharing.page": ("page",),
+    "sharing.bundle.check": ("Difference", "check_bundle"),
+    "sharing.bundle.pack": ("share",),
+    "sharing.bundle.plan": ("SharePlan",),
+    "sharing.bundle.unpack": ("open_bundle",),
     "sharing.replay": ("Replayed", "replay"),
     "studies.routing": ("compare_routing", "score_routing"),
     "turns": (

@@ -83,7 +83,8 @@ MAY = {
     "studies": {"turns", "runs", "session", "model", "harmony", "generation", "routing", "tuning"}
     | {"agents", "retrieval"}
     | LEAVES,
-    "sharing": {"turns", "session", "harmony", "routing", "retrieval", "agents"} | LEAVES,
+    "sharing": {"turns", "session", "harmony", "routing", "retrieval", "agents", "adapters"}
+    | LEAVES,
     "magics": {"turns", "runs", "studies", "session", "routing", "tuning", "retrieval", "agents"}
     | {"sharing"}
     | {"widgets"}

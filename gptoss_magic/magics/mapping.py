@@ -39,7 +39,12 @@ def map_frame(options: Namespace, body: str, names: dict[str, Any], magics: Any)
         )
         bar.finish(
             mapped_text(mapped, options),
-            {KEY: {**mapped.provenance, "map": {"rows": mapped.rows}}},
+            {
+                KEY: {
+                    **mapped.provenance,
+                    "map": {"rows": mapped.rows, "journal": _short(mapped.journal)},
+                }
+            },
         )
     if options.output:
         names[options.output] = mapped

@@ -51,6 +51,8 @@ NOUNS = [
     Noun("turns", "turns", "", "what was asked and answered, in tokens; keep N; forget NAME…"),
     Noun("page", "page", "NOTEBOOK", "a notebook as one HTML file that fetches and runs nothing"),
     Noun("replay", "replay", "FILE", "a notebook's recorded answers, run again: same tokens?"),
+    Noun("share", "share", "PATH.zip", "the notebook and what its answers name, in one file"),
+    Noun("open", "open_bundle", "PATH.zip", "what such a file brings, and what differs here"),
     Noun("tools", "tools", "", "tools of the model: list; allow, ask or never NAME; mcp COMMAND…"),
 ]
 BY_NAME = {noun.name: noun for noun in NOUNS}

@@ -152,6 +152,13 @@ class ReflectionRecord(TypedDict):
     of: str
 
 
+class MapRecord(TypedDict):
+    """A map's rows, and the folder of its journal, `~` for the user's home."""
+
+    rows: int
+    journal: str
+
+
 class PassageRecord(TypedDict):
     """A quoted passage without its text; see `Passage`."""
 
@@ -169,8 +176,8 @@ class Provenance(TypedDict, total=False):
     `prompt_tokens` are the ids that the model read. `versions`: of packages, by name.
     `lone_surrogates`: characters of the prompt that were read as U+FFFD. `question_overlap`: the
     share of the question's words that the best passage has, in [0, 1]. Where it was read back from
-    a notebook: `template`, a digest of how conversations were rendered, and `indexes`, versions by
-    name.
+    a notebook: `template`, a digest of how conversations were rendered, `indexes`, versions by
+    name, and `map`, where it is that of many rows.
     """
 
     model: str
@@ -196,3 +203,4 @@ class Provenance(TypedDict, total=False):
     question_overlap: float
     template: str
     indexes: dict[str, int]
+    map: MapRecord

@@ -195,6 +195,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "indexes": dict,
     "cached_tokens": int,
     "surgery": dict,
+    "map": dict,
 }
 
 

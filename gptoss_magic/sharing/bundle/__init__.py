@@ -1,0 +1,1 @@
+"""A notebook and what it needs as one zip: planned, looked through for secrets, packed, opened."""

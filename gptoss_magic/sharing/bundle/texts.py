@@ -1,0 +1,125 @@
+"""The texts of a notebook and of what goes with it, each with its place: what is looked through."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import InputError
+from gptoss_magic.session import current
+from gptoss_magic.sharing.bundle.secret_patterns import KEYS, PASSWORDS, TOKENS
+from gptoss_magic.sharing.records import records_of
+from gptoss_magic.textfiles import decode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+PICTURE = re.compile(r"(?:image/(?!svg)|audio/|video/|application/pdf)")
+TELLING = re.compile(rf"(?i)(?:{PASSWORDS}|{KEYS}|{TOKENS})$")  # a name that tells what it names
+
+
+def notebook_texts(notebook: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(place, text) of all that a notebook says: cells, outputs, attachments, metadata, tokens."""
+    cells = notebook.get("cells", [])
+    for number, cell in enumerate(cells, 1):
+        if not isinstance(cell, dict):
+            yield from _within(f"cell {number}", cell)
+            continue
+        for name, value in cell.items():
+            if name == "outputs" and isinstance(value, list):
+                for at, output in enumerate(value, 1):
+                    yield from _within(f"cell {number}, output {at}", output)
+            else:
+                place = f"cell {number}" if name == "source" else f"cell {number}, {name}"
+                yield from _within(place, value)
+    yield from _within("metadata", {k: v for k, v in notebook.items() if k != "cells"})
+    yield from _token_texts(notebook)
+
+
+def _within(place: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Texts below a JSON value. Lines of one text are joined, pictures left out."""
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, list):
+        if value and all(isinstance(line, str) for line in value):
+            yield place, "".join(value)
+        else:
+            for one in value:
+                yield from _within(place, one)
+    elif isinstance(value, dict):
+        yield place, "\n".join(map(str, value))
+        for key, one in value.items():
+            if TELLING.search(key) and isinstance(one, str):
+                yield place, f'"{key}": "{one}"'
+            elif not PICTURE.match(key):
+                yield from _within(_place(place, key), one)
+
+
+def _place(place: str, key: str) -> str:
+    """Metadata and data are worth telling apart; what stands deeper is not."""
+    return f"{place}, metadata" if key == "metadata" and "metadata" not in place else place
+
+
+def has_pictures(notebook: Any) -> bool:
+    """True where there is something that cannot be looked through."""
+    if isinstance(notebook, list):
+        return any(map(has_pictures, notebook))
+    if isinstance(notebook, dict):
+        return any(PICTURE.match(key) or has_pictures(one) for key, one in notebook.items())
+    return False
+
+
+def _token_texts(notebook: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What the recorded tokens say, where they are of the loaded model's vocabulary.
+
+    They alone have system prompts and tools' results. A prompt holds all that came before it: the
+    last call of an answer says everything.
+    """
+    for answer in records_of(notebook):
+        if answer.calls and answer.about.get("template") == template_here():
+            call = answer.calls[-1]
+            ids = [*call.prompt_ids, *call.answer_ids]
+            yield f"cell {answer.cell}, tokens", current().codec.decode(ids)
+
+
+def are_tokens_read(notebook: Mapping[str, Any]) -> bool:
+    """True where all recorded tokens are of the loaded model's vocabulary: they are read."""
+    known = {answer.about.get("template") for answer in records_of(notebook) if answer.calls}
+    return known <= {template_here()}
+
+
+def template_here() -> str:
+    """The digest of how prompts are rendered by the loaded model; '' where there is none."""
+    from gptoss_magic.harmony.template import template_digest
+
+    session = current()
+    return template_digest(session.codec) if session.resident is not None else ""
+
+
+def journal_texts(folder: Path) -> Iterator[tuple[str, str]]:
+    """What a map's journal has of its rows."""
+    from gptoss_magic.turns.rows.journal import Journal
+
+    for record in Journal(folder).known.values():
+        for name in ("final", "analysis", "error", "provenance"):
+            yield f"journal {folder.name}, row {record['row']}", str(record.get(name) or "")
+
+
+def index_texts(name: str) -> Iterator[tuple[str, str]]:
+    """The chunks of an index, and where they are from."""
+    from gptoss_magic.retrieval.index import Index
+
+    table = Index.open(name).table
+    rows = table.search().select(["source", "origin", "heading", "text"])
+    for row in rows.limit(table.count_rows() + 1).to_arrow().to_pylist():
+        for text in row.values():
+            yield f"index {name}", str(text or "")
+
+
+def file_texts(path: Path, place: str) -> Iterator[tuple[str, str]]:
+    """A file's text, where it is one."""
+    try:
+        yield place, decode(path.read_bytes()).text
+    except InputError:
+        return
