@@ -40,8 +40,8 @@ CELLS = [
     "%%gptoss_persona guide\n---\neffort: low\n---\nSpeak of the sea.",
     "%gptoss persona use guide",
     "%gptoss panel --save mine",
-    "from pathlib import Path\nPath('docs').mkdir()\n"
-    "_ = Path('docs/cats.md').write_text('# Cats\\n\\nCats sleep.')",
+    "from pathlib import Path; Path('docs').mkdir()\n"
+    + "Path('docs/cats.md').write_text('Cats sleep.')",
     "%gptoss index docs --as docs -E words",
     "%%gptoss -t 0 -m 12 -a sea\nПривет, море",
     "%%gptoss -t 0 -m 6 --rag docs -n\nCats",
@@ -160,7 +160,7 @@ def test_what_differs_is_told_before_and_after_the_model_is_there(elsewhere):
 
 
 def test_the_index_is_searched_where_it_lies(elsewhere):
-    assert elsewhere["hits"] == ["# Cats\n\nCats sleep."]
+    assert elsewhere["hits"] == ["Cats sleep."]
 
 
 @pytest.fixture(scope="module")
@@ -266,7 +266,7 @@ def test_sources_go_below_their_own_folder(tmp_path, monkeypatch):
     for name in ("one/a.md", "one/deep/b.md", "two/A.md"):
         (tmp_path / "docs" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "docs" / name).write_text("# Text\n\nWords.")
-    index(str(tmp_path / "docs"), name="docs")
+    index("docs", tmp_path / "docs")
     book = write(tmp_path / "a.ipynb", answered(passages=[{"index": "docs"}]))
     plan = share(tmp_path / "a.zip", book, index="sources", consent=lambda plan: True)
     held = {path for path in contents(tmp_path / "a.zip") if path.startswith("indexes/")}
