@@ -40,8 +40,9 @@ CELLS = [
     "%%gptoss_persona guide\n---\neffort: low\n---\nSpeak of the sea.",
     "%gptoss persona use guide",
     "%gptoss panel --save mine",
-    "from pathlib import Path; Path('docs').mkdir()\n"
-    + "Path('docs/cats.md').write_text('Cats sleep.')",
+    """from pathlib import Path
+Path('docs').mkdir()
+_ = Path('docs/cats.md').write_text('Cats sleep.')""",
     "%gptoss index docs --as docs -E words",
     "%%gptoss -t 0 -m 12 -a sea\nПривет, море",
     "%%gptoss -t 0 -m 6 --rag docs -n\nCats",
