@@ -24,13 +24,13 @@ from tests.shell_cells import run, tiny_shell
 ATTACH = """
 import torch
 from gptoss_magic.adapters import Adapter
-from gptoss_magic.model.parts import LowRank
+from gptoss_magic.model.parts import LinearLora
 from gptoss_magic.session import current
 torch.manual_seed(3)
 def part(target, scale=0.3):
     weight = current().resident.model.get_submodule(target).weight
     rows, columns = weight.shape
-    return LowRank(target, scale * torch.randn(4, columns), scale * torch.randn(rows, 4), 1.0)
+    return LinearLora(target, scale * torch.randn(4, columns), scale * torch.randn(rows, 4), 1.0)
 added = Adapter("sea", (part("model.layers.0.self_attn.q_proj"),))
 print(current().shelf.add(added))
 """
@@ -304,7 +304,7 @@ def test_a_full_disk_or_an_interrupt_leaves_nothing(tmp_path, monkeypatch):
 def test_a_bundle_of_one_letter_is_still_opened(tmp_path):
     from gptoss_magic.sharing.bundle.unpack import open_bundle
 
-    book = write(tmp_path / "a.ipynb", answered(text="a" * 30_000_000))
+    book = write(tmp_path / "a.ipynb", answered(text="a" * 11_000_000))
     share(tmp_path / "a.zip", book)
     assert open_bundle(tmp_path / "a.zip", tmp_path / "b").stat().st_size == book.stat().st_size
 

@@ -90,16 +90,19 @@ KEYS = (
 )
 TOKENS = r"(?:auth|access|refresh|api|bot|id|session|bearer)?[_-]?token|токен"
 LINE = (  # of a .env file, %env or export
-    r"(?m)^\s*(?:[!%$]?\s*(?:export|env|set_env|set)\s+)?"
+    r"(?m)^[ \t]*+(?:[!%$]?[ \t]*+(?:export|env|set_env|set)[ \t]++)?"
     r"[A-Z][A-Z0-9_]*?(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|API_?KEY|ACCESS_?KEY|SECRET_?KEY)"
-    r"(?:\s*=\s*|[ \t]+)(?P<value>[^\s'\"#]{6,300})\s*$"
+    r"(?:\s*=\s*|[ \t]+)(?P<value>[^\s'\"#]{6,300})[ \t]*$"
 )
 FLAG = (
     r"--(?:password|passwd|token|api[-_]key|secret|access[-_]token)[ =](?P<value>[^\s'\"]{6,300})"
 )
-ADDRESS = r"[\w.+-]+(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}"
+ADDRESS = r"[\w.+-]{1,100}(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}"
+# each pattern takes a time that grows with the text, whatever it is: what repeats has a bound, or a
+# beginning that cannot lie within it
+SCHEME = r"(?<![a-z0-9+.])[a-z][a-z0-9+.]{0,20}"
 EMAIL_IN_URL = (
-    rf"(?:\bmailto:|[a-z][a-z0-9+.]*://(?!git@)|[a-z][a-z0-9+.]*://[^\s'\"<>]{{1,300}}?[?&=;])"
+    rf"(?:\bmailto:|{SCHEME}://(?!git@)|{SCHEME}://[^\s'\"<>]{{1,300}}?[?&=;])"
     rf"(?P<value>{ADDRESS})"
 )
 HOME = (
@@ -160,7 +163,7 @@ FORMS: tuple[tuple[str, str, Check], ...] = (
         is_random,
     ),
     ("key of Azure", r"(?i)(?:AccountKey|SharedAccessKey)=(?P<value>[\w+/]{20,}={0,2})", is_varied),
-    ("web token", r"(?<!\w)eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{4,}", is_varied),
+    ("web token", r"(?<!\w)eyJ[\w-]{8,4000}\.eyJ[\w-]{8,4000}\.[\w-]{4,}", is_varied),
     (
         "password in a URL",
         r"\b[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/:@'\"<>]{0,200}:(?P<value>[^\s/@'\"<>]{1,200})@",
