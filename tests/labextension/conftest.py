@@ -24,7 +24,7 @@ def started(stack, folder, app):
         return stack.enter_context(tool.lab(root, app, extension=True, **SETTINGS)), root
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def fronts(tmp_path_factory):
     """The notebook in a page of `app`, one for all tests; its kernel has loaded the model."""
     if tool.chromium() is None:

@@ -110,10 +110,10 @@ class Archive:
 def opened(path: Path) -> Iterator[Archive]:
     """A bundle to read. Raises InputError, whatever is wrong with it."""
     if not path.is_file():
-        raise InputError("no such file; give a bundle that %gptoss share wrote")
+        raise InputError("no such file; give a bundle made by %gptoss share")
     with broken(), path.open("rb") as stream:
         if stream.read(4) != ZIPS[0]:
-            raise InputError("it is no zip; give a bundle that %gptoss share wrote")
+            raise InputError("it is no zip; give a bundle made by %gptoss share")
         with zipfile.ZipFile(stream) as archive:
             yield Archive(path.name, archive, _size(stream))
 

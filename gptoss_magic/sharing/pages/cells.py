@@ -16,7 +16,7 @@ from gptoss_magic.sharing.pages.maths import typeset
 from gptoss_magic.sharing.pages.origin import Headings, Origin
 from gptoss_magic.sharing.pages.prose import TITLE, inline_html, markdown_html
 from gptoss_magic.sharing.pages.sheets import Sheets
-from gptoss_magic.sharing.pages.shown import Bundle, cut, terminal_html, text_of
+from gptoss_magic.sharing.pages.shown import OutputBundle, cut, terminal_html, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -111,7 +111,7 @@ class CellWriter:
             left.add("damaged output")
             return ""
         kept = metadata if isinstance(metadata, dict) else {}
-        return Bundle(data, kept, prefix, self.sheets, self.headings, left).html()
+        return OutputBundle(data, kept, prefix, self.sheets, self.headings, left).html()
 
     def _noted(self, left: LeftOut, html: str, damaged: str = "") -> str:
         """With a line below that says what is not there."""

@@ -31,7 +31,7 @@ MANY_LINES, WIDE_CHARS = 120, 200  # more are folded; a long line counts as seve
 
 
 @dataclass
-class Bundle:
+class OutputBundle:
     """The forms of one output (MIME type: value), and where it stands on the page."""
 
     data: Mapping[str, Any]
@@ -118,15 +118,15 @@ def _json_text(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, default=str)
 
 
-FORMS: list[tuple[str, Callable[[Bundle, str, str], str]]] = [
-    ("text/html", Bundle._html),  # noqa: SLF001
-    ("text/markdown", Bundle._markdown),  # noqa: SLF001
-    ("text/latex", Bundle._latex),  # noqa: SLF001
-    ("image/svg+xml", Bundle._svg),  # noqa: SLF001
-    *((kind, Bundle._bitmap) for kind in IMAGES),  # noqa: SLF001
-    ("text/latex", Bundle._latex_as_text),  # noqa: SLF001
-    ("application/json", Bundle._json),  # noqa: SLF001
-    ("text/plain", Bundle._plain),  # noqa: SLF001
+FORMS: list[tuple[str, Callable[[OutputBundle, str, str], str]]] = [
+    ("text/html", OutputBundle._html),  # noqa: SLF001
+    ("text/markdown", OutputBundle._markdown),  # noqa: SLF001
+    ("text/latex", OutputBundle._latex),  # noqa: SLF001
+    ("image/svg+xml", OutputBundle._svg),  # noqa: SLF001
+    *((kind, OutputBundle._bitmap) for kind in IMAGES),  # noqa: SLF001
+    ("text/latex", OutputBundle._latex_as_text),  # noqa: SLF001
+    ("application/json", OutputBundle._json),  # noqa: SLF001
+    ("text/plain", OutputBundle._plain),  # noqa: SLF001
 ]
 
 
