@@ -94,7 +94,7 @@ USES = {
     "adapter": "%gptoss lora attach its folder",
     "persona": "%gptoss persona import its file",
     "preset": "its settings are a JSON file",
-    "index": "%%gptoss --rag its table, or %gptoss index its sources",
+    "index": "%%gptoss --rag its table; from its sources it is made anew by %gptoss index",
     "journal": "%%gptoss --map … --journal its folder",
 }
 
