@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gptoss_magic.harmony.header import ASSISTANT
-from gptoss_magic.harmony.parse import IN_HEADER, HarmonyParser, settled_channels
+from gptoss_magic.harmony.parse import IN_HEADER, parsed, settled_channels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,10 +23,7 @@ def channels_of(ids: Sequence[int], codec: HarmonyCodec) -> tuple[str, ...]:
     'header' is what stands between the messages' texts: roles, channels, special tokens. Whose
     text a token is, the parser says; an unread channel is settled within its turn.
     """
-    parser = HarmonyParser(codec)
-    for token in ids:
-        parser.feed(token)
-    parser.close()
+    parser = parsed(ids, codec)
     channels: list[str] = []
     turn: list[Draft] = []
     for draft in parser.drafts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gptoss_magic.harmony.parse import HarmonyParser
+from gptoss_magic.harmony.parse import parsed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,8 +52,5 @@ def _says(piece: tuple[int, ...], message: Message, codec: HarmonyCodec) -> bool
     if piece[-1] not in ends or any(piece.count(special[n]) != 1 for n in ("start", "message")):
         return False
     opened = len(codec.encode("assistant")) + 1
-    parser = HarmonyParser(codec)
-    for token in piece[opened:]:
-        parser.feed(token)
-    parser.close()
+    parser = parsed(piece[opened:], codec)
     return parser.messages == (message,) and not parser.repairs

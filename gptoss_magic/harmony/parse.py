@@ -324,8 +324,13 @@ def _call(recipient: str, raw: str) -> ToolCall:
 
 def parse(tokens: Iterable[int], codec: HarmonyCodec) -> tuple[Message, ...]:
     """The messages of a whole completion."""
+    return parsed(tokens, codec).messages
+
+
+def parsed(tokens: Iterable[int], codec: HarmonyCodec) -> HarmonyParser:
+    """A parser that has read all of `tokens`."""
     parser = HarmonyParser(codec)
     for token in tokens:
         parser.feed(token)
     parser.close()
-    return parser.messages
+    return parser

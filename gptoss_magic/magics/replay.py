@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.magics import options as opt
+from gptoss_magic.magics.compare import answers_text
 from gptoss_magic.magics.toolbox import ToolPlace, consent_of, named
 
 if TYPE_CHECKING:
@@ -53,19 +55,14 @@ def tools_named(shell: Any, name: str) -> list[Any]:
     return named(name, ToolPlace("", shell))
 
 
-def answers_text(done: int, total: int) -> str:
-    """`3 of 8 answers`."""
-    return f"{done} of {total} answers"
-
-
 def summary(done: Sequence[Replayed]) -> str:
     """How many answers had which verdict."""
-    counts = {verdict: sum(one.verdict == verdict for one in done) for verdict in VERDICTS}
-    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    from gptoss_magic.sharing.replay import IDENTICAL, NOT_COMPARABLE, PARTS
+
+    counts = Counter(one.verdict for one in done)
+    order = (IDENTICAL, PARTS, NOT_COMPARABLE)
+    told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in order if counts[verdict])
     return f"{len(done)} answers replayed: {told or 'interrupted'}"
-
-
-VERDICTS = ("identical", "parts", "not comparable")
 
 
 def show(done: Sequence[Replayed]) -> None:

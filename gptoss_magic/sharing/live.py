@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.harmony import HarmonyParser
+from gptoss_magic.harmony.parse import parsed
 from gptoss_magic.quoting import one_line
 from gptoss_magic.records import Answer, Limits, Usage
 from gptoss_magic.session import current
@@ -57,10 +57,7 @@ def _offered(answer: RecordedAnswer) -> list[str]:
 
 def _said(call: RecordedCall) -> Answer:
     """A recorded call of the model as the tool loop wants it."""
-    parser = HarmonyParser(current().codec)
-    for token in call.answer_ids:
-        parser.feed(token)
-    parser.close()
+    parser = parsed(call.answer_ids, current().codec)
     return Answer(
         final=parser.final,
         analysis=parser.analysis,
@@ -76,11 +73,8 @@ def _said(call: RecordedCall) -> Answer:
 
 def _results(call: RecordedCall) -> list[str]:
     """The tools' results that the model read before a call."""
-    parser = HarmonyParser(current().codec)
-    for token in call.prompt_ids:
-        parser.feed(token)
-    parser.close()
-    return [draft.content for draft in parser.drafts if draft.header.role not in SPEAKERS]
+    drafts = parsed(call.prompt_ids, current().codec).drafts
+    return [draft.content for draft in drafts if draft.header.role not in SPEAKERS]
 
 
 def _changed(steps: Sequence[Step], recorded: Sequence[str]) -> list[str]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.harmony import HarmonyParser
 from gptoss_magic.harmony.codec import NAMES
+from gptoss_magic.harmony.parse import parsed
 from gptoss_magic.records import Message
 from gptoss_magic.tuning.values import json_of
 
@@ -114,10 +114,7 @@ def harmony_messages(text: str) -> tuple[Message, ...]:
 def _assistant(text: str) -> list[Message]:
     """The assistant's messages by harmony's own parser, where it has nothing to guess."""
     codec = _Letters(text.removeprefix("<|start|>").removeprefix("assistant"))
-    parser = HarmonyParser(codec)  # type: ignore[arg-type]
-    for token in codec.ids:
-        parser.feed(token)
-    parser.close()
+    parser = parsed(codec.ids, codec)  # type: ignore[arg-type]
     if parser.repairs:
         raise InputError(f"rendered harmony that has to be guessed: {parser.repairs[0]}")
     return [m for m in parser.messages if m.content.strip() or m.recipient]
