@@ -44,6 +44,12 @@ def one_line(text: str, max_chars: int | None = None) -> str:
     return f"{line[:max_chars]} …" if is_long else line
 
 
+def in_width(text: str, width: int) -> str:
+    """A line of `width` characters at most: white space is a blank, the last sign an ellipsis."""
+    line = " ".join(text.split())
+    return line if len(line) <= width else f"{line[: width - 1]}…"
+
+
 def harmless(text: str) -> str:
     """One line of untrusted text without control tokens, citation marks or line breaks."""
     text = LINE_BREAKS.sub(" ", text).translate(BROKEN)

@@ -161,7 +161,8 @@ def show(found: Grid) -> None:
     """A table of figures, then the answers beside each other; in the metadata how each was made."""
     from IPython.display import display
 
-    from gptoss_magic.sharing.records import KEY, record_of
+    from gptoss_magic.sharing.notebooks import KEY
+    from gptoss_magic.sharing.records import record_of
     from gptoss_magic.widgets.tables import (
         side_by_side_html,
         side_by_side_text,

@@ -6,6 +6,8 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.errors import InputError
+
 if TYPE_CHECKING:
     from gptoss_magic.agents.consent import Reply
     from gptoss_magic.agents.tools import Tool
@@ -42,6 +44,22 @@ def confirm(shell: Any, text: str) -> bool | None:
     print(text, flush=True)
     reply = answer(shell, "y: yes, anything else: no ")
     return reply is not None and reply.strip().lower() in ("y", "yes")
+
+
+def check_agreed(shell: Any, path: str, text: str, *, is_yes: bool) -> None:
+    """Raise InputError where the user does not agree that a file is written, or cannot be asked.
+
+    `is_yes`: the line agreed already.
+    """
+    if is_yes:
+        return
+    reply = confirm(shell, text)
+    if reply is None:
+        raise InputError(
+            f"{path}: nothing is written, as nobody can be asked; see the list, then --yes"
+        )
+    if not reply:
+        raise InputError(f"{path}: not agreed to, so nothing is written")
 
 
 def can_ask(shell: Any) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import GptOssError, error_line
 from gptoss_magic.magics.state import model_state
 from gptoss_magic.magics.tune_options import FOLDER
-from gptoss_magic.quoting import encodable
+from gptoss_magic.quoting import encodable, in_width
 from gptoss_magic.records.lab import AdapterState, ConversationState, LabState, RunCurve
 from gptoss_magic.session import current
 from gptoss_magic.turns.stopping import WORK
@@ -181,8 +181,7 @@ def _conversation(name: str) -> ConversationState:
     if not chain:  # its last turn has just gone
         return ConversationState(name, 0, 0, "")
     last = chain[-1]
-    asked = " ".join(encodable(last.asked.content[: 10 * MAX_CHARS]).split())
-    short = asked if len(asked) <= MAX_CHARS else f"{asked[: MAX_CHARS - 1]}…"
+    short = in_width(encodable(last.asked.content[: 10 * MAX_CHARS]), MAX_CHARS)
     tokens = len(last.prompt_ids) + len(last.answer_ids)
     return ConversationState(encodable(name), len(chain), tokens, short)
 

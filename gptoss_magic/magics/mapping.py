@@ -19,7 +19,7 @@ INTO = "answer"  # the column for the answers, where nothing is said
 
 def map_frame(options: Namespace, body: str, names: dict[str, Any], magics: Any) -> Mapped:
     """Run the cell: `names` is the notebook's namespace, `magics` has the defaults."""
-    from gptoss_magic.sharing.records import KEY
+    from gptoss_magic.sharing.notebooks import KEY
     from gptoss_magic.turns import map as answer_rows
     from gptoss_magic.widgets.progress import ProgressView
 

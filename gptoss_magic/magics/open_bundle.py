@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.checks import check_alone
-from gptoss_magic.magics.consent import can_ask, confirm
+from gptoss_magic.magics.consent import check_agreed, visible
 
 if TYPE_CHECKING:
-    from argparse import Namespace
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -39,7 +37,8 @@ def run(line: str, magics: Any) -> None:
     if given.check:
         return
     target = checked_folder(bundle.path, given.into)
-    check_consent(magics.shell, given, target)
+    question = f"Unpack it into {target}? Nothing of it is attached or run."
+    check_agreed(magics.shell, given.path, question, is_yes=given.yes)
     notebook = unpack(bundle, target)
     print(f"unpacked into {target}; nothing of it is attached, kept or run. To use it:")
     for hint in (f"%gptoss replay '{notebook}'", *hints(bundle, target)):
@@ -50,21 +49,8 @@ def words(_typed: list[str]) -> list[str]:
     return opt.flags(OPTIONS)
 
 
-def check_consent(shell: Any, given: Namespace, target: Path) -> None:
-    """Raise InputError where the user does not agree, or nobody can be asked."""
-    if given.yes:
-        return
-    if not can_ask(shell):
-        raise InputError(
-            f"{given.path}: nothing is written, as nobody can be asked; see the list, then --yes"
-        )
-    if not confirm(shell, f"Unpack it into {target}? Nothing of it is attached or run."):
-        raise InputError(f"{given.path}: not agreed to, so nothing is written")
-
-
 def show(bundle: Bundle) -> None:
     """Two tables: what it brings, and what it was made with beside what is here."""
-    from gptoss_magic.magics.consent import visible
     from gptoss_magic.magics.index import show_table
     from gptoss_magic.sharing.bundle.check import differences
     from gptoss_magic.sharing.bundle.sizes import size_text

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.compare import answers_text
 from gptoss_magic.magics.toolbox import ToolPlace, consent_of, named
+from gptoss_magic.quoting import in_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,18 +29,16 @@ WIDTH = 60
 
 def run(line: str, magics: Any) -> None:
     """One line: each answer as it is done, then a table and the places where answers part."""
-    from gptoss_magic.sharing.replay import recorded_answers, replay
+    from gptoss_magic.sharing.replay import recorded_answers, replayed
     from gptoss_magic.widgets.progress import ProgressView
 
     given = opt.parse(PARSER, line)
-    recorded_answers(given.path, given.cell)  # what is wrong with the file, before a model loads
+    answers = recorded_answers(given.path, given.cell)  # refused before a model loads
     magics.load_default()
     tools = partial(tools_named, magics.shell) if given.live else None
     consent = consent_of(magics.shell)
     with ProgressView("replay", answers_text) as bar:
-        done = replay(
-            given.path, cell=given.cell, tool_named=tools, consent=consent, on_answer=bar.update
-        )
+        done = replayed(answers, tools, consent, bar.update)
         bar.finish(summary(done))
     show(done)
     if given.output:
@@ -93,7 +92,6 @@ def parted(one: Replayed) -> tuple[str, tuple[str, str, str]]:
 
 def row(one: Replayed) -> tuple[Any, ...]:
     """An answer's line."""
-    asked = " ".join(one.answer.asked.split())
-    asked = asked if len(asked) <= WIDTH else f"{asked[: WIDTH - 1]}…"
+    asked = in_width(one.answer.asked, WIDTH)
     change = "" if one.change is None else f"{one.change:.4f}"
     return str(one.answer.cell), asked, one.words, change, "; ".join(one.notes)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
-from gptoss_magic.magics.consent import can_ask, confirm
+from gptoss_magic.magics.consent import check_agreed
 from gptoss_magic.magics.live import cell_number
 
 if TYPE_CHECKING:
@@ -71,16 +71,9 @@ def agree(shell: Any, given: Any, plan: SharePlan) -> bool:
     show(plan)
     for note in (*plan.notes, *unsaved(shell, plan.notebook, is_this=given.notebook is None)):
         print(f"note: {note}")
-    if given.yes:
-        return True
-    if not can_ask(shell):
-        raise InputError(
-            f"{given.path}: nothing is written, as nobody can be asked; see the list, then --yes"
-        )
     warning = f"{len(plan.secrets)} things in it look secret. " if plan.secrets else ""
-    if confirm(shell, f"{warning}Write {given.path}?"):
-        return True
-    raise InputError(f"{given.path}: not agreed to, so nothing is written")
+    check_agreed(shell, given.path, f"{warning}Write {given.path}?", is_yes=given.yes)
+    return True
 
 
 def show(plan: SharePlan) -> None:
@@ -107,12 +100,13 @@ def show(plan: SharePlan) -> None:
 
 def unsaved(shell: Any, notebook: Path, *, is_this: bool) -> list[str]:
     """A note where cells ran after the file was saved: the bundle has the file as it is."""
+    from gptoss_magic.sharing.notebooks import source_of
     from gptoss_magic.textfiles import read_json
 
     if not is_this:
         return []
     cells = [cell for cell in read_json(notebook)["cells"] if isinstance(cell, dict)]
-    saved = {cell.get("execution_count"): _source(cell) for cell in cells}
+    saved = {cell.get("execution_count"): source_of(cell).strip() for cell in cells}
     typed = shell.history_manager.input_hist_raw
     ran = [n for n in range(1, cell_number(shell)) if typed[n].strip()]
     kept = [n for n in ran if saved.get(n) == typed[n].strip()]
@@ -120,8 +114,3 @@ def unsaved(shell: Any, notebook: Path, *, is_this: bool) -> list[str]:
     if not later:
         return []
     return [f"In [{later[0]}] and what ran later is not in {notebook} as it is: save the notebook"]
-
-
-def _source(cell: dict[str, Any]) -> str:
-    source = cell.get("source", "")
-    return ("".join(map(str, source)) if isinstance(source, list) else str(source)).strip()

@@ -37,7 +37,7 @@ def transcript(answer: Answer) -> Transcript:
 def left_behind(answer: Answer) -> dict[str, Any]:
     """What goes with an answer's output: its record, and all of it as JSON."""
     from gptoss_magic.sharing.answer_json import answer_json
-    from gptoss_magic.sharing.records import KEY, MIME
+    from gptoss_magic.sharing.notebooks import KEY, MIME
 
     whole = answer_json(answer, transcript(answer).note)
     return {"metadata": {KEY: whole["record"]}, "data": {MIME: whole}}

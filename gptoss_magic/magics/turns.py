@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.index import show_table
+from gptoss_magic.quoting import in_width
 from gptoss_magic.session import current
 from gptoss_magic.vocabulary import check_known
 
@@ -60,12 +61,11 @@ def show(conversation: str | None) -> None:
 
 def row(turn: Turn) -> tuple[str, ...]:
     """A turn in words and numbers."""
-    asked = " ".join(turn.asked.content.split())
     return (
         turn.id,
         turn.parent or "-",
         turn.conversation or "-",
-        asked if len(asked) <= WIDTH else f"{asked[: WIDTH - 1]}…",
+        in_width(turn.asked.content, WIDTH),
         str(len(turn.prompt_ids)),
         str(sum(len(generation.answer_ids) for generation in turn.generations)),
         turn.finish,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import InputError
 from gptoss_magic.harmony.template import template_digest
 from gptoss_magic.session import current
+from gptoss_magic.sharing.records import index_version
 from gptoss_magic.turns.loading import versions
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def changed_since(about: Provenance) -> list[str]:
     if persona.get("name") and _persona_sha256(persona["name"]) != persona.get("sha256"):
         notes.append(f"persona {persona['name']}: another text here, or none")
     for name, version in about.get("indexes", {}).items():
-        here = _index_version(str(name))
+        here = index_version(str(name))
         if here != version:
             notes.append(f"index {name}: version {version} then, {here or 'none'} here")
     return notes
@@ -98,16 +99,6 @@ def _persona_sha256(name: str) -> str | None:
         return digest(overlay(current().layers(name.split("+"))))
     except InputError:
         return None
-
-
-def _index_version(name: str) -> int | None:
-    from gptoss_magic.retrieval.index import Index
-
-    try:
-        version: int = Index.open(name).table.version
-    except InputError:
-        return None
-    return version
 
 
 def _strings(record: Mapping[str, object]) -> dict[str, str]:

@@ -9,8 +9,9 @@ from typing import Any
 from gptoss_magic.atomic import whole_file
 from gptoss_magic.errors import InputError, MissingPackage, error_line
 from gptoss_magic.quoting import printable
+from gptoss_magic.sharing.notebooks import KEY, cells_of, member
 from gptoss_magic.sharing.page_records import notebook_of_page
-from gptoss_magic.sharing.records import KEY
+from gptoss_magic.sharing.pages.left_out import counted
 from gptoss_magic.textfiles import read_json, read_text
 
 
@@ -27,8 +28,8 @@ class Page:
     def __str__(self) -> str:
         left = f"; left out: {self.left_out}" if self.left_out else ""
         return (
-            f"{printable(self.path)}: {_counted(self.num_cells, 'cell')}, "
-            f"{_counted(self.num_records, 'answer')} with tokens, {self.num_bytes:,} bytes{left}"
+            f"{printable(self.path)}: {counted(self.num_cells, 'cell')}, "
+            f"{counted(self.num_records, 'answer')} with tokens, {self.num_bytes:,} bytes{left}"
         )
 
 
@@ -113,19 +114,12 @@ def _is_same(before: dict[str, Any], notebook: dict[str, Any], name: str) -> boo
 
 
 def _name(notebook: dict[str, Any]) -> str:
-    metadata = notebook.get("metadata")
-    ours = metadata.get(KEY) if isinstance(metadata, dict) else None
-    return str(ours.get("notebook", "")) if isinstance(ours, dict) else ""
+    return str(member(notebook.get("metadata"), KEY).get("notebook", ""))
 
 
 def _ids(notebook: dict[str, Any]) -> set[str]:
-    cells = notebook.get("cells")
     return {
         cell["id"]
-        for cell in (cells if isinstance(cells, list) else [])
+        for cell in cells_of(notebook)
         if isinstance(cell, dict) and isinstance(cell.get("id"), str)
     }
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

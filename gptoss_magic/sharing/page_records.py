@@ -11,8 +11,16 @@ import json
 from typing import Any
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.sharing.notebooks import (
+    KEY,
+    MIME,
+    answer_in,
+    cells_of,
+    member,
+    outputs_of,
+    record_in,
+)
 from gptoss_magic.sharing.pages.markup import Start, tokens
-from gptoss_magic.sharing.records import KEY, MIME
 from gptoss_magic.textfiles import json_value
 
 BLOCK = "gptoss-notebook"
@@ -27,7 +35,7 @@ def block_of(notebook: dict[str, Any], name: str) -> str:
         "nbformat": 4,
         "nbformat_minor": 5,
         "metadata": {KEY: {"page": VERSION, "notebook": name}},
-        "cells": [_kept(cell) for cell in _cells(notebook)],
+        "cells": [_kept(cell) for cell in cells_of(notebook)],
     }
     text = json.dumps(data, ensure_ascii=True, separators=(",", ":")).translate(ESCAPES)
     attributes = f'type="application/json" id="{BLOCK}" data-digest="{_digest(data)}"'
@@ -72,40 +80,12 @@ def _block(html: str) -> Start | None:
 
 
 def _version_of(data: dict[str, Any]) -> Any:
-    metadata = data.get("metadata")
-    ours = metadata.get(KEY) if isinstance(metadata, dict) else None
-    return ours.get("page") if isinstance(ours, dict) else None
+    return member(data.get("metadata"), KEY).get("page")
 
 
 def _digest(data: Any) -> str:
     text = json.dumps(data, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()
-
-
-def _cells(notebook: dict[str, Any]) -> list[Any]:
-    cells = notebook.get("cells")
-    return cells if isinstance(cells, list) else []
-
-
-def _outputs(cell: Any) -> list[dict[str, Any]]:
-    outputs = cell.get("outputs") if isinstance(cell, dict) else None
-    return [one for one in outputs if isinstance(one, dict)] if isinstance(outputs, list) else []
-
-
-def _record(output: dict[str, Any]) -> dict[str, Any] | None:
-    """From the output's metadata, or from the answer beside it (Colab rewrites metadata)."""
-    metadata = output.get("metadata")
-    record = metadata.get(KEY) if isinstance(metadata, dict) else None
-    if not isinstance(record, dict):
-        answer = _answer(output)
-        record = answer.get("record") if answer is not None else None
-    return record if isinstance(record, dict) else None
-
-
-def _answer(output: dict[str, Any]) -> dict[str, Any] | None:
-    data = output.get("data")
-    answer = data.get(MIME) if isinstance(data, dict) else None
-    return answer if isinstance(answer, dict) else None
 
 
 def _kept(cell: Any) -> dict[str, Any]:
@@ -115,14 +95,14 @@ def _kept(cell: Any) -> dict[str, Any]:
     kept |= {"id": cell["id"]} if isinstance(cell.get("id"), str) else {}
     if cell.get("cell_type") != "code":
         return kept
-    outputs = [_kept_output(output) for output in _outputs(cell) if _record(output) is not None]
+    outputs = [_kept_output(output) for output in outputs_of(cell) if record_in(output)]
     kept |= {"execution_count": cell.get("execution_count"), "outputs": outputs}
     return {**kept, "source": cell.get("source", "")} if outputs else kept
 
 
 def _kept_output(output: dict[str, Any]) -> dict[str, Any]:
     """The record once, in the metadata, and the rest of the answer."""
-    record, answer = _record(output), _answer(output)
-    rest = {key: value for key, value in (answer or {}).items() if key != "record"}
-    data = {MIME: rest} if answer is not None else {}
-    return {"output_type": "display_data", "data": data, "metadata": {KEY: record}}
+    answer = answer_in(output)
+    rest = {key: value for key, value in answer.items() if key != "record"}
+    data = {MIME: rest} if answer else {}
+    return {"output_type": "display_data", "data": data, "metadata": {KEY: record_in(output)}}

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from gptoss_magic.errors import InputError
+from gptoss_magic.errors import GptOssError, InputError
 from gptoss_magic.harmony.template import template_digest
 from gptoss_magic.session import current
+from gptoss_magic.sharing.notebooks import answer_in, member, outputs_of, record_in, source_of
 from gptoss_magic.sharing.packed import pack_ids, pack_logprobs, unpack_ids, unpack_logprobs
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from gptoss_magic.records import Answer, Generation
     from gptoss_magic.records.provenance import Provenance
 
-KEY = "gptoss_magic"
-MIME = "application/vnd.gptoss.answer+json"
 VERSION = 2
 SHORT = 80  # characters of a recalled item; the prompt's tokens have the whole
 
@@ -103,16 +102,24 @@ def _packed_calls(generations: Sequence[Generation]) -> list[dict[str, Any]]:
 
 
 def _index_versions(passages: Sequence[Any]) -> dict[str, int]:
-    """The versions of the indexes that passages are of, those that lie on this machine."""
+    """The versions of the indexes that passages are of, those that lie on this machine.
+
+    Others are the notebook's own passages, or another store's.
+    """
+    names = dict.fromkeys(passage["index"] for passage in passages)
+    versions = {name: index_version(name) for name in names}
+    return {name: version for name, version in versions.items() if version is not None}
+
+
+def index_version(name: str) -> int | None:
+    """The version of an index as it is here; None where it is not."""
     from gptoss_magic.retrieval.index import Index
 
-    versions = {}
-    for name in dict.fromkeys(passage["index"] for passage in passages):
-        try:
-            versions[name] = Index.open(name).table.version
-        except InputError:
-            continue  # the notebook's own passages, or another store's
-    return versions
+    try:
+        version: int = Index.open(name).table.version
+    except GptOssError:
+        return None
+    return version
 
 
 def records_of(notebook: Any) -> Iterator[RecordedAnswer]:
@@ -127,7 +134,7 @@ def records_of(notebook: Any) -> Iterator[RecordedAnswer]:
     seen: set[str] = set()
     for number, cell in sorted(places, key=lambda place: _order(place[1])):
         for record, asked in _raw_records(cell):
-            turn_id = str(_member(record, "turn").get("id", ""))
+            turn_id = str(member(record, "turn").get("id", ""))
             if turn_id and turn_id in seen:
                 continue  # the same answer, shown once more
             seen.add(turn_id)
@@ -141,27 +148,12 @@ def _order(cell: Mapping[str, Any]) -> float:
 
 def _raw_records(cell: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
     """(record, the user's words) of each answer among a cell's outputs."""
-    outputs = cell.get("outputs")
-    for output in outputs if isinstance(outputs, list) else ():
-        if not isinstance(output, dict):
-            continue
-        bundle = _member(_member(output, "data"), MIME)
-        record = _member(_member(output, "metadata"), KEY) or _member(bundle, "record")
+    for output in outputs_of(cell):
+        record, asked = record_in(output), answer_in(output).get("prompt")
         grid = record.get("grid")
-        asked = bundle.get("prompt")
         for one in grid if isinstance(grid, list) else [record]:
             if isinstance(one, dict) and one:
-                yield one, asked if isinstance(asked, str) else _source(cell)
-
-
-def _member(holder: Mapping[str, Any], name: str) -> dict[str, Any]:
-    member = holder.get(name)
-    return member if isinstance(member, dict) else {}
-
-
-def _source(cell: Mapping[str, Any]) -> str:
-    source = cell.get("source", "")
-    return "".join(map(str, source)) if isinstance(source, list) else str(source)
+                yield one, asked if isinstance(asked, str) else source_of(cell)
 
 
 def _read(

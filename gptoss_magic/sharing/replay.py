@@ -107,8 +107,17 @@ def replay(
     neither or has no such answers, NotLoaded.
     """
     current().require()
+    return replayed(recorded_answers(path, cell), tool_named, consent, on_answer)
+
+
+def replayed(
+    answers: Sequence[RecordedAnswer],
+    tool_named: ToolNamed | None,
+    consent: Consent,
+    on_answer: Callable[[int, int], None],
+) -> list[Replayed]:
+    """The same of answers that were read already."""
     live = None if tool_named is None else partial(_live, tool_named, consent)
-    answers = recorded_answers(path, cell)
     done: list[Replayed] = []
     for answer in answers:
         on_answer(len(done), len(answers))
@@ -121,9 +130,7 @@ def replay(
 
 def recorded_answers(path: str | Path, cell: int | None = None) -> list[RecordedAnswer]:
     """What `replay` runs. Raises InputError, StorageError."""
-    answers = list(records_of(notebook_at(Path(path).expanduser())))
-    if not answers:
-        raise InputError(f"{path}: no answer of gptoss_magic is recorded in it")
+    answers = answers_in(notebook_at(Path(path).expanduser()), path)
     chosen = [answer for answer in answers if cell in (None, answer.cell)]
     if not chosen:
         numbers = ", ".join(str(n) for n in dict.fromkeys(answer.cell for answer in answers))
@@ -131,14 +138,27 @@ def recorded_answers(path: str | Path, cell: int | None = None) -> list[Recorded
     return chosen
 
 
+def answers_in(notebook: Any, path: str | Path) -> list[RecordedAnswer]:
+    """The recorded answers of the notebook at `path`. Raises InputError where there are none."""
+    answers = list(records_of(notebook))
+    if not answers:
+        raise InputError(f"{path}: no answer of gptoss_magic is recorded in it")
+    return answers
+
+
 def notebook_at(path: Path) -> Any:
     """The notebook of a file, as JSON; a page's is inside it. Raises InputError."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; give a notebook (.ipynb) or a page (.html)")
+    check_file(path)
     text = read_text(path).text
     if text.lstrip("\ufeff \t\r\n").startswith("<"):
         return notebook_of_page(text, printable(path))
     return json_value(text, printable(path))
+
+
+def check_file(path: Path) -> None:
+    """Raise InputError where there is no such file."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; give a notebook (.ipynb) or a page (.html)")
 
 
 def _live(tool_named: ToolNamed, consent: Consent, answer: RecordedAnswer) -> tuple[str, ...]:
@@ -229,14 +249,21 @@ def _limit(call: RecordedCall, request: Request) -> int:
 
 def _changes(call: RecordedCall, asked: Request) -> list[float]:
     """By how much each token's log-probability differs from the record, in nats."""
+    if not call.logprobs:
+        return []
+    scores = _scores(asked, [*call.prompt_ids, *asked.kept_ids], call.answer_ids[call.kept :])
+    if not scores:
+        return []
+    return [abs(here - then) for here, then in zip(scores, call.logprobs, strict=True)]
+
+
+def _scores(asked: Request, prompt_T: Sequence[int], answer_T: Sequence[int]) -> list[float]:
+    """Log-probabilities of `answer_T` as `asked`, in nats; [] where they cannot be had."""
     session = current()
-    if not call.logprobs or asked.probe or not session.engine.capabilities.scores:
+    if asked.probe or not session.engine.capabilities.scores:
         return []
     with session.using(asked.adapters or ("none",)):
-        scores = session.engine.score(
-            [*call.prompt_ids, *asked.kept_ids], call.answer_ids[call.kept :]
-        )
-    return [abs(here - then) for here, then in zip(scores, call.logprobs, strict=True)]
+        return session.engine.score(prompt_T, answer_T)
 
 
 def _parting(
@@ -267,10 +294,6 @@ def _gap(
     call: RecordedCall, at: int, candidates: tuple[Sequence[int], Sequence[int]], asked: Request
 ) -> float | None:
     """Log-probability of what is said here less that of what was recorded, in nats."""
-    session = current()
-    if asked.probe or not session.engine.capabilities.scores:
-        return None
     prompt_T = [*call.prompt_ids, *call.answer_ids[:at]]
-    with session.using(asked.adapters or ("none",)):
-        then, here = (session.engine.score(prompt_T, one)[0] for one in candidates)
-    return here - then
+    scores = [score for one in candidates for score in _scores(asked, prompt_T, one)]
+    return scores[1] - scores[0] if scores else None

@@ -3,7 +3,7 @@
 import pytest
 from jupyter_client.manager import start_new_kernel
 
-from gptoss_magic.sharing.records import MIME
+from gptoss_magic.sharing.notebooks import MIME
 from gptoss_magic.testing import tiny_checkpoint
 from tests.tool_cases import served
 

@@ -10,7 +10,8 @@ import pytest
 import gptoss_magic
 from gptoss_magic.errors import InputError
 from gptoss_magic.session import current
-from gptoss_magic.sharing.records import KEY, MIME, records_of
+from gptoss_magic.sharing.notebooks import KEY, MIME
+from gptoss_magic.sharing.records import records_of
 from gptoss_magic.sharing.replay import replay
 from gptoss_magic.testing import tiny_checkpoint
 

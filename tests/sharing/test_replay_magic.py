@@ -6,8 +6,8 @@ import pytest
 
 from gptoss_magic.session import current
 from gptoss_magic.sharing.answer_json import answer_json
+from gptoss_magic.sharing.notebooks import KEY
 from gptoss_magic.sharing.packed import pack_ids, unpack_ids
-from gptoss_magic.sharing.records import KEY
 from tests.shell_cells import run, tiny_shell
 
 

@@ -11,7 +11,7 @@ from gptoss_magic.errors import InputError
 from gptoss_magic.scripted import calling, saying, scripted
 from gptoss_magic.session import current
 from gptoss_magic.sharing.answer_json import answer_json
-from gptoss_magic.sharing.records import KEY
+from gptoss_magic.sharing.notebooks import KEY
 from gptoss_magic.sharing.replay import replay
 from gptoss_magic.testing import tiny_checkpoint
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from importlib.metadata import distributions
 from typing import TYPE_CHECKING
 
-from gptoss_magic.errors import GptOssError
 from gptoss_magic.quoting import one_line
 from gptoss_magic.session import current
 from gptoss_magic.sharing.bundle.pack import machine
 from gptoss_magic.sharing.bundle.texts import template_here
 from gptoss_magic.sharing.bundle.unpack import inspect_bundle
+from gptoss_magic.sharing.records import index_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,14 +115,8 @@ def _digest_here(part: BundledPart) -> str:
 
 def _index_version(name: str) -> str:
     """Of an index by its plain name: what a foreign path or address names is not opened."""
-    from gptoss_magic.retrieval.index import Index
-
-    if "/" in name:
-        return ""
-    try:
-        return str(Index.open(name).table.version)
-    except GptOssError:
-        return ""
+    version = None if "/" in name else index_version(name)
+    return "" if version is None else str(version)
 
 
 def _packages(then: dict[str, str]) -> Iterator[Difference]:

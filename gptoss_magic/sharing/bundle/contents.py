@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.sharing.bundle.archive import MAX_NOTEBOOK_BYTES
@@ -18,9 +18,10 @@ HEADER_BYTES = 8  # of a safetensors file: the length of its JSON header
 MAX_HEADER_BYTES = 100_000_000
 
 
-def check_contents(archive: Archive, manifest: Manifest) -> None:
-    """Raise InputError for a notebook, adapter, persona or preset that is none."""
-    _check_notebook(archive, manifest.notebook)
+def check_contents(archive: Archive, manifest: Manifest) -> Any:
+    """The notebook. Raises InputError for a notebook, adapter, persona or preset that is none."""
+    notebook = _json(archive.read(manifest.notebook, MAX_NOTEBOOK_BYTES), manifest.notebook)
+    list(records_of(notebook))
     for file in manifest.files:
         kind = file.path.split("/")[0]
         if file.path.endswith(".safetensors"):
@@ -28,15 +29,8 @@ def check_contents(archive: Archive, manifest: Manifest) -> None:
         elif kind == "personas":
             _check_persona(archive, file.path)
         elif kind in ("adapters", "presets"):
-            _check_object(archive, file.path)
-
-
-def _check_notebook(archive: Archive, path: str) -> None:
-    data = archive.read(path, MAX_NOTEBOOK_BYTES)
-    try:
-        list(records_of(json_value(data.decode("utf-8"), path)))
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} in it is no UTF-8 ({error.reason})") from error
+            _check_object(archive.read(file.path), file.path)
+    return notebook
 
 
 def _check_tensors(archive: Archive, file: BundledFile) -> None:
@@ -50,7 +44,7 @@ def _check_tensors(archive: Archive, file: BundledFile) -> None:
             break
     if not HEADER_BYTES < size <= min(file.size, MAX_HEADER_BYTES) or len(head) < size:
         raise InputError(f"{file.path} in it is no safetensors file")
-    _object(head[HEADER_BYTES:size], file.path)
+    _check_object(head[HEADER_BYTES:size], file.path)
 
 
 def _check_persona(archive: Archive, path: str) -> None:
@@ -63,14 +57,14 @@ def _check_persona(archive: Archive, path: str) -> None:
         raise InputError(f"{path} in it is no persona ({error})") from error
 
 
-def _check_object(archive: Archive, path: str) -> None:
-    _object(archive.read(path), path)
-
-
-def _object(data: bytes, path: str) -> None:
+def _json(data: bytes, path: str) -> Any:
     try:
-        value = json_value(data.decode("utf-8"), path)
+        return json_value(data.decode("utf-8"), path)
     except UnicodeDecodeError as error:
         raise InputError(f"{path} in it is no UTF-8 ({error.reason})") from error
+
+
+def _check_object(data: bytes, path: str) -> None:
+    value = _json(data, path)
     if not isinstance(value, dict):
         raise InputError(f"{path} in it is no JSON object: {json.dumps(value)[:40]}")

@@ -13,6 +13,7 @@ from gptoss_magic.quoting import encodable
 from gptoss_magic.session import current
 from gptoss_magic.sharing.bundle.manifest import BundledPart
 from gptoss_magic.sharing.bundle.texts import file_texts, index_texts, journal_texts
+from gptoss_magic.sharing.notebooks import cells_of, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -111,9 +112,7 @@ def planned_persona(name: str, sha256: str, names: Names) -> PlannedPart:
 
 def presets_named(notebook: Any) -> list[str]:
     """Those that the notebook's cells load or save."""
-    cells = notebook.get("cells", [])
-    sources = (cell.get("source", "") for cell in cells if isinstance(cell, dict))
-    texts = ("".join(map(str, source)) for source in sources)
+    texts = (source_of(cell) for cell in cells_of(notebook) if isinstance(cell, dict))
     named = [found[2].strip() for text in texts for found in PRESET_LINE.finditer(text)]
     return list(dict.fromkeys(named))
 

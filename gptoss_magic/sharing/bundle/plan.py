@@ -27,8 +27,9 @@ from gptoss_magic.sharing.bundle.texts import (
     has_pictures,
     notebook_texts,
     template_here,
+    token_texts,
 )
-from gptoss_magic.sharing.replay import recorded_answers
+from gptoss_magic.sharing.replay import answers_in, check_file
 from gptoss_magic.textfiles import read_json
 
 if TYPE_CHECKING:
@@ -84,15 +85,17 @@ def plan_share(
     path = Path(notebook).expanduser()
     if path.suffix.lower() != ".ipynb":
         raise InputError(f"{path}: a bundle is of a notebook; give a file that ends in .ipynb")
-    answers = recorded_answers(path)
+    check_file(path)
     cells = read_json(path)
+    answers = answers_in(cells, path)
     names = Names()
     names.free("", MANIFEST)
     main = PlannedFile(names.free("", path.name), path)
     lock = PlannedFile(names.free("", LOCK), lock_text().encode())
     parts = tuple(_parts(cells, answers, names, partial(planned_index, form=index), preset_named))
     plan = SharePlan(path, (main, lock), parts, _models(answers), _template(answers), ())
-    return replace(plan, secrets=_secrets(cells, plan), notes=tuple(_notes(cells, plan)))
+    secrets, notes = _secrets(cells, answers, plan), _notes(cells, answers, plan)
+    return replace(plan, secrets=secrets, notes=tuple(notes))
 
 
 def _parts(
@@ -150,9 +153,11 @@ def _template(answers: Sequence[RecordedAnswer]) -> str:
     return next(filter(None, known), template_here())
 
 
-def _secrets(notebook: Any, plan: SharePlan) -> tuple[Secret, ...]:
+def _secrets(
+    notebook: Any, answers: Sequence[RecordedAnswer], plan: SharePlan
+) -> tuple[Secret, ...]:
     """In all that goes, the names of the files among it."""
-    texts = [*notebook_texts(notebook)]
+    texts = [*notebook_texts(notebook), *token_texts(answers)]
     for part in plan.parts:
         texts += part.texts()
     names = [file.path for file in (*plan.files, *(f for p in plan.parts for f in p.files))]
@@ -160,10 +165,10 @@ def _secrets(notebook: Any, plan: SharePlan) -> tuple[Secret, ...]:
     return tuple(SecretFinder().search(texts))
 
 
-def _notes(notebook: Any, plan: SharePlan) -> Iterator[str]:
+def _notes(notebook: Any, answers: Sequence[RecordedAnswer], plan: SharePlan) -> Iterator[str]:
     if has_pictures(notebook):
         yield "pictures are not looked through for secrets: look at them yourself"
-    if not are_tokens_read(notebook):
+    if not are_tokens_read(answers):
         yield (
             "recorded tokens (system prompts, tools' results) are not looked through: load the "
             "model that wrote them first"

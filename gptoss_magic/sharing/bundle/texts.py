@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import InputError
 from gptoss_magic.session import current
 from gptoss_magic.sharing.bundle.secret_patterns import KEYS, PASSWORDS, TOKENS
-from gptoss_magic.sharing.records import records_of
 from gptoss_magic.textfiles import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from gptoss_magic.sharing.records import RecordedAnswer
 
 PICTURE = re.compile(r"(?:image/(?!svg)|audio/|video/|application/pdf)")
 TELLING = re.compile(rf"(?i)(?:{PASSWORDS}|{KEYS}|{TOKENS})$")  # a name that tells what it names
 
 
 def notebook_texts(notebook: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """(place, text) of all that a notebook says: cells, outputs, attachments, metadata, tokens."""
+    """(place, text) of a notebook's cells, outputs, attachments and metadata, not of its tokens."""
     cells = notebook.get("cells", [])
     for number, cell in enumerate(cells, 1):
         if not isinstance(cell, dict):
@@ -34,7 +35,6 @@ def notebook_texts(notebook: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 place = f"cell {number}" if name == "source" else f"cell {number}, {name}"
                 yield from _within(place, value)
     yield from _within("metadata", {k: v for k, v in notebook.items() if k != "cells"})
-    yield from _token_texts(notebook)
 
 
 def _within(place: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -70,22 +70,22 @@ def has_pictures(notebook: Any) -> bool:
     return False
 
 
-def _token_texts(notebook: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def token_texts(answers: Sequence[RecordedAnswer]) -> Iterator[tuple[str, str]]:
     """What the recorded tokens say, where they are of the loaded model's vocabulary.
 
     They alone have system prompts and tools' results. A prompt holds all that came before it: the
     last call of an answer says everything.
     """
-    for answer in records_of(notebook):
+    for answer in answers:
         if answer.calls and answer.about.get("template") == template_here():
             call = answer.calls[-1]
             ids = [*call.prompt_ids, *call.answer_ids]
             yield f"cell {answer.cell}, tokens", current().codec.decode(ids)
 
 
-def are_tokens_read(notebook: Mapping[str, Any]) -> bool:
+def are_tokens_read(answers: Sequence[RecordedAnswer]) -> bool:
     """True where all recorded tokens are of the loaded model's vocabulary: they are read."""
-    known = {answer.about.get("template") for answer in records_of(notebook) if answer.calls}
+    known = {answer.about.get("template") for answer in answers if answer.calls}
     return known <= {template_here()}
 
 

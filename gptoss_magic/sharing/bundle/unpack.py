@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.atomic import is_empty, whole_folder
 from gptoss_magic.errors import InputError, StorageError
 from gptoss_magic.quoting import printable
-from gptoss_magic.sharing.bundle.archive import MAX_NOTEBOOK_BYTES, opened
+from gptoss_magic.sharing.bundle.archive import opened
 from gptoss_magic.sharing.bundle.contents import check_contents
 from gptoss_magic.sharing.bundle.manifest import LOCK
 from gptoss_magic.sharing.bundle.sizes import size_text
 from gptoss_magic.sharing.records import records_of
-from gptoss_magic.textfiles import json_value
 
 if TYPE_CHECKING:
     from gptoss_magic.sharing.bundle.archive import Archive
@@ -63,9 +62,7 @@ def _checked(path: Path, archive: Archive) -> Bundle:
     for file in manifest.files:
         for _ in archive.checked_blocks(file):
             pass
-    check_contents(archive, manifest)
-    text = archive.read(manifest.notebook, MAX_NOTEBOOK_BYTES).decode("utf-8", "replace")
-    notebook = json_value(text, manifest.notebook)
+    notebook = check_contents(archive, manifest)
     return Bundle(path, manifest, packages_of(archive.read(LOCK)), notebook)
 
 

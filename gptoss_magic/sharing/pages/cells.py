@@ -8,6 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from gptoss_magic.sharing.notebooks import member
 from gptoss_magic.sharing.pages import pictures
 from gptoss_magic.sharing.pages.cleaner import Cleaner
 from gptoss_magic.sharing.pages.left_out import LeftOut
@@ -145,14 +146,9 @@ def _group(number: int, label: str, html: str) -> str:
 
 def _flags(cell: Mapping[str, Any]) -> set[str]:
     """What the notebook shows folded: source_hidden, outputs_hidden."""
-    metadata = cell.get("metadata")
-    jupyter = metadata.get("jupyter") if isinstance(metadata, dict) else None
-    flags = (
-        {name for name, value in jupyter.items() if value is True}
-        if isinstance(jupyter, dict)
-        else set()
-    )
-    if isinstance(metadata, dict) and metadata.get("collapsed") is True:
+    metadata = member(cell, "metadata")
+    flags = {name for name, value in member(metadata, "jupyter").items() if value is True}
+    if metadata.get("collapsed") is True:
         flags.add("outputs_hidden")
     return flags
 

@@ -14,6 +14,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.quoting import encodable, one_line
+from gptoss_magic.sharing.notebooks import cells_of, member
 from gptoss_magic.sharing.page_records import block_of
 from gptoss_magic.sharing.pages.cells import CellWriter, title_of
 from gptoss_magic.sharing.pages.left_out import LeftOut, counted
@@ -61,7 +62,7 @@ def page_text(notebook: dict[str, Any], name: str, file: str, folder: Path | Non
 
     `folder`: where the images of its Markdown may lie; None: nowhere.
     """
-    cells = notebook["cells"] if isinstance(notebook.get("cells"), list) else []
+    cells = cells_of(notebook)
     writer = CellWriter(language=_language(notebook), folder=folder)
     title, rest = title_of(cells)
     title_html = writer.title_html(title or name.removesuffix(".ipynb"))
@@ -131,9 +132,7 @@ def _times(cells: Sequence[Any]) -> list[datetime]:
     """When cells were run, where a front end kept that, in order."""
     times = []
     for cell in cells:
-        metadata = cell.get("metadata") if isinstance(cell, dict) else None
-        kept = metadata.get("execution") if isinstance(metadata, dict) else None
-        for value in kept.values() if isinstance(kept, dict) else ():
+        for value in member(member(cell, "metadata"), "execution").values():
             try:
                 time = datetime.fromisoformat(str(value))
             except ValueError:
@@ -154,12 +153,10 @@ def _counts(left: LeftOut) -> LeftOut:
 
 def _language(notebook: dict[str, Any]) -> str:
     """Pygments' name for the language of its code."""
-    metadata = notebook.get("metadata")
-    metadata = metadata if isinstance(metadata, dict) else {}
+    metadata = member(notebook, "metadata")
     for key, name in (("language_info", "pygments_lexer"), ("language_info", "name"),
                       ("kernelspec", "language")):  # fmt: skip
-        part = metadata.get(key)
-        value = part.get(name) if isinstance(part, dict) else None
+        value = member(metadata, key).get(name)
         if isinstance(value, str) and value:
             return "ipython3" if value == "python" else value
     return "ipython3"

@@ -8,6 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.quoting import encodable, one_line
+from gptoss_magic.sharing.notebooks import MIME
 from gptoss_magic.sharing.pages import pictures
 from gptoss_magic.sharing.pages.ansi import ansi_html
 from gptoss_magic.sharing.pages.cleaner import Cleaner
@@ -16,7 +17,6 @@ from gptoss_magic.sharing.pages.listing import listing
 from gptoss_magic.sharing.pages.maths import as_written, typeset
 from gptoss_magic.sharing.pages.origin import Headings, Origin
 from gptoss_magic.sharing.pages.prose import markdown_html
-from gptoss_magic.sharing.records import MIME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
