@@ -147,7 +147,8 @@ class _Batch:
     def _take(
         self, fed: Sequence[AnswerRow], logits_BV: torch.Tensor
     ) -> Iterator[tuple[int, TokenDelta]]:
-        totals_B = logits_BV.float().logsumexp(-1)
+        logits_BV = logits_BV.float()
+        totals_B = logits_BV.logsumexp(-1)
         for row, logits_V in zip(fed, logits_BV, strict=True):
             row.bar(logits_V)
         generators = [row.generator for row in fed]

@@ -222,7 +222,8 @@ class LocalEngine:
         """
         import torch
 
-        totals_T1 = torch.split(logits_TV.float().logsumexp(-1), 1)
+        logits_TV = logits_TV.float()
+        totals_T1 = torch.split(logits_TV.logsumexp(-1), 1)
         for row.num_true, logits_1V in enumerate(torch.split(logits_TV, 1)):
             row.bar(logits_1V[0])
             (token,), (logprob,) = sample_rows(
