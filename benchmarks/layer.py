@@ -8,7 +8,7 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import ggml
+from benchmarks import ggml, llama
 from benchmarks.figure import Figure, against_fastest, compared, interleaved
 from benchmarks.make_checkpoint import SHAPES, config_of, layer_tensors
 
@@ -169,7 +169,7 @@ def vs_ggml(tokens: int, repeats: int) -> Figure:
     """Milliseconds of one layer's forward against ggml on as many threads."""
     import torch
 
-    ggml.program()  # raises where there is none, before the experts are made
+    llama.program("ggml_layer")  # raises where there is none, before the experts are made
     packed, _ = experts("20b")
     x, weights, ids = routings(tokens, 32)
     threads, calls = torch.get_num_threads(), num_calls(tokens)

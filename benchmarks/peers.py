@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figure import last_json
-from benchmarks.ggml import ran
+from benchmarks.llama import ran
 
 ROOT = Path(__file__).parents[1]
 PINNED = ROOT / "requirements" / "bench.txt"

@@ -15,51 +15,63 @@ from gptoss_magic.model.plan import free_bytes
 LAYERS = {"20b": 4, "120b": 1}
 NEEDED_GB = {"20b": 13, "120b": 17}  # what transformers takes at most while it dequantises
 NUM_NEW, PREFILL = 24, 256
+ROUNDS = 3
 PACKED = """
-from gptoss_magic.model.load import LoadSettings, load
-model = load(LoadSettings(path), lambda *_: None).model
-from gptoss_magic.model.kv_cache import KVCache
-new_cache = lambda: KVCache(model.config)
+import gptoss_magic
+from gptoss_magic.records import SamplingSettings
+from gptoss_magic.session import current
+gptoss_magic.load(path)
+engine = current().local_engine
+model = engine.model
+def tokens(prompt, num):
+    settings = SamplingSettings(temperature=0, max_tokens=num, lookup=0)
+    yield from engine.stream(prompt, settings, cold=True)
 """
 TRANSFORMERS = """
 from transformers import DynamicCache, GptOssForCausalLM
 model = GptOssForCausalLM.from_pretrained(path, dtype="auto").eval()
-new_cache = lambda: DynamicCache(config=model.config)
+def tokens(prompt, num):
+    cache, ids = DynamicCache(config=model.config), torch.tensor([prompt])
+    for _ in range(num):
+        with torch.no_grad():
+            out = model(ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        ids = out.logits[:, -1].argmax(-1)[None]
+        yield ids
 """
 MEASURE = """
 import json, resource, sys, time
-path, num_new, prefill = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+from statistics import median
+path, num_new, prefill, rounds = sys.argv[1], *map(int, sys.argv[2:5])
 import torch
 import transformers.models.gpt_oss.modeling_gpt_oss
-begin = time.perf_counter()
+def peak():
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+imported, begin = peak(), time.perf_counter()
 {set_up}
-load_s = time.perf_counter() - begin
-def run(ids, cache):
-    with torch.no_grad():
-        out = model(ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-    return out.logits[:, -1].argmax(-1)[None]
-prompt = torch.randint(8, 264, (1, prefill), generator=torch.Generator().manual_seed(0))
-run(prompt, new_cache())
-cache, begin = new_cache(), time.perf_counter()
-token = run(prompt, cache)
-prefill_s = time.perf_counter() - begin
-run(token, cache)
-head_s, head = 0.0, model.lm_head.forward
-def timed_head(hidden):
-    global head_s
+load_s, loaded = time.perf_counter() - begin, peak()
+prompt = torch.randint(8, 264, (prefill,), generator=torch.Generator().manual_seed(0)).tolist()
+def seconds(num):
+    times = [time.perf_counter()]
+    for _ in tokens(prompt, num):
+        times.append(time.perf_counter())
+    return times
+first, step = [], []
+for number in range(rounds + 1):
+    times = seconds(num_new + 1)
+    if number:
+        first.append(times[1] - times[0])
+        step.append((times[-1] - times[1]) / (len(times) - 2))
+hidden = torch.ones(1, 1, model.config.hidden_size, dtype=model.dtype)
+with torch.no_grad():
+    model.lm_head(hidden)
     begin = time.perf_counter()
-    logits = head(hidden)
-    head_s += time.perf_counter() - begin
-    return logits
-model.lm_head.forward = timed_head
-begin = time.perf_counter()
-for _ in range(num_new):
-    token = run(token, cache)
-decode_s = time.perf_counter() - begin
-unit = 1 if sys.platform == "darwin" else 1024
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-print(json.dumps(dict(load=load_s, peak=peak / 1e9, decode=num_new / decode_s,
-                      head=1000 * head_s / num_new, prefill=prefill / prefill_s)))
+    for _ in range(num_new):
+        model.lm_head(hidden)
+head_s = (time.perf_counter() - begin) / num_new
+print(json.dumps(dict(load=load_s, peak=peak(), imported=imported, loaded=loaded,
+                      decode=1 / median(step), head=1000 * head_s,
+                      prefill=prefill / median(first))))
 """
 
 
@@ -83,17 +95,25 @@ def require_free(needed_gb: float) -> None:
 
 @cache
 def measured(set_up: str, like: str) -> dict[str, Any]:
-    """load [s], peak [GB], decode and prefill [tokens/s], head [ms] of a fresh process."""
+    """load [s], peak [GB], decode and prefill [tokens/s], head [ms] of a fresh process.
+
+    `imported` and `loaded`: the peak [GB] so far, before and behind the load.
+    """
     require_free(NEEDED_GB[like])
     path = checkpoint(like, LAYERS[like])
-    return apart(MEASURE.format(set_up=set_up), path, NUM_NEW, PREFILL)
+    return apart(MEASURE.format(set_up=set_up), path, NUM_NEW, PREFILL, ROUNDS)
+
+
+def packed_gb(like: str) -> float:
+    """The checkpoint's size."""
+    files = checkpoint(like, LAYERS[like]).glob("*.safetensors")
+    return sum(file.stat().st_size for file in files) / 1e9
 
 
 def about(like: str) -> str:
     """The checkpoint in words."""
     layers = LAYERS[like]
-    size = sum(file.stat().st_size for file in checkpoint(like, layers).glob("*.safetensors")) / 1e9
-    return f"{layers} layer{'s' * (layers > 1)} of {like} shapes, {size:.2f} GB packed"
+    return f"{layers} layer{'s' * (layers > 1)} of {like} shapes, {packed_gb(like):.2f} GB packed"
 
 
 def whole_figure(
@@ -109,6 +129,17 @@ def load_peak_memory_vs_transformers(_repeats: int) -> Figure:
     """Peak resident memory of load, prefill and decode."""
     what = "peak memory of load, prefill and decode"
     return whole_figure("load_peak_memory_vs_transformers", "peak", "GB", what, less=True)
+
+
+def load_peak_memory_vs_packed(_repeats: int) -> Figure:
+    """Bytes of the packed weights against the peak of load, prefill and decode."""
+    seen = measured(PACKED, "20b")
+    what = (
+        f"peak memory of load, prefill and decode against the packed weights; {about('20b')}; of "
+        f"the peak {seen['imported']:.2f} GB stood before the load, {seen['loaded']:.2f} behind it"
+    )
+    name, size = "load_peak_memory_vs_packed", packed_gb("20b")
+    return compared(name, "GB", seen["peak"], size, what, less_is_better=True)
 
 
 def load_time_vs_transformers(_repeats: int) -> Figure:
@@ -129,7 +160,7 @@ def prefill_packed_vs_transformers(_repeats: int) -> Figure:
 
 
 def decode_head_share(_repeats: int) -> Figure:
-    """Milliseconds of the head in a decode step; its share of the step in words."""
+    """Milliseconds of the head on one row; its share of the step in words."""
     shares = [
         f"{found['head'] * found['decode'] / 10:.0f} %"
         for found in (measured(PACKED, "20b"), measured(TRANSFORMERS, "20b"))
@@ -153,6 +184,7 @@ def decode_packed_120b_vs_transformers(_repeats: int) -> Figure:
 WHOLE = (
     load_time_vs_transformers,
     load_peak_memory_vs_transformers,
+    load_peak_memory_vs_packed,
     decode_packed_vs_transformers,
     prefill_packed_vs_transformers,
     decode_head_share,
