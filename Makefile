@@ -40,8 +40,10 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# all figures (up to 40 minutes); QUICK=1: those that matter (6); ONLY=NAME: one. What was measured
+# comes into README by .venv/bin/python -m benchmarks.readme
 bench: $(STAMP)
-	$(BIN)/python -m benchmarks $(ONLY)
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(ONLY)
 
 # needs an NVIDIA GPU; CHECK='--shapes 20b --layers 4' limits it
 gpu-check: $(STAMP)

@@ -1,4 +1,4 @@
-"""Run all figures, or one: python -m benchmarks [NAME] [--repeats N]."""
+"""Run all figures, or one: python -m benchmarks [NAME] [--repeats N] [--quick]."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from benchmarks.decode import DECODE
 from benchmarks.layer import LAYER
 from benchmarks.memory import quickstart_peak_rss_mb
 from benchmarks.replay import replay_seconds_vs_generation
@@ -40,7 +41,23 @@ FIGURES = {
         *WHOLE,
     )
 }
-FIGURES |= RETRIEVAL | TUNE | TRAIN | LAYER  # the layers last: they hold up to 8 GB
+FIGURES |= DECODE | RETRIEVAL | TUNE | TRAIN | LAYER  # the layers last: they hold up to 8 GB
+QUICK = (
+    "stream_overhead",
+    "decode_vs_transformers",
+    "decode_bandwidth_share",
+    "decode_bandwidth_share_20b",
+    "decode_busy_share",
+    "decode_with_adapter_share",
+    "decode_vs_llamacpp",
+    "prefill_vs_llamacpp",
+    "decode_busy_vs_llamacpp",
+    "builtin_decode_vs_llamacpp",
+    "builtin_prefill_vs_llamacpp",
+    "prefill_packed_vs_transformers",
+    "load_peak_memory_vs_packed",
+)
+REPEATS, QUICK_REPEATS = 5, 2
 RESULTS = Path(__file__).parent / "results" / "latest.jsonl"
 
 
@@ -48,13 +65,15 @@ def main() -> int:
     """Run what is asked for; lines measured stay after an interrupt."""
     parser = argparse.ArgumentParser(prog="benchmarks")
     parser.add_argument("name", nargs="?")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=0)
+    parser.add_argument("--quick", action="store_true", help="those that matter, fewer repeats")
     given = parser.parse_args()
     if given.name and given.name not in FIGURES:
         print(f"{given.name}: no such figure; there are {', '.join(FIGURES)}", file=sys.stderr)
         return 2
-    chosen = {given.name: FIGURES[given.name]} if given.name else FIGURES
-    return run(chosen, given.repeats, RESULTS)
+    names = [given.name] if given.name else QUICK if given.quick else FIGURES
+    repeats = given.repeats or (QUICK_REPEATS if given.quick else REPEATS)
+    return run({name: FIGURES[name] for name in names}, repeats, RESULTS)
 
 
 if __name__ == "__main__":

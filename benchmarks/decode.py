@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.figure import Figure, Unavailable, compared, medians
+from benchmarks.figure import Figure, compared, medians
 from benchmarks.models import (
     CASES,
     NUM_NEW,

@@ -32,9 +32,8 @@ ADAPTER = "all-experts"
 def answered(num_new: int, prompt: list[int]) -> tuple[float, float]:
     """(seconds to the first token, seconds of `num_new` more); nothing is drafted or reused."""
     settings = SamplingSettings(temperature=0, max_tokens=num_new + 1, lookup=0)
-    times = [time.perf_counter()]
-    for _ in current().local_engine.stream(prompt, settings, cold=True):
-        times.append(time.perf_counter())
+    stream = current().local_engine.stream(prompt, settings, cold=True)
+    times = [time.perf_counter(), *(time.perf_counter() for _ in stream)]
     steps = len(times) - 2
     if steps < 1:
         raise RuntimeError("the answer ended at once: give another prompt")

@@ -1,0 +1,63 @@
+"""Put measured figures into README: `python -m benchmarks.readme` after `make bench`.
+
+The lines of the latest run take the place of those of their names in figures.jsonl, which is kept
+beside the code; the table between README's markers is written from that file alone.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.__main__ import FIGURES, RESULTS
+from benchmarks.figure import Figure
+from benchmarks.table import cells, markdown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KEPT = Path(__file__).parent / "figures.jsonl"
+README = Path(__file__).parents[1] / "README.md"
+BEGIN, END = "<!-- figures: make bench -->", "<!-- /figures -->"
+
+
+def read(path: Path) -> dict[str, Figure]:
+    """The figures of a results file by name; none where there is no file."""
+    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    figures = [Figure(**json.loads(line)) for line in lines]
+    return {figure.name: figure for figure in figures}
+
+
+def joined(kept: Mapping[str, Figure], latest: Mapping[str, Figure]) -> list[Figure]:
+    """Each figure that there is, in the order of FIGURES; a latest one before a kept one."""
+    both = {**kept, **latest}
+    return [both[name] for name in FIGURES if name in both]
+
+
+def with_table(text: str, figures: Mapping[str, Figure]) -> str:
+    """README with the table of these figures between its markers."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"README.md lacks its markers {BEGIN} and {END}: put them back")
+    table = markdown(cells(figure) for figure in figures.values())
+    return f"{before}{BEGIN}\n\n{table}\n\n{END}{after}"
+
+
+def main() -> int:
+    """Keep the latest run's figures, and write README's table."""
+    latest = read(RESULTS)
+    if not latest:
+        print(f"{RESULTS}: no figures there; run make bench first", file=sys.stderr)
+        return 1
+    lines = [figure.line() + "\n" for figure in joined(read(KEPT), latest)]
+    KEPT.write_text("".join(lines), "utf-8")
+    README.write_text(with_table(README.read_text("utf-8"), read(KEPT)), "utf-8")
+    print(f"{README.name}: {len(lines)} figures, {len(latest)} of them from the latest run")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
