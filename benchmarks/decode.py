@@ -54,13 +54,16 @@ def vs_llamacpp(name: str, case: str, key: str, repeats: int, *, busy: bool = Fa
 
 @cache
 def limits(case: str, repeats: int) -> dict[str, float]:
-    """'decode' [tokens/s], 'read' [bytes/s], 'bytes' of the active weights."""
+    """'decode' [tokens/s], 'read' [bytes/s, the fastest], 'bytes' of the active weights."""
+    reads: list[float] = []
+
+    def read() -> float:
+        reads.append(side.ask("read")[0])
+        return reads[-1]
+
     with closing(ours(CASES[case].path())) as side:
-        measures = {
-            "decode": lambda: once(side, busy=False).decode,
-            "read": lambda: side.ask("read")[0],
-        }
-        return medians(measures, repeats) | {"bytes": side.ask("bytes")[0]}
+        seen = medians({"decode": lambda: once(side, busy=False).decode, "read": read}, repeats)
+        return {"decode": seen["decode"], "read": max(reads), "bytes": side.ask("bytes")[0]}
 
 
 def bandwidth_share(name: str, case: str, repeats: int) -> Figure:
@@ -69,7 +72,7 @@ def bandwidth_share(name: str, case: str, repeats: int) -> Figure:
     rate = seen["bytes"] * seen["decode"]
     what = (
         f"{seen['bytes'] / 1e6:.0f} MB of active weights a token at {seen['decode']:.1f} tokens/s "
-        f"against a plain read by the same threads; {CASES[case].what.partition(',')[0]}"
+        f"against the fastest plain read by the same threads; {CASES[case].what.partition(',')[0]}"
     )
     return compared(name, "GB/s", rate / 1e9, seen["read"] / 1e9, what, less_is_better=False)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,10 +28,11 @@ class Process:
     def ask(self, *words: object) -> list[float]:
         """The numbers that it answers. Raises RuntimeError where it has ended."""
         assert self.process.stdin is not None
-        print(*words, file=self.process.stdin, flush=True)
+        with suppress(BrokenPipeError):
+            print(*words, file=self.process.stdin, flush=True)
         numbers = [float(word) for word in self._line().split()]
         if not numbers:
-            raise RuntimeError(f"{self.name} ended")
+            raise RuntimeError(f"{self.name} ended (exit status {self.process.wait()})")
         return numbers
 
     def _line(self) -> str:
@@ -40,7 +41,8 @@ class Process:
 
     def close(self) -> None:
         """Let it end."""
-        self.process.communicate()
+        with suppress(BrokenPipeError):
+            self.process.communicate()
 
 
 def ours(model: str) -> Process:

@@ -1,12 +1,14 @@
 """Put measured figures into README: `python -m benchmarks.readme` after `make bench`.
 
 The lines of the latest run take the place of those of their names in figures.jsonl, which is kept
-beside the code; the table between README's markers is written from that file alone.
+beside the code and begins with the machine; what stands between README's markers is written from
+that file alone.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,9 +27,28 @@ BEGIN, END = "<!-- figures: make bench -->", "<!-- /figures -->"
 
 def read(path: Path) -> dict[str, Figure]:
     """The figures of a results file by name; none where there is no file."""
-    lines = path.read_text("utf-8").splitlines() if path.exists() else []
-    figures = [Figure(**json.loads(line)) for line in lines]
+    lines = map(json.loads, path.read_text("utf-8").splitlines() if path.exists() else [])
+    figures = [Figure(**line) for line in lines if "name" in line]
     return {figure.name: figure for figure in figures}
+
+
+def machine() -> str:
+    """This one in words, and how busy it is."""
+    import torch
+
+    from gptoss_magic.model.backends import native
+
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text("utf-8").splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    library, _ = native()
+    kernels = library.name if library is not None else "no compiled kernels"
+    threads = torch.get_num_threads()
+    load = f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} processors"
+    return (
+        f"{names[0] if names else 'unknown processor'}, {kernels}, {threads} "
+        f"thread{'s' * (threads > 1)}; load average {load} at the end"
+    )
 
 
 def joined(kept: Mapping[str, Figure], latest: Mapping[str, Figure]) -> list[Figure]:
@@ -36,14 +57,20 @@ def joined(kept: Mapping[str, Figure], latest: Mapping[str, Figure]) -> list[Fig
     return [both[name] for name in FIGURES if name in both]
 
 
-def with_table(text: str, figures: Mapping[str, Figure]) -> str:
-    """README with the table of these figures between its markers."""
+def with_table(text: str, measured_on: str, figures: Mapping[str, Figure]) -> str:
+    """README with the machine and the table of these figures between its markers."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"README.md lacks its markers {BEGIN} and {END}: put them back")
     table = markdown(cells(figure) for figure in figures.values())
-    return f"{before}{BEGIN}\n\n{table}\n\n{END}{after}"
+    return f"{before}{BEGIN}\n\nMeasured on: {measured_on}.\n\n{table}\n\n{END}{after}"
+
+
+def from_kept(text: str) -> str:
+    """README with what figures.jsonl has."""
+    first = KEPT.read_text("utf-8").partition("\n")[0]
+    return with_table(text, json.loads(first)["machine"], read(KEPT))
 
 
 def main() -> int:
@@ -53,8 +80,8 @@ def main() -> int:
         print(f"{RESULTS}: no figures there; run make bench first", file=sys.stderr)
         return 1
     lines = [figure.line() + "\n" for figure in joined(read(KEPT), latest)]
-    KEPT.write_text("".join(lines), "utf-8")
-    README.write_text(with_table(README.read_text("utf-8"), read(KEPT)), "utf-8")
+    KEPT.write_text(json.dumps({"machine": machine()}) + "\n" + "".join(lines), "utf-8")
+    README.write_text(from_kept(README.read_text("utf-8")), "utf-8")
     print(f"{README.name}: {len(lines)} figures, {len(latest)} of them from the latest run")
     return 0
 

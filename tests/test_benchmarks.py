@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import ggml
+from benchmarks import ggml, llama
 from benchmarks.figure import Unavailable, against_fastest, compared, medians
 from benchmarks.run import run
 from benchmarks.whole import apart, require_free
@@ -57,7 +57,8 @@ def test_a_skipped_figure_says_why_and_the_run_goes_on(tmp_path, capsys):
     results = tmp_path / "new" / "latest.jsonl"
     assert run({"alone": without_peer, "seven": seven}, 2, results) == 0
     shown = capsys.readouterr()
-    assert shown.err == "alone: skipped: the peer is missing: install it\n"
+    assert shown.err.startswith("alone: skipped: the peer is missing: install it\n\nname ")
+    assert shown.err.splitlines()[-1].startswith("2 figures in ")
     assert shown.out == seven(2).line() + "\n"
     assert results.read_text() == shown.out
 
@@ -66,7 +67,7 @@ def test_a_figure_that_raises_does_not_stop_the_others(tmp_path, capsys):
     results = tmp_path / "latest.jsonl"
     assert run({"first": seven, "bad": broken, "last": seven}, 1, results) == 1
     shown = capsys.readouterr()
-    assert shown.err == "bad: failed: ValueError: no such shape\n"
+    assert shown.err.startswith("bad: failed: ValueError: no such shape\n\nname ")
     assert len(shown.out.splitlines()) == 2
     assert results.read_text() == shown.out
 
@@ -96,17 +97,17 @@ def test_the_order_turns_and_the_fastest_peer_counts():
     assert words == "b (best of it and a 2)"
 
 
-def test_ggml_cannot_be_built_without_cmake(tmp_path, monkeypatch):
+def test_llama_cpp_cannot_be_built_without_cmake(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Unavailable, match="cmake is missing"):
-        ggml.program()
+        llama.program("llama_model")
 
 
 def test_a_step_that_fails_names_its_last_line_and_its_log(tmp_path):
     log = tmp_path / "build.log"
     command = [sys.executable, "-c", "print('no compiler'); raise SystemExit(3)"]
     with pytest.raises(Unavailable, match=r"cmake failed \(no compiler\); see .*build.log"):
-        ggml.ran("cmake", command, log)
+        llama.ran("cmake", command, log)
 
 
 def test_ggml_blocks_hold_the_same_values():
