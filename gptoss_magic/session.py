@@ -233,6 +233,7 @@ class Session:
             "weights": self.resident.identity["weights"][:16],
             "device": str(self.resident.model.device),
             "experts": self.resident.backend,
+            "decode": self.local_engine.step.describe(),
             "memory": f"{plan.weights / 1e9:.2f} GB of weights",
             "context": f"{plan.context} tokens",
             "KV cache": self._cache_line(),

@@ -50,6 +50,7 @@ MADE_OF_TORCH = {
     "model.parts.soft_prompt",
     "model.router",
     "model.rows_cache",
+    "model.step",
     "model.triton_kernels",
     "model.wide",
     "tuning.methods.svd",
