@@ -5,6 +5,7 @@ beside each other (make test), each has one core, and so has what it starts. No 
 leaves anything in the user's own data, settings and history.
 """
 
+import gc
 import os
 import signal
 from contextlib import ExitStack
@@ -71,6 +72,12 @@ def _place(item):
     """Which of the `LONGEST` a test belongs to; their number for all others."""
     starts = (place for place, start in enumerate(LONGEST) if item.nodeid.startswith(start))
     return next(starts, len(LONGEST))
+
+
+def pytest_collection_finish():
+    """Modules and test items stay to the end: no garbage collection looks at them again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
