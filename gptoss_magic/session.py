@@ -125,10 +125,12 @@ class Session:
     def unload(self) -> None:
         """Drop the model and the conversations; the memory is free afterwards."""
         with self.queue.turn():
+            had_model = self.loaded is not None
             self.loaded = self.held_adapters = self.last_error = None
             self.conversations.clear()
-        gc.collect()
-        _return_memory()
+        if had_model:
+            gc.collect()
+            _return_memory()
 
     def require(self) -> Resident:
         """The resident model. Raises NotLoaded."""

@@ -5,6 +5,7 @@ beside each other (make test), each has one core, and so has what it starts. No 
 leaves anything in the user's own data, settings and history.
 """
 
+import gc
 import os
 import signal
 from contextlib import ExitStack
@@ -13,19 +14,17 @@ from itertools import count
 import pytest
 
 from tests import as_before
+from tests.browser import Browser, plain
+from tools import screenshots as tool
 
 NUMBERS = count()
+BROWSER = Browser()
 # Tests of many seconds, the longest first. They begin before all others, so that no worker goes on
 # alone at the end; what is not named here comes in its random order behind them.
 LONGEST = (
     "tests/test_notebooks.py::test_a_style_is_learned",
     "tests/test_notebooks.py",
     "tests/model/test_stand_in",
-    "tests/widgets/test_browser.py",
-    "tests/widgets/test_panel_browser.py",
-    "tests/widgets/test_tuning_browser.py",
-    "tests/widgets/test_citations_browser.py",
-    "tests/labextension/",
     "tests/model/test_packed.py::test_a_compiled_model",
     "tests/test_script.py::test_the_script_runs",
     "tests/magics/test_tune_magic.py",
@@ -53,14 +52,18 @@ def pytest_sessionstart(session):
 def pytest_collection_modifyitems(items):
     """Behind pytest-randomly: the longest first, dealt out to the workers in turn.
 
-    At first each worker has one stretch of the list, of the same number of tests.
+    At first each worker has one stretch of the list, of the same number of tests. The last of them
+    begins with those in a browser, which are one after another there, and share it.
     """
     num_workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    long = sorted((item for item in items if _place(item) < len(LONGEST)), key=_place)
-    short = [item for item in items if _place(item) == len(LONGEST)]
+    shown = [item for item in items if "browser" in item.fixturenames]
+    rest = [item for item in items if "browser" not in item.fixturenames]
+    long = sorted((item for item in rest if _place(item) < len(LONGEST)), key=_place)
+    short = [item for item in rest if _place(item) == len(LONGEST)]
+    owns = [long[worker::num_workers] for worker in range(num_workers)]
+    owns[-1] = shown + owns[-1]
     size, ordered = len(items) // num_workers, []
-    for worker in range(num_workers):
-        own = long[worker::num_workers]
+    for own in owns:
         num_short = max(0, size - len(own))
         ordered += own + short[:num_short]
         del short[:num_short]
@@ -73,6 +76,12 @@ def _place(item):
     return next(starts, len(LONGEST))
 
 
+def pytest_collection_finish():
+    """Modules and test items stay to the end: no garbage collection looks at them again."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_home(tmp_path_factory):
     """Data, settings and history of this process and of what it starts."""
@@ -81,6 +90,31 @@ def _own_home(tmp_path_factory):
         for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "IPYTHONDIR"):
             patch.setenv(name, str(home / name.lower()))
         yield home
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    if "browser" not in item.fixturenames:
+        BROWSER.close()
+
+
+def pytest_sessionfinish():
+    BROWSER.close()
+
+
+@pytest.fixture
+def browser():
+    """The process's Chromium and Jupyter server."""
+    if tool.chromium() is None:
+        pytest.skip(tool.INSTALL)
+    return BROWSER
+
+
+@pytest.fixture
+def plain_lab(browser):
+    """A page of JupyterLab without our extension, and a folder for its notebooks."""
+    with plain(browser) as opened:
+        yield opened
 
 
 @pytest.fixture(autouse=True)
