@@ -44,9 +44,11 @@ def score(
     front of each sequence. Model and caches are as before afterwards, also after an interrupt.
     Raises InputError where there are no tokens.
     """
+    from gptoss_magic.model.attention import packs
+
     places = channels or [()] * len(sequences)
     tally, done = Tally(model.config), 0
-    for pack in _packs([len(ids_T) for ids_T in sequences]):
+    for pack in packs([len(ids_T) for ids_T in sequences], CHUNK):
         on_text(done, len(sequences))
         texts = [sequences[number] for number in pack]
         for number, routed in zip(pack, _routed_texts(model, texts, fill, reap=reap), strict=True):
@@ -54,22 +56,6 @@ def score(
         done = pack[-1] + 1
     on_text(len(sequences), len(sequences))
     return tally.scores(about, baseline)
-
-
-def _packs(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Numbers of the texts that go through together, up to `CHUNK` tokens or one text alone.
-
-    Each forward reads all weights: of many short texts that is most of the time.
-    """
-    pack: list[int] = []
-    for number, length in enumerate(lengths):
-        if pack and length + sum(lengths[n] for n in pack) > CHUNK:
-            yield pack
-            pack = []
-        if length:
-            pack.append(number)
-    if pack:
-        yield pack
 
 
 def scores_of(
