@@ -19,19 +19,24 @@ from tools import screenshots as tool
 
 NUMBERS = count()
 BROWSER = Browser()
-# Tests of many seconds, the longest first. They begin before all others, so that no worker goes on
-# alone at the end; what is not named here comes in its random order behind them.
-LONGEST = (
-    "tests/test_notebooks.py::test_a_style_is_learned",
-    "tests/test_notebooks.py",
-    "tests/model/test_stand_in",
-    "tests/model/test_packed.py::test_a_compiled_model",
-    "tests/test_script.py::test_the_script_runs",
-    "tests/magics/test_tune_magic.py",
-    "tests/magics/test_memory_magics.py::test_ten_turns",
-    "tests/model/test_gpu.py::test_kernels_compile",
-    "tests/model/test_hub.py",
-)
+SHOWN = "in a browser"
+# Tests of many seconds, {how their names begin: about so many}. They begin before all others, so
+# that no worker goes on alone at the end; those of one line share their module's fixtures, so they
+# stay together. What is not named here comes in its random order behind them.
+LONGEST = {
+    "tests/test_notebooks.py::test_a_style_is_learned": 270,
+    SHOWN: 200,
+    "tests/test_notebooks.py": 140,
+    "tests/model/test_stand_in": 100,
+    "tests/magics/test_tune_magic.py": 80,
+    "tests/model/test_gpu.py": 80,
+    "tests/sharing/test_bundle.py": 50,
+    "tests/sharing/test_replay.py": 40,
+    "tests/model/test_hub.py": 30,
+    "tests/magics/test_memory_magics.py": 25,
+    "tests/model/test_packed.py::test_a_compiled_model": 25,
+    "tests/test_script.py::test_the_script_runs": 12,
+}
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts a job with `&`
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -50,18 +55,19 @@ def pytest_sessionstart(session):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Behind pytest-randomly: the longest first, dealt out to the workers in turn.
+    """Behind pytest-randomly: the longest first, about as much of them to each worker.
 
-    At first each worker has one stretch of the list, of the same number of tests. The last of them
-    begins with those in a browser, which are one after another there, and share it.
+    At first each worker has one stretch of the list, of the same number of tests.
     """
     num_workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    shown = [item for item in items if "browser" in item.fixturenames]
-    rest = [item for item in items if "browser" not in item.fixturenames]
-    long = sorted((item for item in rest if _place(item) < len(LONGEST)), key=_place)
-    short = [item for item in rest if _place(item) == len(LONGEST)]
-    owns = [long[worker::num_workers] for worker in range(num_workers)]
-    owns[-1] = shown + owns[-1]
+    long, short = {start: [] for start in LONGEST}, []
+    for item in items:
+        long.get(_start(item), short).append(item)
+    owns, seconds = [[] for _ in range(num_workers)], [0] * num_workers
+    for start, together in long.items():
+        worker = seconds.index(min(seconds))
+        owns[worker] += together
+        seconds[worker] += LONGEST[start] * bool(together)
     size, ordered = len(items) // num_workers, []
     for own in owns:
         num_short = max(0, size - len(own))
@@ -70,10 +76,11 @@ def pytest_collection_modifyitems(items):
     items[:] = ordered + short
 
 
-def _place(item):
-    """Which of the `LONGEST` a test belongs to; their number for all others."""
-    starts = (place for place, start in enumerate(LONGEST) if item.nodeid.startswith(start))
-    return next(starts, len(LONGEST))
+def _start(item):
+    """Which of the `LONGEST` a test belongs to; '' for all others."""
+    if "browser" in item.fixturenames:
+        return SHOWN
+    return next((start for start in LONGEST if item.nodeid.startswith(start)), "")
 
 
 def pytest_collection_finish():

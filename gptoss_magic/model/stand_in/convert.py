@@ -100,7 +100,7 @@ def dense_model(source: Path) -> Any:
     import torch
     from transformers import AutoModelForCausalLM, GgufConfig
 
-    with without_bars(), _one_tensor_map():
+    with without_bars(), _read_once():
         model: Any = AutoModelForCausalLM.from_pretrained(
             source.parent,
             gguf_file=source.name,
@@ -111,15 +111,17 @@ def dense_model(source: Path) -> Any:
 
 
 @contextmanager
-def _one_tensor_map() -> Iterator[None]:
-    """GGUF's map of tensor names is made once: transformers asks for it once a module."""
+def _read_once() -> Iterator[None]:
+    """The file, and GGUF's map of tensor names: transformers asks for them again and again."""
     gguf: Any = import_module("gguf")
-    make = gguf.get_tensor_name_map
-    gguf.get_tensor_name_map = cache(make)
+    before = {name: getattr(gguf, name) for name in ("GGUFReader", "get_tensor_name_map")}
+    for name, made in before.items():
+        setattr(gguf, name, cache(made))
     try:
         yield
     finally:
-        gguf.get_tensor_name_map = make
+        for name, made in before.items():
+            setattr(gguf, name, made)
 
 
 def merge_adapter(state: dict[str, torch.Tensor]) -> None:
