@@ -90,7 +90,7 @@ MAY = {
     | {"sharing"}
     | {"widgets"}
     | LEAVES,
-    "extension": {"magics"} | LEAVES,
+    "extension": {"magics", "model"} | LEAVES,
     "scripted": {"harmony", "generation"} | LEAVES,
     "testing": {"model", "harmony"} | LEAVES,
 }
