@@ -20,9 +20,11 @@ def load_ipython_extension(shell: Any) -> None:
         provenance_text,
     )
     from gptoss_magic.magics.tune import TuneMagics
+    from gptoss_magic.model.imports import sleep_at_barriers
     from gptoss_magic.records import Answer
     from gptoss_magic.records.provenance import ShownProvenance
 
+    sleep_at_barriers()
     formatters = shell.display_formatter.formatters
     formatters["text/html"].for_type(Answer, answer_html)
     formatters["text/plain"].for_type(Answer, answer_text)

@@ -125,10 +125,12 @@ class Session:
     def unload(self) -> None:
         """Drop the model and the conversations; the memory is free afterwards."""
         with self.queue.turn():
+            had_model = self.loaded is not None
             self.loaded = self.held_adapters = self.last_error = None
             self.conversations.clear()
-        gc.collect()
-        _return_memory()
+        if had_model:
+            gc.collect()
+            _return_memory()
 
     def require(self) -> Resident:
         """The resident model. Raises NotLoaded."""
@@ -233,6 +235,7 @@ class Session:
             "weights": self.resident.identity["weights"][:16],
             "device": str(self.resident.model.device),
             "experts": self.resident.backend,
+            "decode": self.local_engine.step.describe(),
             "memory": f"{plan.weights / 1e9:.2f} GB of weights",
             "context": f"{plan.context} tokens",
             "KV cache": self._cache_line(),

@@ -5,6 +5,7 @@ beside each other (make test), each has one core, and so has what it starts. No 
 leaves anything in the user's own data, settings and history.
 """
 
+import gc
 import os
 import signal
 from contextlib import ExitStack
@@ -13,26 +14,29 @@ from itertools import count
 import pytest
 
 from tests import as_before
+from tests.browser import Browser, plain
+from tools import screenshots as tool
 
 NUMBERS = count()
-# Tests of many seconds, the longest first. They begin before all others, so that no worker goes on
-# alone at the end; what is not named here comes in its random order behind them.
-LONGEST = (
-    "tests/test_notebooks.py::test_a_style_is_learned",
-    "tests/test_notebooks.py",
-    "tests/model/test_stand_in",
-    "tests/widgets/test_browser.py",
-    "tests/widgets/test_panel_browser.py",
-    "tests/widgets/test_tuning_browser.py",
-    "tests/widgets/test_citations_browser.py",
-    "tests/labextension/",
-    "tests/model/test_packed.py::test_a_compiled_model",
-    "tests/test_script.py::test_the_script_runs",
-    "tests/magics/test_tune_magic.py",
-    "tests/magics/test_memory_magics.py::test_ten_turns",
-    "tests/model/test_gpu.py::test_kernels_compile",
-    "tests/model/test_hub.py",
-)
+BROWSER = Browser()
+SHOWN = "in a browser"
+# Tests of many seconds, {how their names begin: about so many}. They begin before all others, so
+# that no worker goes on alone at the end; those of one line share their module's fixtures, so they
+# stay together. What is not named here comes in its random order behind them.
+LONGEST = {
+    "tests/test_notebooks.py::test_a_style_is_learned": 270,
+    SHOWN: 200,
+    "tests/test_notebooks.py": 140,
+    "tests/model/test_stand_in": 100,
+    "tests/magics/test_tune_magic.py": 80,
+    "tests/model/test_gpu.py": 80,
+    "tests/sharing/test_bundle.py": 50,
+    "tests/sharing/test_replay.py": 40,
+    "tests/model/test_hub.py": 30,
+    "tests/magics/test_memory_magics.py": 25,
+    "tests/model/test_packed.py::test_a_compiled_model": 25,
+    "tests/test_script.py::test_the_script_runs": 12,
+}
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts a job with `&`
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -51,26 +55,38 @@ def pytest_sessionstart(session):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Behind pytest-randomly: the longest first, dealt out to the workers in turn.
+    """Behind pytest-randomly: the longest first, about as much of them to each worker.
 
     At first each worker has one stretch of the list, of the same number of tests.
     """
     num_workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    long = sorted((item for item in items if _place(item) < len(LONGEST)), key=_place)
-    short = [item for item in items if _place(item) == len(LONGEST)]
+    long, short = {start: [] for start in LONGEST}, []
+    for item in items:
+        long.get(_start(item), short).append(item)
+    owns, seconds = [[] for _ in range(num_workers)], [0] * num_workers
+    for start, together in long.items():
+        worker = seconds.index(min(seconds))
+        owns[worker] += together
+        seconds[worker] += LONGEST[start] * bool(together)
     size, ordered = len(items) // num_workers, []
-    for worker in range(num_workers):
-        own = long[worker::num_workers]
+    for own in owns:
         num_short = max(0, size - len(own))
         ordered += own + short[:num_short]
         del short[:num_short]
     items[:] = ordered + short
 
 
-def _place(item):
-    """Which of the `LONGEST` a test belongs to; their number for all others."""
-    starts = (place for place, start in enumerate(LONGEST) if item.nodeid.startswith(start))
-    return next(starts, len(LONGEST))
+def _start(item):
+    """Which of the `LONGEST` a test belongs to; '' for all others."""
+    if "browser" in item.fixturenames:
+        return SHOWN
+    return next((start for start in LONGEST if item.nodeid.startswith(start)), "")
+
+
+def pytest_collection_finish():
+    """Modules and test items stay to the end: no garbage collection looks at them again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -81,6 +97,31 @@ def _own_home(tmp_path_factory):
         for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "IPYTHONDIR"):
             patch.setenv(name, str(home / name.lower()))
         yield home
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    if "browser" not in item.fixturenames:
+        BROWSER.close()
+
+
+def pytest_sessionfinish():
+    BROWSER.close()
+
+
+@pytest.fixture
+def browser():
+    """The process's Chromium and Jupyter server."""
+    if tool.chromium() is None:
+        pytest.skip(tool.INSTALL)
+    return BROWSER
+
+
+@pytest.fixture
+def plain_lab(browser):
+    """A page of JupyterLab without our extension, and a folder for its notebooks."""
+    with plain(browser) as opened:
+        yield opened
 
 
 @pytest.fixture(autouse=True)

@@ -50,6 +50,7 @@ MADE_OF_TORCH = {
     "model.parts.soft_prompt",
     "model.router",
     "model.rows_cache",
+    "model.step",
     "model.triton_kernels",
     "model.wide",
     "tuning.methods.svd",
@@ -89,7 +90,7 @@ MAY = {
     | {"sharing"}
     | {"widgets"}
     | LEAVES,
-    "extension": {"magics"} | LEAVES,
+    "extension": {"magics", "model"} | LEAVES,
     "scripted": {"harmony", "generation"} | LEAVES,
     "testing": {"model", "harmony"} | LEAVES,
 }

@@ -1,9 +1,9 @@
 """Each hint of a message works when it is typed."""
 
 import ast
-import gc
 import pkgutil
 import re
+from argparse import ArgumentParser
 from importlib import import_module
 from pathlib import Path
 
@@ -11,7 +11,6 @@ import pytest
 
 import gptoss_magic
 from gptoss_magic import magics
-from gptoss_magic.magics import options
 from gptoss_magic.magics.mcp import USAGE
 from gptoss_magic.magics.nouns import BY_NAME, NOUNS
 from gptoss_magic.scripted import saying, scripted
@@ -130,11 +129,16 @@ def test_each_command_that_a_message_names_is_there(shell):
     assert [one for one in named if not is_command(*one[1:])] == []
 
 
-def test_each_option_that_a_message_names_is_there():
+def parsers():
+    """Those of all magics: a module has one, or several by name."""
     for module in pkgutil.iter_modules(magics.__path__):
-        import_module(f"gptoss_magic.magics.{module.name}")
-    parsers = [one for one in gc.get_objects() if type(one) is type(options.parser("", [], ""))]
-    known = {flag for one in parsers for flag in one._option_string_actions}  # noqa: SLF001
+        for value in vars(import_module(f"gptoss_magic.magics.{module.name}")).values():
+            several = value.values() if isinstance(value, dict) else [value]
+            yield from (one for one in several if isinstance(one, ArgumentParser))
+
+
+def test_each_option_that_a_message_names_is_there():
+    known = {flag for one in parsers() for flag in one._option_string_actions}  # noqa: SLF001
     named = [(place, flag) for place, text in messages() for flag in FLAG.findall(text)]
     assert len(named) > 100
     theirs = {flag for _, flag in named if flag.startswith("--jp-")} | FOREIGN

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Browser, Locator, Page
 
 ROOT = Path(__file__).parents[1]
 EXTENSION_NAME = "gptoss-magic-lab"
@@ -177,19 +177,26 @@ def wait_for_server(url: str, process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def browser_page(width: int = 1200, height: int = 900) -> Iterator[Page]:
-    """A page in headless Chromium."""
+def browser() -> Iterator[Browser]:
+    """A headless Chromium."""
     from playwright.sync_api import sync_playwright
 
     path = chromium()
     if path is None:
         raise SystemExit(INSTALL)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        started = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
         try:
-            yield browser.new_context(viewport={"width": width, "height": height}).new_page()
+            yield started
         finally:
-            browser.close()
+            started.close()
+
+
+@contextmanager
+def browser_page(width: int = 1200, height: int = 900) -> Iterator[Page]:
+    """A page in headless Chromium."""
+    with browser() as started:
+        yield started.new_context(viewport={"width": width, "height": height}).new_page()
 
 
 def command(page: Page, name: str, **arguments: Any) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING
 
 from gptoss_magic.generation.answer_row import AnswerRow
@@ -120,7 +120,26 @@ class _Batch:
         return logits_BV
 
     def _forward(self, first: int, pieces: list[list[int]]) -> torch.Tensor:
-        """Logits [B, V] behind each piece; short pieces are padded, unseen, on their right."""
+        """Logits [B, V] behind each piece; the rows grow by them."""
+        import torch
+
+        sizes = [len(piece) for piece in pieces]
+        with torch.no_grad():
+            logits_BV = self._at_once(first, pieces)
+            if logits_BV is None:
+                logits_BV = self._padded(first, pieces)
+        for row, size in enumerate(sizes, first):
+            self.cache.lengths[row] += size
+        return logits_BV
+
+    def _at_once(self, first: int, pieces: list[list[int]]) -> torch.Tensor | None:
+        """As `_forward`, in one C++ call; None where that cannot be taken."""
+        step, ends = self.engine.step, [*accumulate(map(len, pieces))]
+        fed = None if step.why_not(ends[-1]) else self.cache.fed(first, pieces)
+        return None if fed is None else step.run(fed, [end - 1 for end in ends])
+
+    def _padded(self, first: int, pieces: list[list[int]]) -> torch.Tensor:
+        """As `_forward`; short pieces are padded, unseen, on their right."""
         import torch
 
         model, device = self.engine.model, self.engine.model.device
@@ -128,21 +147,18 @@ class _Batch:
         longest = max(sizes)
         ids_BT = torch.tensor([piece + [0] * (longest - len(piece)) for piece in pieces])
         self.cache.expect(first, longest)
-        with torch.no_grad():
-            hidden_BTH = model.get_decoder()(
-                ids_BT.to(device),
-                position_ids=self.cache.positions().to(device),
-                attention_mask=self.cache.masks(model.dtype, device),
-                past_key_values=self.cache,
-                use_cache=True,
-            ).last_hidden_state
-            last_B = torch.tensor(sizes, device=device) - 1
-            logits_BV = model.get_output_embeddings()(
-                hidden_BTH[torch.arange(len(sizes), device=device), last_B]
-            )
-        for row, size in enumerate(sizes, first):
-            self.cache.lengths[row] += size
-        return logits_BV  # type: ignore[no-any-return]
+        hidden_BTH = model.get_decoder()(
+            ids_BT.to(device),
+            position_ids=self.cache.positions().to(device),
+            attention_mask=self.cache.masks(model.dtype, device),
+            past_key_values=self.cache,
+            use_cache=True,
+        ).last_hidden_state
+        last_B = torch.tensor(sizes, device=device) - 1
+        logits_BV: torch.Tensor = model.get_output_embeddings()(
+            hidden_BTH[torch.arange(len(sizes), device=device), last_B]
+        )
+        return logits_BV
 
     def _take(
         self, fed: Sequence[AnswerRow], logits_BV: torch.Tensor

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gptoss_magic.harmony import HarmonyCodec
     from gptoss_magic.model.protocol import Model
     from gptoss_magic.model.router import Capture
+    from gptoss_magic.model.step import DecodeStep
     from gptoss_magic.records import RoutingTrace, SamplingSettings, TokenDelta
 
 CPU_PREFILL_TOKENS = 512  # a chunk of some seconds, so that the progress moves
@@ -110,6 +111,13 @@ class LocalEngine:
 
         return Capture(self.model)
 
+    @cached_property
+    def step(self) -> DecodeStep:
+        """A few tokens in one C++ call."""
+        from gptoss_magic.model.step import DecodeStep
+
+        return DecodeStep(self.model)
+
     def score(self, prompt_T: Sequence[int], answer_T: Sequence[int]) -> list[float]:
         """The log-probability of each token of `answer_T` behind `prompt_T`, in nats.
 
@@ -141,6 +149,7 @@ class LocalEngine:
         """An engine of the same model with caches of its own, for what nobody may reuse."""
         engine = type(self)(self.model, self.codec, self.context)
         engine.prefixes = Prefixes(self.model.config, 0, like=self.prefixes)
+        engine.step = self.step
         return engine
 
     def check(self, prompt_T: Sequence[int], max_tokens: int) -> None:
@@ -185,12 +194,25 @@ class LocalEngine:
         import torch
 
         with torch.no_grad(), self.capture if prefix.routes is not None else nullcontext():
-            out = self.model(
-                ids_1T, past_key_values=prefix.cache, use_cache=True, logits_to_keep=num_logits
-            )
+            logits_TV = self._at_once(ids_1T, prefix.cache, num_logits)
+            if logits_TV is None:
+                out = self.model(
+                    ids_1T, past_key_values=prefix.cache, use_cache=True, logits_to_keep=num_logits
+                )
+                logits_TV = out.logits[0]
         if prefix.routes is not None:
             prefix.routes.add([seen for (seen,) in self.capture.layers()])
-        return out.logits[0]  # type: ignore[no-any-return]
+        return logits_TV
+
+    def _at_once(self, ids_1T: torch.Tensor, cache: Any, num_logits: int) -> torch.Tensor | None:
+        """As `_step`, in one C++ call; None where that cannot be taken."""
+        size = ids_1T.shape[1]
+        fed = None if self.step.why_not(size) else cache.fed(ids_1T[0].tolist())
+        if fed is None:
+            return None
+        logits_TV = self.step.run(fed, range(size - num_logits, size))
+        cache.grow(size)
+        return logits_TV
 
     def _decode(
         self, row: AnswerRow, prefix: CachedPrefix, on_prefill: Callable[[int, int], None]

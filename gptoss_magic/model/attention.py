@@ -20,7 +20,7 @@ from gptoss_magic.model.linear import has_library, is_recorded
 from gptoss_magic.model.wide import is_slow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from gptoss_magic.model.protocol import Model
 
@@ -262,6 +262,23 @@ def apart(lengths: list[int]) -> dict[str, torch.Tensor]:
     """
     mask = torch.tensor(lengths)
     return {"full_attention": mask, "sliding_attention": mask}
+
+
+def packs(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Numbers of the texts that share a sequence, up to `most` tokens or one text alone.
+
+    Each forward reads all weights: of many short texts that is most of the time. Empty texts are
+    left out.
+    """
+    pack: list[int] = []
+    for number, length in enumerate(lengths):
+        if pack and length + sum(lengths[n] for n in pack) > most:
+            yield pack
+            pack = []
+        if length:
+            pack.append(number)
+    if pack:
+        yield pack
 
 
 def use_block_attention(model: Model) -> None:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from gptoss_magic.model.protocol import Model, ModelConfig
 
 
+READ_TURNED = {torch.bfloat16, torch.float32}
+
+
 class PackedLinear(torch.autograd.Function):
     """y = x·Wᵀ + b by expert; backward is dx = dy·W from the same bytes. Saves no activation."""
 
@@ -277,14 +280,14 @@ def use_packed_experts(model: nn.Module, config: ModelConfig) -> None:
 def use_resident_experts(model: Model) -> None:
     """Let every bf16 experts module of `model` be a `ResidentExperts`.
 
-    Weights stay in place; bf16 ones on a CPU are turned, so that an output's numbers lie side by
-    side, as the C++ kernel reads them: shapes and values stay.
+    Weights stay in place; on a CPU they are turned, so that an output's numbers lie side by side,
+    as the C++ kernels read them: shapes and values stay.
     """
     for module in model.modules():
         if type(module) is GptOssExperts:
             module.__class__ = ResidentExperts
             cast("Any", module).taps = Taps()
             for weights in (module.gate_up_proj, module.down_proj):
-                if weights.is_cpu and weights.dtype == torch.bfloat16 and has_library():
+                if weights.is_cpu and weights.dtype in READ_TURNED and has_library():
                     as_read, weights.data = weights.data, weights.data.mT.contiguous().mT
                     let_go(as_read)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from contextlib import contextmanager
 from importlib import import_module
@@ -28,8 +30,19 @@ def undisturbed() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
+def sleep_at_barriers() -> None:
+    """Let OpenMP's threads sleep where they wait for each other, unless the user said otherwise.
+
+    By default they spin: beside a busy process (the browser that shows the notebook) each of
+    torch's products then takes whole time slices. OpenMP reads this once, as torch is imported.
+    """
+    if "torch" not in sys.modules and "GOMP_SPINCOUNT" not in os.environ:
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
 def import_engine() -> Any:
     """Import what loading and generating need, undisturbed; gives torch."""
+    sleep_at_barriers()
     with undisturbed():
         import accelerate  # noqa: F401
         import torch

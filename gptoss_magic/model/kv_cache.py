@@ -11,7 +11,10 @@ import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gptoss_magic.model.protocol import ModelConfig
+    from gptoss_magic.model.step import Fed
 
 LEAST_CAPACITY = 256
 
@@ -103,6 +106,24 @@ class KVCache(Cache):
                 mine.is_initialized, mine.length = True, length
                 mine.keys = theirs.keys[:, :, :length].clone()
                 mine.values = theirs.values[:, :, :length].clone()
+
+    def fed(self, ids_T: Sequence[int]) -> Fed | None:
+        """`ids_T` behind what is held, with room for them; None before the first forward."""
+        from gptoss_magic.model.step import Fed
+
+        layers, size = self._held(), len(ids_T)
+        if not all(layer.is_initialized for layer in layers):
+            return None
+        start = layers[0].length
+        for layer in layers:
+            layer.reserve(start + size)
+        buffers = [(layer.keys, layer.values) for layer in layers]
+        return Fed(ids_T, range(start, start + size), [size], [0], buffers)
+
+    def grow(self, num_tokens: int) -> None:
+        """So many tokens more are in the buffers."""
+        for layer in self._held():
+            layer.length += num_tokens
 
     @property
     def num_bytes(self) -> int:

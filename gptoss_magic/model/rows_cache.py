@@ -7,14 +7,18 @@ are [rows, H, capacity, D].
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gptoss_magic.model.kv_cache import KVCache
     from gptoss_magic.model.protocol import ModelConfig
+    from gptoss_magic.model.step import Fed
 
 
 class RowsLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
@@ -112,6 +116,23 @@ class RowsCache(Cache):
         starts = self.lengths[self.first :]
         first = max(0, min(starts) - window + 1) if window else 0
         return first, max(starts) + self.num_new
+
+    def fed(self, first: int, pieces: Sequence[Sequence[int]]) -> Fed | None:
+        """`pieces` behind each row from `first` on; None before the first forward."""
+        from gptoss_magic.model.step import Fed
+
+        layers = self._held()
+        if not all(layer.is_initialized for layer in layers):
+            return None
+        starts, sizes = self.lengths[first:], [len(piece) for piece in pieces]
+        places = [
+            place
+            for start, size in zip(starts, sizes, strict=True)
+            for place in range(start, start + size)
+        ]
+        rows = range(first, first + len(pieces))
+        buffers = [(layer.keys, layer.values) for layer in layers]
+        return Fed([*chain.from_iterable(pieces)], places, sizes, rows, buffers)
 
     def masks(self, dtype: torch.dtype, device: Any) -> dict[str, torch.Tensor]:
         """By kind of layer what is added to the scores, [B, 1, T, L]: 0, or the least number."""

@@ -7,6 +7,7 @@ C channels.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
@@ -43,12 +44,16 @@ def score(
     front of each sequence. Model and caches are as before afterwards, also after an interrupt.
     Raises InputError where there are no tokens.
     """
+    from gptoss_magic.model.attention import packs
+
     places = channels or [()] * len(sequences)
-    tally = Tally(model.config)
-    for done, (ids_T, named) in enumerate(zip(sequences, places, strict=True)):
+    tally, done = Tally(model.config), 0
+    for pack in packs([len(ids_T) for ids_T in sequences], CHUNK):
         on_text(done, len(sequences))
-        if ids_T:
-            tally.add(*_routed(model, ids_T, fill, reap=reap), named)
+        texts = [sequences[number] for number in pack]
+        for number, routed in zip(pack, _routed_texts(model, texts, fill, reap=reap), strict=True):
+            tally.add(*routed, places[number])
+        done = pack[-1] + 1
     on_text(len(sequences), len(sequences))
     return tally.scores(about, baseline)
 
@@ -145,6 +150,42 @@ class Tally:
         )
 
 
+def _routed_texts(
+    model: Model,
+    texts: Sequence[Sequence[int]],
+    fill: Callable[[Any], None],
+    *,
+    reap: bool,
+) -> Iterator[tuple[Any, Any, Any]]:
+    """As `_routed` of each text; several share a sequence, unseen by each other."""
+    import torch
+
+    from gptoss_magic.model.attention import apart
+    from gptoss_magic.model.kv_cache import KVCache
+
+    cache = KVCache(model.config)
+    fill(cache)
+    if len(texts) == 1 or cache.get_seq_length():
+        yield from (_routed(model, ids_T, fill, reap=reap) for ids_T in texts)
+        return
+    lengths = [len(ids_T) for ids_T in texts]
+    with torch.no_grad(), _seen(model, reap=reap) as take:
+        model.get_decoder()(
+            input_ids=torch.tensor([[*chain.from_iterable(texts)]], device=model.device),
+            position_ids=torch.tensor([[*chain.from_iterable(map(range, lengths))]]).to(
+                model.device
+            ),
+            attention_mask=apart(lengths),
+            use_cache=False,
+        )
+        ids, weights, norms = take()
+    first = 0
+    for length in lengths:
+        part = slice(first, first + length)
+        yield ids[part], weights[part], None if norms is None else norms[part]
+        first += length
+
+
 def _routed(
     model: Model, ids_T: Sequence[int], fill: Callable[[Any], None], *, reap: bool
 ) -> tuple[Any, Any, Any]:
@@ -153,22 +194,37 @@ def _routed(
     import torch
 
     from gptoss_magic.model.kv_cache import KVCache
-    from gptoss_magic.model.router import Capture
 
     cache, parts = KVCache(model.config), []
     fill(cache)
-    with torch.no_grad(), Capture(model) as capture, _norms(model, on=reap) as norms:
+    with torch.no_grad(), _seen(model, reap=reap) as take:
         ids_1T = torch.tensor([list(ids_T)], device=model.device)
         for chunk in torch.split(ids_1T, CHUNK, dim=1):
             model.get_decoder()(chunk, past_key_values=cache, use_cache=True)
-            ids, weights = capture.take()
-            part = [ids.cpu().numpy(), weights.float().cpu().numpy()]
-            if reap:
-                flat = torch.stack([norms[layer].to(ids.device) for layer in sorted(norms)], 1)
-                part.append(flat.cpu().numpy().reshape(ids.shape) * part[1])
-            parts.append(part)
-    whole = [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
-    return whole[0], whole[1], whole[2] if reap else None
+            parts.append(take())
+    ids, weights, norms = zip(*parts, strict=True)
+    return np.concatenate(ids), np.concatenate(weights), np.concatenate(norms) if reap else None
+
+
+@contextmanager
+def _seen(model: Model, *, reap: bool) -> Iterator[Callable[[], tuple[Any, Any, Any]]]:
+    """While entered, what is given tells of the latest forward what `_routed` gives."""
+    import torch
+
+    from gptoss_magic.model.router import Capture
+
+    with Capture(model) as capture, _norms(model, on=reap) as norms:
+
+        def take() -> tuple[Any, Any, Any]:
+            ids, weights_TLk = capture.take()
+            weights = weights_TLk.float().cpu().numpy()
+            if not reap:
+                return ids.cpu().numpy(), weights, None
+            flat = torch.stack([norms[layer].to(ids.device) for layer in sorted(norms)], 1)
+            norms_TLk = flat.cpu().numpy().reshape(ids.shape)
+            return ids.cpu().numpy(), weights, norms_TLk * weights
+
+        yield take
 
 
 @contextmanager

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 DATE = "2025-01-01"
 MAX_TOKENS = 160
+READ_TOGETHER = 512  # tokens of general text in a forward
 FALL, RISE = 0.25, 0.15  # a share that falls by more, nats a token that rise by more: it failed
 WORDS = {
     "thinks": "thinks in the analysis channel",
@@ -120,9 +121,12 @@ def general_loss(model: Model, examples: Sequence[Example]) -> float:
     """Mean loss over the trained tokens of all examples, in nats a token."""
     import torch
 
+    from gptoss_magic.model.attention import packs
     from gptoss_magic.tuning.loss import token_losses
 
-    return float(torch.cat([token_losses(model, example) for example in examples]).mean())
+    together = packs([len(example.ids) for example in examples], READ_TOGETHER)
+    losses = [token_losses(model, [examples[number] for number in pack]) for pack in together]
+    return float(torch.cat(losses).mean())
 
 
 def _general_loss(adapters: Sequence[str], general: Sequence[Example]) -> float:

@@ -28,22 +28,29 @@ def sequence_loss(model: Model, sequence: Sequence[Example], soft: Any = None) -
     import torch
 
     hidden_NH = torch.cat(list(_hidden(model, sequence, soft)))
-    targets = [
+    targets = _targets(sequence)
+    return summed_loss(model, hidden_NH, torch.tensor(targets, device=hidden_NH.device))
+
+
+def _targets(sequence: Sequence[Example]) -> list[int]:
+    return [
         token
         for example in sequence
         for token, trained in zip(example.ids[1:], example.trained[1:], strict=True)
         if trained
     ]
-    return summed_loss(model, hidden_NH, torch.tensor(targets, device=hidden_NH.device))
 
 
-def token_losses(model: Model, example: Example) -> torch.Tensor:
-    """[N] losses of the trained tokens of one example, fp32, without gradients."""
+def token_losses(model: Model, sequence: Sequence[Example]) -> torch.Tensor:
+    """[N] losses of the trained tokens of `sequence`, fp32, without gradients.
+
+    Examples that share a sequence do not see each other.
+    """
     import torch
 
     with torch.no_grad():
-        hidden_NH = torch.cat(list(_hidden(model, [example], None)))
-        targets = [t for t, on in zip(example.ids[1:], example.trained[1:], strict=True) if on]
+        hidden_NH = torch.cat(list(_hidden(model, sequence, None)))
+        targets = _targets(sequence)
         losses = [
             torch.nn.functional.cross_entropy(_logits(model, rows), wanted, reduction="none")
             for rows, wanted in zip(

@@ -1,54 +1,48 @@
-"""One Lab and one Notebook 7 for all tests of the extension, each with a kernel of its own."""
+"""One notebook in JupyterLab and one in Notebook 7 for all tests of the extension."""
 
-from contextlib import ExitStack
+from functools import partial
 
 import pytest
 
 from gptoss_magic.testing import tiny_checkpoint
-from tests.labextension.front import SETTINGS, Front, write
+from tests.labextension.front import Front, write
 from tools import screenshots as tool
 
-SETUP = "%load_ext gptoss_magic\n%gptoss load tiny --context 8192\nfrance = 'Paris'"
+SETUP = "%load_ext gptoss_magic\n%gptoss load tiny --context 65536\nfrance = 'Paris'"
 BUILT = "the extension is not built: make setup, with Node and npm"
 
 
-def started(stack, folder, app):
-    """(address, folder) of a server of `app`, which lives as long as `stack`."""
-    root = folder / app
-    root.mkdir()
-    tiny_checkpoint(root / "tiny", max_position_embeddings=8192)
-    write(root / "live.ipynb", SETUP)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        patch.setenv("XDG_DATA_HOME", str(root / "data"))
-        return stack.enter_context(tool.lab(root, app, extension=True, **SETTINGS)), root
+def kept(browser, name, make):
+    """What `make()` gave at the first call of this name, as long as the browser is open."""
+    if name not in browser.kept:
+        browser.kept[name] = make()
+    return browser.kept[name]
 
 
-@pytest.fixture(scope="module")
-def fronts(tmp_path_factory):
-    """The notebook in a page of `app`, one for all tests; its kernel has loaded the model."""
-    if tool.chromium() is None:
-        pytest.skip(tool.INSTALL)
-    if not tool.EXTENSION.is_dir():
-        pytest.skip(BUILT)
-    shown, folder = {}, tmp_path_factory.mktemp("front")
-    with ExitStack() as stack, tool.browser_page(1300, 1000) as first:
-
-        def front(app):
-            if app not in shown:
-                url, root = started(stack, folder, app)
-                page = first.context.new_page()
-                shown[app] = Front(page, url, app, root)
-                shown[app].open("live.ipynb")
-                page.evaluate(tool.KERNEL_READY)
-                shown[app].run(0)
-                shown[app].wait(0)
-            shown[app].page.bring_to_front()
-            return shown[app]
-
-        yield front
+def opened(browser, context, app):
+    """The notebook in a page of `app`; its kernel has loaded the model."""
+    folder = browser.folder()
+    tiny_checkpoint(folder / "tiny", max_position_embeddings=65536)
+    write(folder / "live.ipynb", SETUP)
+    front = Front(context.new_page(), browser.serve(), app, folder)
+    front.open("live.ipynb")
+    front.page.evaluate(tool.KERNEL_READY)
+    front.run(0)
+    front.wait(0)
+    return front
 
 
 @pytest.fixture(params=["lab", "notebook"])
-def front(request, fronts):
-    return fronts(request.param)
+def front(request, browser):
+    if not tool.EXTENSION.is_dir():
+        pytest.skip(BUILT)
+    size = {"width": 1300, "height": 1000}
+    context = kept(browser, "context", lambda: browser.start().new_context(viewport=size))
+    front = kept(browser, request.param, partial(opened, browser, context, request.param))
+    front.page.bring_to_front()
+    return front
+
+
+@pytest.fixture
+def keep(browser):
+    return partial(kept, browser)

@@ -41,9 +41,6 @@ COLOUR = """([editor, text]) => {
     if (node.data.includes(text)) return getComputedStyle(node.parentElement).color;
   }
 }"""
-SETTINGS = {
-    "@jupyterlab/codemirror-extension:plugin": {"defaultConfig": {"autoClosingBrackets": True}}
-}
 
 
 def write(path: Path, *cells: Any, kernel: str = "python3") -> None:
@@ -66,10 +63,12 @@ class Front:
     folder: Path
 
     def open(self, name, page=None):
-        """Show a notebook, in this page or another one."""
+        """Show a notebook, in this page or another one. Each notebook has a workspace."""
         page = page or self.page
-        where = "lab/tree" if self.app == "lab" else "notebooks"
-        tool.open_app(page, f"{self.url}/{where}/{name}?token={tool.TOKEN}")
+        workspace = name.partition(".")[0].replace("'", "").replace(" ", "-")
+        where = f"lab/workspaces/{workspace}/tree" if self.app == "lab" else "notebooks"
+        address = f"{self.url}/{where}/{self.folder.name}/{name}"
+        tool.open_app(page, f"{address}?token={tool.TOKEN}")
         page.locator(".jp-NotebookPanel .jp-CodeCell").first.wait_for(timeout=60_000)
         return page
 

@@ -1,6 +1,7 @@
 """Answers in a notebook that nobody trusts and that has no kernel: both front ends."""
 
 import json
+from functools import partial
 
 import pytest
 
@@ -9,12 +10,21 @@ from tests.labextension.front import CURRENT, MODEL, write
 
 TRUSTED = f"() => [...{CURRENT}.content.model.cells].map(cell => cell.trusted)"
 KERNEL = f"() => {CURRENT}.sessionContext.session?.kernel?.name ?? null"
+PATH = f"() => {CURRENT}.context.path"
+REVERT = f"async () => {{ await {CURRENT}.context.revert() }}"
 SOURCES = f"() => [...{CURRENT}.content.model.cells].map(cell => cell.sharedModel.getSource())"
 
 
 @pytest.fixture
-def reader(front):
-    """A page of its own with answers; requests that leave the server are noted."""
+def reader(front, keep):
+    """A page with answers as they are in the file; requests that leave the server are noted."""
+    page = keep(f"reader {front.app}", partial(opened, front))
+    page.bring_to_front()
+    page.evaluate(REVERT)
+    return page
+
+
+def opened(front):
     page = front.page.context.new_page()
     page.outside = []
     page.on("request", lambda request: _note(page, front.url, request.url))
@@ -23,8 +33,7 @@ def reader(front):
     write(front.folder / "it's read.ipynb", *cells, kernel="nosuchkernel")
     front.open("it's read.ipynb", page)
     page.locator(".jp-Dialog").get_by_role("button", name="No Kernel").click()
-    yield page
-    page.close()
+    return page
 
 
 def _note(page, own, url):
@@ -137,7 +146,7 @@ def test_the_launcher_card_makes_a_notebook_with_the_first_cells(front):
         page = opened.value
     page.locator(".jp-NotebookPanel .gptoss-lab-cell-prompt").wait_for(timeout=60_000)
     assert "%gptoss load" in page.locator(".jp-NotebookPanel").inner_text()
-    made = next(iter(front.folder.glob("Untitled*.ipynb")))
+    made = front.folder.parent / page.evaluate(PATH)  # of the server's root, not of this folder
     sources = [cell["source"] for cell in json.loads(made.read_text())["cells"]]
     assert len(sources) == 4
     page.close()

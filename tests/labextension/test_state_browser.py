@@ -1,6 +1,6 @@
 """The panel and the status bar while a cell runs, after a reload in the middle, and Stop."""
 
-LONG = "%%gptoss --new -t 0 -m 6000\nSpeak for long"
+LONG = "%%gptoss --new -t 0 -m 60000\nSpeak for long"
 
 
 def doing(front, words):

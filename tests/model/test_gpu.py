@@ -85,10 +85,11 @@ def compiled(kernel, capability, dtype, options):
 
 @needs_triton
 @pytest.mark.parametrize("capability", [80, 90, 120])
-def test_kernels_compile_without_a_gpu(capability, tmp_path, monkeypatch):
+def test_kernels_compile_without_a_gpu(capability, monkeypatch, request):
     from gptoss_magic.model import triton_kernels as kernels
 
-    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    # kept by their source, target and compiler: what did not change is not compiled again
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(request.config.cache.mkdir("triton")))
     wanted = [
         (kernel, dtype, tile.options(experts))
         for kernel in (kernels.linear_kernel, kernels.transposed_kernel)

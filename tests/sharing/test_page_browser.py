@@ -17,7 +17,6 @@ from gptoss_magic.sharing.pages.allowlist import ALLOWED
 from gptoss_magic.sharing.records import records_of
 from gptoss_magic.testing import tiny_checkpoint
 from tests.page_cases import HOSTILE, PNG, answer, code, markdown, notebook, shown, stream
-from tools import screenshots as tool
 
 HERE = Path(__file__).parent
 AXE = HERE / "node_modules/axe-core/axe.min.js"
@@ -29,8 +28,6 @@ from gptoss_magic.scripted import saying, scripted
 from gptoss_magic.session import current"""
 PROMPT = """with scripted(current(), saying("The mass is $m = E/c^2$. `x`", "Think: a < b.")):
     get_ipython().run_cell_magic("gptoss", "-n -o a", "What is **mass**? {{ 1 + 1 }}")"""
-
-pytestmark = pytest.mark.skipif(tool.chromium() is None, reason=tool.INSTALL)
 
 
 @pytest.fixture(scope="session")
@@ -47,16 +44,9 @@ def axe():
     return AXE.read_text("utf-8")
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=tool.chromium(), args=tool.CHROMIUM_FLAGS
-        )
-        yield browser
-        browser.close()
+@pytest.fixture
+def chromium(browser):
+    return browser.start()
 
 
 @contextmanager

@@ -92,7 +92,7 @@ def test_a_packed_sequence_has_the_losses_of_its_examples_alone():
     wanted = sum(loss_by_transformers(plain, row) for row in rows)
     got = sequence_loss(resident(), rows)
     torch.testing.assert_close(got, wanted, atol=1e-3, rtol=1e-5)
-    alone = torch.cat([token_losses(resident(), row) for row in rows]).sum()
+    alone = torch.cat([token_losses(resident(), [row]) for row in rows]).sum()
     torch.testing.assert_close(alone, wanted, atol=1e-3, rtol=1e-5)
 
 

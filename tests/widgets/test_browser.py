@@ -24,12 +24,8 @@ WATCH = """() => {
 }"""
 
 
-pytestmark = pytest.mark.skipif(tool.chromium() is None, reason=tool.INSTALL)
-
-
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # threads that wait for a busy core are slow
+def lab(plain_lab):
     setup = "%load_ext gptoss_magic\n%gptoss load built-in"
     maths = (
         "from IPython.display import display\n"
@@ -41,8 +37,8 @@ def folder(tmp_path, monkeypatch):
         cells=[nbformat.v4.new_code_cell(source) for source in (setup, maths, routing, PROMPT)],
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
     )
-    nbformat.write(notebook, tmp_path / "small.ipynb")
-    return tmp_path
+    nbformat.write(notebook, plain_lab.folder / "small.ipynb")
+    return plain_lab
 
 
 def finished(page):
@@ -97,23 +93,21 @@ def save(page, path):
     return text
 
 
-def test_answer_streams_and_stays(folder):
-    with tool.browser_page() as page:
-        with tool.lab(folder) as url:
-            tool.open_notebook(page, url, "small.ipynb")
-            page.evaluate(WATCH)
-            tool.start_all(page)
-            seen = finished(page)
-            assert len({shown["text"] for shown in seen if shown["busy"]}) >= 3, seen
-            assert page.locator(".gptoss-live").count() == 0
-            check_answer(page)
-            check_map(page)
-            page.locator("mjx-container").first.wait_for(timeout=10_000)
-            saved = save(page, folder / "small.ipynb")
-        assert "widget-view" not in saved
-        with tool.lab(folder) as url:  # another server: not trusted there, and no kernel
-            tool.open_notebook(page, url, "small.ipynb", kernel=False)
-            bar = page.locator(".jp-NotebookPanel-toolbar", has_text="No Kernel")
-            bar.wait_for(timeout=30_000)
-            check_answer(page)
-            check_map(page)
+def test_answer_streams_and_stays(lab):
+    page = lab.page
+    lab.open("small.ipynb")
+    page.evaluate(WATCH)
+    tool.start_all(page)
+    seen = finished(page)
+    assert len({shown["text"] for shown in seen if shown["busy"]}) >= 3, seen
+    assert page.locator(".gptoss-live").count() == 0
+    check_answer(page)
+    check_map(page)
+    page.locator("mjx-container").first.wait_for(timeout=10_000)
+    saved = save(page, lab.folder / "small.ipynb")
+    assert "widget-view" not in saved
+    lab.open_foreign("small.ipynb")
+    bar = page.locator(".jp-NotebookPanel-toolbar", has_text="No Kernel")
+    bar.wait_for(timeout=30_000)
+    check_answer(page)
+    check_map(page)

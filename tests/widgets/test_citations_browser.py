@@ -2,7 +2,6 @@
 without trust and without a kernel they unfold all the same."""
 
 import nbformat
-import pytest
 
 from tests.retrieval.test_retrieval_pages import pdf_bytes
 from tools import screenshots as tool
@@ -23,8 +22,6 @@ citations = check(final, given)
 found = support(final, given, citations, "")
 t = Transcript(final=final, passages=given, citations=citations, support=found)
 display({"text/html": transcript_html(t), "text/plain": transcript_text(t)}, raw=True)"""
-
-pytestmark = pytest.mark.skipif(tool.chromium() is None, reason=tool.INSTALL)
 
 
 def check_citations(page):
@@ -58,26 +55,24 @@ def is_viewer(frame):
     return frame.url.startswith("chrome-extension://")
 
 
-def test_a_citation_opens_its_passage_and_its_file(tmp_path):
-    (tmp_path / "long.py").write_text("\n".join(f"# line {n}" for n in range(1, 80)))
-    (tmp_path / "cats.pdf").write_bytes(pdf_bytes("First", "Second", "Cats purr"))
+def test_a_citation_opens_its_passage_and_its_file(plain_lab):
+    folder, page = plain_lab.folder, plain_lab.page
+    (folder / "long.py").write_text("\n".join(f"# line {n}" for n in range(1, 80)))
+    (folder / "cats.pdf").write_bytes(pdf_bytes("First", "Second", "Cats purr"))
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(SHOWN)],
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
     )
-    nbformat.write(notebook, tmp_path / "cited.ipynb")
-    with tool.browser_page() as page:
-        with tool.lab(tmp_path) as url:
-            tool.open_notebook(page, url, "cited.ipynb")
-            tool.start_all(page)
-            tool.wait_all(page, 120)
-            cited, paper = check_citations(page)
-            tool.command(page, "docmanager:save")
-            paper.locator("summary").click()
-            check_page(page, paper.locator("a"), "3")
-            tool.command(page, "application:close")
-            cited.locator("a").click()
-            page.get_by_text("Ln 40, Col 1").wait_for(timeout=30_000)
-        with tool.lab(tmp_path) as url:
-            tool.open_notebook(page, url, "cited.ipynb", kernel=False)
-            check_citations(page)
+    nbformat.write(notebook, folder / "cited.ipynb")
+    plain_lab.open("cited.ipynb")
+    tool.start_all(page)
+    tool.wait_all(page, 120)
+    cited, paper = check_citations(page)
+    tool.command(page, "docmanager:save")
+    paper.locator("summary").click()
+    check_page(page, paper.locator("a"), "3")
+    tool.command(page, "application:close")
+    cited.locator("a").click()
+    page.get_by_text("Ln 40, Col 1").wait_for(timeout=30_000)
+    plain_lab.open_foreign("cited.ipynb")
+    check_citations(page)

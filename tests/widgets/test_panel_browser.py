@@ -11,9 +11,9 @@ from tools import screenshots as tool
 
 SETUP = """
 %load_ext gptoss_magic
-%gptoss load tiny --context 4096
+%gptoss load tiny --context 65536
 %config GptOssMagics.temperature = 0
-%config GptOssMagics.max_tokens = 3000
+%config GptOssMagics.max_tokens = 60000
 """
 WRITE = """
 import json, pathlib
@@ -39,20 +39,16 @@ WIDE = """() => {
     (node) => node.getBoundingClientRect().right > right + 1).length;
 }"""
 
-pytestmark = pytest.mark.skipif(tool.chromium() is None, reason=tool.INSTALL)
-
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # threads that wait for a busy core are slow
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    tiny_checkpoint(tmp_path / "tiny", max_position_embeddings=4096)
+def lab(plain_lab):
+    tiny_checkpoint(plain_lab.folder / "tiny", max_position_embeddings=65536)
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS],
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
     )
-    nbformat.write(notebook, tmp_path / "panel.ipynb")
-    return tmp_path
+    nbformat.write(notebook, plain_lab.folder / "panel.ipynb")
+    return plain_lab
 
 
 def panel(page):
@@ -79,7 +75,7 @@ def check_made(folder):
     """The running answer kept its sampler and what it had said; the next had the moved one."""
     first, second = json.loads((folder / "made.json").read_text())
     assert first["finish"] == "interrupt"
-    assert 0 < first["said"] < 3000
+    assert 0 < first["said"] < 60_000
     assert first["temperature"] == 0
     assert second["temperature"] == pytest.approx(1.95)
     assert second["seed"] == 7
@@ -124,7 +120,7 @@ def check_wrong(page):
     assert field.get_attribute("aria-invalid") == "true"
     page.keyboard.press("Tab")
     page.wait_for_timeout(200)
-    assert field.input_value() == "3000"
+    assert field.input_value() == "60000"
 
 
 def check_narrow(page):
@@ -169,20 +165,20 @@ def use_after_restart(page):
     page.wait_for_timeout(1500)  # what the notebook keeps follows a second after
 
 
-def test_the_panel_acts_while_a_cell_runs_and_survives_its_kernel(folder):
-    with tool.browser_page() as page, tool.lab(folder) as url:
-        tool.open_notebook(page, url, "panel.ipynb")
-        tool.start_all(page)
-        use_while_it_runs(page)
-        check_made(folder)
-        check_access(page)
-        check_wrong(page)
-        check_narrow(page)
-        keep_preset(page)
-        page.wait_for_timeout(1500)
-        use_after_restart(page)
-        tool.command(page, "docmanager:save")
-        tool.command(page, "notebook:shutdown-kernel")
-        tool.open_notebook(page, url, "panel.ipynb", kernel=False)
-        check_static(page)
-        assert "widget-view" not in (folder / "panel.ipynb").read_text()
+def test_the_panel_acts_while_a_cell_runs_and_survives_its_kernel(lab):
+    page = lab.page
+    lab.open("panel.ipynb")
+    tool.start_all(page)
+    use_while_it_runs(page)
+    check_made(lab.folder)
+    check_access(page)
+    check_wrong(page)
+    check_narrow(page)
+    keep_preset(page)
+    page.wait_for_timeout(1500)
+    use_after_restart(page)
+    tool.command(page, "docmanager:save")
+    tool.command(page, "notebook:shutdown-kernel")
+    lab.open("panel.ipynb", kernel=False)
+    check_static(page)
+    assert "widget-view" not in (lab.folder / "panel.ipynb").read_text()

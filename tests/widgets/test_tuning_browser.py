@@ -56,19 +56,15 @@ CLICK = """name => {
 }"""
 
 
-pytestmark = pytest.mark.skipif(tool.chromium() is None, reason=tool.INSTALL)
-
-
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # threads that wait for a busy core are slow
-    tiny_checkpoint(tmp_path / "tiny")
+def lab(plain_lab):
+    tiny_checkpoint(plain_lab.folder / "tiny")
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(LOOP)],
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
     )
-    nbformat.write(notebook, tmp_path / "loop.ipynb")
-    return tmp_path
+    nbformat.write(notebook, plain_lab.folder / "loop.ipynb")
+    return plain_lab
 
 
 def press(page, name, key):
@@ -148,24 +144,22 @@ def save(page, path):
     return text
 
 
-def test_controls_act_while_the_cell_runs_and_curves_stay(folder):
-    with tool.browser_page() as page:
-        with tool.lab(folder) as url:
-            tool.open_notebook(page, url, "loop.ipynb")
-            tool.start_all(page)
-            times, seen = use_controls(page)
-            tool.wait_all(page, 60)
-            log = json.loads((folder / "log.json").read_text())
-            check_page(times, seen)
-            check_loop(times, log)
-            check_remains(page)
-            saved = save(page, folder / "loop.ipynb")
-        assert "widget-view" not in saved
-        assert next(
-            output["metadata"]["gptoss"]["steps"]
-            for output in json.loads(saved)["cells"][0]["outputs"]
-            if "gptoss" in output.get("metadata", {})
-        ) == len(log)
-        with tool.lab(folder) as url:  # another server: not trusted there, and no kernel
-            tool.open_notebook(page, url, "loop.ipynb", kernel=False)
-            check_remains(page)
+def test_controls_act_while_the_cell_runs_and_curves_stay(lab):
+    page = lab.page
+    lab.open("loop.ipynb")
+    tool.start_all(page)
+    times, seen = use_controls(page)
+    tool.wait_all(page, 60)
+    log = json.loads((lab.folder / "log.json").read_text())
+    check_page(times, seen)
+    check_loop(times, log)
+    check_remains(page)
+    saved = save(page, lab.folder / "loop.ipynb")
+    assert "widget-view" not in saved
+    assert next(
+        output["metadata"]["gptoss"]["steps"]
+        for output in json.loads(saved)["cells"][0]["outputs"]
+        if "gptoss" in output.get("metadata", {})
+    ) == len(log)
+    lab.open_foreign("loop.ipynb")
+    check_remains(page)

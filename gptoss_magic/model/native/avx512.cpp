@@ -1,10 +1,13 @@
 // AVX-512 BF16 kernels for many rows: 16 weight rows are unpacked into pairs for dpbf16 and shared
 // by all rows of the task. What reads each packed byte once is in avx512_stream.cpp.
+#include <cmath>
 #include <vector>
 
 #include "avx512.h"
 #include "swiglu.inc"
 #include "attend.inc"
+#include "step.h"
+#include "team.h"
 
 using namespace avx512;
 
@@ -283,7 +286,26 @@ void unpack(const uint8_t *blocks, const uint8_t *scales, int64_t num_rows, int 
   }
 }
 
+// ---- what step.inc needs: rows as `few` reads them, and pieces of a packed matrix ----
+
+using avx512::dense_piece;
+typedef bf16 Prepared;
+int64_t prepared_size(int64_t K) { return (int64_t)num_chunks((int)K) * CHUNK; }
+void prepare(const bf16 *x, int64_t K, Prepared *out) { permute_by_four(x, (int)K, out); }
+void prepare(const float *, int64_t, Prepared *) {}  // packed weights are for bf16 alone
+
+void packed_piece(const Linear &w, int64_t e, int64_t first, int64_t last, const Prepared *x, int M,
+                  float *Y, int64_t ldy) {
+  const int nb = (int)(w.K / 32);
+  const int64_t at = e * w.N + first, ldx = prepared_size(w.K);
+  for (int m = 0; m < M; m += FEW)
+    few(std::min(FEW, M - m), w.blocks + at * nb * 16, w.scales + at * nb, nb, x + m * ldx, ldx,
+        nullptr, (int)(last - first), Y + m * ldy, ldy);
+}
+
+#include "step.inc"
+
 }  // namespace
 
 extern const Kernels kernels_avx512;
-const Kernels kernels_avx512 = {"avx512-bf16", linear, transposed, unpack, dense, swiglu, attend};
+const Kernels kernels_avx512 = {"avx512-bf16", linear, transposed, unpack, dense, swiglu, attend, step};

@@ -39,6 +39,10 @@ void permute_by_four(const bf16 *x, int K, bf16 *out);
 void few(int M, const uint8_t *B, const uint8_t *Sc, int nb, const bf16 *x, int64_t ldx,
          const bf16 *bias, int num_rows, float *Y, int64_t ldy);
 
+// Y[m * ldy + n - first] = W[n] x[m] for rows first..last of W
+void dense_piece(const bf16 *W, int64_t first, int64_t last, int64_t K, const bf16 *x, int M,
+                 float *Y, int64_t ldy);
+
 void dense(const bf16 *W, int64_t N, int64_t K, const bf16 *x, int M, float *Y, int threads);
 
 }  // namespace avx512

@@ -97,7 +97,7 @@ void few_rows(const uint8_t *B, const uint8_t *Sc, int nb, const bf16 *x, int64_
 
 template <int M>
 void dense_rows(const bf16 *W, int64_t first, int64_t last, int64_t K, const bf16 *x, float *Y,
-                int64_t N) {
+                int64_t ldy) {
   constexpr int R = 4;
   const int64_t gap = (last - first + R - 1) / R;
   for (int64_t n = first; n < first + gap; n++) {
@@ -117,7 +117,7 @@ void dense_rows(const bf16 *W, int64_t first, int64_t last, int64_t K, const bf1
     }
     for (int r = 0; r < R; r++)
       for (int m = 0; m < M; m++)
-        Y[m * N + std::min(n + r * gap, last - 1)] = _mm512_reduce_add_ps(acc[r][m]);
+        Y[m * ldy + std::min(n + r * gap, last - 1) - first] = _mm512_reduce_add_ps(acc[r][m]);
   }
 }
 
@@ -135,22 +135,25 @@ void few(int M, const uint8_t *B, const uint8_t *Sc, int nb, const bf16 *x, int6
   }
 }
 
+void dense_piece(const bf16 *W, int64_t first, int64_t last, int64_t K, const bf16 *x, int M,
+                 float *Y, int64_t ldy) {
+  for (int m = 0; m < M; m += 4) {
+    const bf16 *xs = x + m * K;
+    float *y = Y + m * ldy;
+    switch (std::min(4, M - m)) {
+      case 1: dense_rows<1>(W, first, last, K, xs, y, ldy); break;
+      case 2: dense_rows<2>(W, first, last, K, xs, y, ldy); break;
+      case 3: dense_rows<3>(W, first, last, K, xs, y, ldy); break;
+      default: dense_rows<4>(W, first, last, K, xs, y, ldy);
+    }
+  }
+}
+
 void dense(const bf16 *W, int64_t N, int64_t K, const bf16 *x, int M, float *Y, int threads) {
   const int64_t STEP = 128;
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
-  for (int64_t n = 0; n < N; n += STEP) {
-    int64_t last = std::min(N, n + STEP);
-    for (int m = 0; m < M; m += 4) {
-      const bf16 *xs = x + m * K;
-      float *y = Y + m * N;
-      switch (std::min(4, M - m)) {
-        case 1: dense_rows<1>(W, n, last, K, xs, y, N); break;
-        case 2: dense_rows<2>(W, n, last, K, xs, y, N); break;
-        case 3: dense_rows<3>(W, n, last, K, xs, y, N); break;
-        default: dense_rows<4>(W, n, last, K, xs, y, N);
-      }
-    }
-  }
+  for (int64_t n = 0; n < N; n += STEP)
+    dense_piece(W, n, std::min(N, n + STEP), K, x, M, Y + n, N);
 }
 
 }  // namespace avx512

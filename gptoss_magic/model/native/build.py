@@ -14,6 +14,7 @@ HERE = Path(__file__).parent
 COMMON = [
     "-O3",
     "-std=c++17",
+    "-pthread",
     "-fPIC",
     "-fvisibility=default",
     "-ffp-contract=fast",
@@ -35,7 +36,11 @@ def compiler() -> str | None:
 
 def units() -> list[tuple[str, list[str]]]:
     """Source files with their flags on this processor family."""
-    made: list[tuple[str, list[str]]] = [("dispatch.cpp", []), ("portable.cpp", [])]
+    made: list[tuple[str, list[str]]] = [
+        ("dispatch.cpp", []),
+        ("team.cpp", []),
+        ("portable.cpp", []),
+    ]
     if platform.machine() in ("x86_64", "AMD64"):
         made += [("portable.cpp", AVX2), ("avx512.cpp", AVX512), ("avx512_stream.cpp", AVX512)]
     return made
@@ -66,7 +71,9 @@ def _build(cxx: str, threads: list[str], out: Path) -> None:
             if process.returncode:
                 raise subprocess.CalledProcessError(process.returncode, process.args, stderr=said)
         made = Path(folder) / out.name
-        subprocess.run([cxx, "-shared", *threads, *objects, "-o", str(made)], check=True)
+        subprocess.run(
+            [cxx, "-shared", "-pthread", *threads, *objects, "-o", str(made)], check=True
+        )
         shutil.move(str(made), out)
 
 

@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "kernels.h"
+#include "step.h"
 
 static const Kernels *choose(const char *name) {
 #if defined(__x86_64__)
@@ -69,7 +70,7 @@ void dense_experts(const bf16 *x, const Routes &routes, const bf16 *W, const bf1
 
 extern "C" {
 
-int gm_version() { return 3; }
+int gm_version() { return 4; }
 
 // Use the kernels of that name; 0 where this processor cannot run them.
 int gm_select(const char *name) {
@@ -142,6 +143,11 @@ void gm_moe_dense(const bf16 *x, int T, int top_k, const int32_t *ids, const flo
   chosen->swiglu(G.data(), S, I, alpha, limit, h.data(), threads);
   dense_experts(h.data(), routes, down, down_bias, E, H, I, Y.data(), threads);
   combine(Y.data(), routes, weights, T, top_k, H, out, threads);
+}
+
+// One decode step of a whole model: see step.h
+void gm_step(const StepModel *model, const StepTokens *tokens, int threads) {
+  chosen->step(*model, *tokens, threads);
 }
 
 // Reads n bytes and returns a checksum: what the memory can give, for the benchmarks.

@@ -17,12 +17,17 @@ static inline float to_float(bf16 v) {
   return f;
 }
 
+static inline float to_float(float v) { return v; }
+
 static inline bf16 to_bf16(float f) {  // round to nearest even; NaN stays NaN
   uint32_t u;
   memcpy(&u, &f, 4);
   if ((u & 0x7fffffff) > 0x7f800000) return (bf16)((u >> 16) | 0x40);
   return (bf16)((u + 0x7fff + ((u >> 16) & 1)) >> 16);
 }
+
+static inline void put(bf16 *at, float v) { *at = to_bf16(v); }
+static inline void put(float *at, float v) { *at = v; }
 
 struct Packed {
   const uint8_t *blocks, *scales;
@@ -56,6 +61,11 @@ struct Attention {
 // out [batch, heads, size]: one query a head; heads / groups of them share keys and values
 typedef void (*AttendFn)(const Attention &a, bf16 *out, int threads);
 
+struct StepModel;
+struct StepTokens;
+// see step.h
+typedef void (*StepFn)(const StepModel &model, const StepTokens &tokens, int threads);
+
 struct Kernels {
   const char *name;
   LinearFn linear;
@@ -64,6 +74,7 @@ struct Kernels {
   DenseFn dense;
   SwigluFn swiglu;
   AttendFn attend;
+  StepFn step;
 };
 
 extern const Kernels kernels_generic;

@@ -1,11 +1,14 @@
 // fp32 kernels in GCC/Clang vector extensions: AVX2, NEON, or whatever the target has.
 // Each weight row is unpacked once into a scratch row of floats and used for all its tokens.
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "kernels.h"
 #include "swiglu.inc"
 #include "attend.inc"
+#include "step.h"
+#include "team.h"
 
 #ifndef KERNELS
 #define KERNELS kernels_generic
@@ -132,26 +135,59 @@ void unpack(const uint8_t *blocks, const uint8_t *scales, int64_t num_rows, int 
   }
 }
 
-void dense(const bf16 *W, int64_t N, int64_t K, const bf16 *x, int M, float *Y, int threads) {
-  std::vector<float> xs((size_t)M * K);
-  for (size_t i = 0; i < xs.size(); i++) xs[i] = to_float(x[i]);
-#pragma omp parallel num_threads(threads)
-  {
-    std::vector<float> row(K);
-#pragma omp for schedule(dynamic, 64)
-    for (int64_t n = 0; n < N; n++) {
-      const bf16 *w = W + n * K;
-      if (M == 1) {
-        Y[n] = dot(w, xs.data(), (int)K);
-        continue;
-      }
-      for (int64_t k = 0; k < K; k++) row[k] = to_float(w[k]);
-      for (int m = 0; m < M; m++) Y[m * N + n] = dot(row.data(), &xs[(size_t)m * K], (int)K);
+// Y[m * ldy + n - first] = W[n] x[m] for rows first..last of W
+void dense_piece(const bf16 *W, int64_t first, int64_t last, int64_t K, const float *x, int M,
+                 float *Y, int64_t ldy) {
+  std::vector<float> row(M == 1 ? 0 : K);
+  for (int64_t n = first; n < last; n++) {
+    const bf16 *w = W + n * K;
+    if (M == 1) {
+      Y[n - first] = dot(w, x, (int)K);
+      continue;
     }
+    for (int64_t k = 0; k < K; k++) row[k] = to_float(w[k]);
+    for (int m = 0; m < M; m++) Y[m * ldy + n - first] = dot(row.data(), x + m * K, (int)K);
   }
 }
+
+void dense(const bf16 *W, int64_t N, int64_t K, const bf16 *x, int M, float *Y, int threads) {
+  const int64_t STEP = 64;
+  std::vector<float> xs((size_t)M * K);
+  for (size_t i = 0; i < xs.size(); i++) xs[i] = to_float(x[i]);
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+  for (int64_t n = 0; n < N; n += STEP)
+    dense_piece(W, n, std::min(N, n + STEP), K, xs.data(), M, Y + n, N);
+}
+
+// What step.inc needs: rows of x as floats, and pieces of a matrix.
+typedef float Prepared;
+int64_t prepared_size(int64_t K) { return K; }
+template <class T>
+void prepare(const T *x, int64_t K, Prepared *out) {
+  for (int64_t k = 0; k < K; k++) out[k] = to_float(x[k]);
+}
+
+// Y[m * ldy + n - first] = W[n] x[m], without bias
+void packed_piece(const Linear &w, int64_t e, int64_t first, int64_t last, const Prepared *x, int M,
+                  float *Y, int64_t ldy) {
+  std::vector<float> row(w.K);
+  for (int64_t n = first; n < last; n++) {
+    const int64_t at = e * w.N + n;
+    unpack_row(w.blocks + at * (w.K / 2), w.scales + at * (w.K / 32), (int)w.K, row.data());
+    for (int m = 0; m < M; m++) Y[m * ldy + n - first] = dot(row.data(), x + m * w.K, (int)w.K);
+  }
+}
+
+void dense_piece(const bf16 *W, int64_t first, int64_t last, int64_t K, const bf16 *x, int M,
+                 float *Y, int64_t ldy) {
+  std::vector<float> xs(M * K);
+  for (int64_t i = 0; i < M * K; i++) xs[i] = to_float(x[i]);
+  dense_piece(W, first, last, K, xs.data(), M, Y, ldy);
+}
+
+#include "step.inc"
 
 }  // namespace
 
 extern const Kernels KERNELS;
-const Kernels KERNELS = {NAME, linear, transposed, unpack, dense, swiglu, attend};
+const Kernels KERNELS = {NAME, linear, transposed, unpack, dense, swiglu, attend, step};

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.model.imports import without_bars
 from gptoss_magic.model.stand_in.source import DATA
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import torch
@@ -97,7 +100,7 @@ def dense_model(source: Path) -> Any:
     import torch
     from transformers import AutoModelForCausalLM, GgufConfig
 
-    with without_bars():
+    with without_bars(), _read_once():
         model: Any = AutoModelForCausalLM.from_pretrained(
             source.parent,
             gguf_file=source.name,
@@ -105,6 +108,20 @@ def dense_model(source: Path) -> Any:
             dtype=torch.float32,
         )
     return model.eval()
+
+
+@contextmanager
+def _read_once() -> Iterator[None]:
+    """The file, and GGUF's map of tensor names: transformers asks for them again and again."""
+    gguf: Any = import_module("gguf")
+    before = {name: getattr(gguf, name) for name in ("GGUFReader", "get_tensor_name_map")}
+    for name, made in before.items():
+        setattr(gguf, name, cache(made))
+    try:
+        yield
+    finally:
+        for name, made in before.items():
+            setattr(gguf, name, made)
 
 
 def merge_adapter(state: dict[str, torch.Tensor]) -> None:

@@ -1,0 +1,230 @@
+"""A decode step of the whole layer stack in one C++ call, on a CPU (native/step.inc).
+
+It takes up to `MOST` new tokens of one conversation, or of several rows, and plain LoRA. What it
+cannot take goes module by module, as transformers does; `why_not` says why.
+Legend: T new tokens, L layers, k experts a token, V vocabulary, D head size.
+"""
+
+from __future__ import annotations
+
+from ctypes import addressof, byref
+from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate, chain
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers.models.gpt_oss.modeling_gpt_oss import (
+    GptOssAttention,
+    GptOssDecoderLayer,
+    GptOssMLP,
+    GptOssRMSNorm,
+)
+
+from gptoss_magic.model import step_layout as layout
+from gptoss_magic.model.attention import NAME as ATTENTION
+from gptoss_magic.model.backends import native
+from gptoss_magic.model.experts import PackedExperts, ResidentExperts
+from gptoss_magic.model.linear import ResidentLinear
+from gptoss_magic.model.parts.expert_lora import ExpertLora
+from gptoss_magic.model.parts.low_rank import LinearLora, RouterLora
+from gptoss_magic.model.router import ResidentRouter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from gptoss_magic.model.protocol import Model
+
+MOST = 16  # new tokens of a step
+ALONE = 1 << 20  # bytes of weights that do not pay for waking a second thread
+ROTARY = ("default", "linear", "yarn", "llama3")  # whose angles do not change with the length
+PARTS = (
+    *(GptOssDecoderLayer, GptOssAttention, GptOssMLP, GptOssRMSNorm),
+    *(ResidentLinear, ResidentRouter, ResidentExperts, PackedExperts),
+)
+
+
+@dataclass(frozen=True)
+class Fed:
+    """New tokens, row by row: `ids` and their `places` [T].
+
+    `sizes`: how many belong to each of the cache's `rows`. `layers`: each layer's keys and values,
+    [rows, key-value heads, capacity, D], with room for them.
+    """
+
+    ids: Sequence[int]
+    places: Sequence[int]
+    sizes: Sequence[int]
+    rows: Sequence[int]
+    layers: Sequence[tuple[torch.Tensor, torch.Tensor]]
+
+
+class DecodeStep:
+    """The C++ step of one model. Whatever stands beside the model is looked up at each call."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.never = _why_never(model)
+        if self.never:
+            return
+        decoder = model.get_decoder()
+        self._routers = [layer.mlp.router for layer in decoder.layers]
+        self._taps = [layer.mlp.experts.taps for layer in decoder.layers]
+        modules = [module for layer in decoder.layers for module in layer.modules()]
+        modules += [decoder.norm, decoder.embed_tokens, model.get_output_embeddings()]
+        self._hooks = [hooks for m in modules for hooks in (m._forward_hooks, m._forward_pre_hooks)]
+        self._held = [
+            (owner, name, value)
+            for module in modules
+            for owner in (module._modules, module._parameters)
+            for name, value in owner.items()
+        ]
+        self._weights = [v for _, _, v in self._held if isinstance(v, torch.nn.Parameter)]
+        self._angles = (torch.empty(0), torch.empty(0))
+        self._described: tuple[list[Any], layout.Described] | None = None
+
+    def why_not(self, num_tokens: int) -> str:
+        """Why a step of so many tokens cannot be taken as things stand; '' where it can."""
+        if self.never:
+            return self.never
+        if num_tokens > MOST:
+            return f"more than {MOST} new tokens"
+        if torch.is_grad_enabled():
+            return "gradients are asked for"
+        if any(owner.get(name) is not value for owner, name, value in self._held):
+            return "a module or weight of the model was replaced"
+        return next((why for why in map(_why_not_beside, self._beside()) if why), "")
+
+    def run(self, fed: Fed, wanted: Sequence[int]) -> torch.Tensor:
+        """Logits [len(wanted), V] behind the tokens `wanted` (indices into `fed.ids`).
+
+        Keys and values of the new tokens are in `fed.layers` then; routers' watchers are told.
+        """
+        model, config = self._model(), self.model.config
+        num_new = len(fed.ids)
+        cosine, sine = self._rotary(max(fed.places) + 1)
+        routed = (len(self._routers), num_new, config.num_experts_per_tok)
+        experts, weights = torch.empty(routed, dtype=torch.int32), torch.empty(routed)
+        logits = torch.empty(len(wanted), config.vocab_size, dtype=self.model.dtype)
+        lists = [fed.ids, fed.places, [0, *accumulate(fed.sizes)], fed.rows, wanted]
+        arrays = [layout.int64s(values) for values in lists]
+        cache = (layout.StepCache * len(fed.layers))(
+            *(
+                layout.StepCache(k.data_ptr(), v.data_ptr(), k.stride(0), k.stride(1))
+                for k, v in fed.layers
+            )
+        )
+        tokens = layout.StepTokens(
+            *(num_new, len(fed.rows), len(wanted)),
+            *map(addressof, arrays),
+            *(cosine.data_ptr(), sine.data_ptr(), addressof(cache)),
+            *(result.data_ptr() for result in (logits, experts, weights)),
+        )
+        library: Any = native()[0]
+        threads = torch.get_num_threads() if self._num_bytes > ALONE else 1
+        library.library.gm_step(byref(model), byref(tokens), threads)
+        self._tell(experts, weights)
+        return logits
+
+    def describe(self) -> str:
+        """How one more token would be computed now, and why."""
+        with torch.no_grad():
+            why = self.why_not(1)
+        library = native()[0]
+        if why or library is None:
+            return f"module by module: {why}"
+        return f"one call a token, {library.name}"
+
+    def _tell(self, experts_LTk: torch.Tensor, weights_LTk: torch.Tensor) -> None:
+        watched = [router.watchers for router in self._routers]
+        if any(watched):
+            ids, weights = experts_LTk.long(), weights_LTk.to(self.model.dtype)
+            for watchers, ids_Tk, weights_Tk in zip(watched, ids, weights, strict=True):
+                for watch in watchers:
+                    watch(ids_Tk, weights_Tk)
+
+    def _beside(self) -> Iterator[Any]:
+        """All that is attached: hooks, branches, probes, and who watches the experts."""
+        yield from chain.from_iterable(hooks.values() for hooks in self._hooks if hooks)
+        for router, taps in zip(self._routers, self._taps, strict=True):
+            yield from router.branches
+            yield from taps.branches
+            yield from (tap for tap in (router.probe, taps.watch) if tap is not None)
+
+    def _rotary(self, num_places: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """(cosine, sine), each [at least num_places, D / 2], in the model's dtype."""
+        if len(self._angles[0]) < num_places:
+            places_1T = torch.arange(2 * num_places + MOST)[None]
+            like = torch.empty(0, dtype=self.model.dtype)
+            both = self.model.get_decoder().rotary_emb(like, places_1T)
+            self._angles = (both[0][0].contiguous(), both[1][0].contiguous())
+        return self._angles
+
+    def _model(self) -> layout.StepModel:
+        """The C description of the model as it stands, made anew where an address has changed."""
+        parts = [_part(beside) for beside in self._beside()]
+        places = [weight.data_ptr() for weight in self._weights]
+        places += [value.data_ptr() for part in parts for value in (part.a, part.b)]
+        scales = [part.scaling * part.scale for part in parts]
+        key = [*map(id, parts), *places, *scales]
+        if self._described is None or self._described[0] != key:
+            self._num_bytes = sum(w.numel() * w.element_size() for w in self._weights)
+            self._described = (key, layout.Described(self.model, parts))
+        return self._described[1].model
+
+
+def _why_never(model: Model) -> str:
+    """Why no step of this model can be taken; '' where that depends on the moment."""
+    config: Any = model.config
+    if native()[0] is None:
+        return native()[1]
+    if model.dtype not in {torch.bfloat16, torch.float32}:
+        return f"the model is {model.dtype}"
+    rotary = config.rope_parameters.get("rope_type", "default")
+    if rotary not in ROTARY:
+        return f"rotary embeddings of type {rotary!r} change with the length"
+    if config._attn_implementation != ATTENTION:
+        return f"attention is {config._attn_implementation!r}"
+    for layer in model.get_decoder().layers:
+        other = next((m for m in layer.modules() if not isinstance(m, PARTS)), None)
+        if other is not None:
+            return f"a layer has a {type(other).__name__}"
+    weights = [*model.get_decoder().parameters(), *model.get_output_embeddings().parameters()]
+    return next((why for why in map(partial(_why_unread, model.dtype), weights) if why), "")
+
+
+def _why_unread(dtype: torch.dtype, weight: torch.Tensor) -> str:
+    """Why the kernels cannot read a weight as it lies; '' where they can.
+
+    Resident bf16 and fp32 experts lie turned, and are the only ones of three dimensions.
+    """
+    is_packed = weight.dtype == torch.uint8
+    rows = weight.mT if weight.dim() == 3 and not is_packed else weight
+    outputs, inputs = rows.shape[-2:] if weight.dim() > 1 else (0, 0)
+    if not weight.is_cpu:
+        return f"the model is on {weight.device}"
+    if not is_packed and weight.dtype != dtype:
+        return f"of weights in {weight.dtype} in a model of {dtype}"
+    if not rows.is_contiguous():
+        return "weights do not lie row by row"
+    if is_packed:
+        fits = dtype == torch.bfloat16 and weight.shape[1] % 16 == 0
+        return "" if fits else f"packed experts of {weight.shape[1]} outputs in a model of {dtype}"
+    fits = dtype == torch.float32 or inputs % 32 == 0
+    return "" if fits else f"bf16 weights [{outputs}, {inputs}]: inputs are no multiple of 32"
+
+
+def _part(beside: Any) -> Any:
+    """The LoRA that a hook or a branch is of; None for everything else."""
+    if getattr(beside, "__func__", None) is LinearLora._beside:
+        beside = beside.__self__
+    return beside if isinstance(beside, (LinearLora, RouterLora, ExpertLora)) else None
+
+
+def _why_not_beside(beside: Any) -> str:
+    part = _part(beside)
+    if part is None:
+        return f"{getattr(beside, 'family', '') or 'a hook or probe'} stands beside the model"
+    if any(x.dtype != torch.float32 or not x.is_contiguous() for x in (part.a, part.b)):
+        return "an adapter is not in fp32"
+    return ""
