@@ -152,8 +152,13 @@ def _raw_records(cell: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]
         record, asked = record_in(output), answer_in(output).get("prompt")
         grid = record.get("grid")
         for one in grid if isinstance(grid, list) else [record]:
-            if isinstance(one, dict) and one:
+            if isinstance(one, dict) and one and not _is_run(one):
                 yield one, asked if isinstance(asked, str) else source_of(cell)
+
+
+def _is_run(record: Mapping[str, Any]) -> bool:
+    """True of what a tuning run leaves: how it was made, and no answer."""
+    return {"run", "train"} <= record.keys() and not {"generations", "sampling"} & record.keys()
 
 
 def _read(
