@@ -21,8 +21,8 @@ EXTENSION_FILES = f"**/{tool.EXTENSION_NAME}/**"
 SETTINGS = {
     "@jupyterlab/codemirror-extension:plugin": {"defaultConfig": {"autoClosingBrackets": True}}
 }
-TRUSTED = """() => [...window.jupyterapp.shell.currentWidget.content.model.cells].some(
-  cell => cell.trusted)"""
+UNTRUSTED = """() => [...window.jupyterapp.shell.currentWidget.content.model.cells].every(
+  cell => !cell.trusted)"""
 
 
 @dataclass
@@ -87,7 +87,7 @@ class Plain:
         foreign["metadata"]["from"] = "elsewhere"
         (self.folder / f"foreign-{name}").write_text(json.dumps(foreign))
         self.open(f"foreign-{name}", kernel=False)
-        assert not self.page.evaluate(TRUSTED)
+        self.page.wait_for_function(UNTRUSTED, timeout=10_000)  # a cell is there before its trust
 
     def end_kernels(self):
         """Of this folder's notebooks."""
