@@ -8,6 +8,7 @@ Legend: B batch, H query heads, N key-value heads, G = H / N, T queries, K keys,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -264,21 +265,14 @@ def apart(lengths: list[int]) -> dict[str, torch.Tensor]:
     return {"full_attention": mask, "sliding_attention": mask}
 
 
-def packs(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
-    """Numbers of the texts that share a sequence, up to `most` tokens or one text alone.
-
-    Each forward reads all weights: of many short texts that is most of the time. Empty texts are
-    left out.
-    """
-    pack: list[int] = []
-    for number, length in enumerate(lengths):
-        if pack and length + sum(lengths[n] for n in pack) > most:
-            yield pack
-            pack = []
-        if length:
-            pack.append(number)
-    if pack:
-        yield pack
+def side_by_side(texts: Sequence[Sequence[int]], device: Any) -> dict[str, Any]:
+    """What to give a decoder for texts of token ids that share a sequence, unseen by each other."""
+    lengths = [len(ids) for ids in texts]
+    return {
+        "input_ids": torch.tensor([[*chain.from_iterable(texts)]], device=device),
+        "position_ids": torch.tensor([[*chain.from_iterable(map(range, lengths))]], device=device),
+        "attention_mask": apart(lengths),
+    }
 
 
 def use_block_attention(model: Model) -> None:

@@ -80,6 +80,7 @@ class DecodeStep:
             for name, value in owner.items()
         ]
         self._weights = [v for _, _, v in self._held if isinstance(v, torch.nn.Parameter)]
+        self._num_bytes = sum(w.numel() * w.element_size() for w in self._weights)
         self._angles = (torch.empty(0), torch.empty(0))
         self._described: tuple[list[Any], layout.Described] | None = None
 
@@ -168,7 +169,6 @@ class DecodeStep:
         scales = [part.scaling * part.scale for part in parts]
         key = [*map(id, parts), *places, *scales]
         if self._described is None or self._described[0] != key:
-            self._num_bytes = sum(w.numel() * w.element_size() for w in self._weights)
             self._described = (key, layout.Described(self.model, parts))
         return self._described[1].model
 

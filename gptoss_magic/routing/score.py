@@ -7,7 +7,6 @@ C channels.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
@@ -44,7 +43,7 @@ def score(
     front of each sequence. Model and caches are as before afterwards, also after an interrupt.
     Raises InputError where there are no tokens.
     """
-    from gptoss_magic.model.attention import packs
+    from gptoss_magic.model.packs import packs
 
     places = channels or [()] * len(sequences)
     tally, done = Tally(model.config), 0
@@ -160,7 +159,7 @@ def _routed_texts(
     """As `_routed` of each text; several share a sequence, unseen by each other."""
     import torch
 
-    from gptoss_magic.model.attention import apart
+    from gptoss_magic.model.attention import side_by_side
     from gptoss_magic.model.kv_cache import KVCache
 
     cache = KVCache(model.config)
@@ -168,22 +167,14 @@ def _routed_texts(
     if len(texts) == 1 or cache.get_seq_length():
         yield from (_routed(model, ids_T, fill, reap=reap) for ids_T in texts)
         return
-    lengths = [len(ids_T) for ids_T in texts]
     with torch.no_grad(), _seen(model, reap=reap) as take:
-        model.get_decoder()(
-            input_ids=torch.tensor([[*chain.from_iterable(texts)]], device=model.device),
-            position_ids=torch.tensor([[*chain.from_iterable(map(range, lengths))]]).to(
-                model.device
-            ),
-            attention_mask=apart(lengths),
-            use_cache=False,
-        )
+        model.get_decoder()(**side_by_side(texts, model.device), use_cache=False)
         ids, weights, norms = take()
     first = 0
-    for length in lengths:
-        part = slice(first, first + length)
+    for ids_T in texts:
+        part = slice(first, first + len(ids_T))
         yield ids[part], weights[part], None if norms is None else norms[part]
-        first += length
+        first = part.stop
 
 
 def _routed(

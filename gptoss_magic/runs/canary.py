@@ -121,7 +121,7 @@ def general_loss(model: Model, examples: Sequence[Example]) -> float:
     """Mean loss over the trained tokens of all examples, in nats a token."""
     import torch
 
-    from gptoss_magic.model.attention import packs
+    from gptoss_magic.model.packs import packs
     from gptoss_magic.tuning.loss import token_losses
 
     together = packs([len(example.ids) for example in examples], READ_TOGETHER)

@@ -238,16 +238,10 @@ def _example(before: Sequence[Message], turn: _Turn, codec: HarmonyCodec) -> Exa
 
 def _steps(order: Sequence[Example], train: TrainSettings) -> list[list[list[Example]]]:
     """Fill sequences, longest example first within a step's worth of examples."""
-    steps: list[list[list[Example]]] = []
-    step: list[Example] = []
-    size = 0
-    for example in order:
-        if step and size + len(example.ids) > train.step_tokens:
-            steps.append(_packed(step, train.max_tokens))
-            step, size = [], 0
-        step.append(example)
-        size += len(example.ids)
-    return [*steps, _packed(step, train.max_tokens)] if step else steps
+    from gptoss_magic.model.packs import packs
+
+    steps = packs([len(example.ids) for example in order], train.step_tokens)
+    return [_packed([order[number] for number in step], train.max_tokens) for step in steps]
 
 
 def _packed(examples: Sequence[Example], max_tokens: int) -> list[list[Example]]:

@@ -99,19 +99,12 @@ def _hidden(model: Model, sequence: Sequence[Example], soft: Any) -> Iterator[to
 def _packed(model: Model, sequence: Sequence[Example]) -> torch.Tensor:
     import torch
 
-    from gptoss_magic.model.attention import apart
+    from gptoss_magic.model.attention import side_by_side
 
-    device = model.device
-    ids = torch.tensor([list(chain.from_iterable(e.ids for e in sequence))], device=device)
-    places = torch.tensor([list(chain.from_iterable(range(len(e.ids)) for e in sequence))])
     before = list(chain.from_iterable((*e.trained[1:], False) for e in sequence))
-    hidden = model.get_decoder()(
-        input_ids=ids,
-        position_ids=places.to(device),
-        attention_mask=apart([len(e.ids) for e in sequence]),
-        use_cache=False,
-    ).last_hidden_state[0]
-    return hidden[torch.tensor(before, device=device)]  # type: ignore[no-any-return]
+    given = side_by_side([e.ids for e in sequence], model.device)
+    hidden = model.get_decoder()(**given, use_cache=False).last_hidden_state[0]
+    return hidden[torch.tensor(before, device=model.device)]  # type: ignore[no-any-return]
 
 
 def _after_prompt(model: Model, sequence: Sequence[Example], soft: Any) -> torch.Tensor:

@@ -5,10 +5,10 @@ from functools import partial
 
 import pytest
 
+from tests.browser import UNTRUSTED
 from tests.labextension.answers import FOREIGN, LONG, ODD, answer, output
 from tests.labextension.front import CURRENT, MODEL, write
 
-UNTRUSTED = f"() => [...{CURRENT}.content.model.cells].every(cell => !cell.trusted)"
 KERNEL = f"() => {CURRENT}.sessionContext.session?.kernel?.name ?? null"
 PATH = f"() => {CURRENT}.context.path"
 REVERT = f"async () => {{ await {CURRENT}.context.revert() }}"
