@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from gptoss_magic.retrieval.index import Index
     from gptoss_magic.retrieval.script import evaluate, index, search
     from gptoss_magic.runs.tune import tune
+    from gptoss_magic.serving.server import Service, serve
     from gptoss_magic.sharing.bundle.check import Difference, check_bundle
     from gptoss_magic.sharing.bundle.pack import share
     from gptoss_magic.sharing.bundle.plan import SharePlan
@@ -89,6 +90,7 @@ __all__ = [
     "Replayed",
     "Request",
     "SamplingSettings",
+    "Service",
     "SharePlan",
     "Step",
     "StorageError",
@@ -121,6 +123,7 @@ __all__ = [
     "respond",
     "score_routing",
     "search",
+    "serve",
     "settle",
     "share",
     "tokens",
@@ -141,6 +144,7 @@ _ROOMS = {
     "retrieval.index": ("Index",),
     "retrieval.script": ("evaluate", "index", "search"),
     "runs.tune": ("tune",),
+    "serving.server": ("Service", "serve"),
     "sharing.page": ("page",),
     "sharing.bundle.check": ("Difference", "check_bundle"),
     "sharing.bundle.pack": ("share",),

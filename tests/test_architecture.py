@@ -86,8 +86,9 @@ MAY = {
     | LEAVES,
     "sharing": {"turns", "session", "harmony", "routing", "retrieval", "agents", "adapters"}
     | LEAVES,
+    "serving": {"turns", "session", "harmony", "generation"} | LEAVES,
     "magics": {"turns", "runs", "studies", "session", "routing", "tuning", "retrieval", "agents"}
-    | {"sharing"}
+    | {"sharing", "serving"}
     | {"widgets"}
     | LEAVES,
     "extension": {"magics", "model"} | LEAVES,
