@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import NotLoaded
 from gptoss_magic.generation import AnswerBuilder
 from gptoss_magic.generation.builder import recorded
-from gptoss_magic.generation.decoding import Company, Decoding
+from gptoss_magic.generation.company import Company
 from gptoss_magic.harmony import HarmonyParser
 from gptoss_magic.records import Listener, Message
 from gptoss_magic.session import current
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gptoss_magic.generation import LocalEngine
+    from gptoss_magic.generation.decoding import Decoding
     from gptoss_magic.records import Request, TokenDelta, Turn
 
     Ended = Callable[[Turn | BaseException], None]
