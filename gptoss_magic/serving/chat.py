@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.records import ChannelDelta, TokenDelta
+from gptoss_magic.records import Turn
 from gptoss_magic.serving.chat_messages import tell
 from gptoss_magic.serving.faults import ApiError
 from gptoss_magic.serving.logprobs import logprobs_of
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gptoss_magic.harmony import HarmonyCodec
-    from gptoss_magic.records import Message, Turn
+    from gptoss_magic.records import ChannelDelta, Message, TokenDelta
     from gptoss_magic.serving.body import Body
     from gptoss_magic.serving.ledger import Ledger, Served
     from gptoss_magic.serving.output import Output, OutputEvent, OutputItem
@@ -122,18 +122,13 @@ class Choice:
         self.index, self.output, self.codec = index, output, codec
         self.has_logprobs = has_logprobs
 
-    def take(self, told: TokenDelta | ChannelDelta | Turn) -> Iterator[dict[str, Any]]:
+    def chunks(
+        self, told: TokenDelta | ChannelDelta | Turn, changes: Sequence[OutputEvent]
+    ) -> Iterator[dict[str, Any]]:
         """What came, as choices of chunks; the last has its `finish_reason`."""
-        output = self.output
-        if isinstance(told, TokenDelta):
-            events = output.on_token(told)
-        elif isinstance(told, ChannelDelta):
-            events = output.on_delta(told)
-        else:
-            events = output.on_turn(told)
-        for event in events:
-            yield from self._chunk(event)
-        if not isinstance(told, TokenDelta | ChannelDelta):
+        for change in changes:
+            yield from self._chunk(change)
+        if isinstance(told, Turn):
             yield self._delta({}, finish=self.finish)
 
     def opening(self) -> dict[str, Any]:
@@ -172,7 +167,9 @@ class Choice:
     def _chunk(self, event: OutputEvent) -> Iterator[dict[str, Any]]:
         item = event.item
         if event.kind == "opened" and item.kind == "call":
-            yield self._delta({"tool_calls": [{**self._call(item), "index": self._number(item)}]})
+            yield self._delta(
+                {"tool_calls": [{**self._call(item, is_new=True), "index": self._number(item)}]}
+            )
         elif event.kind == "opened" and self._is_later_text(item):
             yield self._delta({"content": "\n\n"} if item.kind == "message" else _thought("\n\n"))
         elif event.kind == "text" and item.kind == "message":
@@ -192,13 +189,13 @@ class Choice:
     def _number(self, item: OutputItem) -> int:
         return self.output.calls.index(item)
 
-    def _call(self, item: OutputItem) -> dict[str, Any]:
-        tool = item.tool
+    def _call(self, item: OutputItem, *, is_new: bool = False) -> dict[str, Any]:
+        tool, text = item.tool, "" if is_new else item.text
         assert tool is not None
         if tool.is_custom:
-            said = {"name": tool.name, "input": tool.text_of(item.text) if item.text else ""}
+            said = {"name": tool.name, "input": tool.text_of(text) if text else ""}
             return {"id": item.call_id, "type": "custom", "custom": said}
-        said = {"name": tool.name, "arguments": item.text}
+        said = {"name": tool.name, "arguments": text}
         return {"id": item.call_id, "type": "function", "function": said}
 
     def _delta(

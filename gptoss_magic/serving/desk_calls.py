@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
     from gptoss_magic.records import Request
     from gptoss_magic.serving.offers import Offers
+    from gptoss_magic.serving.output import OutputEvent
 
     Told = TokenDelta | ChannelDelta | Turn
+    Part = tuple[Told, list[OutputEvent]]
 
 CALLER_LEFT = 499  # nginx's status for it; nobody reads it
 
@@ -58,17 +60,19 @@ class Answers:
 
     async def told(
         self, served: Served, request: Request, output: Output | None
-    ) -> AsyncIterator[Told]:
-        """The answer as it comes, the turn last; it is on the record then. Raises what failed."""
+    ) -> AsyncIterator[tuple[Told, list[OutputEvent]]]:
+        """The answer as it comes, with what each part makes of `output`; the turn last.
+
+        It is on the record then. Raises what failed.
+        """
         call = Call(self.desk, self.ledger, served, request)
         stream = call.told()
         try:
             async for one in stream:
+                changes = output.take(one) if output is not None else []
                 if isinstance(one, Turn):
-                    yield one
                     self.close(served, one, output)
-                    return
-                yield one
+                yield one, changes
                 if output is not None and output.is_stopped:
                     call.stop()
         except BaseException as error:
@@ -78,11 +82,11 @@ class Answers:
             await stream.aclose()  # type: ignore[attr-defined]
 
 
-async def merged(streams: Sequence[AsyncIterator[Told]]) -> AsyncIterator[tuple[int, Told]]:
+async def merged(streams: Sequence[AsyncIterator[Part]]) -> AsyncIterator[tuple[int, Part]]:
     """(number of the stream, what it gives) as they come. Raises what one of them raises."""
     told: asyncio.Queue[tuple[int, Any]] = asyncio.Queue()
 
-    async def pump(number: int, stream: AsyncIterator[Told]) -> None:
+    async def pump(number: int, stream: AsyncIterator[Part]) -> None:
         try:
             async for one in stream:
                 told.put_nowait((number, one))

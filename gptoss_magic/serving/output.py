@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gptoss_magic.harmony.exact import with_ids
-from gptoss_magic.records import Message, Turn
+from gptoss_magic.records import ChannelDelta, Message, Turn
 from gptoss_magic.serving.exact import sealed
 from gptoss_magic.serving.ledger import new_id
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gptoss_magic.harmony import HarmonyCodec
-    from gptoss_magic.records import ChannelDelta, TokenDelta
+    from gptoss_magic.records import TokenDelta
     from gptoss_magic.serving.offers import Offered, Offers
 
 PREFIXES = {"reasoning": "rs_", "message": "msg_", "call": "fc_"}
@@ -81,7 +81,15 @@ class Output:
         """What the items of a kind say."""
         return "\n\n".join(item.text for item in self.items if item.kind == kind and item.text)
 
-    def on_token(self, token: TokenDelta) -> Iterator[OutputEvent]:
+    def take(self, told: TokenDelta | ChannelDelta | Turn) -> list[OutputEvent]:
+        """What comes of a token, a text, or the end."""
+        if isinstance(told, Turn):
+            return list(self._on_turn(told))
+        return list(
+            self._on_delta(told) if isinstance(told, ChannelDelta) else self._on_token(told)
+        )
+
+    def _on_token(self, token: TokenDelta) -> Iterator[OutputEvent]:
         """One new token, before its texts."""
         self._tokens.append(token)
         if token.token_id == self._start:
@@ -90,7 +98,7 @@ class Output:
         else:
             self._message_ids.append(token.token_id)
 
-    def on_delta(self, delta: ChannelDelta) -> Iterator[OutputEvent]:
+    def _on_delta(self, delta: ChannelDelta) -> Iterator[OutputEvent]:
         """Text that it gave."""
         if self.is_stopped:
             return
@@ -100,7 +108,7 @@ class Output:
             yield self._open(delta)
         yield from self._say(delta.text)
 
-    def on_turn(self, turn: Turn) -> Iterator[OutputEvent]:
+    def _on_turn(self, turn: Turn) -> Iterator[OutputEvent]:
         """The answer is over."""
         for place, message in enumerate(turn.answer.messages):
             if message.recipient and not message.content and not self._has(place):

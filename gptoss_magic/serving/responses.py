@@ -6,14 +6,14 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.records import ChannelDelta, TokenDelta
+from gptoss_magic.records import Turn
 from gptoss_magic.serving.logprobs import logprobs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from gptoss_magic.harmony import HarmonyCodec
-    from gptoss_magic.records import Turn
+    from gptoss_magic.records import ChannelDelta, TokenDelta
     from gptoss_magic.serving.faults import ApiError
     from gptoss_magic.serving.ledger import Served
     from gptoss_magic.serving.output import Output, OutputEvent, OutputItem
@@ -109,17 +109,13 @@ class Resource:
         yield self.event("created", response=self.body())
         yield self.event("in_progress", response=self.body())
 
-    def events(self, told: TokenDelta | ChannelDelta | Turn) -> Iterator[Event]:
+    def events(
+        self, told: TokenDelta | ChannelDelta | Turn, changes: Sequence[OutputEvent]
+    ) -> Iterator[Event]:
         """The events of what came; behind the turn, the last one."""
-        if isinstance(told, TokenDelta):
-            changes = self.output.on_token(told)
-        elif isinstance(told, ChannelDelta):
-            changes = self.output.on_delta(told)
-        else:
-            changes = self.output.on_turn(told)
         for change in changes:
             yield from self._changed(change)
-        if not isinstance(told, TokenDelta | ChannelDelta):
+        if isinstance(told, Turn):
             self.end(told)
             yield self.event(self.status, response=self.body())
 

@@ -105,8 +105,8 @@ async def _events(
     try:
         for event in resource.begin():
             yield event
-        async for told in stream:
-            for event in resource.events(told):
+        async for told, changes in stream:
+            for event in resource.events(told, changes):
                 served.resource = event.get("response", served.resource)
                 yield event
     except Exception as error:  # noqa: BLE001 (the caller is told)
@@ -158,7 +158,7 @@ async def chat_completions(answers: Answers, asked: Asked) -> Response:
     headers = warned(given.warnings)
     if given.is_stream:
         return streamed(_chat_chunks(told, choices, head, has_usage=given.has_usage), headers)
-    turns = await while_there(asked, _taken(told, choices))
+    turns = await while_there(asked, _turns(told))
     whole = {"choices": [choice.whole() for choice in choices], "usage": chat.usage_of(turns)}
     return reply({**head, **whole}, headers=headers)
 
@@ -170,11 +170,9 @@ def _sibling(request: Any, number: int, root: str) -> Any:
     return replace(request, sampling=sampling, conversation=f"served {root}")
 
 
-async def _taken(told: AsyncIterator[Any], choices: Sequence[Choice]) -> list[Turn]:
+async def _turns(told: AsyncIterator[Any]) -> list[Turn]:
     turns: dict[int, Turn] = {}
-    async for number, one in told:
-        for _ in choices[number].take(one):
-            pass
+    async for number, (one, _) in told:
         if isinstance(one, Turn):
             turns[number] = one
     return [turns[number] for number in sorted(turns)]
@@ -188,10 +186,10 @@ async def _chat_chunks(
     try:
         for choice in choices:
             yield sse.event({**head, "choices": [choice.opening()], **usage})
-        async for number, one in told:
+        async for number, (one, changes) in told:
             if isinstance(one, Turn):
                 turns[number] = one
-            for part in choices[number].take(one):
+            for part in choices[number].chunks(one, changes):
                 yield sse.event({**head, "choices": [part], **usage})
         if has_usage:
             counted = chat.usage_of([turns[number] for number in sorted(turns)])
@@ -237,7 +235,7 @@ async def text_completions(answers: Answers, asked: Asked) -> Response:
 
 
 async def _completed(told: AsyncIterator[Any], choices: Sequence[Completed]) -> None:
-    async for number, one in told:
+    async for number, (one, _) in told:
         if not isinstance(one, ChannelDelta):
             choices[number].take(one)
 
@@ -250,7 +248,7 @@ async def _completion_chunks(
     has_usage: bool,
 ) -> AsyncIterator[bytes]:
     try:
-        async for number, one in told:
+        async for number, (one, _) in told:
             if isinstance(one, ChannelDelta):
                 continue
             choices[number].take(one)
