@@ -12,6 +12,7 @@ from gptoss_magic.magics.checks import check_nothing
 from gptoss_magic.magics.lab import show_served
 from gptoss_magic.records.served import ServedRow
 from gptoss_magic.vocabulary import check_known
+from gptoss_magic.widgets.transcript import in_kernel
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -170,10 +171,13 @@ class LiveLog:
         self.service, self.most = service, most
         self._changed = threading.Event()
         self._shown = self._data()
-        self._handle: Any = display(self._shown, raw=True, display_id=True)
+        live = in_kernel()  # elsewhere nothing that was shown can be changed
+        self._handle: Any = display(self._shown, raw=True, **({"display_id": True} if live else {}))
 
     def follow(self) -> None:
         """Go on from a thread, while it serves."""
+        if self._handle is None:
+            return
         self.service.answers.ledger.listeners.append(self._changed.set)
         self._followed.append(self)
         threading.Thread(target=self._follow, name="served log", daemon=True).start()
