@@ -89,7 +89,9 @@ def _ended_run(held):
 
 def _forget_prefixes(held):
     if held.loaded is not None:
-        held.loaded[1].prefixes.held.clear()
+        prefixes = getattr(held.loaded[1], "prefixes", None)  # a server's are its own
+        if prefixes is not None:
+            prefixes.held.clear()
 
 
 def _copy(value):

@@ -47,7 +47,7 @@ def other_probe(about: Provenance) -> str:
     """Why the recorded masked or forced experts cannot be asked for here; '' where they can."""
     from gptoss_magic.routing.probe import parse_experts
 
-    config = current().require().model.config
+    config = current().require_local().model.config
     size = config.num_hidden_layers, config.num_local_experts
     try:
         for spec in _strings(about.get("probe", {})).values():

@@ -40,14 +40,14 @@ def load(
     for option, value in options.items():
         check_kind(f"load: {option}", value, LOAD[option])
     session = current()
-    if model is None and session.resident is not None:
-        return f"{session.resident.identity['model']} is loaded"
+    if model is None and session.loaded is not None:
+        return f"{session.name} is {'connected' if session.remote else 'loaded'}"
     name, why = (str(model), "as asked") if model else choose_model()
     settings = LoadSettings(model=name, **options)
     fresh = session.load(settings, progress, on_plan, replace=replace)
     if not fresh:
         return f"{name} is loaded already"
-    resident = session.require()
+    resident = session.require_local()
     notes = "".join(f"; note: {note}" for note in resident.notes)
     return f"{name} loaded ({why}): {resident.about}{notes}"
 
