@@ -60,10 +60,10 @@ class ChatWriter:
             ids += [*self.codec.encode(f" to=functions.{name}"), self.special["channel"]]
             ids += [*self.codec.encode(f"{COMMENTARY} "), self.special["constrain"]]
             ids += [*self.codec.encode("json"), self.special["message"]]
-            ids += [*self.codec.encode("".join(called.arguments) or "{}"), self.special["call"]]
-            self.channel, self._is_first = "", False
-        if self.calls:
-            return ids
+            ids += self.codec.encode("".join(called.arguments) or "{}")
+            self.channel, self._is_first = COMMENTARY, False
+        if self.calls:  # the one before another ends as any message does: <|call|> ends the answer
+            return [*ids, self.special["call"]]
         opened = [] if self.channel == FINAL else self._opened(FINAL)
         return [*opened, self.special["return"]]
 

@@ -34,6 +34,7 @@ MAX_BODY = 64_000_000
 MAX_REASON = 64_000
 MAX_CHARS = 300
 TRIES = 4
+SLEEP = time.sleep
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 PASSING = (408, 425, 429, 500, 502, 503, 504)  # it may be otherwise a moment later
 OF_ALL = (401, 403, 404, 405)  # no other request would fare better
@@ -79,17 +80,16 @@ class OpenAnswer:
 
 
 class Client:
-    """Asks one server. `wait` sleeps between two tries."""
+    """Asks one server. Times are in seconds."""
 
     def __init__(
         self,
         address: ServerAddress,
         *,
-        wait: Callable[[float], None] = time.sleep,
         answer_s: float = ANSWER_S,
         idle_s: float = IDLE_S,
     ) -> None:
-        self.address, self.wait = address, wait
+        self.address = address
         self.answer_s, self.idle_s = answer_s, idle_s
 
     def get(self, path: str) -> Any:
@@ -116,7 +116,7 @@ class Client:
             raise fault
         if pause_s > LONGEST_PAUSE_S:
             raise RemoteFault(f"{fault}; it asks to come back in {pause_s:.0f} s", fault.status)
-        self.wait(pause_s)
+        SLEEP(pause_s)
 
     def stream(self, path: str, body: dict[str, Any]) -> OpenAnswer:
         """The open answer to `body`. Raises RemoteFault."""
