@@ -37,7 +37,7 @@ TRIES = 4
 SLEEP = time.sleep
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 PASSING = (408, 425, 429, 500, 502, 503, 504)  # it may be otherwise a moment later
-OF_ALL = (401, 403, 404, 405)  # no other request would fare better
+OF_ALL = (*range(300, 400), 401, 403, 404, 405)  # no other request would fare better
 
 
 class RemoteFault(ServerError):
@@ -130,6 +130,8 @@ class Client:
         connection that breaks.
         """
         try:
+            if answer.kind == "text/html":
+                raise RemoteFault(f"{self.address.root} answered with an HTML page")
             if answer.kind == "application/json":  # the server does not stream, or this is an error
                 yield self.read_object(b"".join(answer.chunks()).decode("utf-8", "replace"))
                 return
@@ -233,7 +235,7 @@ class Client:
             target = self._line(response.getheader("Location") or "nowhere")
             return RemoteFault(
                 f"{where} sends to {target}: not followed; connect to that URL if it is right",
-                404,
+                status,
             )
         try:
             text = response.read(MAX_REASON).decode("utf-8", "replace")

@@ -74,7 +74,7 @@ def broken(serve, codec, tokenizer, pauses):
 @pytest.mark.parametrize("name", KINDS)
 def test_a_dropped_connection_keeps_what_came(name, broken):
     fragile = broken(name)
-    fragile.kind.around = after(12, DROP)
+    fragile.kind.around = after(14, DROP)
     answer = gptoss_magic.generate("Well?", **ASK, conversation="c")
     assert answer.finish == "interrupt"
     assert answer.analysis.startswith("Som")
@@ -89,7 +89,7 @@ def test_a_dropped_connection_keeps_what_came(name, broken):
 @pytest.mark.parametrize("name", KINDS)
 def test_an_answer_that_just_ends_is_cut_off(name, broken):
     fragile = broken(name)
-    fragile.kind.around = after(12, lambda: None)
+    fragile.kind.around = after(14, lambda: None)
     answer = gptoss_magic.generate("Well?", **ASK)
     assert answer.finish == "interrupt"
     assert "the connection ended before the answer did" in answer.provenance["server"]["note"]
@@ -172,7 +172,7 @@ def test_an_error_in_mid_answer_keeps_what_came(broken):
 @pytest.mark.parametrize("name", KINDS)
 def test_an_interrupt_hangs_up(name, broken):
     fragile = broken(name)
-    fragile.kind.around = after(8, HANG)
+    fragile.kind.around = after(14, HANG)
     heard = []
 
     def on_delta(delta):

@@ -4,7 +4,7 @@ import json
 import socket
 import struct
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 DROP = object()  # the connection is reset
@@ -60,7 +60,7 @@ class WireServer:
 
     def _serve(self, connection):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with connection, suppress(OSError):
+        with connection, self._noticed():
             asked = read_request(connection)
             if asked is None:
                 return
@@ -73,6 +73,14 @@ class WireServer:
             finally:
                 with self.lock:
                     self.num_open -= 1
+
+    @contextmanager
+    def _noticed(self):
+        """A client that hangs up while it is answered is no fault of the server's."""
+        try:
+            yield
+        except OSError:
+            self.hung_up.set()
 
     def _send(self, connection, pieces):
         for piece in pieces:
