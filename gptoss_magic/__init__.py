@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from gptoss_magic.retrieval.script import evaluate, index, search
     from gptoss_magic.runs.tune import tune
     from gptoss_magic.serving.remote.connect import connect
+    from gptoss_magic.serving.server import Service, serve
     from gptoss_magic.sharing.bundle.check import Difference, check_bundle
     from gptoss_magic.sharing.bundle.pack import share
     from gptoss_magic.sharing.bundle.plan import SharePlan
@@ -92,6 +93,7 @@ __all__ = [
     "Request",
     "SamplingSettings",
     "ServerError",
+    "Service",
     "SharePlan",
     "Step",
     "StorageError",
@@ -125,6 +127,7 @@ __all__ = [
     "respond",
     "score_routing",
     "search",
+    "serve",
     "settle",
     "share",
     "tokens",
@@ -146,6 +149,7 @@ _ROOMS = {
     "retrieval.script": ("evaluate", "index", "search"),
     "runs.tune": ("tune",),
     "serving.remote.connect": ("connect",),
+    "serving.server": ("Service", "serve"),
     "sharing.page": ("page",),
     "sharing.bundle.check": ("Difference", "check_bundle"),
     "sharing.bundle.pack": ("share",),

@@ -62,7 +62,8 @@ class ScriptedEngine:
     """Says one turn of `script` after the other, whatever the prompt; `prompts` keeps their ids.
 
     A turn is the messages to say (a call ends it, as it does a model's turn), or a function of the
-    prompt's text that gives them. Past the end of the script it says that it is over.
+    prompt's text that gives them. Past the end of the script `always` says more,
+    or it says that it is over.
     Everything else is the `engine`'s, where one is given.
     """
 
@@ -73,8 +74,9 @@ class ScriptedEngine:
         engine: Any = None,
         *,
         is_bounded: bool = False,
+        always: Callable[[str], list[Message]] | None = None,
     ) -> None:
-        self.is_bounded = is_bounded
+        self.is_bounded, self.always = is_bounded, always
         self.codec, self.script, self.engine = codec, list(script), engine
         self.prompts: list[list[int]] = []
         self.context = engine.context if engine is not None else 1 << 20
@@ -96,7 +98,8 @@ class ScriptedEngine:
         self.check(prompt_T, settings.max_tokens)
         self.prompts.append(list(prompt_T))
         number = len(self.prompts) - 1
-        turn = self.script[number] if number < len(self.script) else saying("The script is over.")
+        beyond = self.always or saying("The script is over.")
+        turn = self.script[number] if number < len(self.script) else beyond
         said = turn(self.codec.decode(list(prompt_T))) if callable(turn) else turn
         return ScriptedStream(self._tokens(said, settings.max_tokens, lambda: on_prefill(1, 1)))
 
@@ -110,7 +113,7 @@ class ScriptedEngine:
         if self.is_bounded:
             self.engine.check(prompt_T, max_tokens)
 
-    def grammar(self, schema: dict[str, Any], *, calls: bool) -> None:
+    def grammar(self, schema: dict[str, Any] | None, **_how: Any) -> None:
         """The script says what it says, whatever the schema."""
 
     def score(self, prompt_T: Sequence[int], answer_T: Sequence[int]) -> list[float]:
@@ -143,13 +146,15 @@ def scripted(
     session: Any,
     *script: list[Message] | Callable[[str], list[Message]],
     is_bounded: bool = False,
+    always: Callable[[str], list[Message]] | None = None,
 ) -> Iterator[ScriptedEngine]:
     """Within, the session's model answers from `script`; `%%gptoss` works as ever.
 
-    `is_bounded`: within the context of the session's engine.
+    `is_bounded`: within the context of the session's engine. `always`: what answers every prompt
+    past the end of the script.
     """
     resident, engine = session.require(), session.engine
-    made = ScriptedEngine(engine.codec, script, engine, is_bounded=is_bounded)
+    made = ScriptedEngine(engine.codec, script, engine, is_bounded=is_bounded, always=always)
     session.loaded = resident, made
     try:
         yield made

@@ -65,6 +65,7 @@ def session():
     with _shelf(held.held_adapters):
         yield
     left = _ended_run(held)
+    _stop_serving()
     for name in held.servers.keys() - before["servers"].keys():
         held.servers[name].close()
     for name, value in before.items():
@@ -85,6 +86,14 @@ def _ended_run(held):
         if thread.ident == trainer:
             thread.join()
     return name
+
+
+def _stop_serving():
+    """An endpoint that a test left behind."""
+    server = sys.modules.get("gptoss_magic.serving.server")
+    service = server.serving() if server else None
+    if service is not None:
+        service.stop()
 
 
 def _forget_prefixes(held):

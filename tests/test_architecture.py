@@ -86,11 +86,13 @@ MAY = {
     | LEAVES,
     "sharing": {"turns", "session", "harmony", "routing", "retrieval", "agents", "adapters"}
     | LEAVES,
+    "serving": {"turns", "session", "harmony", "generation", "adapters", "model"} | LEAVES,
     "magics": {"turns", "runs", "studies", "session", "routing", "tuning", "retrieval", "agents"}
-    | {"sharing"}
+    | {"sharing", "serving"}
     | {"widgets"}
     | LEAVES,
     "extension": {"magics", "model"} | LEAVES,
+    "__main__": {"serving", "turns", "model"} | LEAVES,
     "scripted": {"harmony", "generation"} | LEAVES,
     "testing": {"model", "harmony"} | LEAVES,
 }

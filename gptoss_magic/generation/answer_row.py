@@ -56,13 +56,15 @@ class AnswerRow:
         if self.watch.hit(token):
             self.watch.tail = b""
 
-    def take(self, token: int, logprob: float) -> TokenDelta:
+    def take(
+        self, token: int, logprob: float, top: tuple[tuple[int, float], ...] = ()
+    ) -> TokenDelta:
         """Add one token and say whether it is the last."""
         if self.guide is not None:
             self.guide.take(token)
         self.last = token
         self.num_new += 1
-        return TokenDelta(token, self._finish(token), logprob)
+        return TokenDelta(token, self._finish(token), logprob, top)
 
     def _finish(self, token: int) -> str | None:
         if token == self.special["return"]:

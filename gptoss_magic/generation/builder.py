@@ -60,6 +60,7 @@ def run_tokens(
     conversation: str = "",
     cold: bool = False,
     routing: bool = False,
+    num_top: int = 0,
     listener: Listener = SILENT,
     slices: Slices = ALONE,
     provenance: Provenance | None = None,
@@ -68,10 +69,10 @@ def run_tokens(
 
     `kept`: the answer's tokens that stand already; they are parsed and told to the listener as if
     they were new, and count as prompt in the answer's `usage`. `kept`, `grammar`, `conversation`,
-    `cold`, `routing`: see `Engine.stream`. `provenance` is completed by the prompt's token ids and
-    the sampler's settings. Raises ContextOverflow, InputError before the start.
+    `cold`, `routing`, `num_top`: see `Engine.stream`. `provenance` is completed by the prompt's
+    token ids and the sampler's settings. Raises ContextOverflow, InputError before the start.
     """
-    builder = AnswerBuilder(HarmonyParser(engine.codec), listener.on_delta)
+    builder = AnswerBuilder(HarmonyParser(engine.codec), listener.on_delta, listener.on_token)
     builder.keep(kept)
     stream, trace = None, None
 
@@ -84,6 +85,7 @@ def run_tokens(
             routing=routing,
             kept=kept,
             grammar=grammar,
+            num_top=num_top,
             on_prefill=listener.on_prefill,
         )
 
@@ -100,14 +102,21 @@ def run_tokens(
     finally:
         if stream is not None:
             stream.close()
-    record: Provenance = {
-        **(provenance or {}),
+    record = recorded(provenance or {}, prompt_T, settings, num_cached)
+    answer = replace(builder.answer(len(prompt_T), num_cached, record), routing=trace)
+    return answer if stream is None or stream.server is None else told(answer, stream.server)
+
+
+def recorded(
+    provenance: Provenance, prompt_T: Sequence[int], settings: SamplingSettings, num_cached: int
+) -> Provenance:
+    """`provenance` with the prompt's token ids and the sampler's settings."""
+    return {
+        **provenance,
         "prompt_tokens": list(prompt_T),
         "sampling": settings.record(),
         "cached_tokens": num_cached,
     }
-    answer = replace(builder.answer(len(prompt_T), num_cached, record), routing=trace)
-    return answer if stream is None or stream.server is None else told(answer, stream.server)
 
 
 def told(answer: Answer, server: ServerRecord) -> Answer:
@@ -150,8 +159,9 @@ class AnswerBuilder:
         self,
         parser: HarmonyParser,
         on_delta: Callable[[ChannelDelta], None] = lambda delta: None,
+        on_token: Callable[[TokenDelta], None] = lambda token: None,
     ) -> None:
-        self.parser, self.on_delta = parser, on_delta
+        self.parser, self.on_delta, self.on_token = parser, on_delta, on_token
         self.finish, self.done = "interrupt", False
         self.start, self.first, self.analysis_end = time.perf_counter(), 0.0, 0.0
         self.total: float | None = None
@@ -190,6 +200,7 @@ class AnswerBuilder:
         self.logprobs.append(token.logprob)
         if token.finish:
             self.finish, self.done = token.finish, True
+        self.on_token(token)
         deltas = self.parser.feed(token.token_id)
         if any(delta.channel == "analysis" for delta in deltas):
             self.num_analysis += 1

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import ContextOverflow, InputError
 from gptoss_magic.generation.answer_row import AnswerRow
-from gptoss_magic.generation.lookup import Lookup
+from gptoss_magic.generation.decoding import Decoding
 from gptoss_magic.generation.prefixes import Prefixes
 from gptoss_magic.generation.protocol import Capabilities
-from gptoss_magic.generation.sampling import sample_rows
 from gptoss_magic.model.plan import PREFILL_TOKENS
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from gptoss_magic.model.protocol import Model
     from gptoss_magic.model.router import Capture
     from gptoss_magic.model.step import DecodeStep
-    from gptoss_magic.records import RoutingTrace, SamplingSettings, TokenDelta
+    from gptoss_magic.records import RoutingTrace, SamplingSettings, TokenDelta, ToolSpec
     from gptoss_magic.records.provenance import ServerRecord
 
 CPU_PREFILL_TOKENS = 512  # a chunk of some seconds, so that the progress moves
@@ -43,7 +42,6 @@ class LocalStream:
     ) -> None:
         self._engine, self._prefix, self._tokens = engine, prefix, tokens
         self.num_cached = len(prefix.tokens)
-        prefix.is_open = True
 
     def __iter__(self) -> LocalStream:
         return self
@@ -79,6 +77,13 @@ class LocalEngine:
         self.chunk = CPU_PREFILL_TOKENS if on_cpu else PREFILL_TOKENS
 
     def stream(
+        self, prompt_T: Sequence[int], settings: SamplingSettings, **how: Any
+    ) -> LocalStream:
+        """The tokens that follow `prompt_T`; the last has `finish` set. `how`: as of `begun`."""
+        one = self.begun(prompt_T, settings, **how)
+        return LocalStream(self, one.prefix, self._decode(one))
+
+    def begun(
         self,
         prompt_T: Sequence[int],
         settings: SamplingSettings,
@@ -88,15 +93,17 @@ class LocalEngine:
         routing: bool = False,
         kept: Sequence[int] = (),
         grammar: Grammar | None = None,
+        num_top: int = 0,
         on_prefill: Callable[[int, int], None] = lambda done, total: None,
-    ) -> LocalStream:
-        """The tokens that follow `prompt_T` and `kept`; the last has `finish` set.
+    ) -> Decoding:
+        """An answer that is to follow `prompt_T` and `kept`, behind its cache, which is open.
 
         What `conversation`'s cache shares with the prompt is not computed again, unless `cold`.
         `routing`: the stream's `trace` has the prompt and what is generated, all but the last
         token, which no forward sees; what was computed without is computed again. `kept`: tokens of
         the answer that stand already. `grammar`: what the answer may say, `kept` included.
-        `on_prefill` is told prompt tokens done and in total, where there is more than one chunk.
+        `num_top`: so many of the likeliest tokens are told beside each. `on_prefill` is told
+        prompt tokens done and in total, where there is more than one chunk.
         Raises, before anything is computed, ContextOverflow where prompt and answer do not fit,
         InputError where `kept` breaks the grammar.
         """
@@ -106,7 +113,8 @@ class LocalEngine:
         for token in kept:
             row.keep(token)
         prefix = self.prefixes.take(conversation, prompt_T, cold=cold, routing=routing)
-        return LocalStream(self, prefix, self._decode(row, prefix, on_prefill))
+        prefix.is_open = True
+        return Decoding(row, prefix, num_top, on_prefill)
 
     @cached_property
     def capture(self) -> Capture:
@@ -127,27 +135,46 @@ class LocalEngine:
 
         What is in the caches is used. Raises ContextOverflow, InputError.
         """
+        return [token.logprob or 0.0 for token in self.scored(prompt_T, answer_T)]
+
+    def scored(
+        self, prompt_T: Sequence[int], answer_T: Sequence[int], num_top: int = 0
+    ) -> list[TokenDelta]:
+        """The tokens of `answer_T` as if they had been drawn; see `score` and `begun`."""
         import torch
+
+        from gptoss_magic.generation.decoding import likeliest
+        from gptoss_magic.records import TokenDelta
 
         self.check(prompt_T, len(answer_T))
         prefix = self.prefixes.take("", prompt_T)
         rest_T = prompt_T[len(prefix.tokens) : -1]
         if rest_T:
             self.prefill(rest_T, prefix)
-        read_T, scores = [prompt_T[-1], *answer_T[:-1]], []
+        read_T, scored = [prompt_T[-1], *answer_T[:-1]], list[TokenDelta]()
         for start in range(0, len(answer_T), SCORED):
             piece_T = read_T[start : start + SCORED]
             logits_TV = self.prefill(piece_T, prefix, len(piece_T)).float()
             said_T = torch.tensor(answer_T[start : start + SCORED], device=logits_TV.device)
-            chosen_T1 = logits_TV.log_softmax(-1).gather(1, said_T[:, None])
-            scores += chosen_T1[:, 0].tolist()
-        return scores
+            scores_TV = logits_TV.log_softmax(-1)
+            chosen_T = scores_TV.gather(1, said_T[:, None])[:, 0].tolist()
+            tops = [likeliest(scores_V, num_top) for scores_V in scores_TV]
+            tokens = zip(said_T.tolist(), chosen_T, tops, strict=True)
+            scored += [TokenDelta(token, None, score, top) for token, score, top in tokens]
+        return scored
 
-    def grammar(self, schema: dict[str, Any], *, calls: bool) -> Grammar:
-        """What an answer by a JSON schema may say; see `Grammar`."""
+    def grammar(
+        self,
+        schema: dict[str, Any] | None,
+        *,
+        calls: bool = False,
+        must_call: Sequence[ToolSpec] = (),
+    ) -> Grammar:
+        """What an answer by a JSON schema, or one that must call, may say; see `Grammar`."""
         from gptoss_magic.generation.guide import Grammar
 
-        return Grammar(schema, self.codec, self.model.config.vocab_size, calls=calls)
+        size = self.model.config.vocab_size
+        return Grammar(schema, self.codec, size, calls=calls, must_call=must_call)
 
     def apart(self) -> LocalEngine:
         """An engine of the same model with caches of its own, for what nobody may reuse."""
@@ -208,6 +235,38 @@ class LocalEngine:
             prefix.routes.add([seen for (seen,) in self.capture.layers()])
         return logits_TV
 
+    def read_rows(
+        self, prefixes: Sequence[CachedPrefix], pieces: Sequence[list[int]]
+    ) -> torch.Tensor:
+        """Logits [all tokens, V] behind each token of each piece, read behind its prefix.
+
+        In one C++ call, or else one piece after the other.
+        """
+        import torch
+
+        with torch.no_grad():
+            logits_TV = self._rows_at_once(prefixes, pieces)
+        if logits_TV is None:
+            rows = zip(prefixes, pieces, strict=True)
+            return torch.cat([self.prefill(piece, prefix, len(piece)) for prefix, piece in rows])
+        for prefix, piece in zip(prefixes, pieces, strict=True):
+            prefix.cache.grow(len(piece))
+            prefix.tokens += piece
+        self.prefixes.trim()
+        return logits_TV
+
+    def _rows_at_once(
+        self, prefixes: Sequence[CachedPrefix], pieces: Sequence[list[int]]
+    ) -> torch.Tensor | None:
+        from gptoss_magic.model.kv_cache import fed_behind
+
+        size = sum(map(len, pieces))
+        has_routes = any(prefix.routes is not None for prefix in prefixes)
+        if has_routes or self.step.why_not(size):
+            return None
+        fed = fed_behind([prefix.cache for prefix in prefixes], pieces)
+        return None if fed is None else self.step.run(fed, range(size))
+
     def _at_once(self, ids_1T: torch.Tensor, cache: Any, num_logits: int) -> torch.Tensor | None:
         """As `_step`, in one C++ call; None where that cannot be taken."""
         size = ids_1T.shape[1]
@@ -218,47 +277,9 @@ class LocalEngine:
         cache.grow(size)
         return logits_TV
 
-    def _decode(
-        self, row: AnswerRow, prefix: CachedPrefix, on_prefill: Callable[[int, int], None]
-    ) -> Iterator[TokenDelta]:
-        prompt_T, settings = row.prompt_T, row.settings
-        lookup = Lookup(prompt_T, settings.lookup if settings.temperature == 0 else 0)
-        logits_TV = self.prefill(prompt_T[len(prefix.tokens) :], prefix, on_prefill=on_prefill)
-        draft: list[int] = []
-        while True:
-            for token, logprob in self._said(logits_TV, draft, row, prefix):
-                lookup.add(token)
-                delta = row.take(token, logprob)
-                yield delta
-                if delta.finish:
-                    return
-            if draft:
-                lookup.judge(len(draft), row.num_true)
-            draft = lookup.draft(settings.max_tokens - row.num_new - 1)
-            logits_TV = self.prefill([row.last, *draft], prefix, 1 + len(draft))
-
-    def _said(
-        self, logits_TV: torch.Tensor, draft: list[int], row: AnswerRow, prefix: CachedPrefix
-    ) -> Iterator[tuple[int, float]]:
-        """(token, log-probability) that the logits behind each of `draft` give.
-
-        A wrong draft is cut off.
-
-        Each is drawn when those before it are taken, since a guide follows them.
-        """
-        import torch
-
-        logits_TV = logits_TV.float()
-        totals_T1 = torch.split(logits_TV.logsumexp(-1), 1)
-        for row.num_true, logits_1V in enumerate(torch.split(logits_TV, 1)):
-            row.bar(logits_1V[0])
-            (token,), (logprob,) = sample_rows(
-                logits_1V, row.settings, [row.generator], totals_T1[row.num_true]
-            )
-            if draft[row.num_true : row.num_true + 1] == [token]:
-                yield token, logprob
-                continue
-            if row.num_true < len(draft):
-                prefix.cut(len(prefix.tokens) - len(draft) + row.num_true)
-            yield token, logprob
-            return
+    def _decode(self, one: Decoding) -> Iterator[TokenDelta]:
+        logits_TV = self.prefill(one.unread, one.prefix, on_prefill=one.on_prefill)
+        yield from one.said(logits_TV)
+        while not one.is_done:
+            piece = one.piece()
+            yield from one.said(self.prefill(piece, one.prefix, len(piece)))

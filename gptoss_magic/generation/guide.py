@@ -14,9 +14,12 @@ from gptoss_magic.errors import InputError, MissingPackage
 from gptoss_magic.quoting import encodable, one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
 
     from gptoss_magic.harmony import HarmonyCodec
+    from gptoss_magic.records import ToolSpec
 
 WHITESPACE = r" |\n {0,16}"  # between JSON's parts: bounded, so that no answer drowns in it
 ONE_OF = "oneOf constraints are not supported"
@@ -27,25 +30,34 @@ class Grammar:
     """A JSON schema made ready for answers; it starts one `Guide` for each.
 
     `size`: V, the length of the model's logits. `calls`: the answer may call tools before its
-    final. Raises InputError, naming the feature, where the schema asks for what cannot be
-    enforced; MissingPackage.
+    final. `must_call`, in place of a schema: the answer is a call of one of these tools, with
+    arguments by its parameters. Raises InputError, naming the feature, where the schema asks for
+    what cannot be enforced; MissingPackage.
     """
 
     def __init__(
-        self, schema: dict[str, Any], codec: HarmonyCodec, size: int, *, calls: bool = False
+        self,
+        schema: dict[str, Any] | None,
+        codec: HarmonyCodec,
+        size: int,
+        *,
+        calls: bool = False,
+        must_call: Sequence[ToolSpec] = (),
     ) -> None:
         self.codec, self.calls, self.size = codec, calls, size
+        self.must_call = {tool.name: self._call(tool.parameters) for tool in must_call}
         matcher = _llguidance().LLMatcher
         options: Any = {"whitespace_pattern": WHITESPACE}
-        written = encodable(json.dumps(schema, ensure_ascii=False))
+        written = encodable(json.dumps(schema or {}, ensure_ascii=False))
         self._body = matcher.grammar_from_json_schema(written, overrides=options)
         self._first = matcher.grammar_from_lark(f"start: {self._header()}")
         self._later = matcher.grammar_from_lark(
             f'start: {self._start} "assistant" {self._header()}'
         )
-        fault = self.body().get_error()
-        if fault:
-            raise InputError(f"the schema cannot be enforced: {_fault(fault)}")
+        for name, matcher in {"": self.body(), **self._calls_ready()}.items():
+            if fault := matcher.get_error():
+                what = f"the parameters of {name}" if name else "the schema"
+                raise InputError(f"{what} cannot be enforced: {_fault(fault)}")
 
     def start(self) -> Guide:
         """A guide for one answer, from behind `<|start|>assistant`."""
@@ -54,6 +66,21 @@ class Grammar:
     def body(self) -> Any:
         """A matcher of `final`'s text."""
         return self._matcher(self._body)
+
+    def call(self, name: str) -> Any:
+        """A matcher of the arguments of a tool that must be called, their `<|call|>` included."""
+        return self._matcher(self.must_call[name])
+
+    def _calls_ready(self) -> dict[str, Any]:
+        return {name: self.call(name) for name in self.must_call}
+
+    def _call(self, parameters: dict[str, Any]) -> str:
+        """The grammar of a call's text, in llguidance's form of Lark."""
+        schema = {**(parameters or {"type": "object"})}
+        schema["x-guidance"] = {"whitespace_pattern": WHITESPACE}
+        written = encodable(json.dumps(schema, ensure_ascii=False))
+        lark = f"start: body {self._token('call')}\nbody: %json {written}"
+        return str(_llguidance().LLMatcher.grammar_from_lark(lark))
 
     def header(self, *, first: bool) -> Any:
         """A matcher from behind a message's end, or the prompt's, up to `<|message|>`."""
@@ -66,6 +93,8 @@ class Grammar:
     def _header(self) -> str:
         """The header's grammar, in llguidance's form of Lark."""
         kind = f'(" "? {self._token("constrain")} "json")?'
+        if self.must_call:
+            return self._calling_header(kind)
         said = f'"analysis" | "final" {kind}'
         channel, message = self._token("channel"), self._token("message")
         if not self.calls:
@@ -73,6 +102,14 @@ class Grammar:
         said += rf' | "commentary" (/ to=[\w.\-]+/ {kind})?'
         early = rf'/ to=[\w.\-]+/ {channel} "commentary" {kind}'
         return f"({channel} ({said}) | {early}) {message}"
+
+    def _calling_header(self, kind: str) -> str:
+        """Of an answer that must call: a thought, a word before it, or one of the calls."""
+        channel, message = self._token("channel"), self._token("message")
+        names = " | ".join(json.dumps(f" to=functions.{name}") for name in self.must_call)
+        late = f'{channel} ("analysis" | "commentary" (({names}) {kind})?)'
+        early = f'({names}) {channel} "commentary" {kind}'
+        return f"({late} | {early}) {message}"
 
     @property
     def _start(self) -> str:
@@ -101,7 +138,7 @@ class Guide:
     """Follows one answer token by token and says which token may come next.
 
     Analysis, commentary and calls are free up to their end. `final` is the schema's JSON, and
-    `<|return|>` may come only where that is whole.
+    `<|return|>` may come only where that is whole; so are the arguments of a call that must be.
     """
 
     def __init__(self, grammar: Grammar) -> None:
@@ -150,13 +187,22 @@ class Guide:
             self._text += b"|" if name else self.grammar.codec.token_bytes(token)
             return
         header = bytes(self._text).decode("utf-8", "replace")
-        if "|final" in header:
+        tool = _called(header)
+        if tool in self.grammar.must_call:
+            self._state, self._matcher = "called", self.grammar.call(tool)
+        elif "|final" in header:
             self._state, self._matcher = "final", self.grammar.body()
         else:
             self._state = "call" if "to=" in header else "thought"
 
     def _shown(self, token: int) -> str:
         return repr(self.grammar.codec.decode([token]))
+
+
+def _called(header: str) -> str:
+    """The function that a header's recipient names; '' where it names none."""
+    _, _, rest = header.partition(" to=functions.")
+    return rest.replace("|", " ").split(" ")[0]
 
 
 def _vocabulary(codec: HarmonyCodec, size: int) -> Any:

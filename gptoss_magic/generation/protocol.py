@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
     from gptoss_magic.harmony import HarmonyCodec
-    from gptoss_magic.records import Request, RoutingTrace, SamplingSettings, TokenDelta
+    from gptoss_magic.records import Request, RoutingTrace, SamplingSettings, TokenDelta, ToolSpec
     from gptoss_magic.records.provenance import ServerRecord
 
 
@@ -76,14 +76,25 @@ class Engine(Protocol):
         routing: bool = False,
         kept: Sequence[int] = (),
         grammar: Any = None,
+        num_top: int = 0,
         on_prefill: Callable[[int, int], None] = lambda done, total: None,
     ) -> Stream:
-        """The tokens that follow `prompt_T` and `kept`; the last has `finish` set."""
+        """The tokens that follow `prompt_T` and `kept`; the last has `finish` set.
 
-    def grammar(self, schema: dict[str, Any], *, calls: bool) -> Any:
+        `num_top`: so many of the likeliest tokens are told beside each, where `scores` can be.
+        """
+
+    def grammar(
+        self,
+        schema: dict[str, Any] | None,
+        *,
+        calls: bool = False,
+        must_call: Sequence[ToolSpec] = (),
+    ) -> Any:
         """What holds an answer to a JSON schema (`calls`: tools may be called before it).
 
-        Raises InputError for a schema that cannot be enforced, and where the engine has no grammar.
+        Or, without a schema, to a call of one of `must_call`, by its parameters. Raises
+        InputError for a schema that cannot be enforced, and where the engine has no grammar.
         """
 
     def score(self, prompt_T: Sequence[int], answer_T: Sequence[int]) -> list[float]:

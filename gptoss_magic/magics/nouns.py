@@ -54,6 +54,7 @@ NOUNS = [
     Noun("replay", "replay", "FILE", "a notebook's recorded answers, run again: same tokens?"),
     Noun("share", "share", "PATH.zip", "the notebook and what its answers name, in one file"),
     Noun("open", "open_bundle", "PATH.zip", "what such a file brings, and what differs here"),
+    Noun("serve", "serve", "", "an OpenAI-compatible endpoint on this machine; stop, log [ID]"),
     Noun("tools", "tools", "", "tools of the model: list; allow, ask or never NAME; mcp COMMAND…"),
 ]
 BY_NAME = {noun.name: noun for noun in NOUNS}

@@ -86,7 +86,9 @@ def check(options: Namespace, body: str) -> None:
         raise InputError("--epochs and --steps: give one of them")
     if options.background and not (options.go or options.resume):
         raise InputError("--background means something beside --go or --resume only")
-    source = next((n for n in ("from_conversation", "like", "resume") if n in said), None)
+    source = next(
+        (n for n in ("from_conversation", "from_served", "like", "resume") if n in said), None
+    )
     if source and (options.data or body.strip()):
         raise InputError(f"--{source.replace('_', '-')} and rows: give one of them")
 
@@ -120,6 +122,11 @@ def rows_of(options: Namespace, body: str, names: dict[str, Any]) -> Reading:
             raise InputError(f"--from-conversation {options.from_conversation}: nothing was said")
         edits = names.get(options.edits, {}) if options.edits else {}
         return read_list([{"messages": from_conversation(kept, edits).messages}])
+    if options.from_served:
+        from gptoss_magic.magics.serve import conversations_of
+
+        served = conversations_of(options.from_served)
+        return read_list([{"messages": from_conversation(one, {}).messages} for one in served])
     if not body.strip() and not options.data:
         raise InputError("no data: write rows below the line, or name a file or variable")
     return read(options.data, body, names)

@@ -59,6 +59,7 @@ TUNE: list[Option] = [
     (("-p", "--replay"), {"type": float, "help": "earlier texts for each new one (0.2)"}),
     (("-w", "--own"), {"type": int, "help": "mix in so many answers of the base model itself"}),
     (("-f", "--from-conversation"), {"help": "tune on this conversation so far"}),
+    (("--from-served",), {"help": "tune on answers of the endpoint: all, or ids with commas"}),
     (("-d", "--edits"), {"help": "a dict: message number to its better text"}),
     (("-F", "--fill"), {"action": "store_true", "help": "let the model reason where rows do not"}),
     (("-T", "--truncate"), {"action": "store_true", "help": "cut rows that are too long"}),

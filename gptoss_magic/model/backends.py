@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gptoss_magic.model.mxfp4 import Packed
 
 LIBRARY = Path(__file__).parent / "native" / "libgptoss.so"
-VERSION = 4
+VERSION = 5
 NOT_RUN = "(not run on a GPU by its authors yet)"
 
 

@@ -5,6 +5,7 @@ Legend: B batch, H key-value heads, L tokens, D head size; buffers are [B, H, ca
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +18,39 @@ if TYPE_CHECKING:
     from gptoss_magic.model.step import Fed
 
 LEAST_CAPACITY = 256
+
+
+def addresses(
+    keys: torch.Tensor, values: torch.Tensor, first: int, num_rows: int
+) -> list[tuple[int, int, int]]:
+    """(address of keys, of values, values from head to head) of rows of [B, H, capacity, D]."""
+    row_bytes, group_step = keys.stride(0) * keys.element_size(), keys.stride(1)
+    starts = keys.data_ptr(), values.data_ptr()
+    steps = range(first * row_bytes, (first + num_rows) * row_bytes, row_bytes)
+    return [(starts[0] + step, starts[1] + step, group_step) for step in steps]
+
+
+def fed_behind(caches: Sequence[KVCache], pieces: Sequence[Sequence[int]]) -> Fed | None:
+    """Each of `pieces` behind what its cache holds, with room for it; a cache is one row.
+
+    None where one of them had no forward yet.
+    """
+    from gptoss_magic.model.step import Fed
+
+    stacks = [list[Any](cache.layers) for cache in caches]
+    if not all(layer.is_initialized for layers in stacks for layer in layers):
+        return None
+    sizes, places = [len(piece) for piece in pieces], list[int]()
+    for layers, size in zip(stacks, sizes, strict=True):
+        start = layers[0].length
+        places += range(start, start + size)
+        for layer in layers:
+            layer.reserve(start + size)
+    by_layer = zip(*stacks, strict=True)
+    buffers = [
+        at for row in by_layer for one in row for at in addresses(one.keys, one.values, 0, 1)
+    ]
+    return Fed([*chain.from_iterable(pieces)], places, sizes, buffers)
 
 
 class KVLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
@@ -109,16 +143,7 @@ class KVCache(Cache):
 
     def fed(self, ids_T: Sequence[int]) -> Fed | None:
         """`ids_T` behind what is held, with room for them; None before the first forward."""
-        from gptoss_magic.model.step import Fed
-
-        layers, size = self._held(), len(ids_T)
-        if not all(layer.is_initialized for layer in layers):
-            return None
-        start = layers[0].length
-        for layer in layers:
-            layer.reserve(start + size)
-        buffers = [(layer.keys, layer.values) for layer in layers]
-        return Fed(ids_T, range(start, start + size), [size], [0], buffers)
+        return fed_behind([self], [ids_T])
 
     def grow(self, num_tokens: int) -> None:
         """So many tokens more are in the buffers."""

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
 
+from gptoss_magic.model.kv_cache import addresses
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -130,9 +132,10 @@ class RowsCache(Cache):
             for start, size in zip(starts, sizes, strict=True)
             for place in range(start, start + size)
         ]
-        rows = range(first, first + len(pieces))
-        buffers = [(layer.keys, layer.values) for layer in layers]
-        return Fed([*chain.from_iterable(pieces)], places, sizes, rows, buffers)
+        caches = [
+            at for layer in layers for at in addresses(layer.keys, layer.values, first, len(pieces))
+        ]
+        return Fed([*chain.from_iterable(pieces)], places, sizes, caches)
 
     def masks(self, dtype: torch.dtype, device: Any) -> dict[str, torch.Tensor]:
         """By kind of layer what is added to the scores, [B, 1, T, L]: 0, or the least number."""

@@ -48,15 +48,15 @@ PARTS = (
 class Fed:
     """New tokens, row by row: `ids` and their `places` [T].
 
-    `sizes`: how many belong to each of the cache's `rows`. `layers`: each layer's keys and values,
-    [rows, key-value heads, capacity, D], with room for them.
+    `sizes`: how many belong to each row. `caches`: layer by layer, and in each row by row, the
+    addresses of its keys and values [key-value heads, capacity, D], which have room for them, and
+    the distance between two heads in values. Whoever makes it keeps the buffers alive.
     """
 
     ids: Sequence[int]
     places: Sequence[int]
     sizes: Sequence[int]
-    rows: Sequence[int]
-    layers: Sequence[tuple[torch.Tensor, torch.Tensor]]
+    caches: Sequence[tuple[int, int, int]]
 
 
 class DecodeStep:
@@ -99,7 +99,7 @@ class DecodeStep:
     def run(self, fed: Fed, wanted: Sequence[int]) -> torch.Tensor:
         """Logits [len(wanted), V] behind the tokens `wanted` (indices into `fed.ids`).
 
-        Keys and values of the new tokens are in `fed.layers` then; routers' watchers are told.
+        Keys and values of the new tokens are in `fed.caches` then; routers' watchers are told.
         """
         model, config = self._model(), self.model.config
         num_new = len(fed.ids)
@@ -107,16 +107,11 @@ class DecodeStep:
         routed = (len(self._routers), num_new, config.num_experts_per_tok)
         experts, weights = torch.empty(routed, dtype=torch.int32), torch.empty(routed)
         logits = torch.empty(len(wanted), config.vocab_size, dtype=self.model.dtype)
-        lists = [fed.ids, fed.places, [0, *accumulate(fed.sizes)], fed.rows, wanted]
+        lists = [fed.ids, fed.places, [0, *accumulate(fed.sizes)], wanted]
         arrays = [layout.int64s(values) for values in lists]
-        cache = (layout.StepCache * len(fed.layers))(
-            *(
-                layout.StepCache(k.data_ptr(), v.data_ptr(), k.stride(0), k.stride(1))
-                for k, v in fed.layers
-            )
-        )
+        cache = (layout.StepCache * len(fed.caches))(*fed.caches)  # type: ignore[misc] # (tuples are read)
         tokens = layout.StepTokens(
-            *(num_new, len(fed.rows), len(wanted)),
+            *(num_new, len(fed.sizes), len(wanted)),
             *map(addressof, arrays),
             *(cosine.data_ptr(), sine.data_ptr(), addressof(cache)),
             *(result.data_ptr() for result in (logits, experts, weights)),

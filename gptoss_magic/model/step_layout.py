@@ -72,14 +72,9 @@ class StepModel(ctypes.Structure):
 
 
 class StepCache(ctypes.Structure):
-    """Keys and values of one layer."""
+    """Keys and values of one row in one layer."""
 
-    _fields_ = (
-        ("keys", c_void_p),
-        ("values", c_void_p),
-        ("row_step", c_int64),
-        ("group_step", c_int64),
-    )
+    _fields_ = (("keys", c_void_p), ("values", c_void_p), ("group_step", c_int64))
 
 
 class StepTokens(ctypes.Structure):
@@ -87,7 +82,7 @@ class StepTokens(ctypes.Structure):
 
     _fields_ = (
         *((name, c_int64) for name in ("num_tokens", "num_rows", "num_logits")),
-        *((name, c_void_p) for name in ("ids", "places", "first", "rows", "wanted")),
+        *((name, c_void_p) for name in ("ids", "places", "first", "wanted")),
         *((name, c_void_p) for name in ("cosine", "sine", "cache")),
         *((name, c_void_p) for name in ("logits", "experts", "weights")),
     )

@@ -51,12 +51,14 @@ class TokenDelta:
     """One generated token. `finish` is set on the last: 'return', 'call', 'stop', 'length'.
 
     `logprob`: natural logarithm of its probability at temperature 1, before top-k, top-p and
-    grammar; None where the engine does not tell.
+    grammar; None where the engine does not tell. `top`: the likeliest (token, logprob), best first,
+    where they were asked for.
     """
 
     token_id: int
     finish: str | None = None
     logprob: float | None = None
+    top: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True)

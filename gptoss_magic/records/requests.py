@@ -11,7 +11,7 @@ from gptoss_magic.vocabulary import EFFORT, LOOKUP, MAX_TOKENS, SAMPLER
 
 if TYPE_CHECKING:
     from gptoss_magic.records.answers import Answer, Step
-    from gptoss_magic.records.messages import ChannelDelta, Message, ToolSpec
+    from gptoss_magic.records.messages import ChannelDelta, Message, TokenDelta, ToolSpec
     from gptoss_magic.records.provenance import LayerRecord, PersonaRecord, SamplingRecord
     from gptoss_magic.records.quotes import Passage
 
@@ -145,6 +145,8 @@ class Request:
     the turn reads and fills the voice's memory; `no_memory` says why it could not, where only the
     persona wished it. `is_cold`: nothing that was computed before is reused. `routing`: the answer
     says where each token went. `can_call`: tools may be called before a `schema`'s answer.
+    `must_call`: names of tools one of which the answer must call. `num_top`: so many of the
+    likeliest tokens are told to `Listener.on_token`.
     """
 
     prompt: str = ""
@@ -163,6 +165,8 @@ class Request:
     probe: ExpertProbe = field(default_factory=ExpertProbe)
     schema: AnswerForm | None = None
     can_call: bool = False
+    must_call: tuple[str, ...] = ()
+    num_top: int = 0
     tools: tuple[OfferedTool, ...] = ()
     limits: Limits = field(default_factory=Limits)
     passages: tuple[Passage, ...] | None = None
@@ -181,9 +185,10 @@ def _unheard(*_told: Any) -> None:
 class Listener:
     """Who is told while an answer is made, in the thread that makes it.
 
-    `on_delta`: text as it comes. `on_prefill`: prompt tokens done and in total, where there is more
-    than one chunk. `on_step`: a tool's call that is done. `consent(tool, arguments, note)`: None
-    lets a call run, words refuse it; without a consent no tool runs and the call is the answer.
+    `on_delta`: text as it comes. `on_token`: each new token, before its text. `on_prefill`: prompt
+    tokens done and in total, where there is more than one chunk. `on_step`: a tool's call that is
+    done. `consent(tool, arguments, note)`: None lets a call run, words refuse it; without a consent
+    no tool runs and the call is the answer.
     `is_gone`: asked between tokens and while waiting; True ends the answer as an interrupt does.
     """
 
@@ -192,6 +197,7 @@ class Listener:
     on_step: Callable[[Step], None] = _unheard
     consent: Consent | None = None
     is_gone: Callable[[], bool] = lambda: False
+    on_token: Callable[[TokenDelta], None] = _unheard
 
 
 @dataclass(frozen=True)

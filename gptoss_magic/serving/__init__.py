@@ -1,1 +1,1 @@
-"""The model for others: an endpoint over the local engine, and engines behind a URL."""
+"""The kernel's model for others: an OpenAI-compatible endpoint, and the same magics on a remote."""

@@ -27,6 +27,7 @@ from gptoss_magic.turns.tool_run import answered_with_tools
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from gptoss_magic.generation import Engine
     from gptoss_magic.records import (
         Answer,
         AnswerForm,
@@ -126,11 +127,8 @@ def speak(request: Request, listener: Listener = SILENT) -> tuple[Answer, Genera
     session = current()
     resident, engine = session.require(), engine_for(session.engine, request)
     prompt_T = list(request.prompt_ids) or rendered(request.messages)
-    schema, began = request.schema, time.time()
+    began = time.time()
     sharing = _Sharing(request, listener)
-    provenance = provenance_of(request, resident.identity)
-    if broken := sum(num_surrogates(message.content) for message in request.messages):
-        provenance["lone_surrogates"] = broken
     with said_before(request.messages, engine):
         said = run_tokens(
             session.local_engine.apart() if request.probe else engine,
@@ -140,11 +138,30 @@ def speak(request: Request, listener: Listener = SILENT) -> tuple[Answer, Genera
             conversation=request.conversation,
             cold=request.is_cold,
             routing=request.routing,
-            grammar=engine.grammar(schema.enforced, calls=request.can_call) if schema else None,
+            num_top=request.num_top,
+            grammar=grammar_of(request, engine),
             listener=listener,
             slices=Slices(sharing.open, lambda: session.queue.is_wanted),
-            provenance=provenance,
+            provenance=provenance_of(request, resident.identity),
         )
+    return spoken(request, prompt_T, said, began)
+
+
+def grammar_of(request: Request, engine: Engine) -> Any:
+    """What the answer is held to; None where it is free. Raises InputError."""
+    if request.schema is not None:
+        return engine.grammar(request.schema.enforced, calls=request.can_call)
+    if not request.must_call:
+        return None
+    specs = [tool.spec for tool in request.tools if tool.spec.name in request.must_call]
+    return engine.grammar(None, must_call=specs)
+
+
+def spoken(
+    request: Request, prompt_T: Sequence[int], said: Answer, began: float
+) -> tuple[Answer, Generation]:
+    """What an engine said, with the tokens of each message and its value; and the record of it."""
+    codec = current().codec
     generation = Generation(
         tuple(prompt_T),
         said.raw_tokens,
@@ -154,8 +171,8 @@ def speak(request: Request, listener: Listener = SILENT) -> tuple[Answer, Genera
         said.logprobs,
         len(request.kept_ids),
     )
-    said = replace(said, messages=with_ids(said.messages, said.raw_tokens, engine.codec))
-    return valued(said, schema), generation
+    said = replace(said, messages=with_ids(said.messages, said.raw_tokens, codec))
+    return valued(said, request.schema), generation
 
 
 def provenance_of(request: Request, identity: ModelIdentity) -> Provenance:
@@ -179,6 +196,8 @@ def provenance_of(request: Request, identity: ModelIdentity) -> Provenance:
         known["probe"] = {"mask": request.probe.mask, "force": request.probe.force}
     if request.routing:
         known["routing"] = True
+    if broken := sum(num_surrogates(message.content) for message in request.messages):
+        known["lone_surrogates"] = broken
     return known
 
 
@@ -230,14 +249,20 @@ def _kept(
 
 def kept_apart(asked: Message, request: Request, made: Answer, generation: Generation) -> Answer:
     """The answer, its turn on the record; no conversation goes on with it."""
-    session = current()
-    turn_id = session.conversations.new_id()
+    turn = turn_apart(asked, request, made, generation)
+    current().conversations.add(turn)
+    _hold_last(turn.answer)
+    return turn.answer
+
+
+def turn_apart(asked: Message, request: Request, made: Answer, generation: Generation) -> Turn:
+    """The turn of an answer that no conversation goes on with; nothing is kept."""
+    turn_id = current().conversations.new_id()
     known: Provenance = {**made.provenance, "turn": {"id": turn_id, "parent": ""}}
+    if request.voice.layers:
+        known["persona"] = request.voice.record()
     made = replace(made, provenance=known)
-    turn = Turn(turn_id, "", turn_id, "", request, asked, kept_of(made), (generation,), made)
-    session.conversations.add(turn)
-    _hold_last(made)
-    return made
+    return Turn(turn_id, "", turn_id, "", request, asked, kept_of(made), (generation,), made)
 
 
 def _hold_last(answer: Answer) -> None:

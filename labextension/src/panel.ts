@@ -40,7 +40,7 @@ function model(state: IKernelState): Child[] {
     rows([
       ['Device', `${state.device} · ${bytes(state.memory)}`],
       ['Persona', state.persona || 'none'],
-      ['Speed', state.tokens_per_s ? `${state.tokens_per_s} tokens/s` : 'no answer yet']
+      ['Speed', speed(state)]
     ]),
     meter('Context', used, context, `${used.toLocaleString('en')} of ${count(context, 'token')}`),
     meter('KV cache', cache, limit, `${bytes(cache)} of ${bytes(limit)}`)
@@ -166,4 +166,12 @@ function section(title: string, size: number, children: Child[]): HTMLDetailsEle
   const node = folded(title, `${title} · ${size}`, 'gptoss-lab-section', ...children);
   node.open = true;
   return node;
+}
+
+/** An answer of one token has none. */
+function speed(state: IKernelState): string {
+  if (state.tokens_per_s) {
+    return `${state.tokens_per_s} tokens/s`;
+  }
+  return state.used ? 'the last answer was too short to tell' : 'no answer yet';
 }

@@ -20,6 +20,8 @@ def test_the_panel_follows_a_cell_while_it_runs_and_stops_it(front):
         bar = front.page.locator("button.gptoss-lab-status")
         bar.filter(has_text="%%gptoss").wait_for()
         assert bar.inner_text().startswith("tiny · ")
+    said = "cell => cell.querySelector('.jp-OutputArea').innerText.length > 80"
+    front.page.wait_for_function(said, arg=front.cell(cell).element_handle())
     stop(front)
     doing(front, "Idle")
     front.wait(cell)

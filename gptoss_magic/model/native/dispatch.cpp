@@ -70,7 +70,7 @@ void dense_experts(const bf16 *x, const Routes &routes, const bf16 *W, const bf1
 
 extern "C" {
 
-int gm_version() { return 4; }
+int gm_version() { return 5; }
 
 // Use the kernels of that name; 0 where this processor cannot run them.
 int gm_select(const char *name) {

@@ -36,20 +36,19 @@ struct StepModel {
   float eps, alpha, limit, scaling;
 };
 
-// Of one layer: [rows, groups, capacity, size], by their steps in values
+// Of one row in one layer: [groups, capacity, size]; `group_step` in values
 struct StepCache {
   void *keys, *values;
-  int64_t row_step, group_step;
+  int64_t group_step;
 };
 
 struct StepTokens {
   int64_t num_tokens, num_rows, num_logits;
   const int64_t *ids, *places;      // [R]: a token, and where it stands in its row
   const int64_t *first;             // [B + 1]: which tokens belong to a row
-  const int64_t *rows;              // [B]: its row of the cache
   const int64_t *wanted;            // [num_logits]: the tokens whose logits are asked for
   const void *cosine, *sine;        // [places, size / 2] of T
-  const StepCache *cache;           // of each layer; grows by the new tokens
+  const StepCache *cache;           // [layers, B]; grows by the new tokens
   void *logits;                     // [num_logits, vocabulary] of T
   int32_t *experts;                 // [layers, R, k]: where the tokens went; or null
   float *weights;                   // the same, with which weight

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from gptoss_magic.harmony import HarmonyCodec
-    from gptoss_magic.records import Request, SamplingSettings
+    from gptoss_magic.records import Request, SamplingSettings, ToolSpec
     from gptoss_magic.records.provenance import ServerRecord
     from gptoss_magic.serving.remote.adapters import RemoteShelf
     from gptoss_magic.serving.remote.answers import Opened
@@ -74,10 +74,17 @@ class ChatEngine:
         if request.sampling.top_k and not self.takes_top_k:
             raise InputError(f"top-k: {self.facts.kind} takes none: leave --top-k out")
 
-    def grammar(self, schema: dict[str, Any], *, calls: bool) -> dict[str, Any]:  # noqa: ARG002 (it decides)
+    def grammar(
+        self,
+        schema: dict[str, Any] | None,
+        *,
+        calls: bool = False,  # noqa: ARG002 (the server decides)
+        must_call: Sequence[ToolSpec] = (),  # noqa: ARG002 (refused)
+    ) -> dict[str, Any]:
         """The schema itself. Raises InputError where the server holds no answer to one."""
-        if not self.holds_schema:
-            raise InputError(f"{self.facts.kind}: it holds no answer to a schema")
+        if schema is None or not self.holds_schema:
+            what = "a schema" if schema else "a call"
+            raise InputError(f"{self.facts.kind}: it holds no answer to {what}")
         return schema
 
     def score(self, prompt_T: Sequence[int], answer_T: Sequence[int]) -> list[float]:  # noqa: ARG002
@@ -94,6 +101,7 @@ class ChatEngine:
         routing: bool = False,  # noqa: ARG002 (refused when the request was settled)
         kept: Sequence[int] = (),  # noqa: ARG002 (refused likewise)
         grammar: dict[str, Any] | None = None,
+        num_top: int = 0,  # noqa: ARG002 (a chat's are of other tokens than ours)
         on_prefill: Callable[[int, int], None] = lambda done, total: None,  # noqa: ARG002 (silent)
     ) -> RemoteStream:
         """The answer to the messages of the request, in our own tokens."""

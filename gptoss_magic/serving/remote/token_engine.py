@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from gptoss_magic.harmony import HarmonyCodec
-    from gptoss_magic.records import SamplingSettings
+    from gptoss_magic.records import SamplingSettings, ToolSpec
     from gptoss_magic.records.provenance import ServerRecord
     from gptoss_magic.serving.remote.adapters import RemoteShelf
     from gptoss_magic.serving.remote.answers import Opened
@@ -92,10 +92,17 @@ class TokenEngine(ABC):
                 f"context of {self.context}: lower --max-tokens, or shorten the prompt"
             )
 
-    def grammar(self, schema: dict[str, Any], *, calls: bool) -> FinalSchema:  # noqa: ARG002 (calls are free)
+    def grammar(
+        self,
+        schema: dict[str, Any] | None,
+        *,
+        calls: bool = False,  # noqa: ARG002 (what comes before `final` is free)
+        must_call: Sequence[ToolSpec] = (),  # noqa: ARG002 (refused)
+    ) -> FinalSchema:
         """What holds `final` to a JSON schema. Raises InputError where the server cannot."""
-        if not self.holds_schema:
-            raise InputError(f"{self.facts.kind}: it holds no answer to a schema")
+        if schema is None or not self.holds_schema:
+            what = "a schema" if schema else "a call"
+            raise InputError(f"{self.facts.kind}: it holds no answer to {what}")
         return FinalSchema(schema)
 
     def stream(
@@ -108,6 +115,7 @@ class TokenEngine(ABC):
         routing: bool = False,  # noqa: ARG002 (refused when the request was settled)
         kept: Sequence[int] = (),
         grammar: FinalSchema | None = None,
+        num_top: int = 0,  # noqa: ARG002 (of the token that was said alone)
         on_prefill: Callable[[int, int], None] = lambda done, total: None,  # noqa: ARG002 (silent)
     ) -> RemoteStream:
         """The tokens that follow `prompt_T` and `kept`; see `Engine.stream`.

@@ -60,8 +60,11 @@ class Kind:
 
 
 class Vllm(Kind):
-    version = {"version": "0.33.0"}
     owner = "vllm"
+
+    @property
+    def version(self):
+        return {"version": "0.33.0"}
 
     def routes(self):
         return {
@@ -140,8 +143,11 @@ class Vllm(Kind):
 
 
 class Ours(Vllm):
-    version = {"version": "0.1.0", "server": "gptoss_magic"}
     owner = "gptoss_magic"
+
+    @property
+    def version(self):
+        return {"version": "0.1.0", "server": "gptoss_magic"}
 
 
 class Sglang(Kind):
@@ -289,7 +295,7 @@ class Llama(Kind):
 
 
 class Plain(Kind):
-    """Chat completions alone. `messages` are what it says; `refuses`: keys that it does not take."""
+    """Chat completions alone; `say(body)` gives messages. `refuses`: keys that it does not take."""
 
     key = "reasoning_content"
     refuses = ()

@@ -1,4 +1,4 @@
-"""What goes wrong on the way: what came is kept, one clear line, and the token goes nowhere else."""
+"""What goes wrong on the way: what came is kept, in one line, and the token goes nowhere else."""
 
 import os
 import signal
@@ -117,7 +117,7 @@ def test_a_server_that_asks_for_a_long_pause_is_not_waited_for(broken, pauses):
 def test_what_cannot_pass_is_not_asked_again(broken, pauses):
     fragile = broken()
     fragile.faults = [lambda asked: reply({"error": {"message": "bad\nprompt"}}, 400)] * 2
-    with pytest.raises(ServerError, match="HTTP 400: bad prompt$"):
+    with pytest.raises(ServerError, match=r"HTTP 400: bad prompt$"):
         gptoss_magic.generate("Well?", **ASK)
     assert (len(fragile.faults), pauses) == (1, [])
 
@@ -201,7 +201,7 @@ def test_a_redirection_is_not_followed_with_the_token(serve, monkeypatch):
     thief = serve(lambda asked: reply({"data": []}))
     asked = lambda asked: [head(307, Location=f"{thief.url}/v1/models", Content_Length=0)]  # noqa: E731
     server = serve(asked)
-    with pytest.raises(ServerError, match="HTTP 307 sends to .*not followed") as caught:
+    with pytest.raises(ServerError, match=r"HTTP 307 sends to .*not followed") as caught:
         gptoss_magic.connect(server.url, token_env="SOME_TOKEN")
     assert thief.url in str(caught.value)
     assert thief.asked == []

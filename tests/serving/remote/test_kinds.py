@@ -111,9 +111,9 @@ def test_an_adapter_is_checked_to_change_the_answer(name, codec, joined):
     answer = gptoss_magic.generate("Well?", **ASK, adapters="style")
     assert answer.final == "Ahoy."
     assert answer.provenance["adapters"][0]["name"] == "style"
-    with pytest.raises(InputError, match="adapter inert: .* answers the same with and without"):
+    with pytest.raises(InputError, match=r"adapter inert: .* answers the same with and without"):
         gptoss_magic.generate("Well?", **ASK, adapters="inert")
-    with pytest.raises(InputError, match="no such adapter at .*; it has style, inert"):
+    with pytest.raises(InputError, match=r"no such adapter at .*; it has style, inert"):
         gptoss_magic.generate("Well?", **ASK, adapters="styl")
     gptoss_magic.use("style")
     assert gptoss_magic.generate("Well?", **ASK).final == "Ahoy."
@@ -183,7 +183,7 @@ def test_what_a_plain_server_refuses_is_left_out(codec, serve):
     assert "max_tokens, reasoning_effort, seed" in names
     with pytest.raises(InputError, match="cannot be held to a schema"):
         gptoss_magic.generate("Well?", **ASK, schema={"type": "object", "properties": {}})
-    with pytest.raises(InputError, match="top-k: .*takes none"):
+    with pytest.raises(InputError, match=r"top-k: .*takes none"):
         gptoss_magic.generate("Well?", **ASK, top_k=4)
 
 

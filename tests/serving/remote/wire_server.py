@@ -105,7 +105,7 @@ def read_request(connection):
     if not first:
         return None
     headers = {}
-    while (line := reader.readline().decode().strip()):
+    while line := reader.readline().decode().strip():
         name, _, value = line.partition(":")
         headers[name.strip().lower()] = value.strip()
     text = reader.read(int(headers.get("content-length", 0)))

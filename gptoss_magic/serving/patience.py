@@ -1,0 +1,39 @@
+"""uvicorn's protocol with an end to waiting for a header that comes letter by letter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+if TYPE_CHECKING:
+    import asyncio
+
+HEADER_S = 10.0
+
+
+class PatientProtocol(H11Protocol):
+    """A connection is closed where a header is not whole after `HEADER_S` seconds."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._read: Any = None  # the request whose header was whole last
+        self._late: asyncio.TimerHandle = self.loop.call_later(HEADER_S, transport.close)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is not self._read:
+            self._read = self.cycle
+            self._late.cancel()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._late.cancel()
+        self._late = self.loop.call_later(HEADER_S, self.transport.close)
+        if self.cycle is not self._read:  # the next request came with this one
+            self._read = self.cycle
+            self._late.cancel()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._late.cancel()
+        super().connection_lost(exc)
