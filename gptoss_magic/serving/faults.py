@@ -12,6 +12,7 @@ from gptoss_magic.errors import (
     NotLoaded,
     error_line,
 )
+from gptoss_magic.session import current
 
 RETRY_S = 5  # after so long a caller may ask again
 INVALID, SERVER = "invalid_request_error", "server_error"
@@ -56,6 +57,8 @@ def api_error(error: BaseException) -> ApiError:
         return error
     if isinstance(error, KeyboardInterrupt):
         return ApiError(503, STOPPED, kind=SERVER)
+    if str(error) and str(error) == current().queue.closed_by:
+        return ApiError(503, str(error), kind=SERVER, code="model_busy")
     known = (row for row in KNOWN if isinstance(error, row[0]))
     _, status, kind, code = next(known, (Exception, 500, SERVER, "internal_error"))
     return ApiError(status, error_line(error), kind=kind, code=code)
