@@ -154,8 +154,10 @@ class Session:
             self.loaded = self.held_adapters = self.last_error = None
             self.conversations.clear()
         if had_model:
+            from gptoss_magic.model.load import return_memory
+
             gc.collect()
-            _return_memory()
+            return_memory()
 
     def require(self) -> Resident | RemoteModel:
         """What answers: the resident model, or a server. Raises NotLoaded."""
@@ -269,52 +271,6 @@ class Session:
 
         return layers_of(self.persona if names is None else names, self.personas)
 
-    def status(self) -> dict[str, str]:
-        """What `%gptoss status` shows, as plain values."""
-        if self.loaded is None:
-            return {"model": "none loaded (run %gptoss load)"}
-        return (self._remote_lines() if self.remote else self._local_lines()) | {
-            "adapters": self.shelf.status(),
-            "persona": " + ".join(self.persona) or "none",
-            "conversations": ", ".join(sorted(self.conversations)) or "none",
-            "turns kept": f"{len(self.conversations.turns)}",
-            "last speed": f"{self.last.usage.tokens_per_s:.1f} tokens/s" if self.last else "-",
-        }
-
-    def _remote_lines(self) -> dict[str, str]:
-        assert self.remote is not None
-        remote = self.remote
-        return {
-            "model": remote.identity["model"],
-            "server": remote.server,
-            "answers": remote.exactness,
-            "works": remote.names(works=True),
-            "does not": remote.names(works=False),
-            "tokenizer": remote.tokenizer,
-            "context": f"{remote.context} tokens" if remote.context else "not told by the server",
-        }
-
-    def _local_lines(self) -> dict[str, str]:
-        assert self.resident is not None
-        plan = self.resident.plan
-        return {
-            "model": self.resident.identity["model"],
-            "about": self.resident.about,
-            "revision": self.resident.identity["revision"] or "-",
-            "weights": self.resident.identity["weights"][:16],
-            "device": str(self.resident.model.device),
-            "experts": self.resident.backend,
-            "decode": self.local_engine.step.describe(),
-            "memory": f"{plan.weights / 1e9:.2f} GB of weights",
-            "context": f"{plan.context} tokens",
-            "KV cache": self._cache_line(),
-        }
-
-    def _cache_line(self) -> str:
-        prefixes = self.local_engine.prefixes
-        held, limit = prefixes.num_bytes / 1e6, prefixes.limit / 1e6
-        return f"{held:.0f} MB of {limit:.0f} MB, {len(prefixes.held)} prefixes"
-
 
 def _put_beside(engine: LocalEngine, active: Active) -> None:
     """Let the engine reuse only what was computed beside these adapters."""
@@ -331,20 +287,6 @@ def _same(held: LoadSettings, asked: LoadSettings) -> bool:
         getattr(asked, name) in (getattr(plain, name), getattr(held, name))
         for name in ("device", "context", "revision")
     )
-
-
-def _return_memory() -> None:
-    """Give freed pages back: the GPU's cache, and glibc's arenas."""
-    import ctypes
-    import sys
-
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
 
 
 _CURRENT = Session()

@@ -124,7 +124,9 @@ class GptOssMagics(Magics):
             self._load("")
 
     def _status(self, _line: str) -> None:
-        for name, value in current().status().items():
+        from gptoss_magic.turns.status import status
+
+        for name, value in status(current()).items():
             print(f"{name:<15}{value}")
 
     def _unload(self, _line: str) -> None:

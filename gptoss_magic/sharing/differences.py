@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 def other_weights(about: Provenance) -> str:
     """Why the resident model is not the recorded one; '' where it is."""
     identity = current().require().identity
+    if not identity["weights"]:
+        return f"weights: those of {identity['model']} are a server's, and not known here"
     if about.get("weights") == identity["weights"]:
         return ""
     return f"weights: {about.get('model', 'another model')} then, {identity['model']} here"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.public import check_kind, public
 from gptoss_magic.session import current
+from gptoss_magic.turns.status import status
 from gptoss_magic.vocabulary import check_known
 
 if TYPE_CHECKING:
@@ -68,10 +69,10 @@ def bench() -> str:
 
     session = current()
     engine = session.local_engine
-    status = session.status()
+    state = status(session)
     shown = ("model", "device", "experts", "memory", "context")
     with session.queue.turn():
-        rows = {name: status[name] for name in shown} | measure(engine) | versions()
+        rows = {name: state[name] for name in shown} | measure(engine) | versions()
     lines = [f"| {name} | {value} |" for name, value in rows.items()]
     return "\n".join(["| figure | value |", "| --- | --- |", *lines])
 

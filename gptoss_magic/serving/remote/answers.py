@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gptoss_magic.generation.answer_row import StopStrings
 from gptoss_magic.records import TokenDelta
-from gptoss_magic.serving.remote.client import RemoteFault
+from gptoss_magic.serving.remote.refusals import RemoteFault
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

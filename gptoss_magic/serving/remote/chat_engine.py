@@ -14,7 +14,7 @@ from gptoss_magic.generation.protocol import Capabilities
 from gptoss_magic.serving.remote.answers import CUT, AnswerPart, RemoteStream
 from gptoss_magic.serving.remote.chat_messages import chat_messages, chat_tools
 from gptoss_magic.serving.remote.chat_tokens import SAID, THOUGHT, ChatWriter
-from gptoss_magic.serving.remote.client import RemoteFault
+from gptoss_magic.serving.remote.refusals import RemoteFault
 from gptoss_magic.serving.remote.server import PLAIN
 from gptoss_magic.serving.remote.vllm import cached_tokens
 

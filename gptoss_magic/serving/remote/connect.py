@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from gptoss_magic.errors import InputError
@@ -14,8 +15,8 @@ from gptoss_magic.serving.remote.byte_codec import byte_codec
 from gptoss_magic.serving.remote.client import Client
 from gptoss_magic.serving.remote.kinds import BY_TOKENS, chat_kind
 from gptoss_magic.serving.remote.probe import probe
-from gptoss_magic.serving.remote.server import OLLAMA
-from gptoss_magic.serving.remote.tokenizers import local_codecs, named_codec
+from gptoss_magic.serving.remote.server import OLLAMA, OURS
+from gptoss_magic.serving.remote.tokenizers import THEIRS, local_codecs, named_codec, served_codec
 from gptoss_magic.serving.remote.trials import (
     check_effect,
     disagreement,
@@ -116,7 +117,9 @@ def _codecs(
     if tokenizer:
         return [(tokenizer, named_codec(tokenizer))]
     held = session.codec if session.resident else None
-    return local_codecs(facts.model, held, is_local=client.address.is_local)
+    told = served_codec(client) if facts.kind == OURS else None
+    local = local_codecs(facts.model, held, is_local=client.address.is_local)
+    return chain([(THEIRS, told)] if told is not None else [], local)
 
 
 def _by_tokens(engine: TokenEngine, about: str) -> _Connected:
@@ -185,5 +188,6 @@ def _adapters(facts: ServerFacts) -> ServerAbility:
 
 def _schema_words(engine: TokenEngine) -> str:
     if engine.holds_schema:
-        return "final alone is held to it, in a request of its own"
+        alone = "" if engine.knows_harmony else ", in a request of its own"
+        return f"final alone is held to it{alone}"
     return "a trial was not held to one"

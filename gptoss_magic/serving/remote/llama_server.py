@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from gptoss_magic.serving.remote.answers import AnswerPart
-from gptoss_magic.serving.remote.client import RemoteFault
+from gptoss_magic.serving.remote.refusals import RemoteFault
 from gptoss_magic.serving.remote.token_engine import TokenAsk, TokenEngine
 from gptoss_magic.serving.remote.vllm import ids_in, number
 
@@ -44,8 +44,8 @@ class LlamaServerEngine(TokenEngine):
             "return_tokens": True,
             "stream": True,
         }
-        if ask.schema is not None:
-            body["json_schema"] = ask.schema
+        if ask.form is not None:
+            body["json_schema"] = ask.form.schema
         numbers = self.facts.adapters or {}
         if numbers:
             scales = {name: float(name in ask.adapters) for name in numbers}

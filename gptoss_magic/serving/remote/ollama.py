@@ -9,8 +9,8 @@ from gptoss_magic.serving.remote.answers import CUT, AnswerPart
 from gptoss_magic.serving.remote.chat_engine import ChatEngine, ended
 from gptoss_magic.serving.remote.chat_messages import arguments_of, chat_messages, chat_tools
 from gptoss_magic.serving.remote.chat_tokens import SAID, THOUGHT, ChatWriter
-from gptoss_magic.serving.remote.client import RemoteFault
 from gptoss_magic.serving.remote.events import lines_of
+from gptoss_magic.serving.remote.refusals import RemoteFault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

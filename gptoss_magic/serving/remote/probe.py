@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.quoting import one_line
-from gptoss_magic.serving.remote.client import RemoteFault
+from gptoss_magic.serving.remote.refusals import RemoteFault
 from gptoss_magic.serving.remote.server import (
     LLAMA,
     OLLAMA,

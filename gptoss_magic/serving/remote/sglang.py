@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from gptoss_magic.serving.remote.answers import AnswerPart
-from gptoss_magic.serving.remote.client import RemoteFault
+from gptoss_magic.serving.remote.refusals import RemoteFault
 from gptoss_magic.serving.remote.token_engine import TokenAsk, TokenEngine
 from gptoss_magic.serving.remote.vllm import SURE, ids_in, number
 
@@ -32,10 +33,8 @@ class SglangEngine(TokenEngine):
             "skip_special_tokens": False,
             "no_stop_trim": True,
         }
-        if ask.schema is not None:
-            import json
-
-            sampling["json_schema"] = json.dumps(ask.schema)
+        if ask.form is not None:
+            sampling["json_schema"] = json.dumps(ask.form.schema)
         body = {
             "input_ids": ask.prompt,
             "sampling_params": sampling,

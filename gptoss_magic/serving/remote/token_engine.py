@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 class TokenAsk:
     """What a server is asked: to go on behind `prompt`, at most `max_tokens` new tokens.
 
-    `adapters`: names that stand beside the model. `schema`: the JSON that all of the rest must be.
+    `adapters`: names that stand beside the model. `form`: what the rest is held to, all of it or,
+    by a server that knows harmony, its `final`.
     """
 
     prompt: list[int]
@@ -39,20 +40,29 @@ class TokenAsk:
     max_tokens: int
     stop_ids: list[int]
     adapters: tuple[str, ...] = ()
-    schema: dict[str, Any] | None = None
+    form: FinalSchema | None = None
 
 
 @dataclass(frozen=True)
 class FinalSchema:
-    """A JSON schema that `final` is held to; everything before it is free."""
+    """A JSON schema that `final` is held to; everything before it is free.
+
+    `calls`: tools may be called before it.
+    """
 
     schema: dict[str, Any]
+    calls: bool = False
 
 
 class TokenEngine(ABC):
-    """An engine behind a server that takes token ids; see `Engine`."""
+    """An engine behind a server that takes token ids; see `Engine`.
+
+    `scores`: it gives log-probabilities of a prompt. `knows_harmony`: it holds `final` alone to a
+    schema by itself; from others that is asked for once `final` has begun.
+    """
 
     scores: ClassVar[bool] = True
+    knows_harmony: ClassVar[bool] = False
     path: ClassVar[str]
 
     def __init__(
@@ -96,14 +106,14 @@ class TokenEngine(ABC):
         self,
         schema: dict[str, Any] | None,
         *,
-        calls: bool = False,  # noqa: ARG002 (what comes before `final` is free)
+        calls: bool = False,
         must_call: Sequence[ToolSpec] = (),  # noqa: ARG002 (refused)
     ) -> FinalSchema:
         """What holds `final` to a JSON schema. Raises InputError where the server cannot."""
         if schema is None or not self.holds_schema:
             what = "a schema" if schema else "a call"
             raise InputError(f"{self.facts.kind}: it holds no answer to {what}")
-        return FinalSchema(schema)
+        return FinalSchema(schema, calls)
 
     def stream(
         self,
@@ -124,6 +134,7 @@ class TokenEngine(ABC):
         """
         self.check([*prompt_T, *kept], settings.max_tokens)
         adapters, place = self.shelf.beside, _Place(self.codec, kept)
+        is_apart = grammar is not None and not self.knows_harmony
         base = TokenAsk([], settings, 0, sorted(self.codec.stop_ids), adapters)
 
         def ask(said: Sequence[int]) -> Opened:
@@ -131,7 +142,7 @@ class TokenEngine(ABC):
                 base,
                 prompt=[*prompt_T, *kept, *said],
                 max_tokens=settings.max_tokens - len(said),
-                schema=grammar.schema if grammar and place.is_final else None,
+                form=grammar if place.is_final or not is_apart else None,
             )
             answer = self.client.stream(self.path, self.body(asked))
             parts = self.parts(self.client.events(answer))
@@ -144,7 +155,7 @@ class TokenEngine(ABC):
             self.record(),
             stop=settings.stop,
             max_tokens=settings.max_tokens,
-            is_next=place.enters_final if grammar else lambda token: False,
+            is_next=place.enters_final if is_apart else lambda token: False,
         )
 
     def record(self) -> ServerRecord:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import CheckpointError, GptOssError, InputError, error_line
+from gptoss_magic.serving.remote.refusals import RemoteFault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from gptoss_magic.harmony import HarmonyCodec
+    from gptoss_magic.serving.remote.client import Client
 
+THEIRS = "the server's own"
 HUB_NAMES = ("openai/gpt-oss-20b", "openai/gpt-oss-120b")
 FILE = "tokenizer.json"
 
@@ -66,6 +70,17 @@ def local_codecs(
             continue  # another one may do; a server without any is asked by chat, which is said
 
 
+def served_codec(client: Client) -> HarmonyCodec | None:
+    """The tokenizer that a kernel of ours gives away; None where it does not."""
+    try:
+        text = json.dumps(client.get("/tokenizer.json"), ensure_ascii=False)
+    except RemoteFault:
+        return None
+    from tokenizers import Tokenizer
+
+    return _codec("the server's tokenizer", lambda: {"tokenizer_object": Tokenizer.from_str(text)})
+
+
 def _cached(name: str) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
@@ -84,15 +99,20 @@ def _built_in() -> list[Path]:
 
 
 def _read(file: Path) -> HarmonyCodec:
+    if not file.exists():
+        raise CheckpointError(f"{file}: there is none")
+    return _codec(str(file), lambda: {"tokenizer_file": str(file)})
+
+
+def _codec(where: str, source: Callable[[], dict[str, Any]]) -> HarmonyCodec:
     from transformers import PreTrainedTokenizerFast
 
     from gptoss_magic.harmony import HarmonyCodec
 
-    if not file.exists():
-        raise CheckpointError(f"{file}: there is none")
     wrap: Any = PreTrainedTokenizerFast
     try:
-        tokenizer = wrap(tokenizer_file=str(file))
+        return HarmonyCodec(wrap(**source()))
+    except CheckpointError:
+        raise
     except Exception as error:
-        raise CheckpointError(f"{file}: it cannot be read ({error_line(error)})") from error
-    return HarmonyCodec(tokenizer)
+        raise CheckpointError(f"{where}: it cannot be read ({error_line(error)})") from error

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import InputError
 from gptoss_magic.harmony import SystemSettings, developer_message, render, system_message
 from gptoss_magic.records import Message, Request, SamplingSettings
-from gptoss_magic.serving.remote.client import RemoteFault
+from gptoss_magic.serving.remote.refusals import RemoteFault
 from gptoss_magic.serving.remote.token_engine import FinalSchema, TokenEngine
 
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ def tried(engine: TokenEngine, max_tokens: int = 2) -> TrialAnswer:
 
 def holds_schema(engine: TokenEngine) -> bool:
     """Whether a text is held to a schema that nothing but one word fits."""
+    if engine.knows_harmony:
+        return _refuses_no_schema(engine)
     special, codec = engine.codec.special, engine.codec
     opened = [special["channel"], *codec.encode("final"), special["message"]]
     settings = SamplingSettings(temperature=0.0, max_tokens=12, lookup=0)
@@ -89,6 +91,21 @@ def holds_schema(engine: TokenEngine) -> bool:
         raise
     said = codec.decode([one.token_id for one in deltas if one.token_id not in codec.stop_ids])
     return bool(said.strip()) and f'"{WORD}"'.startswith(said.strip())
+
+
+def _refuses_no_schema(engine: TokenEngine) -> bool:
+    """Whether it reads a schema: what is none is refused, and one that is one is not."""
+    settings = SamplingSettings(temperature=0.0, max_tokens=1, lookup=0)
+    prompt, was_refused = render(trial_messages("Say yes."), engine.codec), []
+    for schema in ({"type": "no such type"}, {"enum": [WORD]}):
+        try:
+            list(engine.stream(prompt, settings, grammar=FinalSchema(schema)))
+            was_refused.append(False)
+        except RemoteFault as fault:
+            if fault.status not in REFUSED:
+                raise
+            was_refused.append(True)
+    return was_refused == [True, False]
 
 
 def settled_chat(engine: ChatEngine) -> ChatEngine:

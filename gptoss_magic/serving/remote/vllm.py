@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from gptoss_magic.serving.remote.answers import AnswerPart
-from gptoss_magic.serving.remote.client import RemoteFault
+from gptoss_magic.serving.remote.refusals import RemoteFault
 from gptoss_magic.serving.remote.token_engine import TokenAsk, TokenEngine
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ class VllmEngine(TokenEngine):
             "return_token_ids": True,
             **self.extras(ask),
         }
-        if ask.schema is not None:
-            named = {"name": "answer", "schema": ask.schema, "strict": True}
+        if ask.form is not None:
+            named = {"name": "answer", "schema": ask.form.schema, "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": named}
         return body
 

@@ -149,6 +149,18 @@ class Ours(Vllm):
     def version(self):
         return {"version": "0.1.0", "server": "gptoss_magic"}
 
+    def complete(self, body):
+        form = body.get("response_format")
+        if form is None:
+            return super().complete(body)
+        schema = form["json_schema"]["schema"]
+        if schema.get("type") == "no such type":
+            return reply({"error": {"message": "the schema is wrong at $.type"}}, 400)
+        said = self.say(body["prompt"])
+        opened = len(said) - 1 - said[::-1].index(self.codec.special["message"])
+        ids = [*said[: opened + 1], *self.answered([], 99, schema)[0]][: body["max_tokens"]]
+        return self.stream(self.events(ids, "stop", len(body["prompt"])))
+
 
 class Sglang(Kind):
     is_incremental = False

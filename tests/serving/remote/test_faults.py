@@ -10,7 +10,8 @@ import gptoss_magic
 from gptoss_magic.errors import InputError, ServerError
 from gptoss_magic.scripted import saying
 from gptoss_magic.serving.remote.address import ServerAddress
-from gptoss_magic.serving.remote.client import Client, RemoteFault
+from gptoss_magic.serving.remote.client import Client
+from gptoss_magic.serving.remote.refusals import RemoteFault
 from gptoss_magic.session import current
 from tests.serving.remote.kinds import BY_MESSAGES, BY_TOKENS, ids_of
 from tests.serving.remote.wire_server import DROP, HANG, head, missing, page, reply, sse, streamed
