@@ -34,14 +34,12 @@ def run(line: str, _magics: Any) -> None:
     from gptoss_magic.serving.remote.connect import connect
 
     given = opt.parse(PARSER, line)
-    print(
-        connect(
-            given.url,
-            token_env=given.token_env or "",
-            model=given.model or "",
-            tokenizer=given.tokenizer or "",
-            replace=given.replace,
-        )
+    connect(
+        given.url,
+        token_env=given.token_env or "",
+        model=given.model or "",
+        tokenizer=given.tokenizer or "",
+        replace=given.replace,
     )
     assert current().remote is not None
     show(current().remote)
@@ -58,4 +56,5 @@ def show(remote: RemoteModel | None) -> None:
     assert remote is not None
     rows = [(one.name, "yes" if one.works else "no", one.how) for one in remote.abilities]
     html = table_html(HEADERS, rows, caption=remote.about)
-    display({"text/html": html, "text/plain": table_text(HEADERS, rows)}, raw=True)
+    text = f"{remote.about}\n{table_text(HEADERS, rows)}"
+    display({"text/html": html, "text/plain": text}, raw=True)

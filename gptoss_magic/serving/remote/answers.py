@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gptoss_magic.generation.answer_row import StopStrings
 from gptoss_magic.records import TokenDelta
-from gptoss_magic.serving.remote.refusals import RemoteFault
+from gptoss_magic.serving.remote.refusals import RemoteFault, readable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,7 +137,8 @@ class RemoteStream:
 
     def _read_one(self) -> Generator[tuple[int, float | None], None, bool]:
         """Gives True where this was the answer's end."""
-        self._open, self._parts = self._ask(self._said)
+        self._open, parts = self._ask(self._said)
+        self._parts = self._readable(parts)
         if self._is_closed:
             self._open.close()
             return True
@@ -151,6 +152,10 @@ class RemoteStream:
             if part.finish:
                 return self._ended_by(part.finish)
         raise RemoteFault(f"{self._client.address.root}: {CUT}", is_passing=True)
+
+    def _readable(self, parts: Iterator[AnswerPart]) -> Iterator[AnswerPart]:
+        with readable(self._client.address.root):
+            yield from parts
 
     def _ended_by(self, finish: str) -> bool:
         """The server's word, where no token of ours said the same."""

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.harmony import prune
+from gptoss_magic.quoting import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,18 +32,18 @@ def _chat(messages: Sequence[Message], thought_keys: Sequence[str]) -> Iterator[
     num_calls = 0
     for message in messages:
         if message.role == "developer":
-            text = instructions_of(message.content)
+            text = encodable(instructions_of(message.content))
             if text:
                 yield {"role": "system", "content": text}
         elif message.role == "user":
-            yield {"role": "user", "content": message.content}
+            yield {"role": "user", "content": encodable(message.content)}
         elif message.role == "tool":
             called = calls.pop(0) if calls else f"call_{num_calls}"
-            yield {"role": "tool", "tool_call_id": called, "content": message.content}
+            yield {"role": "tool", "tool_call_id": called, "content": encodable(message.content)}
         elif message.role == "assistant" and message.channel == "analysis":
             thought = "\n\n".join(filter(None, (thought, message.content)))
         elif message.role == "assistant":
-            said: dict[str, Any] = {"role": "assistant", "content": message.content}
+            said: dict[str, Any] = {"role": "assistant", "content": encodable(message.content)}
             if message.recipient:
                 calls.append(f"call_{num_calls}")
                 num_calls += 1

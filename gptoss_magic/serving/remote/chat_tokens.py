@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,10 @@ from gptoss_magic.harmony.header import ANALYSIS, COMMENTARY, FINAL
 
 if TYPE_CHECKING:
     from gptoss_magic.harmony import HarmonyCodec
+
+
+THOUGHT, SAID = ANALYSIS, FINAL
+HIGH = re.compile("[\ud800-\udbff]")
 
 
 @dataclass
@@ -27,10 +32,13 @@ class ChatWriter:
         self.codec, self.special = codec, codec.special
         self.channel = self.finish = ""
         self.calls: dict[int, CalledTool] = {}
-        self._is_first = True
+        self._is_first, self._half = True, ""
 
     def text(self, channel: str, text: str) -> list[int]:
         """Text of a channel; another one than before begins a message."""
+        text, self._half = self._half + text, ""
+        if HIGH.match(text[-1:]):  # the other half of the character comes with the next piece
+            text, self._half = text[:-1], text[-1]
         if not text:
             return []
         ids = [] if channel == self.channel else self._opened(channel)
@@ -53,7 +61,7 @@ class ChatWriter:
 
     def end(self) -> list[int]:
         """The last tokens: the calls, or the end of the text."""
-        ids: list[int] = []
+        ids = self.codec.encode(self._half)  # U+FFFD
         for called in self.calls.values():
             name = tool_name(called.name)
             ids += self._begun()
@@ -65,7 +73,7 @@ class ChatWriter:
         if self.calls:  # the one before another ends as any message does: <|call|> ends the answer
             return [*ids, self.special["call"]]
         opened = [] if self.channel == FINAL else self._opened(FINAL)
-        return [*opened, self.special["return"]]
+        return [*ids, *opened, self.special["return"]]
 
     def _opened(self, channel: str) -> list[int]:
         ids = [*self._begun(), self.special["channel"], *self.codec.encode(channel)]
@@ -86,6 +94,3 @@ def tool_name(said: str) -> str:
     while name.startswith("functions."):
         name = name.removeprefix("functions.")
     return "".join(letter for letter in name if letter.isprintable() and not letter.isspace())
-
-
-THOUGHT, SAID = ANALYSIS, FINAL

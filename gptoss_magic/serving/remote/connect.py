@@ -15,6 +15,7 @@ from gptoss_magic.serving.remote.byte_codec import byte_codec
 from gptoss_magic.serving.remote.client import Client
 from gptoss_magic.serving.remote.kinds import BY_TOKENS, chat_kind
 from gptoss_magic.serving.remote.probe import probe
+from gptoss_magic.serving.remote.refusals import readable
 from gptoss_magic.serving.remote.server import OLLAMA, OURS
 from gptoss_magic.serving.remote.tokenizers import THEIRS, local_codecs, named_codec, served_codec
 from gptoss_magic.serving.remote.trials import (
@@ -71,9 +72,10 @@ def connect(
     address.token()
     session.check_free(f"connect {address.root}", replace=replace)
     client = Client(address)
-    facts = probe(client, model)
-    shelf = RemoteShelf(address.root, tuple(facts.adapters or ()))
-    made = _tried(client, facts, shelf, tokenizer)
+    with readable(address.root):
+        facts = probe(client, model)
+        shelf = RemoteShelf(address.root, tuple(facts.adapters or ()))
+        made = _tried(client, facts, shelf, tokenizer)
     shelf.check = lambda name: check_effect(made.engine, shelf, name)
     remote = RemoteModel(
         url=address.root,

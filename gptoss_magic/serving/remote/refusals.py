@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import ServerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PASSING = (408, 425, 429, 500, 502, 503, 504)  # it may be otherwise a moment later
 OF_ALL = (*range(300, 400), 401, 403, 404, 405)  # no other request would fare better
@@ -47,3 +51,14 @@ def reason_of(value: Any) -> str:
     if isinstance(value, list) and value:
         return reason_of(value[0])
     return value if isinstance(value, str) else json.dumps(value)
+
+
+@contextmanager
+def readable(where: str) -> Iterator[None]:
+    """Within, JSON of another shape than is read there is a fault of the server at `where`."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise RemoteFault(
+            f"{where}: what came has another shape than such a server's ({type(error).__name__})"
+        ) from error

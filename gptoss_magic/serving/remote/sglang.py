@@ -28,11 +28,12 @@ class SglangEngine(TokenEngine):
             "top_k": settings.top_k or -1,
             "min_p": 0.0,
             "repetition_penalty": 1.0,
-            "sampling_seed": settings.seed,
             "stop_token_ids": ask.stop_ids,
             "skip_special_tokens": False,
             "no_stop_trim": True,
         }
+        if settings.temperature:
+            sampling["sampling_seed"] = settings.seed
         if ask.form is not None:
             sampling["json_schema"] = json.dumps(ask.form.schema)
         body = {

@@ -6,12 +6,13 @@ import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from gptoss_magic.serving.remote.answers import AnswerPart
-from gptoss_magic.serving.remote.refusals import RemoteFault
+from gptoss_magic.serving.remote.refusals import RemoteFault, readable
 from gptoss_magic.serving.remote.token_engine import TokenAsk, TokenEngine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+MAX_ID = 1 << 31
 SURE = -1e9  # what stands for the logarithm of no probability, which JSON cannot say
 
 
@@ -82,7 +83,8 @@ class VllmEngine(TokenEngine):
             "logprobs": 1,
         }
         said = self.client.patiently(lambda: self.client.post(self.path, body))
-        scores = scores_in(said["choices"][0].get("logprobs"))
+        with readable(self.client.address.root):
+            scores = scores_in(said["choices"][0].get("logprobs"))
         own = scores[len(prompt_T) : len(prompt_T) + len(answer_T)]
         if len(own) != len(answer_T):
             raise RemoteFault(
@@ -96,7 +98,9 @@ def ids_in(value: Any, key: str) -> list[int]:
     ids = value.get(key) if isinstance(value, dict) else None
     if ids is None:
         return []
-    if not isinstance(ids, list) or any(type(one) is not int or one < 0 for one in ids):
+    if not isinstance(ids, list) or any(
+        type(one) is not int or not 0 <= one < MAX_ID for one in ids
+    ):
         raise RemoteFault(f"the server's {key} are no token ids")
     return ids
 

@@ -1,5 +1,6 @@
 """What goes wrong on the way: what came is kept, in one line, and the token goes nowhere else."""
 
+import json
 import os
 import signal
 import threading
@@ -11,6 +12,7 @@ from gptoss_magic.errors import InputError, ServerError
 from gptoss_magic.scripted import saying
 from gptoss_magic.serving.remote.address import ServerAddress
 from gptoss_magic.serving.remote.client import Client
+from gptoss_magic.serving.remote.events import server_events
 from gptoss_magic.serving.remote.refusals import RemoteFault
 from gptoss_magic.session import current
 from tests.serving.remote.kinds import BY_MESSAGES, BY_TOKENS, ids_of
@@ -136,6 +138,9 @@ ODD = [
     (lambda asked: streamed([sse({"choices": [{"token_ids": ["x"]}]})]), "are no token ids"),
     (lambda asked: streamed([sse({"choices": [{"token_ids": [-1]}]})]), "are no token ids"),
     (lambda asked: missing(), "HTTP 404: Not Found"),
+    (lambda asked: streamed([sse({"choices": "none"})]), "another shape than such a server's"),
+    (lambda asked: streamed([sse({"choices": [5]})]), "another shape than such a server's"),
+    (lambda asked: streamed([sse({"choices": [{"token_ids": [1 << 40]}]})]), "are no token ids"),
 ]
 
 
@@ -263,3 +268,50 @@ def test_a_server_that_drips_is_left(serve):
         Client(ServerAddress(slow.url), answer_s=0.5).get("/v1/models")
     assert server.hung_up.wait(10)
     assert slow.hung_up.wait(10)
+
+
+ODD_MODELS = [
+    {"data": [{"id": 5, "parent": []}]},
+    {"data": "none"},
+    {"data": [None, 3, {"id": ""}]},
+    [],
+    "text",
+    {"data": [{"id": "a", "max_model_len": "many", "meta": 3, "owned_by": ["vllm"]}]},
+]
+
+
+@pytest.mark.parametrize("models", ODD_MODELS)
+def test_odd_lists_of_models(models, serve):
+    def answer(asked):
+        return reply(models) if asked.path == "/v1/models" else reply([1, {"a": None}])
+
+    with pytest.raises((InputError, ServerError)) as caught:
+        gptoss_magic.connect(serve(answer).url)
+    assert "\n" not in str(caught.value)
+    assert current().loaded is None
+
+
+def test_events_cut_anywhere_and_ended_in_every_way():
+    text = "\ufeffdata: Привет 🙂\r\n\r\n: ping\revent: x\ndata:a\rdata: b\n\r\ndata: c\n\n"
+    whole = f"{text}id: 3\n\ndata: [DONE]".encode()
+    for size in (1, 2, 3, 5, 1000):
+        chunks = [whole[n : n + size] for n in range(0, len(whole), size)]
+        events = [(one.name, one.data) for one in server_events(chunks)]
+        assert events == [("", "Привет 🙂"), ("x", "a\nb"), ("", "c"), ("", "[DONE]")]
+
+
+def test_halves_of_a_character_and_lone_ones(codec, serve):
+    kind = BY_MESSAGES["plain"](codec, lambda body: LONG)
+
+    def halves(messages):
+        for piece in ("a\ud83d", "\ude42b", "\ud83d"):
+            yield sse(json.dumps(kind.chunk({"content": piece})))
+        yield sse(kind.chunk({}, "stop"))
+        yield sse("[DONE]")
+
+    kind.events = halves
+    server = serve(kind)
+    gptoss_magic.connect(server.url)
+    answer = gptoss_magic.generate("half \ud83d of one", **ASK)
+    assert answer.final == "a🙂b\ufffd"
+    assert server.asked[-1].body["messages"][-1]["content"] == "half \ufffd of one"
