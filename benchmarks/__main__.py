@@ -15,6 +15,7 @@ from benchmarks.retrieval_growth import query_growth_1k_to_1m
 from benchmarks.routing import routing_capture_overhead
 from benchmarks.rows import map_64_rows_vs_generate_batch, map_64_rows_vs_loop
 from benchmarks.run import run
+from benchmarks.serving import SERVING
 from benchmarks.speed import decode_vs_transformers, first_token_vs_transformers
 from benchmarks.start import load_ext_ms
 from benchmarks.stream import stream_overhead
@@ -41,7 +42,9 @@ FIGURES = {
         *WHOLE,
     )
 }
-FIGURES |= DECODE | RETRIEVAL | TUNE | TRAIN | LAYER  # the layers last: they hold up to 8 GB
+FIGURES |= (
+    SERVING | DECODE | RETRIEVAL | TUNE | TRAIN | LAYER
+)  # the layers last: they hold up to 8 GB
 QUICK = (
     "stream_overhead",
     "decode_vs_transformers",

@@ -50,9 +50,9 @@ class Grammar:
         options: Any = {"whitespace_pattern": WHITESPACE}
         written = encodable(json.dumps(schema or {}, ensure_ascii=False))
         self._body = matcher.grammar_from_json_schema(written, overrides=options)
-        self._first = matcher.grammar_from_lark(f"start: {self._header()}")
+        self._first = matcher.grammar_from_lark(f"start: {self._header(first=True)}")
         self._later = matcher.grammar_from_lark(
-            f'start: {self._start} "assistant" {self._header()}'
+            f'start: {self._start} "assistant" {self._header(first=False)}'
         )
         for name, matcher in {"": self.body(), **self._calls_ready()}.items():
             if fault := matcher.get_error():
@@ -90,11 +90,11 @@ class Grammar:
         vocabulary = _vocabulary(self.codec, self.size)
         return _llguidance().LLMatcher(vocabulary, grammar, log_level=0)
 
-    def _header(self) -> str:
+    def _header(self, *, first: bool) -> str:
         """The header's grammar, in llguidance's form of Lark."""
         kind = f'(" "? {self._token("constrain")} "json")?'
         if self.must_call:
-            return self._calling_header(kind)
+            return self._calling_header(kind, first=first)
         said = f'"analysis" | "final" {kind}'
         channel, message = self._token("channel"), self._token("message")
         if not self.calls:
@@ -103,11 +103,13 @@ class Grammar:
         early = rf'/ to=[\w.\-]+/ {channel} "commentary" {kind}'
         return f"({channel} ({said}) | {early}) {message}"
 
-    def _calling_header(self, kind: str) -> str:
-        """Of an answer that must call: a thought, a word before it, or one of the calls."""
+    def _calling_header(self, kind: str, *, first: bool) -> str:
+        """Of an answer that must call: a thought or a word before it, then one of the calls."""
         channel, message = self._token("channel"), self._token("message")
         names = " | ".join(json.dumps(f" to=functions.{name}") for name in self.must_call)
-        late = f'{channel} ("analysis" | "commentary" (({names}) {kind})?)'
+        late = f'{channel} "commentary" ({names}) {kind}'
+        if first:
+            late += f' | {channel} ("analysis" | "commentary")'
         early = f'({names}) {channel} "commentary" {kind}'
         return f"({late} | {early}) {message}"
 
