@@ -1,5 +1,6 @@
 """Who may come in, and what a caller that does not play by the rules gets."""
 
+import re
 import socket
 import time
 
@@ -15,9 +16,16 @@ def spoken(service, request, *, wait=5.0):
         pieces = []
         while piece := caller.recv(65536):
             pieces.append(piece)
-            if b"\r\n\r\n" in b"".join(pieces) and b"keep" not in request:
+            if is_whole(b"".join(pieces)) and b"keep" not in request:
                 break
     return b"".join(pieces)
+
+
+def is_whole(said):
+    """True for an answer with all the bytes that its header tells of: they may come in parts."""
+    head, end, body = said.partition(b"\r\n\r\n")
+    told = re.search(rb"content-length: (\d+)", head.lower())
+    return bool(end) and (told is None or len(body) >= int(told[1]))
 
 
 def header(service, host=None, token=None, more=""):
