@@ -9,23 +9,23 @@ import pytest
 from gptoss_magic.serving import guard, patience
 
 
-def spoken(service, request, *, wait=5.0):
-    """What the server says to raw bytes, until it closes."""
-    with socket.create_connection(("127.0.0.1", service.port), timeout=wait) as caller:
+def spoken(service, request):
+    """What the server says to raw bytes: one whole answer."""
+    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as caller:
         caller.sendall(request)
-        pieces = []
-        while piece := caller.recv(65536):
-            pieces.append(piece)
-            if is_whole(b"".join(pieces)) and b"keep" not in request:
-                break
-    return b"".join(pieces)
+        return answer_to(caller)
 
 
-def is_whole(said):
-    """True for an answer with all the bytes that its header tells of: they may come in parts."""
-    head, end, body = said.partition(b"\r\n\r\n")
-    told = re.search(rb"content-length: (\d+)", head.lower())
-    return bool(end) and (told is None or len(body) >= int(told[1]))
+def answer_to(caller):
+    """One answer, or what there is of it when the server closes."""
+    said = b""
+    while piece := caller.recv(65536):
+        said += piece
+        head, ends, body = said.partition(b"\r\n\r\n")
+        size = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+        if ends and size and len(body) >= int(size[1]):
+            break
+    return said
 
 
 def header(service, host=None, token=None, more=""):
@@ -114,7 +114,7 @@ def test_a_second_header_on_the_same_connection_is_not_waited_for_either(service
     monkeypatch.setattr(patience, "HEADER_S", 0.5)
     with socket.create_connection(("127.0.0.1", service.port), timeout=10) as caller:
         caller.sendall(header(service, token=service.token))
-        assert caller.recv(65536).startswith(b"HTTP/1.1 200")
+        assert answer_to(caller).startswith(b"HTTP/1.1 200")
         caller.sendall(b"GET /v1")
         assert caller.recv(100) == b""
 
