@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         InputError,
         MissingPackage,
         NotLoaded,
+        ServerError,
         StorageError,
         UnexpectedError,
     )
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from gptoss_magic.retrieval.index import Index
     from gptoss_magic.retrieval.script import evaluate, index, search
     from gptoss_magic.runs.tune import tune
+    from gptoss_magic.serving.remote.connect import connect
     from gptoss_magic.serving.server import Service, serve
     from gptoss_magic.sharing.bundle.check import Difference, check_bundle
     from gptoss_magic.sharing.bundle.pack import share
@@ -90,6 +92,7 @@ __all__ = [
     "Replayed",
     "Request",
     "SamplingSettings",
+    "ServerError",
     "Service",
     "SharePlan",
     "Step",
@@ -108,6 +111,7 @@ __all__ = [
     "check_bundle",
     "compare",
     "compare_routing",
+    "connect",
     "detach",
     "evaluate",
     "generate",
@@ -138,12 +142,13 @@ _ROOMS = {
     "agents.tools": ("Tool", "tool"),
     "errors": (
         *("CheckpointError", "ContextOverflow", "DoesNotFit", "GptOssError", "InputError"),
-        *("MissingPackage", "NotLoaded", "StorageError", "UnexpectedError"),
+        *("MissingPackage", "NotLoaded", "ServerError", "StorageError", "UnexpectedError"),
     ),
     "extension": ("load_ipython_extension", "unload_ipython_extension"),
     "retrieval.index": ("Index",),
     "retrieval.script": ("evaluate", "index", "search"),
     "runs.tune": ("tune",),
+    "serving.remote.connect": ("connect",),
     "serving.server": ("Service", "serve"),
     "sharing.page": ("page",),
     "sharing.bundle.check": ("Difference", "check_bundle"),

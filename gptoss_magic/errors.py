@@ -8,6 +8,7 @@ GptOssError            one line for the user: what was given, what is wrong, wha
 ├── DoesNotFit         (MemoryError)  the plan needs more memory than there is
 ├── ContextOverflow    (ValueError)   the prompt and its answer exceed the context
 ├── StorageError       (OSError)      a file or cache directory that cannot be written
+├── ServerError        (ConnectionError) a server that refuses, fails, or goes away
 └── UnexpectedError    (RuntimeError) anything else: a fault of ours, or of what a cell called
 """
 
@@ -54,6 +55,12 @@ class StorageError(GptOssError, OSError):
 
     def __str__(self) -> str:
         return " ".join(str(part) for part in self.args)
+
+
+class ServerError(GptOssError, ConnectionError):
+    """A server that refuses, fails, or goes away. `ends_all`: as it would to any other request."""
+
+    ends_all = False
 
 
 class UnexpectedError(GptOssError, RuntimeError):

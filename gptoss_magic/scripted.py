@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from gptoss_magic.harmony import HarmonyCodec
+    from gptoss_magic.records.provenance import ServerRecord
 
 
 def calling(name: str, raw: str, thought: str = "") -> list[Message]:
@@ -38,7 +39,8 @@ def _thinking(thought: str) -> list[Message]:
 class ScriptedStream:
     """The tokens of one turn of a script."""
 
-    num_cached = 0
+    num_cached, ended = 0, "interrupt"
+    server: ServerRecord | None = None
 
     def __init__(self, tokens: Iterator[TokenDelta]) -> None:
         self._tokens = tokens

@@ -12,6 +12,7 @@ from gptoss_magic.agents.consent import Policies
 from gptoss_magic.conversations import Conversations
 from gptoss_magic.errors import InputError, NotLoaded
 from gptoss_magic.generation.queue import ModelQueue
+from gptoss_magic.records.remote import NEEDS_WEIGHTS, RemoteModel
 from gptoss_magic.vocabulary import BARE, check_known
 
 if TYPE_CHECKING:
@@ -52,11 +53,12 @@ class MemorySettings:
 class Session:
     """One per kernel; survives `%reload_ext`.
 
+    `loaded`: the resident model, or a server in its place, and what answers prompts.
     `persona`: the names in use, a base and its overlays. Personas outlive the model.
     `proposal`: the latest reflection on `last`.
     """
 
-    loaded: tuple[Resident, Engine] | None = None
+    loaded: tuple[Resident | RemoteModel, Engine] | None = None
     held_adapters: Shelf | None = None
     conversations: Conversations = field(default_factory=Conversations)
     personas: dict[str, Persona] = field(default_factory=dict)
@@ -73,7 +75,14 @@ class Session:
 
     @property
     def resident(self) -> Resident | None:
-        return self.loaded[0] if self.loaded else None
+        """The model whose weights are in this kernel."""
+        return None if self.loaded is None or self.remote else cast("Resident", self.loaded[0])
+
+    @property
+    def remote(self) -> RemoteModel | None:
+        """The server that stands in the resident model's place."""
+        model = self.loaded[0] if self.loaded else None
+        return model if isinstance(model, RemoteModel) else None
 
     def load(
         self,
@@ -99,12 +108,9 @@ class Session:
         *,
         replace: bool,
     ) -> bool:
-        if self.resident is not None:
-            if _same(self.resident.settings, settings):
-                return False
-            if not replace:
-                held = self.resident.identity["model"]
-                raise InputError(f"{held} is loaded; add --replace to load {settings.model}")
+        if self.resident is not None and _same(self.resident.settings, settings):
+            return False
+        self.check_free(f"load {settings.model}", replace=replace)
         from gptoss_magic.adapters import Shelf
         from gptoss_magic.generation import LocalEngine
         from gptoss_magic.harmony import HarmonyCodec
@@ -118,25 +124,61 @@ class Session:
         self.loaded = resident, engine
         return True
 
+    def connect(
+        self, model: RemoteModel, engine: Engine, shelf: Shelf, *, replace: bool = False
+    ) -> None:
+        """Let a server answer from now on, with the adapters of `shelf`.
+
+        Where a model or another server is there, raises InputError unless `replace`.
+        """
+        with self.queue.turn():
+            self.check_free(f"connect {model.url}", replace=replace)
+            self._make_room()
+            self.loaded, self.held_adapters = (model, engine), shelf
+
+    def check_free(self, wish: str, *, replace: bool) -> None:
+        """Raise InputError where something is loaded or connected, unless `replace`."""
+        if self.loaded is None or replace:
+            return
+        held = f"{self.remote.url} is connected" if self.remote else f"{self.name} is loaded"
+        raise InputError(f"{held}; add --replace to {wish}")
+
     def _make_room(self) -> None:
-        if self.resident is not None:
+        if self.loaded is not None:
             self.unload()
 
     def unload(self) -> None:
-        """Drop the model and the conversations; the memory is free afterwards."""
+        """Drop the model, or the server, and the conversations; the memory is free afterwards."""
         with self.queue.turn():
-            had_model = self.loaded is not None
+            had_model = self.resident is not None
             self.loaded = self.held_adapters = self.last_error = None
             self.conversations.clear()
         if had_model:
-            gc.collect()
-            _return_memory()
+            from gptoss_magic.model.load import return_memory
 
-    def require(self) -> Resident:
-        """The resident model. Raises NotLoaded."""
+            gc.collect()
+            return_memory()
+
+    def require(self) -> Resident | RemoteModel:
+        """What answers: the resident model, or a server. Raises NotLoaded."""
         if self.loaded is None:
             raise NotLoaded("no model is loaded: run %gptoss load")
         return self.loaded[0]
+
+    def require_local(self) -> Resident:
+        """The model whose weights are in this kernel. Raises NotLoaded, InputError for a server."""
+        model = self.require()
+        if isinstance(model, RemoteModel):
+            raise InputError(
+                f"{model.url} answers here, and this needs the model's weights in this kernel "
+                f"({NEEDS_WEIGHTS} do): %gptoss unload, then %gptoss load"
+            )
+        return model
+
+    @property
+    def name(self) -> str:
+        """What the model that answers is called. Raises NotLoaded."""
+        return self.require().identity["model"]
 
     @property
     def engine(self) -> Engine:
@@ -147,7 +189,11 @@ class Session:
 
     @property
     def local_engine(self) -> LocalEngine:
-        """The resident model's own engine: it batches, and has caches. Raises NotLoaded."""
+        """The resident model's own engine: it batches, and has caches.
+
+        Raises NotLoaded, InputError for a server.
+        """
+        self.require_local()
         return cast("LocalEngine", self.engine)
 
     @property
@@ -198,10 +244,12 @@ class Session:
     ) -> Iterator[Active]:
         """Within, the engine generates beside these adapters (None: those in use), as `names`.
 
-        Other threads wait for their turn meanwhile. Nothing that was computed beside others is
-        reused. Raises NotLoaded, InputError.
+        Other threads wait for their turn meanwhile, but before a server. Nothing that was computed
+        beside others is reused. Raises NotLoaded, InputError.
         """
-        with self.queue.turn(is_gone, is_back=is_back), self.shelf.active(names) as active:
+        waits = not self.engine.capabilities.parallel
+        turn = self.queue.turn(is_gone, is_back=is_back) if waits else nullcontext()
+        with turn, self.shelf.active(names) as active:
             yield active
 
     def adapters(self, names: Sequence[str] | None) -> tuple[str, ...]:
@@ -223,34 +271,6 @@ class Session:
 
         return layers_of(self.persona if names is None else names, self.personas)
 
-    def status(self) -> dict[str, str]:
-        """What `%gptoss status` shows, as plain values."""
-        if self.resident is None:
-            return {"model": "none loaded (run %gptoss load)"}
-        plan, last = self.resident.plan, self.last
-        return {
-            "model": self.resident.identity["model"],
-            "about": self.resident.about,
-            "revision": self.resident.identity["revision"] or "-",
-            "weights": self.resident.identity["weights"][:16],
-            "device": str(self.resident.model.device),
-            "experts": self.resident.backend,
-            "decode": self.local_engine.step.describe(),
-            "memory": f"{plan.weights / 1e9:.2f} GB of weights",
-            "context": f"{plan.context} tokens",
-            "KV cache": self._cache_line(),
-            "adapters": self.shelf.status(),
-            "persona": " + ".join(self.persona) or "none",
-            "conversations": ", ".join(sorted(self.conversations)) or "none",
-            "turns kept": f"{len(self.conversations.turns)}",
-            "last speed": f"{last.usage.tokens_per_s:.1f} tokens/s" if last else "-",
-        }
-
-    def _cache_line(self) -> str:
-        prefixes = self.local_engine.prefixes
-        held, limit = prefixes.num_bytes / 1e6, prefixes.limit / 1e6
-        return f"{held:.0f} MB of {limit:.0f} MB, {len(prefixes.held)} prefixes"
-
 
 def _put_beside(engine: LocalEngine, active: Active) -> None:
     """Let the engine reuse only what was computed beside these adapters."""
@@ -267,20 +287,6 @@ def _same(held: LoadSettings, asked: LoadSettings) -> bool:
         getattr(asked, name) in (getattr(plain, name), getattr(held, name))
         for name in ("device", "context", "revision")
     )
-
-
-def _return_memory() -> None:
-    """Give freed pages back: the GPU's cache, and glibc's arenas."""
-    import ctypes
-    import sys
-
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
 
 
 _CURRENT = Session()

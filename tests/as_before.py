@@ -98,7 +98,9 @@ def _stop_serving():
 
 def _forget_prefixes(held):
     if held.loaded is not None:
-        held.loaded[1].prefixes.held.clear()
+        prefixes = getattr(held.loaded[1], "prefixes", None)  # a server's are its own
+        if prefixes is not None:
+            prefixes.held.clear()
 
 
 def _copy(value):

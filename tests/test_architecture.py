@@ -86,7 +86,7 @@ MAY = {
     | LEAVES,
     "sharing": {"turns", "session", "harmony", "routing", "retrieval", "agents", "adapters"}
     | LEAVES,
-    "serving": {"turns", "session", "harmony", "generation"} | LEAVES,
+    "serving": {"turns", "session", "harmony", "generation", "adapters", "model"} | LEAVES,
     "magics": {"turns", "runs", "studies", "session", "routing", "tuning", "retrieval", "agents"}
     | {"sharing", "serving"}
     | {"widgets"}

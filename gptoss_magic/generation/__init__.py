@@ -4,6 +4,7 @@ from gptoss_magic.generation.batch import BatchPrompt, stream_batch
 from gptoss_magic.generation.builder import AnswerBuilder, Slices, run_tokens, run_turn
 from gptoss_magic.generation.engine import LocalEngine
 from gptoss_magic.generation.guide import Grammar
+from gptoss_magic.generation.parallel import Ended, stream_parallel
 from gptoss_magic.generation.prefixes import Beside
 from gptoss_magic.generation.protocol import Capabilities, Engine
 from gptoss_magic.generation.queue import ModelQueue
@@ -14,6 +15,7 @@ __all__ = [
     "BatchPrompt",
     "Beside",
     "Capabilities",
+    "Ended",
     "Engine",
     "Grammar",
     "LocalEngine",
@@ -23,4 +25,5 @@ __all__ = [
     "run_tokens",
     "run_turn",
     "stream_batch",
+    "stream_parallel",
 ]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from gptoss_magic.generation.protocol import Engine, Stream
     from gptoss_magic.records import Message, SamplingSettings, TokenDelta
-    from gptoss_magic.records.provenance import Provenance
+    from gptoss_magic.records.provenance import Provenance, ServerRecord
 
 SILENT = Listener()
 
@@ -103,7 +103,8 @@ def run_tokens(
         if stream is not None:
             stream.close()
     record = recorded(provenance or {}, prompt_T, settings, num_cached)
-    return replace(builder.answer(len(prompt_T), num_cached, record), routing=trace)
+    answer = replace(builder.answer(len(prompt_T), num_cached, record), routing=trace)
+    return answer if stream is None or stream.server is None else told(answer, stream.server)
 
 
 def recorded(
@@ -116,6 +117,21 @@ def recorded(
         "sampling": settings.record(),
         "cached_tokens": num_cached,
     }
+
+
+def told(answer: Answer, server: ServerRecord) -> Answer:
+    """The answer with who gave it, and that one's own counts of tokens, where it told them."""
+    usage, made = answer.usage, answer.provenance
+    if "prompt_tokens" in server:
+        num_new = server["completion_tokens"]
+        share = usage.analysis_tokens / max(1, usage.completion_tokens)
+        usage = replace(
+            usage,
+            prompt_tokens=server["prompt_tokens"],
+            completion_tokens=num_new,
+            analysis_tokens=round(share * num_new),
+        )
+    return replace(answer, usage=usage, provenance={**made, "server": server})
 
 
 @contextmanager
@@ -175,7 +191,7 @@ class AnswerBuilder:
                 raise KeyboardInterrupt
             if is_wanted():
                 return
-        self.done = True
+        self.finish, self.done = stream.ended, True
 
     def take(self, token: TokenDelta) -> None:
         """One new token."""
@@ -198,6 +214,11 @@ class AnswerBuilder:
         if self.done:
             self.close(stop)
         return self.done
+
+    def end(self, finish: str, stop: tuple[str, ...]) -> None:
+        """No token comes any more, and the last one did not say why."""
+        self.finish, self.done = finish, True
+        self.close(stop)
 
     def close(self, stop: tuple[str, ...]) -> None:
         """The last token came; `stop` are the strings that may have ended it. Stops the clock."""

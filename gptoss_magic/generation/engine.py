@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gptoss_magic.model.router import Capture
     from gptoss_magic.model.step import DecodeStep
     from gptoss_magic.records import RoutingTrace, SamplingSettings, TokenDelta, ToolSpec
+    from gptoss_magic.records.provenance import ServerRecord
 
 CPU_PREFILL_TOKENS = 512  # a chunk of some seconds, so that the progress moves
 SCORED = 64  # tokens whose logits are in memory at once
@@ -32,6 +33,9 @@ SCORED = 64  # tokens whose logits are in memory at once
 
 class LocalStream:
     """The tokens of one answer of a `LocalEngine`; see `Stream`."""
+
+    ended = "interrupt"
+    server: ServerRecord | None = None
 
     def __init__(
         self, engine: LocalEngine, prefix: CachedPrefix, tokens: Iterator[TokenDelta]

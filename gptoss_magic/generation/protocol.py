@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
     from gptoss_magic.harmony import HarmonyCodec
-    from gptoss_magic.records import RoutingTrace, SamplingSettings, TokenDelta, ToolSpec
+    from gptoss_magic.records import Request, RoutingTrace, SamplingSettings, TokenDelta, ToolSpec
+    from gptoss_magic.records.provenance import ServerRecord
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,9 @@ class Capabilities:
 
     `routing`: say where each token went. `scores`: give log-probabilities of given tokens.
     `grammar`: hold an answer to a schema. `kept`: go on behind tokens of an answer. `batches`:
-    answer many prompts at once, as `LocalEngine` does; others are asked one by one.
+    answer many prompts at once, as `LocalEngine` does. `parallel`: be asked by several threads at
+    once, so that nobody waits for a turn; others are asked one by one. `messages`: it reads
+    messages, not token ids; see `MessageEngine`.
     """
 
     routing: bool = False
@@ -25,15 +28,20 @@ class Capabilities:
     grammar: bool = False
     kept: bool = False
     batches: bool = False
+    parallel: bool = False
+    messages: bool = False
 
 
 class Stream(Iterator["TokenDelta"], Protocol):
     """The tokens of one answer as they come; closed, it frees what it holds.
 
-    `num_cached`: prompt tokens that were not computed again.
+    `num_cached`: prompt tokens that were not computed again. `ended`: how it ended where no token
+    said so. `server`: who answered, where that is another machine.
     """
 
     num_cached: int
+    ended: str
+    server: ServerRecord | None
 
     def trace(self, ids_T: Sequence[int]) -> RoutingTrace | None:
         """Where the prompt's and the answer's tokens `ids_T` went, all but the last.
@@ -91,3 +99,17 @@ class Engine(Protocol):
 
     def score(self, prompt_T: Sequence[int], answer_T: Sequence[int]) -> list[float]:
         """The log-probability of each token of `answer_T` behind `prompt_T`, in nats."""
+
+
+class MessageEngine(Engine, Protocol):
+    """Where `capabilities.messages`: a server that takes no token ids."""
+
+    def asked(self, request: Request) -> Engine:
+        """The engine that answers the messages of `request`, whatever the prompt's ids."""
+
+
+def engine_for(engine: Engine, request: Request) -> Engine:
+    """What answers `request`: the engine itself, unless it reads messages."""
+    if not engine.capabilities.messages:
+        return engine
+    return cast("MessageEngine", engine).asked(request)

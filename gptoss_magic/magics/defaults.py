@@ -64,14 +64,14 @@ def values(magics: Any) -> dict[str, Any]:
 def used_adapters() -> dict[str, float]:
     """The adapters that prompts use, with their scales."""
     session = current()
-    shelf = session.shelf if session.resident else None
+    shelf = session.shelf if session.loaded else None
     return {name: shelf.held[name].scale for name in shelf.default} if shelf else {}
 
 
 def all_scales() -> dict[str, float]:
     """Every attached adapter, with its scale."""
     session = current()
-    if session.resident is None:
+    if session.loaded is None:
         return {}
     return {name: held.scale for name, held in session.shelf.held.items()}
 
@@ -104,7 +104,7 @@ def put_persona(names: str | None) -> None:
 def put_adapters(wanted: dict[str, float]) -> None:
     """Use these adapters, at these scales, and no others. Raises InputError, changing nothing."""
     session = current()
-    if not wanted and session.resident is None:
+    if not wanted and session.loaded is None:
         return
     session.check_idle()
     names = tuple(wanted) or ("none",)

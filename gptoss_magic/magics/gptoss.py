@@ -111,7 +111,7 @@ class GptOssMagics(Magics):
         from gptoss_magic.widgets.progress import ProgressView
 
         chosen = opt.parse(LOAD, line)
-        if current().resident and not chosen.replace and chosen.model is None:
+        if current().loaded and not chosen.replace and chosen.model is None:
             print(load())
             return
         settings = {key: value for key, value in vars(chosen).items() if key != "model"}
@@ -120,16 +120,21 @@ class GptOssMagics(Magics):
 
     def load_default(self) -> None:
         """Load what fits this machine, in sight, where no model is loaded."""
-        if current().resident is None:
+        if current().loaded is None:
             self._load("")
 
     def _status(self, _line: str) -> None:
-        for name, value in current().status().items():
+        from gptoss_magic.turns.status import status
+
+        for name, value in status(current()).items():
             print(f"{name:<15}{value}")
 
     def _unload(self, _line: str) -> None:
+        remote = current().remote
         current().unload()
-        print("unloaded: the model's memory is free")
+        print(
+            f"disconnected from {remote.url}" if remote else "unloaded: the model's memory is free"
+        )
 
     def _bench(self, _line: str) -> None:
         from gptoss_magic.turns import bench

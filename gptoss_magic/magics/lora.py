@@ -66,7 +66,7 @@ def words(typed: list[str]) -> list[str]:
 def adapters() -> list[str]:
     """Names of the attached ones."""
     session = current()
-    return list(session.shelf.names) if session.resident else []
+    return list(session.shelf.names) if session.loaded else []
 
 
 def attach(options: Namespace, magics: Any) -> None:
@@ -96,6 +96,9 @@ def show_list(_options: Namespace, _defaults: Any) -> None:
     from gptoss_magic.widgets.tables import table_html, table_text
 
     shelf = current().shelf
+    if current().remote:
+        print(shelf.status())
+        return
     rows = [
         (
             name,
@@ -145,7 +148,7 @@ def export(options: Namespace, _defaults: Any) -> None:
     from gptoss_magic.widgets.progress import ProgressView
 
     session = current()
-    resident, shelf = session.require(), session.shelf
+    resident, shelf = session.require_local(), session.shelf
     if options.mxfp4:
         raise InputError(shelf.no_mxfp4)
     if not options.merged:

@@ -35,6 +35,7 @@ class Noun:
 
 
 NOUNS = [
+    Noun("connect", "connect", "URL", "let a server answer: vLLM, SGLang, llama-server, ollama, …"),
     Noun("routing", "routing", "DATA", "which experts a text or data set uses; compare A B"),
     Noun("tokens", "tokens", "[NAME]", "the last Answer's tokens, or NAME's, to branch at"),
     Noun("branch", "branch", "[N]", "keep its first N tokens and go on otherwise"),

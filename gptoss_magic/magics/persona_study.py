@@ -124,6 +124,6 @@ def _voice(options: Namespace) -> Persona:
     from gptoss_magic.turns import load
 
     voice = overlay(current().layers([options.name]))
-    if current().resident is None:
+    if current().loaded is None:
         print(load())
     return voice

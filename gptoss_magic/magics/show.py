@@ -9,7 +9,13 @@ from gptoss_magic.records import Answer, Transcript
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from gptoss_magic.records.provenance import MemoryRecord, ProbeRecord, Provenance, SurgeryRecord
+    from gptoss_magic.records.provenance import (
+        MemoryRecord,
+        ProbeRecord,
+        Provenance,
+        ServerRecord,
+        SurgeryRecord,
+    )
 
 SHOWN = 120  # characters of a recalled item
 FEW_WORDS = 0.5  # of the prompt's words in a passage
@@ -58,6 +64,7 @@ def notes(provenance: Provenance) -> list[str]:
         ended and f"The run ended: {ended}",
         memory_note(provenance.get("memory")),
         surrogates_note(provenance.get("lone_surrogates", 0)),
+        server_note(provenance.get("server")),
     ]
 
 
@@ -82,6 +89,15 @@ def surrogates_note(count: int) -> str:
     if count > 1:
         words = "characters of the prompt were halves of one (lone surrogates) and were"
     return f"{count} {words} read as \N{REPLACEMENT CHARACTER}."
+
+
+def server_note(server: ServerRecord | None) -> str:
+    """Who answered in the place of a model here, where its answer is not exact or not whole."""
+    if not server:
+        return ""
+    inexact = "" if server["exact"] else f"By {server['kind']}'s chat: not exact."
+    note = server.get("note", "")
+    return " ".join(filter(None, (inexact, f"Cut off: {note}." if note else "")))
 
 
 def _short(text: str) -> str:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import torch
 
     from gptoss_magic.records.panels import ModelState
+    from gptoss_magic.records.remote import RemoteModel
 
 
 def model_state() -> ModelState:
@@ -21,6 +22,8 @@ def model_state() -> ModelState:
     """
     session = current()
     state: ModelState = {"model": None, "working": WORK.name}
+    if session.remote:
+        return _of_server(session.remote)
     if session.resident is None:
         return state
     resident, last = session.resident, session.last
@@ -34,6 +37,20 @@ def model_state() -> ModelState:
         "used": last.usage.prompt_tokens + last.usage.completion_tokens if last else 0,
         "tokens_per_s": round(last.usage.tokens_per_s, 1) if last else 0.0,
         "greedy": resident.greedy,
+    }
+
+
+def _of_server(remote: RemoteModel) -> ModelState:
+    last = current().last
+    return {
+        "working": WORK.name,
+        "memory": 0,
+        "used": last.usage.prompt_tokens + last.usage.completion_tokens if last else 0,
+        "model": remote.identity["model"],
+        "device": remote.server,
+        "context": remote.context,
+        "tokens_per_s": round(last.usage.tokens_per_s, 1) if last else 0.0,
+        "greedy": remote.greedy,
     }
 
 

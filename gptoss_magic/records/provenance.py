@@ -41,6 +41,26 @@ class AdapterRecord(TypedDict):
     path: str
 
 
+class _ServerRecord(TypedDict):
+    url: str
+    kind: str
+    version: str
+    model: str
+    exact: bool
+
+
+class ServerRecord(_ServerRecord, total=False):
+    """The server that answered. `exact`: it read our token ids, and gave its own.
+
+    `prompt_tokens`, `completion_tokens`: its counts, where only it knows them. `note`: what went
+    wrong in mid-answer.
+    """
+
+    prompt_tokens: int
+    completion_tokens: int
+    note: str
+
+
 class _SchemaRecord(TypedDict):
     name: str
     schema: dict[str, Any]
@@ -186,6 +206,7 @@ class Provenance(TypedDict, total=False):
     adapters: list[AdapterRecord]
     versions: dict[str, str]
     effort: str
+    server: ServerRecord
     schema: SchemaRecord
     probe: ProbeRecord
     routing: bool

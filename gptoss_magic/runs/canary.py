@@ -132,7 +132,7 @@ def general_loss(model: Model, examples: Sequence[Example]) -> float:
 def _general_loss(adapters: Sequence[str], general: Sequence[Example]) -> float:
     session = current()
     with session.using(adapters or (NONE,)):
-        return general_loss(session.require().model, general)
+        return general_loss(session.require_local().model, general)
 
 
 def _calls(answer: Answer, name: str) -> bool:

@@ -206,4 +206,4 @@ def _probe(sequences: Sequence[Sequence[Example]]) -> list[int]:
 def _resident() -> tuple[Any, Any]:
 
     session = current().ready()
-    return session.require(), session.local_engine
+    return session.require_local(), session.local_engine

@@ -59,7 +59,7 @@ def finish(tuning: Tuning, progress: Progress = silent) -> Report:
     from gptoss_magic.tuning.runs import save_run
 
     session, run = current(), tuning.run
-    resident = session.require()
+    resident = session.require_local()
     trained: list[Any] = list(tuning.trainer.parts)
     parts = tuple(part.plain() if hasattr(part, "plain") else part for part in trained)
     config = {"base_model_name_or_path": resident.identity["model"]}

@@ -40,6 +40,7 @@ PATHS: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/tokenize", lookups.tokenize),
     ("POST", "/detokenize", lookups.detokenize),
     ("GET", "/tokenizer_info", lookups.tokenizer_info),
+    ("GET", "/tokenizer.json", lookups.tokenizer_file),
     ("GET", "/version", lookups.version),
     ("GET", "/health", lookups.health),
     ("GET", "/metrics", lookups.show_metrics),

@@ -16,6 +16,7 @@ from gptoss_magic.serving.question import (
     bounded,
     read_model,
     sampling_of,
+    schema_of,
 )
 from gptoss_magic.session import current
 from gptoss_magic.turns.settle import settle
@@ -77,7 +78,7 @@ def read_completion(body: Body) -> CompletionRequest:
     num_logprobs = body.whole("logprobs", 0, MOST_TOP)
     options = body.inner("stream_options")
     return CompletionRequest(
-        asking=Asking(name, sampling_of(body), num_top=num_logprobs or 0),
+        asking=Asking(name, {**sampling_of(body), **_held_to(body)}, num_top=num_logprobs or 0),
         prompts=_prompts(body),
         n=n,
         max_tokens=DEFAULT_TOKENS if max_tokens is None else max_tokens,
@@ -88,6 +89,15 @@ def read_completion(body: Body) -> CompletionRequest:
         has_usage=bool(options and options.flag("include_usage", default=False)),
         has_ids=body.flag("return_token_ids", default=False),
     )
+
+
+def _held_to(body: Body) -> dict[str, Any]:
+    """The schema of an answer whose prompt ends in an opened turn of the assistant.
+
+    `calls`: tools may be called before it, as `%gptoss connect` asks for.
+    """
+    schema = schema_of(body.inner("response_format"))
+    return {"schema": schema, "calls": body.flag("calls", default=False)} if schema else {}
 
 
 def _prompts(body: Body) -> tuple[tuple[int, ...], ...]:

@@ -139,6 +139,12 @@ async def tokenizer_info(_answers: Answers, _asked: Asked) -> Response:
     )
 
 
+async def tokenizer_file(_answers: Answers, _asked: Asked) -> Response:
+    """The whole tokenizer, so that another kernel renders prompts as this one does."""
+    text = await run_in_threadpool(current().codec.tokenizer.backend_tokenizer.to_str)
+    return Response(text, media_type="application/json")
+
+
 async def version(_answers: Answers, _asked: Asked) -> Response:
     """Who serves."""
     return reply({"version": version_of("gptoss_magic"), "server": "gptoss_magic"})

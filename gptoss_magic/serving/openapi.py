@@ -81,7 +81,14 @@ BODIES: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
 }
 READS = (
     *("/v1/models", "/v1/models/{name}", "/v1/responses/{name}"),
-    *("/v1/responses/{name}/input_items", "/tokenizer_info", "/version", "/health", "/metrics"),
+    *(
+        "/v1/responses/{name}/input_items",
+        "/tokenizer_info",
+        "/tokenizer.json",
+        "/version",
+        "/health",
+        "/metrics",
+    ),
 )
 
 

@@ -92,7 +92,7 @@ def serve(port: int = 0, *, token: str | None = None) -> Service:
         raise InputError("the token: give at least 8 plain letters, digits and signs")
     if not 0 <= port <= 65535:
         raise InputError(f"port {port}: give 0 (a free one) to 65535")
-    current().require()
+    current().require_local()
     try:
         service = Service(port, token or secrets.token_urlsafe(24))
     except ImportError as error:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 def other_weights(about: Provenance) -> str:
     """Why the resident model is not the recorded one; '' where it is."""
     identity = current().require().identity
+    if not identity["weights"]:
+        return f"weights: those of {identity['model']} are a server's, and not known here"
     if about.get("weights") == identity["weights"]:
         return ""
     return f"weights: {about.get('model', 'another model')} then, {identity['model']} here"
@@ -47,7 +49,7 @@ def other_probe(about: Provenance) -> str:
     """Why the recorded masked or forced experts cannot be asked for here; '' where they can."""
     from gptoss_magic.routing.probe import parse_experts
 
-    config = current().require().model.config
+    config = current().require_local().model.config
     size = config.num_hidden_layers, config.num_local_experts
     try:
         for spec in _strings(about.get("probe", {})).values():

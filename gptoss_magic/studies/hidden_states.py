@@ -86,7 +86,7 @@ def _resident(rest: str) -> HiddenStates:
     """The embedder of the resident model. Raises NotLoaded, InputError."""
     session = current()
     session.check_idle()
-    resident = session.require()
+    resident = session.require_local()
     layer = rest.partition("@")[0]
     weights = resident.identity["weights"]
     return HiddenStates(resident.model, resident.tokenizer, str(weights), layer)

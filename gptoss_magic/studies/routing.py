@@ -69,7 +69,7 @@ def score_routing(
         max_tokens=max_tokens,
     )
     session = current()
-    resident = session.require()
+    resident = session.require_local()
     base = _baseline(progress)
     about = {**resident.identity, "title": title or "routing", "effort": effort}
     traces = [item.routing for item in items if isinstance(item, Answer) and item.routing]
@@ -99,7 +99,7 @@ def _baseline(progress: Progress) -> Scores:
     from gptoss_magic.routing.baseline import baseline
 
     session = current()
-    resident = session.require()
+    resident = session.require_local()
     with session.using((NONE,)):
         weights, told = resident.identity["weights"], noted(progress, "baseline")
         return baseline(resident.model, session.codec, weights, told)
@@ -112,7 +112,7 @@ def _scored(
     from gptoss_magic.routing.score import score
 
     session = current()
-    resident, engine = session.require(), session.local_engine
+    resident, engine = session.require_local(), session.local_engine
     return score(
         resident.model,
         sequences,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import InputError
 from gptoss_magic.generation import Slices, run_tokens
 from gptoss_magic.generation.builder import said_before
+from gptoss_magic.generation.protocol import engine_for
 from gptoss_magic.harmony.exact import with_ids
 from gptoss_magic.public import public
 from gptoss_magic.quoting import num_surrogates
@@ -124,7 +125,7 @@ def answer(request: Request, listener: Listener = SILENT) -> Answer:
 def speak(request: Request, listener: Listener = SILENT) -> tuple[Answer, Generation]:
     """One call of the model for whole messages or token ids, and its record. Nothing is kept."""
     session = current()
-    resident, engine = session.require(), session.engine
+    resident, engine = session.require(), engine_for(session.engine, request)
     prompt_T = list(request.prompt_ids) or rendered(request.messages)
     began = time.time()
     sharing = _Sharing(request, listener)
@@ -297,7 +298,7 @@ class _Sharing:
             if not probe:
                 yield
                 return
-            model = session.require().model
+            model = session.require_local().model
             size = model.config.num_hidden_layers, model.config.num_local_experts
             pairs = [parse_experts(spec, *size) for spec in (probe.mask, probe.force)]
             with probing(model, *pairs):

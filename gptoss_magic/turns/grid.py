@@ -52,13 +52,15 @@ class Compared:
     """One answer of a grid, made at `point`.
 
     `base` and `own`: its mean log-likelihood in nats a token, at temperature 1, under the bare base
-    (no persona, no adapter) and under what made it; None where it was cut off by an interrupt.
+    (no persona, no adapter) and under what made it; None where an interrupt cut it off (`is_cut`),
+    or where the engine gives none.
     """
 
     point: dict[str, Setting]
     answer: Answer
     base: float | None = None
     own: float | None = None
+    is_cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def compare(
             if answers[name].finish == "interrupt":
                 raise KeyboardInterrupt
         figures: dict[str, dict[str, float]] = {name: {} for name in answers}
-        for under in answers:
+        for under in answers if session.engine.capabilities.scores else ():
             said = answers if under == BASE else {name: answers[name] for name in (BASE, under)}
             for name, value in likelihoods(said, [under]).items():
                 figures[name][under] = value
@@ -133,7 +135,7 @@ def grid(
     for point, request in zip(axes.points(), requests, strict=True):
         cell = _answered(point, request, bare)
         yield cell
-        if cell.base is None:
+        if cell.is_cut:
             return
 
 
@@ -173,12 +175,14 @@ def _answered(point: dict[str, Setting], request: Request, bare: Request) -> Com
     """One point's answer and its likelihoods; without them where an interrupt came."""
     made = answer(request)
     if made.finish == "interrupt":
+        return Compared(point, made, is_cut=True)
+    if not current().engine.capabilities.scores:
         return Compared(point, made)
     try:
         prompt_T = ids_of(_as_nobody(request, bare)) if request.voice.layers else None
         return Compared(point, made, *_scored(made, prompt_T))
     except KeyboardInterrupt:
-        return Compared(point, made)
+        return Compared(point, made, is_cut=True)
 
 
 def _as_nobody(request: Request, bare: Request) -> Request:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.public import check_kind, public
 from gptoss_magic.session import current
+from gptoss_magic.turns.status import status
 from gptoss_magic.vocabulary import check_known
 
 if TYPE_CHECKING:
@@ -40,14 +41,14 @@ def load(
     for option, value in options.items():
         check_kind(f"load: {option}", value, LOAD[option])
     session = current()
-    if model is None and session.resident is not None:
-        return f"{session.resident.identity['model']} is loaded"
+    if model is None and session.loaded is not None:
+        return f"{session.name} is {'connected' if session.remote else 'loaded'}"
     name, why = (str(model), "as asked") if model else choose_model()
     settings = LoadSettings(model=name, **options)
     fresh = session.load(settings, progress, on_plan, replace=replace)
     if not fresh:
         return f"{name} is loaded already"
-    resident = session.require()
+    resident = session.require_local()
     notes = "".join(f"; note: {note}" for note in resident.notes)
     return f"{name} loaded ({why}): {resident.about}{notes}"
 
@@ -68,10 +69,10 @@ def bench() -> str:
 
     session = current()
     engine = session.local_engine
-    status = session.status()
+    state = status(session)
     shown = ("model", "device", "experts", "memory", "context")
     with session.queue.turn():
-        rows = {name: status[name] for name in shown} | measure(engine) | versions()
+        rows = {name: state[name] for name in shown} | measure(engine) | versions()
     lines = [f"| {name} | {value} |" for name, value in rows.items()]
     return "\n".join(["| figure | value |", "| --- | --- |", *lines])
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gptoss_magic.generation import AnswerBuilder, BatchPrompt, stream_batch
+from gptoss_magic.errors import ServerError
+from gptoss_magic.generation import AnswerBuilder, BatchPrompt, Ended, stream_batch, stream_parallel
+from gptoss_magic.generation.builder import told
+from gptoss_magic.generation.protocol import engine_for
 from gptoss_magic.harmony import HarmonyParser
 from gptoss_magic.session import current
 from gptoss_magic.turns.answer import provenance_of, speak
 from gptoss_magic.turns.prompt import ids_of, messages_of
-from gptoss_magic.vocabulary import NONE
+from gptoss_magic.vocabulary import BATCH, NONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,9 +33,11 @@ def answer_all(
     if not requests:
         return []
     session = current()
-    if session.engine.capabilities.batches:
+    can = session.engine.capabilities
+    if can.batches or can.parallel:
+        answer_them = _at_once if can.batches else _side_by_side
         with session.using(requests[0].adapters or (NONE,)):
-            return _at_once(requests, on_answer)
+            return answer_them(requests, on_answer)
     answers = []
     for request in requests:
         whole = request if request.prompt_ids else replace(request, messages=messages_of(request))
@@ -59,6 +64,35 @@ def _at_once(requests: Sequence[Request], on_answer: Callable[[int, int], None])
         record["prompt_tokens"] = prompt_T
         record["sampling"] = request.sampling.record()
         answers[index] = builder.answer(len(prompt_T), 0, record)
+        on_answer(len(answers), len(requests))
+    return [answers[index] for index in range(len(requests))]
+
+
+def _side_by_side(
+    requests: Sequence[Request], on_answer: Callable[[int, int], None]
+) -> list[Answer]:
+    """By several threads, where the engine takes them. Raises ServerError for one that failed."""
+    session = current()
+    identity, codec = session.require().identity, session.codec
+    whole = [replace(request, messages=messages_of(request)) for request in requests]
+    prompts = [BatchPrompt(ids_of(request), request.sampling) for request in whole]
+    engines = [engine_for(session.engine, request) for request in whole]
+    builders = [AnswerBuilder(HarmonyParser(codec)) for _ in prompts]
+    answers: dict[int, Answer] = {}
+    for index, item in stream_parallel(list(zip(engines, prompts, strict=True)), BATCH):
+        if not isinstance(item, Ended):
+            builders[index].take(item)
+            continue
+        if item.error is not None:
+            raise item.error
+        record = provenance_of(requests[index], identity)
+        record["prompt_tokens"] = list(prompts[index].prompt)
+        record["sampling"] = requests[index].sampling.record()
+        builders[index].end(item.finish, requests[index].sampling.stop)
+        said = builders[index].answer(len(prompts[index].prompt), 0, record)
+        answers[index] = said if item.server is None else told(said, item.server)
+        if item.finish == "interrupt":
+            raise ServerError(answers[index].provenance["server"].get("note", "cut off"))
         on_answer(len(answers), len(requests))
     return [answers[index] for index in range(len(requests))]
 

@@ -168,7 +168,12 @@ def _check_capable(request: Request) -> None:
     )
     for is_asked, is_able, words in asked:
         if is_asked and not is_able:
-            raise InputError(f"{current().require().identity['model']}: its engine cannot {words}")
+            raise InputError(f"{current().name}: {_whose()} cannot {words}")
+
+
+def _whose() -> str:
+    remote = current().remote
+    return f"it is at {remote.url}, not in this kernel, and" if remote else "its engine"
 
 
 def _merged(

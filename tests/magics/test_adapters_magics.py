@@ -12,6 +12,7 @@ from gptoss_magic.errors import CheckpointError, InputError
 from gptoss_magic.magics.complete import candidates
 from gptoss_magic.model.parts import SoftPrompt
 from gptoss_magic.session import current
+from gptoss_magic.turns.status import status
 from tests.shell_cells import tiny_shell
 
 
@@ -183,4 +184,4 @@ def test_unloading_clears_the_shelf(shell, attached, folders):
     current().unload()
     assert current().held_adapters is None
     current().load(path)
-    assert current().status()["adapters"] == "none"
+    assert status(current())["adapters"] == "none"

@@ -22,6 +22,7 @@ from gptoss_magic.model.mxfp4 import Packed, pack, quantize, unpack, values
 from gptoss_magic.model.quantizer import packed_config
 from gptoss_magic.session import Session
 from gptoss_magic.testing import tiny_checkpoint, tiny_tokenizer
+from gptoss_magic.turns.status import status
 
 KERNELS = ("avx512-bf16", "avx2", "generic")
 
@@ -279,7 +280,7 @@ def test_from_and_save_pretrained_give_the_bytes_back(packed_path, tmp_path):
 def test_status_says_which_backend_runs_and_why(packed_path):
     session = Session()
     session.load(LoadSettings(str(packed_path)))
-    assert session.status()["experts"] == describe("cpu", torch.bfloat16)
+    assert status(session)["experts"] == describe("cpu", torch.bfloat16)
     assert "bf16" in describe("cpu", torch.float32)
     wide = torch.zeros(1, 64, dtype=torch.bfloat16)
     assert backend_for(wide.float(), random_packed(2, 32, 64)) is PLAIN

@@ -115,7 +115,7 @@ def _adapter_files(parts: Sequence[PlannedPart], beside: Path) -> Iterator[list[
         for number, part in enumerate(parts):
             if part.adapter is not None:
                 folder = Path(room) / str(number)
-                write_adapter(part.adapter, current().require().model, folder)
+                write_adapter(part.adapter, current().require_local().model, folder)
                 held = sorted(folder.iterdir())
                 files += [PlannedFile(f"{part.about.path}/{file.name}", file) for file in held]
         yield files

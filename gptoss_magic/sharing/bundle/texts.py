@@ -94,7 +94,7 @@ def template_here() -> str:
     from gptoss_magic.harmony.template import template_digest
 
     session = current()
-    return template_digest(session.codec) if session.resident is not None else ""
+    return template_digest(session.codec) if session.loaded is not None else ""
 
 
 def journal_texts(folder: Path) -> Iterator[tuple[str, str]]:

@@ -9,22 +9,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.errors import DoesNotFit, InputError, error_line
-from gptoss_magic.generation import AnswerBuilder, BatchPrompt, stream_batch
+from gptoss_magic.errors import DoesNotFit, InputError, ServerError, error_line
+from gptoss_magic.generation import AnswerBuilder, BatchPrompt, Ended, stream_batch, stream_parallel
+from gptoss_magic.generation.builder import told
+from gptoss_magic.generation.protocol import engine_for
 from gptoss_magic.harmony import HarmonyParser
 from gptoss_magic.quoting import num_surrogates
 from gptoss_magic.records import Mapped
 from gptoss_magic.session import current
 from gptoss_magic.turns.answer import provenance_of
-from gptoss_magic.turns.prompt import ids_of
+from gptoss_magic.turns.prompt import ids_of, messages_of
 from gptoss_magic.turns.rows.journal import Journal
 from gptoss_magic.vocabulary import BATCH, NONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from gptoss_magic.generation.protocol import Engine
     from gptoss_magic.records import Answer, Request, SamplingSettings, TokenDelta
-    from gptoss_magic.records.provenance import Provenance
+    from gptoss_magic.records.provenance import Provenance, ServerRecord
     from gptoss_magic.turns.rows.frame import MapFrame
     from gptoss_magic.turns.rows.template import RowTemplate
 
@@ -59,6 +62,8 @@ class MapSettings:
             "effort": request.effort,
             "date": self.pinned_date,
         }
+        if remote := current().remote:
+            scope["server"] = remote.url
         if request.adapters:
             records = shelf.records(request.adapters)
             scope["adapters"] = [(record["uid"], record["scale"]) for record in records]
@@ -103,7 +108,7 @@ def default_journal(settings: MapSettings, template: str) -> Path:
 
 class _Run:
     def __init__(self, frame: MapFrame, settings: MapSettings, journal: Journal) -> None:
-        self.engine = current().local_engine
+        self.engine = current().engine
         self.frame, self.settings, self.journal = frame, settings, journal
         self.request, schema = settings.request, settings.request.schema
         self.beside = settings.request.adapters or (NONE,)
@@ -111,6 +116,7 @@ class _Run:
         if self.request.voice.layers:
             self.provenance["persona"] = self.request.voice.record()
         self.prompts: list[BatchPrompt] = []
+        self.engines: list[Engine] = []  # what answers each
         self.asked: list[tuple[int, str]] = []  # row and key of each prompt
         self.done = self.kept = self.failed = self.num_tokens = self.num_broken = 0
         self.finish, self.began = "return", time.perf_counter()
@@ -135,8 +141,11 @@ class _Run:
             known = self.journal.known[key]
             self.kept += 1
             return self._put(row, known["final"], known["error"])
-        prompt_T = ids_of(replace(self.request, prompt=prompt))
-        self.engine.check(prompt_T, sampling.max_tokens)
+        request = replace(self.request, prompt=prompt, sampling=sampling)
+        request = replace(request, messages=messages_of(request))
+        prompt_T, engine = ids_of(request), engine_for(self.engine, request)
+        engine.check(prompt_T, sampling.max_tokens)
+        self.engines.append(engine)
         self.prompts.append(BatchPrompt(prompt_T, sampling, self.grammar))
         self.asked.append((row, key))
 
@@ -152,7 +161,7 @@ class _Run:
         import torch
 
         builders: dict[int, AnswerBuilder] = {}
-        stream = stream_batch(self.engine, self.prompts, self.settings.num_rows)
+        stream = self._stream()
         try:
             while self._read_slice(stream, builders, on_row):
                 pass
@@ -164,38 +173,65 @@ class _Run:
                 f"{self.settings.num_rows} rows at a time need more memory than there is: "
                 f"--batch {fewer} may fit; {self.done} rows are done and stay"
             ) from error
+        except ServerError as error:
+            raise ServerError(
+                f"{error}; {self.done} of {len(self.frame.rows)} rows are done and stay: run it "
+                "again to go on"
+            ) from error
+
+    def _stream(self) -> Iterator[tuple[int, TokenDelta | Ended]]:
+        if self.engine.capabilities.parallel:
+            asks = list(zip(self.engines, self.prompts, strict=True))
+            return stream_parallel(asks, self.settings.num_rows)
+        return stream_batch(current().local_engine, self.prompts, self.settings.num_rows)
 
     def _read_slice(
         self,
-        stream: Iterator[tuple[int, TokenDelta]],
+        stream: Iterator[tuple[int, TokenDelta | Ended]],
         builders: dict[int, AnswerBuilder],
         on_row: Callable[[], None],
     ) -> bool:
         """Take tokens until another thread wants the model; False where there are no more."""
         with current().using(self.beside, is_back=self.num_tokens > 0):
             for index, delta in stream:
-                self.num_tokens += 1
+                self.num_tokens += not isinstance(delta, Ended)
                 if self._take(index, delta, builders):
                     on_row()
                 if current().queue.is_wanted:
                     return True
         return False
 
-    def _take(self, index: int, delta: TokenDelta, builders: dict[int, AnswerBuilder]) -> bool:
+    def _take(
+        self, index: int, delta: TokenDelta | Ended, builders: dict[int, AnswerBuilder]
+    ) -> bool:
         """Add a token to its answer; True where that was the last."""
         if index not in builders:
             builders[index] = AnswerBuilder(HarmonyParser(self.engine.codec))
-        sampling = self.prompts[index].settings
-        if not builders[index].add(delta, sampling.stop):
+        stop, server = self.prompts[index].settings.stop, None
+        if isinstance(delta, Ended):
+            builders[index].end(delta.finish, stop)
+            server = delta.server
+            if fault := lost(delta):
+                self._put(self.asked[index][0], None, fault)  # no journal has it: it is asked again
+                return True
+        elif self.engine.capabilities.parallel:
+            builders[index].take(delta)
             return False
+        elif not builders[index].add(delta, stop):
+            return False
+        self._ended(index, builders.pop(index), server)
+        return True
+
+    def _ended(self, index: int, builder: AnswerBuilder, server: ServerRecord | None) -> None:
+        sampling = self.prompts[index].settings
         prompt_T = list(self.prompts[index].prompt)
         record: Provenance = {
             **self.provenance,
             "prompt_tokens": prompt_T,
             "sampling": sampling.record(),
         }
-        self._keep(*self.asked[index], builders.pop(index).answer(len(prompt_T), 0, record))
-        return True
+        answer = builder.answer(len(prompt_T), 0, record)
+        self._keep(*self.asked[index], told(answer, server) if server else answer)
 
     def _keep(self, row: int, key: str, answer: Answer) -> None:
         error = _fault(answer)
@@ -246,6 +282,15 @@ def _prompt(template: RowTemplate, values: Sequence[Any]) -> str | InputError:
         return template.render(values)
     except InputError as error:
         return error
+
+
+def lost(ended: Ended) -> str:
+    """Why a server's answer is not whole; '' where it is."""
+    if ended.error is not None:
+        return error_line(ended.error)
+    return (
+        ended.server.get("note", "cut off") if ended.server and ended.finish == "interrupt" else ""
+    )
 
 
 def _fault(answer: Answer) -> str | None:
