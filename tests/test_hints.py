@@ -83,7 +83,7 @@ def test_the_help_names_commands_that_are_there(shell):
     assert named == {noun.name for noun in NOUNS} | PLAIN
     for name in named - PLAIN:
         _, said = run(shell, f"%gptoss {name} --no-such-option")  # some would go on to work
-        assert "no such command" not in said
+        assert f"%gptoss {name}: no such command" not in said
 
 
 COMMAND = re.compile(r"(?<!%)%gptoss ([a-z]+)(?: ([a-z]+))?|%%gptoss_([a-z]+)")

@@ -157,6 +157,7 @@ class Completed:
         self.tokens: list[TokenDelta] = []
         self.cut: tuple[str, ...] = ()
         self.finish: str | None = None
+        self.num_cached = 0
         self._told = 0  # characters that were told in chunks
         self._told_tokens = 0
 
@@ -166,6 +167,7 @@ class Completed:
             self.tokens.append(told)
             return
         finish = told.answer.finish
+        self.num_cached = told.answer.usage.cached_tokens
         self.cut = self.asked.stop if finish == "stop" else ()
         self.finish = "length" if finish == "length" else "stop"
 
@@ -258,4 +260,10 @@ def usage_of(asked: CompletionRequest, choices: Sequence[Completed]) -> dict[str
     """Tokens of all prompts and answers."""
     prompt = sum(map(len, asked.prompts))
     said = sum(len(choice.tokens) for choice in choices) if asked.max_tokens else 0
-    return {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said}
+    cached = sum(choice.num_cached for choice in choices)
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": said,
+        "total_tokens": prompt + said,
+        "prompt_tokens_details": {"cached_tokens": cached},
+    }

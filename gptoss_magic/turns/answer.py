@@ -44,7 +44,6 @@ SILENT = Listener()
 
 
 @public
-@public
 @WORK.doing("generate")
 def generate(
     prompt: str,
@@ -80,7 +79,6 @@ def generate(
 
 
 @public
-@public
 @WORK.doing("respond")
 def respond(
     messages: Sequence[Message] | Sequence[int],
@@ -104,7 +102,6 @@ def respond(
     return answer(settle(messages=messages, kept_ids=kept, **settings), listener)  # type: ignore[arg-type]
 
 
-@public
 @public
 def answer(request: Request, listener: Listener = SILENT) -> Answer:
     """Answer a settled request; the turn is kept, and its conversation goes on.
