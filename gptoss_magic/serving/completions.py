@@ -13,12 +13,12 @@ from gptoss_magic.serving.logprobs import LEAST
 from gptoss_magic.serving.question import (
     MOST_TOP,
     Asking,
-    bounded,
     read_model,
     sampling_of,
 )
 from gptoss_magic.session import current
 from gptoss_magic.turns.settle import settle
+from gptoss_magic.turns.whole import bounded, num_open
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -182,8 +182,6 @@ class Completed:
         return self._choice(said, new)
 
     def _num_open(self, text: str) -> int:
-        from gptoss_magic.serving.output import num_open
-
         return num_open(text, self.asked.stop) if self.asked.stop else 0
 
     def whole(self) -> dict[str, Any]:
