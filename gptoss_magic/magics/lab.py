@@ -7,6 +7,7 @@ moment later and at most five a second. It is made in a thread beside the cell, 
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import asdict
 from functools import cache, lru_cache
 from pathlib import Path
@@ -16,7 +17,13 @@ from gptoss_magic.errors import GptOssError, error_line
 from gptoss_magic.magics.state import model_state
 from gptoss_magic.magics.tune_options import FOLDER
 from gptoss_magic.quoting import encodable, in_width
-from gptoss_magic.records.lab import AdapterState, ConversationState, LabState, RunCurve
+from gptoss_magic.records.lab import (
+    AdapterState,
+    ConversationState,
+    LabState,
+    RunCurve,
+    ServedState,
+)
 from gptoss_magic.session import current
 from gptoss_magic.turns.stopping import WORK
 from gptoss_magic.widgets.lab import LabLink, Throttle
@@ -29,7 +36,7 @@ if TYPE_CHECKING:
     from gptoss_magic.tuning.runs import Run
 
 VERSION = 1
-MAX_RUNS, MAX_POINTS, MAX_CONVERSATIONS, MAX_CHARS = 8, 200, 50, 80
+MAX_RUNS, MAX_POINTS, MAX_CONVERSATIONS, MAX_CHARS, MAX_SERVED = 8, 200, 50, 80, 8
 
 
 class Watch:
@@ -143,6 +150,7 @@ def lab_state(note: str = "") -> LabState:
         adapters=adapters(),
         conversations=conversations(),
         indexes=indexes(),
+        served=served(),
         note=note,
     )
 
@@ -190,6 +198,30 @@ def indexes() -> tuple[str, ...]:
     from gptoss_magic.retrieval.store import names_at_home
 
     return tuple(map(encodable, names_at_home()))
+
+
+def served() -> tuple[ServedState, ...]:
+    """The endpoint's latest requests, the newest first; none where it does not serve."""
+    server = sys.modules.get("gptoss_magic.serving.server")
+    service = server.serving() if server else None
+    if service is None:
+        return ()
+    return tuple(
+        ServedState(
+            one.id,
+            in_width(encodable(one.asked), MAX_CHARS),
+            encodable(one.model),
+            one.state,
+            one.num_tokens,
+        )
+        for one in list(service.answers.ledger)[-MAX_SERVED:][::-1]
+    )
+
+
+def show_served(service: Any) -> None:
+    """Tell of what is served as it comes."""
+    if in_kernel():
+        service.answers.ledger.listeners.append(watch().changed)
 
 
 def all_runs(folder: str = FOLDER) -> tuple[list[RunCurve], str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.checks import check_nothing
+from gptoss_magic.magics.lab import show_served
 from gptoss_magic.records.served import ServedRow
 from gptoss_magic.vocabulary import check_known
 
@@ -62,6 +63,7 @@ def start(given: Namespace, magics: Any) -> None:
 
     magics.load_default()
     service = serve(given.port)
+    show_served(service)
     print(greeting(service))
     if given.background:
         return
@@ -155,7 +157,12 @@ def conversations_of(names: str) -> list[tuple[Message, ...]]:
 
 
 class LiveLog:
-    """The requests in one output, written anew when they change, once a second at most."""
+    """The requests in one output, written anew when they change, once a second at most.
+
+    `_followed`: those that go on by themselves; the newest does, the others end as they are.
+    """
+
+    _followed: ClassVar[list[LiveLog]] = []
 
     def __init__(self, service: Service, most: int) -> None:
         from IPython.display import display
@@ -167,7 +174,8 @@ class LiveLog:
 
     def follow(self) -> None:
         """Go on from a thread, while it serves."""
-        self.service.answers.ledger.on_change = self._changed.set
+        self.service.answers.ledger.listeners.append(self._changed.set)
+        self._followed.append(self)
         threading.Thread(target=self._follow, name="served log", daemon=True).start()
 
     def update(self) -> None:
@@ -179,12 +187,14 @@ class LiveLog:
 
     def _follow(self) -> None:
         ledger = self.service.answers.ledger
-        while self.service.is_up and ledger.on_change == self._changed.set:
+        while self.service.is_up and self._followed[-1] is self:
             is_busy = any(not served.ended for served in ledger)
             if self._changed.wait(PERIOD_S) or is_busy:
                 self._changed.clear()
                 self.update()
                 time.sleep(PERIOD_S)
+        ledger.listeners.remove(self._changed.set)
+        self._followed.remove(self)
         self.update()
 
     def _data(self) -> dict[str, str]:

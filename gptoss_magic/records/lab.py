@@ -25,6 +25,17 @@ class ConversationState:
 
 
 @dataclass(frozen=True)
+class ServedState:
+    """A request of the endpoint. `state`: waiting, answering, or how it ended."""
+
+    id: str
+    asked: str
+    model: str
+    state: str
+    num_tokens: int
+
+
+@dataclass(frozen=True)
 class RunCurve:
     """A tuning run with (step, nats a token) of training and held-out texts.
 
@@ -46,7 +57,8 @@ class LabState:
 
     `memory` and `cache` in bytes, `context` and `used` in tokens, `tokens_per_s` of the last
     answer. `working`: what a cell does now; `training`: the run that has the model; `queue`: who
-    waits for the model, by thread; `note`: what could not be read.
+    waits for the model, by thread; `served`: the endpoint's latest requests; `note`: what could not
+    be read.
     """
 
     model: str | None
@@ -64,4 +76,5 @@ class LabState:
     adapters: tuple[AdapterState, ...] = ()
     conversations: tuple[ConversationState, ...] = ()
     indexes: tuple[str, ...] = ()
+    served: tuple[ServedState, ...] = ()
     note: str = ""

@@ -51,12 +51,12 @@ class Served:
 class Ledger:
     """Requests by id, oldest first; at most `MOST` that are over are kept.
 
-    `on_change` is called when one comes, goes on or ends, in the thread that does it: be quick.
+    `listeners` are called when one comes, goes on or ends, in the thread that does it: be quick.
     """
 
     def __init__(self) -> None:
         self.exact = Exact()
-        self.on_change: Callable[[], None] = lambda: None
+        self.listeners: list[Callable[[], None]] = []
         self._served: dict[str, Served] = {}
         self._lock = threading.Lock()
 
@@ -71,7 +71,7 @@ class Ledger:
         """A request has come."""
         with self._lock:
             self._served[served.id] = served
-        self.on_change()
+        self._tell()
         return served
 
     def get(self, name: str) -> Served | None:
@@ -88,7 +88,7 @@ class Ledger:
                 served.messages = (*served.messages, *turn.said)
                 self.exact.add(turn.said, list(served.calls))
             self._trim()
-        self.on_change()
+        self._tell()
 
     def forget(self, name: str) -> bool:
         """Drop a stored answer; False where there is none."""
@@ -97,7 +97,7 @@ class Ledger:
             return False
         with self._lock:
             self._drop(served)
-        self.on_change()
+        self._tell()
         return True
 
     def item(self, name: str) -> dict[str, Any] | None:
@@ -116,6 +116,10 @@ class Ledger:
             if served.turn is not None and any(id(one) in said for one in served.turn.said):
                 return served.root
         return ""
+
+    def _tell(self) -> None:
+        for listener in tuple(self.listeners):
+            listener()
 
     def _trim(self) -> None:
         over = [one for one in self._served.values() if one.state in ENDED]

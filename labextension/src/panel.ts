@@ -84,14 +84,22 @@ function talk(one: IKernelState['conversations'][number]): HTMLElement {
   return el('div', 'gptoss-lab-item', one.name, el('span', 'gptoss-lab-muted', counts), asked);
 }
 
+function request(one: IKernelState['served'][number]): HTMLElement {
+  const counts = `${one.model} · ${one.state} · ${count(one.num_tokens, 'token')}`;
+  const asked = el('div', 'gptoss-lab-asked', one.asked);
+  asked.dir = 'auto';
+  return el('div', 'gptoss-lab-item', el('span', 'gptoss-lab-muted', counts), asked);
+}
+
 /** A title, what is shown below it, and how. */
 type Section = [string, unknown[], () => Child[]];
 
 function sections(state: IKernelState): Section[] {
-  const { conversations, adapters, indexes, queue, training } = state;
+  const { conversations, adapters, indexes, queue, training, served = [] } = state;
   const runs = [...state.runs.values()].reverse();
   return [
     ['Waiting for the model', queue, () => names(queue)],
+    ['Endpoint', served, () => served.map(request)],
     ['Runs', runs, () => runs.map(run => runNode(run, training))],
     ['Conversations', conversations, () => [...conversations].reverse().map(talk)],
     ['Adapters', adapters, () => names(adapters.map(scaled))],

@@ -26,6 +26,8 @@ export interface IKernelState {
   adapters: { name: string; scale: number; is_used: boolean }[];
   conversations: { name: string; num_turns: number; num_tokens: number; asked: string }[];
   indexes: string[];
+  /** What the endpoint was asked, the newest first; empty where it does not serve. */
+  served: { id: string; asked: string; model: string; state: string; num_tokens: number }[];
   note: string;
   /** By name: a message has those that changed. */
   runs: Map<string, IRun>;
