@@ -15,6 +15,7 @@ from gptoss_magic.serving.question import (
     Asking,
     effort_of,
     read_model,
+    refuse_samplers,
     sampling_of,
     schema_of,
 )
@@ -92,9 +93,9 @@ def _reasoning(body: Body) -> Body | None:
 
 def _refuse(body: Body) -> None:
     """Raise ApiError for what would change the answer and is not there."""
-    for name in ("presence_penalty", "frequency_penalty"):
-        if body.number(name, -2, 2):
-            raise ApiError(400, f"{name} is not offered here: leave it out", param=name)
+    refuse_samplers(body)
+    if body.whole("top_logprobs", 0, MOST_TOP) and not body.flag("logprobs", default=False):
+        raise ApiError(400, "top_logprobs means something beside logprobs only", param="logprobs")
     bias = body.inner("logit_bias")
     if bias and bias.value:
         raise ApiError(400, "logit_bias is not offered here: leave it out", param="logit_bias")

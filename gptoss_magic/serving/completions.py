@@ -13,13 +13,14 @@ from gptoss_magic.serving.logprobs import LEAST
 from gptoss_magic.serving.question import (
     MOST_TOP,
     Asking,
-    bounded,
     read_model,
+    refuse_samplers,
     sampling_of,
     schema_of,
 )
 from gptoss_magic.session import current
 from gptoss_magic.turns.settle import settle
+from gptoss_magic.turns.whole import bounded, num_open
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,9 +72,7 @@ def read_completion(body: Body) -> CompletionRequest:
     name = read_model(body)
     if "suffix" in body:
         raise ApiError(400, "suffix is not offered here: leave it out", param="suffix")
-    for penalty in ("presence_penalty", "frequency_penalty"):
-        if body.number(penalty, -2, 2):
-            raise ApiError(400, f"{penalty} is not offered here: leave it out", param=penalty)
+    refuse_samplers(body)
     n, max_tokens = body.whole("n", 1, MOST_CHOICES) or 1, body.whole("max_tokens", 0)
     num_logprobs = body.whole("logprobs", 0, MOST_TOP)
     options = body.inner("stream_options")
@@ -194,8 +193,6 @@ class Completed:
         return self._choice(said, new)
 
     def _num_open(self, text: str) -> int:
-        from gptoss_magic.serving.output import num_open
-
         return num_open(text, self.asked.stop) if self.asked.stop else 0
 
     def whole(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from gptoss_magic.harmony.exact import with_ids
 from gptoss_magic.records import ChannelDelta, Message, Turn
 from gptoss_magic.serving.exact import sealed
 from gptoss_magic.serving.ledger import new_id
+from gptoss_magic.turns.whole import num_open
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -183,10 +184,3 @@ class Output:
         header = self.codec.encode("assistant")
         ids = ids[len(header) :] if item.message and ids[: len(header)] == header else ids
         return with_ids([said], ids, self.codec)[0].ids
-
-
-def num_open(text: str, stop: tuple[str, ...]) -> int:
-    """How many characters at the end of `text` may be the beginning of a stop string."""
-    longest = max(map(len, stop)) - 1
-    sizes = range(min(longest, len(text)), 0, -1)
-    return next((n for n in sizes if any(one.startswith(text[-n:]) for one in stop)), 0)

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.errors import ContextOverflow
 from gptoss_magic.serving.faults import ApiError
-from gptoss_magic.serving.names import ModelName, read_name
+from gptoss_magic.serving.names import read_name
 from gptoss_magic.serving.offers import Offers
-from gptoss_magic.session import current
-from gptoss_magic.turns.prompt import ids_of, opening
-from gptoss_magic.turns.settle import settle
+from gptoss_magic.turns.whole import settled_whole
 
 if TYPE_CHECKING:
     from gptoss_magic.records import Message, Request
     from gptoss_magic.serving.body import Body
+    from gptoss_magic.turns.names import ModelName
 
 EFFORTS = {
     **dict.fromkeys(("none", "minimal", "low"), "low"),
     "medium": "medium",
     **dict.fromkeys(("high", "xhigh", "max"), "high"),
 }
+SAMPLERS_ELSEWHERE = {  # by what changes nothing
+    **dict.fromkeys(("presence_penalty", "frequency_penalty", "min_p"), 0.0),
+    "repetition_penalty": 1.0,
+}
 MOST_TOP = 20  # likeliest tokens of each place
-DEFAULT_TOKENS = 2048  # new tokens where the caller sets no bound
 
 
 @dataclass(frozen=True)
@@ -45,40 +46,16 @@ class Asking:
 
 def settled(asking: Asking, messages: tuple[Message, ...]) -> Request:
     """The request for `messages`, behind system and developer message. Raises GptOssError."""
-    request = settle(
-        messages=messages,
-        persona=asking.name.persona,
-        adapters=asking.name.adapters,
-        system=asking.instructions or None,
+    return settled_whole(
+        asking.name,
+        messages,
+        instructions=asking.instructions,
         tools=asking.offers.specs,
-        ready=current().require,
-        **asking.settings,
-    )
-    request = replace(
-        request,
-        messages=(*opening(request), *messages),
         must_call=asking.offers.must_call,
-        num_top=asking.num_top,
+        max_tokens=asking.max_tokens,
         conversation=f"served {asking.root}",
-    )
-    return bounded(request, asking.max_tokens)
-
-
-def bounded(request: Request, max_tokens: int | None) -> Request:
-    """`request` with its prompt in tokens, and as many new ones as there is room for at most.
-
-    Raises ContextOverflow where there is none.
-    """
-    engine = current().engine
-    prompt_ids = tuple(ids_of(request))
-    room = engine.context - len(prompt_ids)
-    if room < 1:
-        raise ContextOverflow(
-            f"the prompt has {len(prompt_ids)} tokens, and the context {engine.context}: shorten it"
-        )
-    most = min(room, max_tokens or DEFAULT_TOKENS)
-    return replace(
-        request, prompt_ids=prompt_ids, sampling=replace(request.sampling, max_tokens=most)
+        num_top=asking.num_top,
+        **asking.settings,
     )
 
 
@@ -106,6 +83,14 @@ def sampling_of(body: Body) -> dict[str, Any]:
 def _top_k(body: Body) -> int | None:
     top_k = body.whole("top_k", -1)
     return None if top_k is None else max(0, top_k)
+
+
+def refuse_samplers(body: Body) -> None:
+    """Raise ApiError for settings that would change the answer and are not there."""
+    for name, plain in SAMPLERS_ELSEWHERE.items():
+        value = body.number(name, -2, 2)
+        if value is not None and value != plain:
+            raise ApiError(400, f"{name} is not offered here: leave it out", param=name)
 
 
 def effort_of(holder: Body | None, name: str) -> str | None:

@@ -14,6 +14,7 @@ from gptoss_magic.serving.question import (
     Asking,
     effort_of,
     read_model,
+    refuse_samplers,
     sampling_of,
     schema_of,
 )
@@ -139,9 +140,7 @@ def _refuse(body: Body) -> None:
         raise ApiError(
             400, "conversation is not offered here: give previous_response_id", param="conversation"
         )
-    for name in ("presence_penalty", "frequency_penalty"):
-        if body.number(name, -2, 2):
-            raise ApiError(400, f"{name} is not offered here: leave it out", param=name)
+    refuse_samplers(body)
     body.word("truncation", ("disabled", "auto"), "disabled")
     body.texts("include")
 

@@ -1,0 +1,152 @@
+"""What an answer says to a framework, piece by piece: thoughts, words to the user, calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gptoss_magic.turns.whole import num_open
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from gptoss_magic.records import ChannelDelta, Message, Turn
+
+CALL = "call_"
+FUNCTIONS = "functions."
+BETWEEN = "\n\n"  # two messages of one kind
+FINISHES = {"length": "length", "call": "tool_calls"}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """`kind` is 'thought', 'text' or 'call'. A call's first piece has its `name` and `call_id`.
+
+    `index` counts calls from 0.
+    """
+
+    kind: str
+    text: str
+    name: str = ""
+    call_id: str = ""
+    index: int = 0
+
+
+@dataclass(frozen=True)
+class SaidCall:
+    """A call that the model made; `raw`: its arguments, as it wrote them."""
+
+    id: str
+    name: str
+    raw: str
+
+
+@dataclass(frozen=True)
+class Said:
+    """The whole answer. `finish` is 'stop', 'length' or 'tool_calls', as OpenAI has it."""
+
+    turn_id: str
+    text: str
+    thought: str
+    calls: tuple[SaidCall, ...]
+    finish: str
+    turn: Turn
+
+
+class Speech:
+    """Gathers deltas into pieces. `stop`: strings that end what is said to the user.
+
+    `is_stopped`: one of them came; nothing is told from there on.
+    """
+
+    def __init__(self, turn_id: str, stop: tuple[str, ...] = ()) -> None:
+        self.turn_id, self.stop = turn_id, stop
+        self.is_stopped = False
+        self._told = {"thought": "", "text": ""}
+        self._calls: list[SaidCall] = []
+        self._message: tuple[str, int] = ("", -1)  # the kind and number of the open one
+        self._held = ""  # text that may yet grow into a stop string
+
+    def take(self, delta: ChannelDelta) -> Iterator[Piece]:
+        """Text that came."""
+        if self.is_stopped:
+            return
+        kind = _kind_of(delta.channel, delta.recipient)
+        if (kind, delta.message) != self._message:
+            yield from self._opened(kind, delta)
+        if kind != "text" or not self.stop:
+            yield self._piece(kind, delta.text)
+            return
+        self._held += delta.text
+        at = min((at for at in map(self._held.find, self.stop) if at >= 0), default=-1)
+        self.is_stopped = at >= 0
+        sure = at if self.is_stopped else len(self._held) - num_open(self._held, self.stop)
+        told, self._held = self._held[:sure], self._held[sure:]
+        if told:
+            yield self._piece("text", told)
+
+    def end(self, turn: Turn) -> Iterator[Piece]:
+        """The answer is over: what was held back, and calls without any arguments."""
+        yield from self._closed()
+        if self.is_stopped:
+            return
+        for name, raw in calls_of(turn.answer.messages)[len(self._calls) :]:
+            yield self._call(name, raw)
+
+    def said(self, turn: Turn) -> Said:
+        """All of it."""
+        finish = "stop" if self.is_stopped else FINISHES.get(turn.finish, "stop")
+        if self._calls and finish == "stop" and not self.is_stopped:
+            finish = "tool_calls"
+        told = self._told
+        return Said(self.turn_id, told["text"], told["thought"], tuple(self._calls), finish, turn)
+
+    def _opened(self, kind: str, delta: ChannelDelta) -> Iterator[Piece]:
+        yield from self._closed()
+        self._message = kind, delta.message
+        if kind == "call":
+            yield self._call(name_of(delta.recipient or ""), "")
+        elif self._told[kind]:
+            yield self._piece(kind, BETWEEN)
+
+    def _closed(self) -> Iterator[Piece]:
+        held, self._held = self._held, ""
+        if held and not self.is_stopped:
+            yield self._piece("text", held)
+
+    def _call(self, name: str, raw: str) -> Piece:
+        call = SaidCall(f"{CALL}{self.turn_id}_{len(self._calls)}", name, raw)
+        self._calls.append(call)
+        return Piece("call", raw, name, call.id, len(self._calls) - 1)
+
+    def _piece(self, kind: str, text: str) -> Piece:
+        if kind == "call":
+            last = self._calls[-1]
+            self._calls[-1] = SaidCall(last.id, last.name, last.raw + text)
+            return Piece("call", text, index=len(self._calls) - 1)
+        self._told[kind] += text
+        return Piece(kind, text)
+
+
+def _kind_of(channel: str | None, recipient: str | None) -> str:
+    if recipient:
+        return "call"
+    return "thought" if channel == "analysis" else "text"
+
+
+def name_of(recipient: str) -> str:
+    """The function's name; a model may write the namespace more than once."""
+    while recipient.startswith(FUNCTIONS):
+        recipient = recipient.removeprefix(FUNCTIONS)
+    return recipient
+
+
+def text_of(messages: Iterable[Message]) -> str:
+    """What messages say to the user, as pieces tell it."""
+    said = (m.content for m in messages if _kind_of(m.channel, m.recipient) == "text")
+    return BETWEEN.join(filter(None, said))
+
+
+def calls_of(messages: Iterable[Message]) -> list[tuple[str, str]]:
+    """The name and raw arguments of each call."""
+    return [(name_of(m.recipient), m.content) for m in messages if m.recipient]
