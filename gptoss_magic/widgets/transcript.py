@@ -97,7 +97,7 @@ def in_kernel() -> bool:
 class TranscriptView:
     """A widget in the cell's output that turns into static HTML and text on leaving."""
 
-    def __init__(self, model: str = "", passages: Sequence[Passage] = (), hz: float = 20) -> None:
+    def __init__(self, model: str = "", passages: Sequence[Passage] = (), hz: float = 10) -> None:
         self.model, self._sources = model, live_sources(passages)
         self._period = 1 / hz
         self._blocks = Blocks()
