@@ -211,11 +211,13 @@ class LiveLog:
 
 
 def rows_of(all_served: Sequence[Served]) -> list[ServedRow]:
-    """What is shown of each request."""
-    return [row_of(served) for served in all_served]
+    """What is shown of each request; who waits has its place, 1 is the next."""
+    queue = sorted((one for one in all_served if one.state == "waiting"), key=lambda o: o.created)
+    places = {served.id: f"waiting · {place}" for place, served in enumerate(queue, 1)}
+    return [row_of(served, places.get(served.id, served.state)) for served in all_served]
 
 
-def row_of(served: Served) -> ServedRow:
+def row_of(served: Served, state: str) -> ServedRow:
     from gptoss_magic.magics.show import transcript
 
     answer = served.turn.answer if served.turn else None
@@ -225,7 +227,7 @@ def row_of(served: Served) -> ServedRow:
         route=served.route,
         model=served.model,
         asked=served.asked,
-        state=served.state,
+        state=state,
         num_tokens=served.num_tokens,
         tokens_per_s=answer.usage.tokens_per_s if answer else 0.0,
         fault=served.fault,

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ServedRow:
-    """One request. `clock`: when it came, HH:MM:SS; `state`: waiting, answering, or how it ended.
+    """One request. `clock`: when it came, HH:MM:SS; `state`: waiting and its place, answering,
+    or how it ended.
 
     `num_tokens`: new ones so far. `fault`: what went wrong. `transcript`: the answer, once it is
     there.
