@@ -42,6 +42,7 @@ from gptoss_magic.model.parts import (
 )
 from gptoss_magic.session import Session, current
 from gptoss_magic.testing import tiny_checkpoint, tiny_tokenizer
+from gptoss_magic.turns.status import status
 
 CLOSE = {"atol": 1e-4, "rtol": 1e-4}
 QUERY = "model.layers.{}.self_attn.q_proj"
@@ -591,7 +592,7 @@ def test_generate_and_map_follow_the_default(tmp_path):
         shelf.use(["a"])
         assert gptoss_magic.generate("Hello", **ask).raw_tokens == tuned.raw_tokens
         assert gptoss_magic.generate("Hello", adapters=[], **ask).raw_tokens == base.raw_tokens
-        assert "a* x 3" in current().status()["adapters"]
+        assert "a* x 3" in status(current())["adapters"]
         frames = {}
         for names in (None, ["none"]):
             frames[str(names)] = frame = pd.DataFrame({"word": ["Hello", "World"]})
