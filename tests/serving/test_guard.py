@@ -1,5 +1,6 @@
 """Who may come in, and what a caller that does not play by the rules gets."""
 
+import re
 import socket
 import time
 
@@ -9,15 +10,21 @@ from gptoss_magic.serving import guard, patience
 
 
 def spoken(service, request, *, wait=5.0):
-    """What the server says to raw bytes, until it closes."""
+    """What the server says to raw bytes: one whole answer, or all until it closes."""
     with socket.create_connection(("127.0.0.1", service.port), timeout=wait) as caller:
         caller.sendall(request)
-        pieces = []
+        said = b""
         while piece := caller.recv(65536):
-            pieces.append(piece)
-            if b"\r\n\r\n" in b"".join(pieces) and b"keep" not in request:
+            said += piece
+            if is_whole(said) and b"keep" not in request:
                 break
-    return b"".join(pieces)
+    return said
+
+
+def is_whole(said):
+    head, end, body = said.partition(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head.lower())
+    return bool(end) and len(body) >= int(length[1] if length else 0)
 
 
 def header(service, host=None, token=None, more=""):
