@@ -18,32 +18,35 @@ OURS = ("corpus", "search_ours")
 QUIET = {"ANONYMIZED_TELEMETRY": "False", "HAYSTACK_TELEMETRY_ENABLED": "False"}
 
 
-def kept() -> Path:
-    """Where the venv lies: another one for other pins or another Python."""
+def kept(pins: Path = PINNED) -> Path:
+    """Where the venv of these pins lies: another one for other pins or another Python."""
     from platformdirs import user_cache_dir
 
-    made_of = hashlib.sha256(PINNED.read_bytes() + sys.version.encode()).hexdigest()[:12]
-    return Path(user_cache_dir("gptoss_magic")) / f"peers-{made_of}"
+    made_of = hashlib.sha256(pins.read_bytes() + sys.version.encode()).hexdigest()[:12]
+    name = "peers" if pins == PINNED else pins.stem
+    return Path(user_cache_dir("gptoss_magic")) / f"{name}-{made_of}"
+
+
+def peers_python() -> Path:
+    """The interpreter of the benchmarks' peers. Raises Unavailable."""
+    return python_with(PINNED)
 
 
 @cache
-def peers_python() -> Path:
-    """The venv's interpreter; the venv is made the first time. Raises Unavailable."""
+def python_with(pins: Path) -> Path:
+    """The interpreter of a venv of these pins, made the first time. Raises Unavailable."""
     from filelock import FileLock
 
-    folder = kept()
+    folder = kept(pins)
     python = folder / "venv" / "bin" / "python"
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "lock"):
         if not (folder / "done").exists():
             log = folder / "venv.log"
-            ran(
-                "python -m venv",
-                [sys.executable, "-m", "venv", "--clear", str(python.parents[1])],
-                log,
-            )
+            venv = [sys.executable, "-m", "venv", "--clear", str(python.parents[1])]
+            ran("python -m venv", venv, log)
             pip = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-            ran("pip install of the peers", [*pip, "-r", str(PINNED)], folder / "pip.log")
+            ran(f"pip install of {pins.name}", [*pip, "-r", str(pins)], folder / "pip.log")
             (folder / "done").touch()
     return python
 

@@ -137,7 +137,8 @@ class GptOssChat(BaseChatModel):
         run_manager: Any = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return _result(whole(self._question(messages, stop, kwargs)))
+        asked = self._question(messages, stop, kwargs)
+        return _result(whole(asked), asked)
 
     async def _agenerate(
         self,
@@ -146,7 +147,8 @@ class GptOssChat(BaseChatModel):
         run_manager: Any = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return _result(await whole_async(self._question(messages, stop, kwargs)))
+        asked = self._question(messages, stop, kwargs)
+        return _result(await whole_async(asked), asked)
 
     def _stream(
         self,
@@ -157,7 +159,7 @@ class GptOssChat(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         asked = self._question(messages, stop, kwargs)
         for piece in pieces(asked):
-            chunk = _chunk(piece, asked.turn_id)
+            chunk = _chunk(piece, asked)
             if run_manager:
                 run_manager.on_llm_new_token(chunk.text, chunk=chunk)
             yield chunk
@@ -171,7 +173,7 @@ class GptOssChat(BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         asked = self._question(messages, stop, kwargs)
         async for piece in pieces_async(asked):
-            chunk = _chunk(piece, asked.turn_id)
+            chunk = _chunk(piece, asked)
             if run_manager:
                 await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
             yield chunk
@@ -210,26 +212,26 @@ def _parsed(
     return raw | both
 
 
-def _result(said: Said) -> ChatResult:
+def _result(said: Said, asked: PendingTurn) -> ChatResult:
     calls, broken = _calls(said)
     message = AIMessage(
         said.text,
-        id=said.turn_id,
+        id=asked.turn_id,
         tool_calls=calls,
         invalid_tool_calls=broken,
         additional_kwargs=_thought(said.thought),
-        response_metadata=_metadata(said),
+        response_metadata=_metadata(said, asked),
         usage_metadata=_usage(said),
     )
     return ChatResult(generations=[ChatGeneration(message=message)])
 
 
-def _chunk(piece: Piece | Said, turn_id: str) -> ChatGenerationChunk:
+def _chunk(piece: Piece | Said, asked: PendingTurn) -> ChatGenerationChunk:
     if isinstance(piece, Said):
         message = AIMessageChunk(
             content="",
-            id=turn_id,
-            response_metadata=_metadata(piece),
+            id=asked.turn_id,
+            response_metadata=_metadata(piece, asked),
             usage_metadata=_usage(piece),
             chunk_position="last",
         )
@@ -238,13 +240,15 @@ def _chunk(piece: Piece | Said, turn_id: str) -> ChatGenerationChunk:
             name=piece.name or None,
             args=piece.text,
             id=piece.call_id or None,
-            index=piece.index,
+            index=piece.block,
         )
-        message = AIMessageChunk(content="", id=turn_id, tool_call_chunks=[part])
+        message = AIMessageChunk(content="", id=asked.turn_id, tool_call_chunks=[part])
     elif piece.kind == "thought":
-        message = AIMessageChunk(content="", id=turn_id, additional_kwargs=_thought(piece.text))
+        message = AIMessageChunk(
+            content="", id=asked.turn_id, additional_kwargs=_thought(piece.text)
+        )
     else:
-        message = AIMessageChunk(content=piece.text, id=turn_id)
+        message = AIMessageChunk(content=piece.text, id=asked.turn_id)
     return ChatGenerationChunk(message=message)
 
 
@@ -274,13 +278,12 @@ def _calls(said: Said) -> tuple[list[ToolCall], list[InvalidToolCall]]:
     return calls, broken
 
 
-def _metadata(said: Said) -> dict[str, Any]:
-    provenance = dict(said.turn.answer.provenance)
+def _metadata(said: Said, asked: PendingTurn) -> dict[str, Any]:
     return {
-        "model_name": provenance["model"],
+        "model_name": asked.model,
         "model_provider": "gptoss_magic",
         "finish_reason": said.finish,
-        "provenance": provenance,
+        "provenance": dict(said.turn.answer.provenance),
     }
 
 

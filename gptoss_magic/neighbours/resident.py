@@ -36,8 +36,9 @@ SAMPLING = ("temperature", "top_p", "top_k", "max_tokens", "seed", "effort")
 
 @dataclass(frozen=True)
 class PendingTurn:
-    """A settled request, the id that its turn will have, and strings that end the answer's text."""
+    """A settled request of `model`, the id that its turn will have, and what ends its text."""
 
+    model: str
     request: Request
     turn_id: str
     stop: tuple[str, ...] = ()
@@ -73,7 +74,7 @@ def question(
         calls=bool(tools),
         **sampling,
     )
-    return PendingTurn(request, turn_id, tuple(filter(None, stop or ())))
+    return PendingTurn(model, request, turn_id, tuple(filter(None, stop or ())))
 
 
 def chosen(tools: Sequence[ToolSpec], choice: Any) -> tuple[tuple[ToolSpec, ...], tuple[str, ...]]:

@@ -22,7 +22,7 @@ FINISHES = {"length": "length", "call": "tool_calls"}
 class Piece:
     """`kind` is 'thought', 'text' or 'call'. A call's first piece has its `name` and `call_id`.
 
-    `index` counts calls from 0.
+    `index` counts calls from 0; `block` counts what stands apart: runs of thoughts, of text, calls.
     """
 
     kind: str
@@ -30,6 +30,7 @@ class Piece:
     name: str = ""
     call_id: str = ""
     index: int = 0
+    block: int = 0
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,6 @@ class SaidCall:
 class Said:
     """The whole answer. `finish` is 'stop', 'length' or 'tool_calls', as OpenAI has it."""
 
-    turn_id: str
     text: str
     thought: str
     calls: tuple[SaidCall, ...]
@@ -66,6 +66,7 @@ class Speech:
         self._calls: list[SaidCall] = []
         self._message: tuple[str, int] = ("", -1)  # the kind and number of the open one
         self._held = ""  # text that may yet grow into a stop string
+        self._block = -1
 
     def take(self, delta: ChannelDelta) -> Iterator[Piece]:
         """Text that came."""
@@ -99,10 +100,12 @@ class Speech:
         if self._calls and finish == "stop" and not self.is_stopped:
             finish = "tool_calls"
         told = self._told
-        return Said(self.turn_id, told["text"], told["thought"], tuple(self._calls), finish, turn)
+        return Said(told["text"], told["thought"], tuple(self._calls), finish, turn)
 
     def _opened(self, kind: str, delta: ChannelDelta) -> Iterator[Piece]:
         yield from self._closed()
+        if kind != self._message[0] and kind != "call":
+            self._block += 1
         self._message = kind, delta.message
         if kind == "call":
             yield self._call(name_of(delta.recipient or ""), "")
@@ -117,15 +120,16 @@ class Speech:
     def _call(self, name: str, raw: str) -> Piece:
         call = SaidCall(f"{CALL}{self.turn_id}_{len(self._calls)}", name, raw)
         self._calls.append(call)
-        return Piece("call", raw, name, call.id, len(self._calls) - 1)
+        self._block += 1
+        return Piece("call", raw, name, call.id, len(self._calls) - 1, self._block)
 
     def _piece(self, kind: str, text: str) -> Piece:
         if kind == "call":
             last = self._calls[-1]
             self._calls[-1] = SaidCall(last.id, last.name, last.raw + text)
-            return Piece("call", text, index=len(self._calls) - 1)
+            return Piece("call", text, index=len(self._calls) - 1, block=self._block)
         self._told[kind] += text
-        return Piece(kind, text)
+        return Piece(kind, text, block=self._block)
 
 
 def _kind_of(channel: str | None, recipient: str | None) -> str:
