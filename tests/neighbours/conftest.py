@@ -38,15 +38,15 @@ class Peers:
     def __init__(self, pins):
         self.python = python_with(ROOT / "requirements" / pins)
 
-    def run(self, name, *arguments, on=None, has_ours=False, **env):
+    def run(self, name, *arguments, on=None, has_ours=False, cwd=ROOT):
         """What the script prints; its `ENDPOINT_URL` and `ENDPOINT_KEY` are the service's, `on`."""
         ours = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-        known = {**os.environ, **QUIET, "PYTHONPATH": str(ROOT), **env}
+        known = {**os.environ, **QUIET, "PYTHONPATH": str(ROOT)}
         if on is not None:
             known |= {"ENDPOINT_URL": on.url, "ENDPOINT_KEY": on.token}
         paths = ":".join(ours if has_ours else ())
         command = [self.python, "-c", BEHIND, PEERS, paths, PEERS / name, *arguments]
-        return self.command(*command, env=known)
+        return self.command(*command, env=known, cwd=cwd)
 
     @staticmethod
     def command(*command, env=None, cwd=ROOT):
