@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.records import Turn
@@ -62,12 +62,13 @@ class Resource:
     # ---- items ----
 
     def item(self, item: OutputItem, *, is_over: bool) -> dict[str, Any]:
-        """One item of the output."""
+        """One item of the output; one that begins is empty, whatever came with its first token."""
         kinds = {"reasoning": self._reasoning, "message": self._message, "call": self._call}
         status = "completed" if is_over else "in_progress"
+        told = item if is_over else replace(item, text="", tokens=[], ids=())
         if is_over and self.status == "incomplete" and item is self.output.items[-1]:
             status = "incomplete"
-        return {"id": item.id, "status": status, **kinds[item.kind](item)}
+        return {"id": item.id, "status": status, **kinds[item.kind](told)}
 
     def _reasoning(self, item: OutputItem) -> dict[str, Any]:
         summary = [{"type": "summary_text", "text": item.text}] if self.has_summary else []

@@ -173,6 +173,22 @@ def test_events_are_numbered_their_items_equal_and_the_last_is_the_resource(wire
     assert done[0]["summary"][0]["text"] == "Смотрю."
 
 
+def test_an_item_begins_empty_and_its_deltas_add_up(wire):
+    words = Message("assistant", "Сейчас.", "commentary")
+    script = [words, *calling("weather", '{"город":"Рим"}')]
+    thought = Message("assistant", "Смотрю.", "analysis")
+    with scripted(current(), [thought, *script]):
+        events = wire.events("/v1/responses", {"model": "base", "input": "?", "tools": [WEATHER]})
+    added = [e["item"] for e in events if e["type"] == "response.output_item.added"]
+    begun = [item.get("arguments", item.get("content")) for item in added]
+    assert begun == [[], [], ""]
+    told = {}
+    for event in events:
+        if event["type"].endswith(".delta"):
+            told[event["item_id"]] = told.get(event["item_id"], "") + event["delta"]
+    assert list(told.values()) == ["Смотрю.", "Сейчас.", '{"город":"Рим"}']
+
+
 def test_a_cut_answer_is_incomplete(wire):
     said = ask(wire, max_output_tokens=5)
     assert said["status"] == "incomplete"
