@@ -7,7 +7,7 @@ NATIVE := $(filter-out %.so,$(wildcard gptoss_magic/model/native/*.*))
 LAB := $(wildcard labextension/src/* labextension/style/* labextension/*.json)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo lab test test-slow check bench gpu-check clean setup
+.PHONY: demo lab test test-slow test-neighbours check bench gpu-check clean setup
 
 setup: $(STAMP)
 
@@ -34,6 +34,11 @@ test: $(STAMP)
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m "slow or soak"
+
+# others' clients and frameworks, each in a process of its own; their venvs (and, where npm is, Codex
+# CLI) are made in the user's cache the first time
+test-neighbours: $(STAMP)
+	$(BIN)/python -m pytest -m "slow or not slow" tests/neighbours $(TESTS)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

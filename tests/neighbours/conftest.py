@@ -23,8 +23,13 @@ QUIET = {
     "OPENAI_AGENTS_DISABLE_TRACING": "1",
 }
 # a peer's own packages stand before ours, which are there for what answers in process
-BEHIND = "import runpy, sys; paths, sys.argv = sys.argv[1], sys.argv[2:]; {add}; "
-BEHIND += "runpy.run_path(sys.argv[0], run_name='__main__')"
+BEHIND = """
+import runpy, sys
+folder, paths, *sys.argv = sys.argv[1:]
+sys.path[:0] = [folder]
+sys.path += paths.split(":")
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
 class Peers:
@@ -33,22 +38,15 @@ class Peers:
     def __init__(self, pins):
         self.python = python_with(ROOT / "requirements" / pins)
 
-    def run(self, name, *arguments, on=None, has_ours=False, **env):
+    def run(self, name, *arguments, on=None, has_ours=False, cwd=ROOT):
         """What the script prints; its `ENDPOINT_URL` and `ENDPOINT_KEY` are the service's, `on`."""
         ours = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-        add = "sys.path += paths.split(':')" if has_ours else "None"
-        known = {**os.environ, **QUIET, "PYTHONPATH": str(ROOT), **env}
+        known = {**os.environ, **QUIET, "PYTHONPATH": str(ROOT)}
         if on is not None:
             known |= {"ENDPOINT_URL": on.url, "ENDPOINT_KEY": on.token}
-        return self.command(
-            self.python,
-            "-c",
-            BEHIND.format(add=add),
-            ":".join([str(ROOT), *ours]),
-            PEERS / name,
-            *arguments,
-            env=known,
-        )
+        paths = ":".join(ours if has_ours else ())
+        command = [self.python, "-c", BEHIND, PEERS, paths, PEERS / name, *arguments]
+        return self.command(*command, env=known, cwd=cwd)
 
     @staticmethod
     def command(*command, env=None, cwd=ROOT):

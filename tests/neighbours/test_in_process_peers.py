@@ -1,0 +1,63 @@
+"""`GptOssLLM` and `GptOssChatGenerator`, where LlamaIndex and Haystack are; ours stand behind."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.neighbours.conftest import ROOT
+
+FAULTS = ("text alone", "did you mean temperature", "no messages", "'gpt-4'")
+
+
+def checked(said):
+    """What a script told, but for its faults, which are one line each."""
+    told = json.loads(said.splitlines()[-1])
+    assert told.pop("asked") == 0
+    for fault, words in zip(told.pop("faults"), FAULTS, strict=True):
+        assert words in fault
+        assert "\n" not in fault
+    return told
+
+
+@pytest.mark.slow
+def test_llama_index(llama_peers):
+    assert checked(llama_peers.run("llama_index_here.py", has_ours=True)) == {
+        "chat": ["Да.", ["ThinkingBlock", "TextBlock"], 3],
+        "stream": ["Да.", "Да."],
+        "complete": ["Да.", "Да."],
+        "tools": [{"city": "Омск"}, "Солнечно.", True],
+        "agent": ["Солнечно.", True],
+        "form": "Омск",
+        "context": 4096,
+    }
+
+
+@pytest.mark.slow
+def test_haystack(peers):
+    assert checked(peers.run("haystack_here.py", has_ours=True)) == {
+        "run": ["Да.", "Думаю.", "Да.", "Да.", "Да."],
+        "seed": 3,
+        "chunks": "Да.Да.",
+        "thoughts": "Думаю." * 2,
+        "finish": "stop",
+        "tools": [{"city": "Омск"}, "Солнечно.", True],
+        "agent": ["Солнечно.", True],
+        "deltas": '{"city": "Омск"}',
+        "kept": True,
+    }
+
+
+@pytest.mark.parametrize("name", ["langchain", "llama_index", "haystack"])
+def test_a_missing_package_names_its_extra(name):
+    code = (
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(('langchain_core', 'llama_index', 'haystack')))\n"
+        f"import gptoss_magic.neighbours.{name}\n"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("gptoss_magic.errors.MissingPackage: this ")
+    assert last.endswith(f"pip install gptoss_magic[{name.replace('_', '-')}]")
