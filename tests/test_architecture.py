@@ -87,7 +87,7 @@ MAY = {
     "sharing": {"turns", "session", "harmony", "routing", "retrieval", "agents", "adapters"}
     | LEAVES,
     "serving": {"turns", "session", "harmony", "generation", "adapters", "model"} | LEAVES,
-    "neighbours": {"turns", "session", "retrieval"} | LEAVES,
+    "neighbours": {"turns", "session", "retrieval", "agents"} | LEAVES,
     "magics": {"turns", "runs", "studies", "session", "routing", "tuning", "retrieval", "agents"}
     | {"sharing", "serving"}
     | {"widgets"}

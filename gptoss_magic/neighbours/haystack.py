@@ -1,7 +1,6 @@
 """The resident model as a Haystack chat generator; needs haystack-ai."""
 
 import inspect
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +14,7 @@ from gptoss_magic.neighbours.resident import (
     whole,
     whole_async,
 )
-from gptoss_magic.neighbours.speech import Piece, Said
+from gptoss_magic.neighbours.speech import Piece, Said, SaidCall
 from gptoss_magic.neighbours.told import ToldCall, ToldMessages, raw_of
 from gptoss_magic.records import ToolSpec
 from gptoss_magic.session import current
@@ -221,13 +220,10 @@ def _reply(said: Said, asked: PendingTurn) -> ChatMessage:
     )
 
 
-def _call(call: Any) -> ToolCall | None:
+def _call(call: SaidCall) -> ToolCall | None:
     """A call, whose arguments Haystack wants as an object; None where they are none."""
-    try:
-        value = json.loads(call.raw or "{}")
-    except (ValueError, RecursionError):
-        return None
-    return ToolCall(call.name, value, call.id) if isinstance(value, dict) else None
+    arguments = call.arguments
+    return None if arguments is None else ToolCall(call.name, arguments, call.id)
 
 
 def _chunk(piece: Piece | Said, asked: PendingTurn, info: ComponentInfo) -> StreamingChunk:

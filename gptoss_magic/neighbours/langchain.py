@@ -1,15 +1,16 @@
 """The resident model as a LangChain chat model; needs langchain-core."""
 
-import json
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any, Literal
 
 from gptoss_magic.errors import InputError, MissingPackage
-from gptoss_magic.neighbours.langchain_messages import told_of
+from gptoss_magic.neighbours.langchain_messages import NOT_JSON, told_of
+from gptoss_magic.neighbours.langchain_parsers import parser_of
 from gptoss_magic.neighbours.resident import (
     SAMPLING,
     PendingTurn,
+    form_in,
     pieces,
     pieces_async,
     question,
@@ -17,7 +18,7 @@ from gptoss_magic.neighbours.resident import (
     whole,
     whole_async,
 )
-from gptoss_magic.neighbours.speech import Piece, Said
+from gptoss_magic.neighbours.speech import Piece, Said, SaidCall, WholeCalls
 from gptoss_magic.session import current
 from gptoss_magic.vocabulary import BASE, check_known
 
@@ -33,18 +34,16 @@ try:
         UsageMetadata,
     )
     from langchain_core.messages.tool import tool_call_chunk
-    from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
     from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
     from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
     from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
-    from langchain_core.utils.pydantic import is_basemodel_subclass
 except ImportError as error:
     raise MissingPackage(
         "this chat model needs langchain-core: pip install gptoss_magic[langchain]"
     ) from error
 
 METHODS = ("json_schema", "function_calling", "json_mode")
-OTHERS = ("model", "tools", "tool_choice", "schema", "reasoning_effort")
+OTHERS = ("model", "tools", "tool_choice", "schema", "response_format", "reasoning_effort")
 UNHEARD = ("strict", "parallel_tool_calls", "stream", "stream_usage")  # of other chat models
 
 
@@ -123,12 +122,10 @@ class GptOssChat(BaseChatModel):
             return super().with_structured_output(schema, include_raw=include_raw)
         if schema is None and method == "json_schema":
             raise InputError("with_structured_output: give a schema, or method='json_mode'")
-        is_class = isinstance(schema, type) and is_basemodel_subclass(schema)
-        parser: Any = PydanticOutputParser(pydantic_object=schema) if is_class else None
         shape = {"type": "object"} if method == "json_mode" else convert_to_json_schema(schema)
         known = {"kwargs": {"method": method}, "schema": schema}
         model = self.bind(schema=shape, ls_structured_output_format=known)
-        return _parsed(model, parser or JsonOutputParser(), include_raw=include_raw)
+        return _parsed(model, parser_of(schema), include_raw=include_raw)
 
     def _generate(
         self,
@@ -158,11 +155,12 @@ class GptOssChat(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         asked = self._question(messages, stop, kwargs)
+        calls = WholeCalls()
         for piece in pieces(asked):
-            chunk = _chunk(piece, asked)
-            if run_manager:
-                run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-            yield chunk
+            for chunk in _chunks(calls.take(piece), asked):
+                if run_manager:
+                    run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                yield chunk
 
     async def _astream(
         self,
@@ -172,11 +170,12 @@ class GptOssChat(BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         asked = self._question(messages, stop, kwargs)
+        calls = WholeCalls()
         async for piece in pieces_async(asked):
-            chunk = _chunk(piece, asked)
-            if run_manager:
-                await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-            yield chunk
+            for chunk in _chunks(calls.take(piece), asked):
+                if run_manager:
+                    await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                yield chunk
 
     def _question(
         self, messages: list[BaseMessage], stop: list[str] | None, said: dict[str, Any]
@@ -192,7 +191,7 @@ class GptOssChat(BaseChatModel):
             told_of(messages),
             tools=[spec_of(convert_to_openai_tool(tool)) for tool in said.get("tools") or ()],
             choice=said.get("tool_choice"),
-            schema=said.get("schema"),
+            schema=said.get("schema") or form_in(said.get("response_format")),
             stop=self.stop if stop is None else stop,
             **(own | asked),
         )
@@ -226,6 +225,10 @@ def _result(said: Said, asked: PendingTurn) -> ChatResult:
     return ChatResult(generations=[ChatGeneration(message=message)])
 
 
+def _chunks(told: Sequence[Piece | Said], asked: PendingTurn) -> list[ChatGenerationChunk]:
+    return [_chunk(piece, asked) for piece in told]
+
+
 def _chunk(piece: Piece | Said, asked: PendingTurn) -> ChatGenerationChunk:
     if isinstance(piece, Said):
         message = AIMessageChunk(
@@ -236,12 +239,9 @@ def _chunk(piece: Piece | Said, asked: PendingTurn) -> ChatGenerationChunk:
             chunk_position="last",
         )
     elif piece.kind == "call":
-        part = tool_call_chunk(
-            name=piece.name or None,
-            args=piece.text,
-            id=piece.call_id or None,
-            index=piece.block,
-        )
+        is_whole = SaidCall(piece.call_id, piece.name, piece.text).arguments is not None
+        args = piece.text if is_whole else NOT_JSON + piece.text
+        part = tool_call_chunk(name=piece.name, args=args, id=piece.call_id, index=piece.block)
         message = AIMessageChunk(content="", id=asked.turn_id, tool_call_chunks=[part])
     elif piece.kind == "thought":
         message = AIMessageChunk(
@@ -262,12 +262,10 @@ def _calls(said: Said) -> tuple[list[ToolCall], list[InvalidToolCall]]:
     calls: list[ToolCall] = []
     broken: list[InvalidToolCall] = []
     for call in said.calls:
-        try:
-            value = json.loads(call.raw or "{}")
-        except (ValueError, RecursionError):
-            value = None
-        if isinstance(value, dict):
-            calls.append(ToolCall(name=call.name, args=value, id=call.id, type="tool_call"))
+        if call.arguments is not None:
+            calls.append(
+                ToolCall(name=call.name, args=call.arguments, id=call.id, type="tool_call")
+            )
             continue
         wrong = "the arguments are no JSON object"
         broken.append(

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import AIMessage, BaseMessage
 
+NOT_JSON = "no whole JSON object: "  # before a call's arguments, so that nobody completes them
+TEXTS = ("text", "text-plain")
 CALLS = ("tool_call", "invalid_tool_call", "tool_call_chunk", "tool_use", "function_call")
 
 
@@ -55,10 +57,14 @@ def _assistant(message: AIMessage, told: ToldMessages) -> None:
     blocks = message.content_blocks
     thoughts = [str(one.get("reasoning", "")) for one in blocks if one["type"] == "reasoning"]
     calls = [
-        ToldCall(str(call["id"] or ""), str(call["name"] or ""), raw_of(call["args"] or {}))
+        ToldCall(str(call["id"] or ""), str(call["name"] or ""), _raw(call["args"]))
         for call in (*message.tool_calls, *message.invalid_tool_calls)
     ]
     told.assistant(_text(message), "".join(thoughts), calls, message.id or "")
+
+
+def _raw(arguments: Any) -> str:
+    return raw_of(arguments or {}).removeprefix(NOT_JSON)
 
 
 def _text(message: BaseMessage) -> str:
@@ -67,8 +73,8 @@ def _text(message: BaseMessage) -> str:
     for block in message.content_blocks:
         value: Any = block.get("value") if block["type"] == "non_standard" else block
         kind = value.get("type") if isinstance(value, dict) else None
-        if kind == "text":
-            parts.append(str(value.get("text", "")))
+        if kind in TEXTS and "text" in value:
+            parts.append(str(value["text"]))
         elif kind != "reasoning" and kind not in CALLS:
             raise InputError(
                 f"a {message.type} message has a block of type {kind}: this model reads text alone"

@@ -1,6 +1,5 @@
 """The resident model as a LlamaIndex LLM; needs llama-index-core."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +14,7 @@ from gptoss_magic.neighbours.resident import (
     whole,
     whole_async,
 )
-from gptoss_magic.neighbours.speech import Piece, Said
+from gptoss_magic.neighbours.speech import Piece, Said, SaidCall
 from gptoss_magic.neighbours.told import ToldCall, ToldMessages, raw_of
 from gptoss_magic.session import current
 from gptoss_magic.vocabulary import BASE, check_known
@@ -159,18 +158,14 @@ class GptOssLLM(FunctionCallingLLM):
     def get_tool_calls_from_response(
         self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any
     ) -> list[ToolSelection]:
-        """The calls of an answer. Raises InputError where there is none and one was wanted."""
+        """The calls of an answer.
+
+        Raises InputError where there is none and one was wanted, and for one that was cut off.
+        """
         blocks = [b for b in response.message.blocks if isinstance(b, ToolCallBlock)]
         if not blocks and error_on_no_tool_call:
             raise InputError("the model called no tool: give tool_required=True, or ask for one")
-        return [
-            ToolSelection(
-                tool_id=block.tool_call_id or "",
-                tool_name=block.tool_name,
-                tool_kwargs=_object(raw_of(block.tool_kwargs)),
-            )
-            for block in blocks
-        ]
+        return [_selection(block) for block in blocks]
 
     def _prepare_chat_with_tools(  # noqa: PLR0917 (their signature)
         self,
@@ -247,13 +242,15 @@ def _calls(message: ChatMessage) -> list[ToldCall]:
     ]
 
 
-def _object(raw: str) -> dict[str, Any]:
-    """A call's arguments; none where they are no JSON object."""
-    try:
-        value = json.loads(raw or "{}")
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
+def _selection(block: ToolCallBlock) -> ToolSelection:
+    name, raw = block.tool_name, raw_of(block.tool_kwargs)
+    arguments = SaidCall(block.tool_call_id or "", name, raw).arguments
+    if arguments is None:
+        raise InputError(
+            f"the call of {name} has no whole JSON object as its arguments: where it was cut off, "
+            "give more max_tokens"
+        )
+    return ToolSelection(tool_id=block.tool_call_id or "", tool_name=name, tool_kwargs=arguments)
 
 
 class _SoFar:

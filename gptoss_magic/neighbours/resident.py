@@ -103,6 +103,14 @@ def name_in(choice: Any) -> str:
     return choice
 
 
+def form_in(response_format: Any) -> Any:
+    """The schema in a response format as OpenAI has it, or a class; None for free text."""
+    if not isinstance(response_format, dict):
+        return response_format
+    kinds = {"text": None, "json_object": {"type": "object"}}
+    return kinds.get(str(response_format.get("type")), response_format)
+
+
 def spec_of(tool: dict[str, Any]) -> ToolSpec:
     """A tool in OpenAI's form. Raises InputError for one that is no function."""
     function = tool.get("function")

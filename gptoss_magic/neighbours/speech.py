@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.turns.whole import num_open
 
@@ -40,6 +41,15 @@ class SaidCall:
     id: str
     name: str
     raw: str
+
+    @property
+    def arguments(self) -> dict[str, Any] | None:
+        """The arguments; None where they are no whole JSON object, as of a call that was cut."""
+        try:
+            value = json.loads(self.raw or "{}")
+        except (ValueError, RecursionError):
+            return None
+        return value if isinstance(value, dict) else None
 
 
 @dataclass(frozen=True)
@@ -130,6 +140,25 @@ class Speech:
             return Piece("call", text, index=len(self._calls) - 1, block=self._block)
         self._told[kind] += text
         return Piece(kind, text, block=self._block)
+
+
+class WholeCalls:
+    """Pieces as they come, but each call in one, for who would complete one that was cut off."""
+
+    def __init__(self) -> None:
+        self._call: Piece | None = None
+
+    def take(self, piece: Piece | Said) -> list[Piece | Said]:
+        """What can be told now that `piece` is there."""
+        call = self._call
+        if isinstance(piece, Piece) and piece.kind == "call":
+            if call is not None and not piece.name:
+                self._call = replace(call, text=call.text + piece.text)
+                return []
+            self._call = piece
+            return [] if call is None else [call]
+        self._call = None
+        return [piece] if call is None else [call, piece]
 
 
 def _kind_of(channel: str | None, recipient: str | None) -> str:

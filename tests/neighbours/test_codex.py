@@ -2,8 +2,10 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,11 +13,12 @@ from filelock import FileLock
 from platformdirs import user_cache_dir
 
 import gptoss_magic
+from gptoss_magic.errors import InputError
+from gptoss_magic.neighbours.codex import write_config
 from gptoss_magic.scripted import calling, saying, scripted
 from gptoss_magic.session import current
 from tests.neighbours.docs import example
 
-pytestmark = pytest.mark.slow
 PACKAGE = "@openai/codex@0.171.0"
 PATCH = """*** Begin Patch
 *** Update File: hello.txt
@@ -24,34 +27,6 @@ PATCH = """*** Begin Patch
 +Привет, Кодекс
 *** End Patch
 """
-# nobody is asked, it may write in its folder, and looks nothing up
-SWITCHES = """approval_policy = "never"
-sandbox_mode = "workspace-write"
-check_for_update_on_startup = false
-analytics.enabled = false
-agents.enabled = false
-features = { plugins = false, remote_plugin = false, apps = false, goals = false }
-"""
-CATALOG = {
-    "slug": "base",
-    "display_name": "base",
-    "description": "The kernel's model",
-    "default_reasoning_level": "low",
-    "supported_reasoning_levels": [{"effort": "low", "description": "short"}],
-    "shell_type": "unified_exec",
-    "visibility": "list",
-    "supported_in_api": True,
-    "priority": 1,
-    "base_instructions": "You edit files.",
-    "apply_patch_tool_type": "freeform",
-    "truncation_policy": {"mode": "tokens", "limit": 2000},
-    "context_window": 100_000,
-    "input_modalities": ["text"],
-    "supports_reasoning_summaries": True,
-    "support_verbosity": False,
-    "supports_parallel_tool_calls": False,
-    "experimental_supported_tools": [],
-}
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +46,7 @@ def codex():
     return command
 
 
+@pytest.mark.slow
 def test_codex_edits_a_file_and_goes_on_in_exact_tokens(codex, resident, tmp_path):
     home, work = tmp_path / "codex", tmp_path / "work"
     home.mkdir()
@@ -99,11 +75,9 @@ def turn_of(served):
 
 def asked(codex, service, home, work):
     """The events of one `codex exec`, with the configuration that the docs have."""
-    catalog = home / "catalog.json"
-    catalog.write_text(json.dumps({"models": [CATALOG]}))
-    config = example("Codex CLI").replace("http://127.0.0.1:PORT/v1", service.url)
-    (home / "config.toml").write_text(f'model_catalog_json = "{catalog}"\n{SWITCHES}{config}')
-    env = {**os.environ, "CODEX_HOME": str(home), "GPTOSS_TOKEN": service.token}
+    source = example("Codex CLI").replace("http://127.0.0.1:PORT/v1", service.url)
+    exec(compile(source.replace("codex-home", str(home)), "Codex CLI", "exec"), {})
+    env = {**os.environ, "CODEX_HOME": str(home), "OPENAI_API_KEY": service.token}
     made = subprocess.run(
         [codex, "exec", "--json", "--skip-git-repo-check", "Greet Codex in hello.txt"],
         cwd=work,
@@ -116,3 +90,23 @@ def asked(codex, service, home, work):
     )
     assert made.returncode == 0, made.stdout[-3000:] + made.stderr[-3000:]
     return [json.loads(line) for line in made.stdout.splitlines() if line.startswith("{")]
+
+
+def test_a_config_of_the_user_s_stays_as_it_is(tmp_path):
+    own = tmp_path / "config.toml"
+    own.write_text('model = "mine"\n')
+    with pytest.raises(InputError, match="a config of yours is there"):
+        write_config(tmp_path, "http://127.0.0.1:1/v1")
+    assert [path.name for path in tmp_path.iterdir()] == ["config.toml"]
+    assert own.read_text() == 'model = "mine"\n'
+
+
+def test_our_config_is_written_anew_and_reads_as_toml(tmp_path):
+    for url in ("http://127.0.0.1:1/v1", "http://127.0.0.1:2/v1"):
+        line = write_config(tmp_path / 'дом "а"', url, model="base+стиль@poet")
+    made = tomllib.loads((tmp_path / 'дом "а"' / "config.toml").read_text(encoding="utf-8"))
+    assert made["model_providers"]["gptoss_magic"]["base_url"] == url
+    assert made["model"] == "base+стиль@poet"
+    catalog = json.loads(Path(made["model_catalog_json"]).read_text(encoding="utf-8"))
+    assert catalog["models"][0]["slug"] == "base+стиль@poet"
+    assert shlex.split(line)[0] == "CODEX_HOME=" + str((tmp_path / 'дом "а"').resolve())

@@ -29,6 +29,8 @@ def test_llama_index(llama_peers):
         "complete": ["Да.", "Да."],
         "tools": [{"city": "Омск"}, "Солнечно.", True],
         "agent": ["Солнечно.", True],
+        "cut": "the call of weather has no whole JSON object as its arguments: where it was cut "
+        "off, give more max_tokens",
         "form": "Омск",
         "context": 4096,
     }

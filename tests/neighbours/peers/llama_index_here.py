@@ -49,6 +49,10 @@ with speaking(calling("weather", '{"city": "Омск"}'), saying("Солнечн
 
     told["agent"] = [asyncio.run(run()), is_exact(engine)]
 
+with speaking(calling("weather", '{"city": "О')):
+    cut = llm.chat_with_tools([tool], "Погода?")
+    told["cut"] = fault_of(lambda: llm.get_tool_calls_from_response(cut))
+
 with speaking(calling("City", '{"name": "Омск"}')):
     told["form"] = llm.as_structured_llm(City).complete("Город?").raw.name
 
