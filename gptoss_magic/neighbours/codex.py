@@ -10,6 +10,7 @@ from typing import Any
 from gptoss_magic.atomic import whole_file
 from gptoss_magic.errors import InputError
 from gptoss_magic.public import public
+from gptoss_magic.session import current
 
 KEY_VARIABLE = "OPENAI_API_KEY"  # it holds the token, which stands in no file
 MARK = "# written by gptoss_magic.neighbours.codex: it may be written over"
@@ -47,12 +48,15 @@ files with apply_patch alone, and answer in a few words when the task is done.""
 
 
 @public
-def write_config(folder: str | Path, url: str, *, model: str = "base", context: int = 8192) -> str:
+def write_config(
+    folder: str | Path, url: str, *, model: str = "base", context: int | None = None
+) -> str:
     """Write `config.toml` and `catalog.json` for Codex CLI; give the shell line that uses them.
 
     `folder`: what will be CODEX_HOME. `url`: the endpoint's, as `%gptoss serve` says it; `model`: a
-    name that it knows; `context`: its tokens. With them a first request has a quarter of its
-    tokens, and edits come as `apply_patch`. Raises InputError, StorageError.
+    name that it knows; `context`: its tokens, None for those of the model that is loaded here. With
+    them a first request has a quarter of its tokens, edits come as `apply_patch`, and nothing is
+    shortened before it has to be. Raises InputError, NotLoaded, StorageError.
     """
     home = Path(folder).expanduser().resolve()
     config, catalog = home / "config.toml", home / "catalog.json"
@@ -60,6 +64,9 @@ def write_config(folder: str | Path, url: str, *, model: str = "base", context: 
         raise InputError(f"{config}: a config of yours is there; give another folder")
     known = {"model": model, "catalog": str(catalog), "url": url}
     quoted = {name: json.dumps(value, ensure_ascii=False) for name, value in known.items()}
+    if context is None:
+        current().require()
+        context = current().engine.context
     entries = json.dumps({"models": [_entry(model, context)]}, indent=2)
     for path, text in (
         (config, CONFIG.format(**quoted, variable=KEY_VARIABLE)),

@@ -96,17 +96,18 @@ def test_a_config_of_the_user_s_stays_as_it_is(tmp_path):
     own = tmp_path / "config.toml"
     own.write_text('model = "mine"\n')
     with pytest.raises(InputError, match="a config of yours is there"):
-        write_config(tmp_path, "http://127.0.0.1:1/v1")
+        write_config(tmp_path, "http://127.0.0.1:1/v1", context=4096)
     assert [path.name for path in tmp_path.iterdir()] == ["config.toml"]
     assert own.read_text() == 'model = "mine"\n'
 
 
 def test_our_config_is_written_anew_and_reads_as_toml(tmp_path):
     for url in ("http://127.0.0.1:1/v1", "http://127.0.0.1:2/v1"):
-        line = write_config(tmp_path / 'дом "а"', url, model="base+стиль@poet")
+        line = write_config(tmp_path / 'дом "а"', url, model="base+стиль@poet", context=9)
     made = tomllib.loads((tmp_path / 'дом "а"' / "config.toml").read_text(encoding="utf-8"))
     assert made["model_providers"]["gptoss_magic"]["base_url"] == url
     assert made["model"] == "base+стиль@poet"
     catalog = json.loads(Path(made["model_catalog_json"]).read_text(encoding="utf-8"))
-    assert catalog["models"][0]["slug"] == "base+стиль@poet"
+    (entry,) = catalog["models"]
+    assert (entry["slug"], entry["context_window"]) == ("base+стиль@poet", 9)
     assert shlex.split(line)[0] == "CODEX_HOME=" + str((tmp_path / 'дом "а"').resolve())
