@@ -30,7 +30,7 @@ from gptoss_magic.harmony.header import (
     HeaderPart,
     read_header,
 )
-from gptoss_magic.records import ChannelDelta, Message, ToolCall
+from gptoss_magic.records import ChannelDelta, Message, ToolCall, function_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -316,10 +316,7 @@ def _call(recipient: str, raw: str) -> ToolCall:
         value = json.loads(raw)
     except (ValueError, RecursionError):
         value = None
-    name = recipient
-    while name.startswith("functions."):
-        name = name.removeprefix("functions.")
-    return ToolCall(name, value if isinstance(value, dict) else None, raw)
+    return ToolCall(function_name(recipient), value if isinstance(value, dict) else None, raw)
 
 
 def parse(tokens: Iterable[int], codec: HarmonyCodec) -> tuple[Message, ...]:

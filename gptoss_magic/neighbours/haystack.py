@@ -177,9 +177,9 @@ def told_of(messages: Sequence[ChatMessage]) -> ToldMessages:
             thought = message.reasoning.reasoning_text if message.reasoning else ""
             told.assistant(_text(message), thought, calls, str(message.meta.get("turn_id", "")))
         elif role == "system":
-            told.developer(_text(message))
+            told.say("developer", _text(message))
         else:
-            told.user(_text(message))
+            told.say("user", _text(message))
     return told
 
 

@@ -36,11 +36,11 @@ def _tell(message: BaseMessage, told: ToldMessages) -> None:
         call_id = str(getattr(message, "tool_call_id", ""))
         told.result(call_id, text, message.name or "")
     elif role in ("system", "developer"):
-        told.developer(text)
+        told.say("developer", text)
     elif role == "assistant":
         told.assistant(text)
     else:
-        told.user(text)
+        told.say("user", text)
 
 
 def _role(message: BaseMessage) -> str:

@@ -210,9 +210,9 @@ def told_of(messages: Sequence[ChatMessage]) -> ToldMessages:
         elif role in ("tool", "function"):
             told.result(str(known.get("tool_call_id", "")), text, str(known.get("name", "")))
         elif role in ("system", "developer"):
-            told.developer(text)
+            told.say("developer", text)
         elif role == "user":
-            told.user(text)
+            told.say("user", text)
         else:
             raise InputError(f"a message of role {role!r}: give system, user, assistant or tool")
     return told

@@ -6,7 +6,8 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.turns.whole import num_open
+from gptoss_magic.records import function_name
+from gptoss_magic.turns.stop_text import StopText
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from gptoss_magic.records import ChannelDelta, Message, Turn
 
 CALL = "call_"
-FUNCTIONS = "functions."
 BETWEEN = "\n\n"  # two messages of one kind
 FINISHES = {"length": "length", "call": "tool_calls"}
 
@@ -70,13 +70,16 @@ class Speech:
     """
 
     def __init__(self, turn_id: str, stop: tuple[str, ...] = ()) -> None:
-        self.turn_id, self.stop = turn_id, stop
-        self.is_stopped = False
+        self.turn_id = turn_id
         self._told = {"thought": "", "text": ""}
         self._calls: list[SaidCall] = []
         self._message: tuple[str, int] = ("", -1)  # the kind and number of the open one
-        self._held = ""  # text that may yet grow into a stop string
+        self._until = StopText(stop)
         self._block = -1
+
+    @property
+    def is_stopped(self) -> bool:
+        return self._until.is_over
 
     def take(self, delta: ChannelDelta) -> Iterator[Piece]:
         """Text that came."""
@@ -85,16 +88,9 @@ class Speech:
         kind = _kind_of(delta.channel, delta.recipient)
         if (kind, delta.message) != self._message:
             yield from self._opened(kind, delta)
-        if kind != "text" or not self.stop:
-            yield self._piece(kind, delta.text)
-            return
-        self._held += delta.text
-        at = min((at for at in map(self._held.find, self.stop) if at >= 0), default=-1)
-        self.is_stopped = at >= 0
-        sure = at if self.is_stopped else len(self._held) - num_open(self._held, self.stop)
-        told, self._held = self._held[:sure], self._held[sure:]
-        if told:
-            yield self._piece("text", told)
+        told = self._until.take(delta.text) if kind == "text" else delta.text
+        if told or kind != "text":
+            yield self._piece(kind, told)
 
     def end(self, turn: Turn) -> Iterator[Piece]:
         """The answer is over: what was held back, and calls without any arguments."""
@@ -118,13 +114,12 @@ class Speech:
             self._block += 1
         self._message = kind, delta.message
         if kind == "call":
-            yield self._call(name_of(delta.recipient or ""), "")
+            yield self._call(function_name(delta.recipient or ""), "")
         elif self._told[kind]:
             yield self._piece(kind, BETWEEN)
 
     def _closed(self) -> Iterator[Piece]:
-        held, self._held = self._held, ""
-        if held and not self.is_stopped:
+        if held := self._until.rest():
             yield self._piece("text", held)
 
     def _call(self, name: str, raw: str) -> Piece:
@@ -167,13 +162,6 @@ def _kind_of(channel: str | None, recipient: str | None) -> str:
     return "thought" if channel == "analysis" else "text"
 
 
-def name_of(recipient: str) -> str:
-    """The function's name; a model may write the namespace more than once."""
-    while recipient.startswith(FUNCTIONS):
-        recipient = recipient.removeprefix(FUNCTIONS)
-    return recipient
-
-
 def text_of(messages: Iterable[Message]) -> str:
     """What messages say to the user, as pieces tell it."""
     said = (m.content for m in messages if _kind_of(m.channel, m.recipient) == "text")
@@ -182,4 +170,4 @@ def text_of(messages: Iterable[Message]) -> str:
 
 def calls_of(messages: Iterable[Message]) -> list[tuple[str, str]]:
     """The name and raw arguments of each call."""
-    return [(name_of(m.recipient), m.content) for m in messages if m.recipient]
+    return [(function_name(m.recipient), m.content) for m in messages if m.recipient]

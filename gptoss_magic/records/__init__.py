@@ -1,7 +1,14 @@
 """Frozen records that travel between rooms. No behaviour beyond plain views of themselves."""
 
 from gptoss_magic.records.answers import Answer, AnswerToken, RoutingTrace, Step, Transcript, Usage
-from gptoss_magic.records.messages import ChannelDelta, Message, TokenDelta, ToolCall, ToolSpec
+from gptoss_magic.records.messages import (
+    ChannelDelta,
+    Message,
+    TokenDelta,
+    ToolCall,
+    ToolSpec,
+    function_name,
+)
 from gptoss_magic.records.quotes import Citation, Passage, Support
 from gptoss_magic.records.requests import (
     AnswerForm,
@@ -49,4 +56,5 @@ __all__ = [
     "Turn",
     "Usage",
     "Voice",
+    "function_name",
 ]

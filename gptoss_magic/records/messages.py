@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+FUNCTIONS = "functions."
+
 
 @dataclass(frozen=True)
 class ToolSpec:
@@ -35,6 +37,13 @@ class Message:
     content_type: str | None = None
     author: str | None = None
     ids: tuple[int, ...] = field(default=(), compare=False, repr=False)
+
+
+def function_name(recipient: str) -> str:
+    """The function that a message goes to; a model may write the namespace more than once."""
+    while recipient.startswith(FUNCTIONS):
+        recipient = recipient.removeprefix(FUNCTIONS)
+    return recipient
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ import threading
 from typing import TYPE_CHECKING
 
 from gptoss_magic.records import ChannelDelta, Listener, TokenDelta, Turn
-from gptoss_magic.serving.faults import SERVER, STOPPED, ApiError
+from gptoss_magic.serving.faults import api_error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from gptoss_magic.records import Request
-    from gptoss_magic.serving.ledger import Ledger, Served
+    from gptoss_magic.serving.ledger import Served
     from gptoss_magic.turns.together import Desk
 
     Told = TokenDelta | ChannelDelta | Turn | BaseException
@@ -25,11 +25,11 @@ class Call:
     Who stops it, or no longer reads it, ends the answer within a token.
     """
 
-    def __init__(self, desk: Desk, ledger: Ledger, served: Served, request: Request) -> None:
+    def __init__(self, desk: Desk, served: Served, request: Request) -> None:
         self._loop = asyncio.get_running_loop()
         self._told: asyncio.Queue[Told] = asyncio.Queue()
         self._gone = threading.Event()
-        self._ledger, self.served = ledger, served
+        self.served = served
         served.stop = self.stop
         listener = Listener(on_delta=self._tell, on_token=self._on_token, is_gone=self._gone.is_set)
         desk.ask(request, listener, self._tell)
@@ -44,7 +44,7 @@ class Call:
             while True:
                 one = await self._told.get()
                 if isinstance(one, BaseException):
-                    raise one if isinstance(one, Exception) else _stopped()
+                    raise one if isinstance(one, Exception) else api_error(one)
                 yield one
                 if isinstance(one, Turn):
                     return
@@ -61,7 +61,3 @@ class Call:
             self._loop.call_soon_threadsafe(self._told.put_nowait, one)
         except RuntimeError:  # the server has ended
             self._gone.set()
-
-
-def _stopped() -> ApiError:
-    return ApiError(503, STOPPED, kind=SERVER)

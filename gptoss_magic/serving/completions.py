@@ -20,7 +20,8 @@ from gptoss_magic.serving.question import (
 )
 from gptoss_magic.session import current
 from gptoss_magic.turns.settle import settle
-from gptoss_magic.turns.whole import bounded, num_open
+from gptoss_magic.turns.stop_text import num_open
+from gptoss_magic.turns.whole import bounded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -185,15 +186,16 @@ class Completed:
     def chunk(self) -> dict[str, Any] | None:
         """What is new since the last one; None where nothing is certain yet."""
         text = self.text
-        sure = len(text) if self.finish else len(text.rstrip("\ufffd")) - self._num_open(text)
+        sure = (
+            len(text)
+            if self.finish
+            else len(text.rstrip("\ufffd")) - num_open(text, self.asked.stop)
+        )
         if sure <= self._told and not self.finish and not self.asked.has_ids:
             return None
         said, self._told = text[self._told : sure], max(sure, self._told)
         new, self._told_tokens = self.tokens[self._told_tokens :], len(self.tokens)
         return self._choice(said, new)
-
-    def _num_open(self, text: str) -> int:
-        return num_open(text, self.asked.stop) if self.asked.stop else 0
 
     def whole(self) -> dict[str, Any]:
         """The choice of an answer that is over."""

@@ -45,7 +45,7 @@ class Answers:
     def close(self, served: Served, turn: Turn, output: Output | None) -> None:
         """Its answer is over."""
         if output is not None:
-            served.calls = {item.call_id: item.tool.spec.name for item in output.calls if item.tool}
+            served.call_ids = tuple(item.call_id for item in output.calls)
         finish = output.finish if output is not None else turn.answer.finish
         states = {"length": "incomplete", "interrupt": "gone"}
         self.metrics.count(turn)
@@ -65,7 +65,7 @@ class Answers:
 
         It is on the record then. Raises what failed.
         """
-        call = Call(self.desk, self.ledger, served, request)
+        call = Call(self.desk, served, request)
         stream = call.told()
         try:
             async for one in stream:

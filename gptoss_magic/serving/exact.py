@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import struct
 import zlib
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.harmony.exact import with_ids
 from gptoss_magic.harmony.parse import parsed
+from gptoss_magic.records import function_name
+from gptoss_magic.turns.told import is_same_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +48,8 @@ class Exact:
         ids = iter(call_ids)
         for place, message in enumerate(said):
             if message.recipient:
-                self._calls[next(ids, "")] = KnownCall(message, tuple(said[:place]))
+                if call_id := next(ids, ""):  # none where a stop string came first
+                    self._calls[call_id] = KnownCall(message, tuple(said[:place]))
             else:
                 self._said.setdefault(_key(message), []).append(message)
 
@@ -66,7 +68,12 @@ class Exact:
         known = self._calls.get(call_id)
         if known is None or known.message.recipient != f"functions.{name}":
             return None
-        return known if _same_value(known.message.content, raw) else None
+        return known if is_same_json(known.message.content, raw) else None
+
+    def name_of(self, call_id: str) -> str:
+        """The function that the call of this id called; '' for an unknown one."""
+        known = self._calls.get(call_id)
+        return function_name(known.message.recipient or "") if known else ""
 
     def text(self, channel: str, text: str) -> Message | None:
         """What was said in `channel` with exactly this text."""
@@ -76,15 +83,6 @@ class Exact:
 
 def _key(message: Message) -> tuple[str, str]:
     return message.channel or "", message.content
-
-
-def _same_value(ours: str, theirs: str) -> bool:
-    if ours == theirs:
-        return True
-    try:
-        return bool(json.loads(ours) == json.loads(theirs))
-    except (ValueError, RecursionError):
-        return False
 
 
 def sealed(ids: Sequence[int]) -> str:

@@ -86,7 +86,8 @@ def _result(item: Body, told: Told) -> None:
     output = item.raw("output")
     is_text = output is None or isinstance(output, (str, list))
     text = text_of(item, "output") if is_text else json.dumps(output, ensure_ascii=False)
-    told.result(item.text("call_id", is_needed=True), text)
+    call_id = item.text("call_id", is_needed=True)
+    told.result(call_id, text, told.exact.name_of(call_id))
 
 
 TELLERS: dict[str, Callable[[Body, Told], None]] = {

@@ -39,7 +39,7 @@ class Served:
     input_items: list[dict[str, Any]] = field(default_factory=list)
     resource: dict[str, Any] | None = None
     is_stored: bool = False
-    calls: dict[str, str] = field(default_factory=dict)  # names of its calls by id
+    call_ids: tuple[str, ...] = ()  # of its calls, in order
     turn: Turn | None = None
     fault: str = ""
     num_tokens: int = 0
@@ -51,7 +51,7 @@ class Served:
 class Ledger:
     """Requests by id, oldest first; at most `MOST` that are over are kept.
 
-    `listeners` are called when one comes, goes on or ends, in the thread that does it: be quick.
+    `listeners` are called when one comes or ends, in the thread that does it: be quick.
     """
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class Ledger:
             if turn is not None:
                 served.num_repairs = len(turn.answer.repairs)
                 served.messages = (*served.messages, *turn.said)
-                self.exact.add(turn.said, list(served.calls))
+                self.exact.add(turn.said, served.call_ids)
             self._trim()
         self._tell()
 
@@ -129,7 +129,7 @@ class Ledger:
     def _drop(self, served: Served) -> None:
         self._served.pop(served.id, None)
         if served.turn is not None:
-            self.exact.remove(served.turn.said, list(served.calls))
+            self.exact.remove(served.turn.said, served.call_ids)
 
 
 def new_id(prefix: str) -> str:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gptoss_magic.harmony.exact import with_ids
-from gptoss_magic.records import ChannelDelta, Message, Turn
+from gptoss_magic.records import ChannelDelta, Message, Turn, function_name
 from gptoss_magic.serving.exact import sealed
 from gptoss_magic.serving.ledger import new_id
-from gptoss_magic.turns.whole import num_open
+from gptoss_magic.turns.stop_text import StopText
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,15 +63,18 @@ class Output:
     """
 
     def __init__(self, codec: HarmonyCodec, offers: Offers, stop: tuple[str, ...] = ()) -> None:
-        self.codec, self.offers, self.stop = codec, offers, stop
+        self.codec, self.offers = codec, offers
         self.items: list[OutputItem] = []
-        self.is_stopped = False
         self.finish = ""
         self._opened: OutputItem | None = None
-        self._held = ""  # text that may yet grow into a stop string
+        self._until = StopText(stop)
         self._tokens: list[TokenDelta] = []
         self._message_ids: list[int] = []
         self._start = codec.special["start"]
+
+    @property
+    def is_stopped(self) -> bool:
+        return self._until.is_over
 
     @property
     def calls(self) -> list[OutputItem]:
@@ -128,35 +131,21 @@ class Output:
         return self._opened_as(kind, delta.message, delta.channel)
 
     def _open_call(self, message: int, recipient: str) -> OutputEvent:
-        name = recipient
-        while name.startswith("functions."):
-            name = name.removeprefix("functions.")
         event = self._opened_as("call", message, "commentary")
-        event.item.tool, event.item.call_id = self.offers.called(name), new_id("call_")
+        event.item.tool = self.offers.called(function_name(recipient))
+        event.item.call_id = new_id("call_")
         return event
 
     def _opened_as(self, kind: str, message: int, channel: str) -> OutputEvent:
         item = OutputItem(kind, len(self.items), message, channel, new_id(PREFIXES[kind]))
         self.items.append(item)
-        self._opened, self._held = item, ""
+        self._opened = item
         self._tokens = self._tokens[-1:]
         return OutputEvent("opened", item)
 
     def _say(self, text: str) -> Iterator[OutputEvent]:
         assert self._opened is not None
-        if not self.stop or self._opened.kind != "message":
-            yield from self._told(text)
-            return
-        self._held += text
-        at = min((at for at in map(self._held.find, self.stop) if at >= 0), default=-1)
-        if at >= 0:
-            self.is_stopped = True
-            yield from self._told(self._held[:at])
-            self._held = ""
-            return
-        sure = len(self._held) - num_open(self._held, self.stop)
-        told, self._held = self._held[:sure], self._held[sure:]
-        yield from self._told(told)
+        yield from self._told(self._until.take(text) if self._opened.kind == "message" else text)
 
     def _told(self, text: str) -> Iterator[OutputEvent]:
         item = self._opened
@@ -171,9 +160,9 @@ class Output:
         item = self._opened
         if item is None:
             return
-        if self._held and not self.is_stopped:
-            yield from self._told(self._held)
-        self._opened, self._held = None, ""
+        if held := self._until.rest():
+            yield from self._told(held)
+        self._opened = None
         item.ids = self._ids_of(item)
         yield OutputEvent("closed", item)
 

@@ -81,8 +81,6 @@ def read_responses(body: Body, ledger: Ledger) -> ResponsesRequest:
     offers = read_offers(body, is_chat=False)
     before = _before(body, ledger)
     told = Told(ledger.exact, before.messages if before else ())
-    for earlier in ledger:
-        told.know(earlier.calls)
     items = as_items(body)
     warnings = (*offers.warnings, *tell(items, told, ledger.item))
     if not told.messages:

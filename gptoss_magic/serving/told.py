@@ -8,31 +8,20 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.records import Message
 from gptoss_magic.serving.body import Body
 from gptoss_magic.serving.faults import ApiError
+from gptoss_magic.turns.told import ToldConversation
 
 if TYPE_CHECKING:
     from gptoss_magic.serving.exact import Exact
 
-JSON = "<|constrain|>json"
 TEXT_PARTS = ("text", "input_text", "output_text", "reasoning_text", "summary_text")
 
 
-class Told:
-    """A conversation in the making. `instructions`: what system and developer said first."""
+class Told(ToldConversation):
+    """A caller's. `exact`: what was said here, in its own tokens."""
 
     def __init__(self, exact: Exact, before: tuple[Message, ...] = ()) -> None:
+        super().__init__(before)
         self.exact = exact
-        self.messages: list[Message] = list(before)
-        self.instructions: list[str] = []
-        self._names: dict[str, str] = {}  # of calls, by id
-
-    def say(self, role: str, text: str) -> None:
-        """What the user, the system or a developer says."""
-        if role == "user":
-            self.messages.append(Message("user", text))
-        elif not self.messages:
-            self.instructions.append(text)
-        elif text:
-            self.messages.append(Message("developer", f"# Instructions\n\n{text}"))
 
     def answer(self, text: str, channel: str = "final") -> None:
         """What the model said, to the user."""
@@ -48,10 +37,10 @@ class Told:
 
     def call(self, call_id: str, name: str, raw: str) -> None:
         """A call that the model made; its thought before it stands again where it was left out."""
-        self._names[call_id] = name
+        self.names[call_id] = name
         known = self.exact.call(call_id, name, raw)
         if known is None:
-            self.messages.append(Message("assistant", raw, "commentary", f"functions.{name}", JSON))
+            self.add_call(name, raw)
             return
         is_thought = bool(self.messages) and self.messages[-1].role == "assistant"
         if not is_thought:
@@ -60,15 +49,10 @@ class Told:
 
     def result(self, call_id: str, text: str, name: str = "") -> None:
         """What the tool of a call gave. Raises ApiError where there was no such call."""
-        name = self._names.get(call_id) or name
+        name = self.names.get(call_id) or name
         if not name:
             raise ApiError(400, f"no tool call has the id {call_id!r}", param="call_id")
-        author = f"functions.{name}"
-        self.messages.append(Message("tool", text, "commentary", "assistant", author=author))
-
-    def know(self, calls: dict[str, str]) -> None:
-        """Names of calls of earlier answers, by id."""
-        self._names.update(calls)
+        self.add_result(name, text)
 
 
 def text_of(holder: Body, name: str) -> str:

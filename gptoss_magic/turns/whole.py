@@ -73,10 +73,3 @@ def bounded(request: Request, max_tokens: int) -> Request:
     return replace(
         request, prompt_ids=prompt_ids, sampling=replace(request.sampling, max_tokens=most)
     )
-
-
-def num_open(text: str, stop: tuple[str, ...]) -> int:
-    """How many characters at the end of `text` may be the beginning of a stop string."""
-    longest = max(map(len, stop)) - 1
-    sizes = range(min(longest, len(text)), 0, -1)
-    return next((n for n in sizes if any(one.startswith(text[-n:]) for one in stop)), 0)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.harmony.header import ANALYSIS, COMMENTARY, FINAL
+from gptoss_magic.records import function_name
 
 if TYPE_CHECKING:
     from gptoss_magic.harmony import HarmonyCodec
@@ -90,7 +91,5 @@ class ChatWriter:
 
 def tool_name(said: str) -> str:
     """A tool's name without what servers leave of its header (`functions.`, `<|channel|>…`)."""
-    name = said.partition("<|")[0].strip()
-    while name.startswith("functions."):
-        name = name.removeprefix("functions.")
+    name = function_name(said.partition("<|")[0].strip())
     return "".join(letter for letter in name if letter.isprintable() and not letter.isspace())
