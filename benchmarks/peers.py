@@ -33,8 +33,11 @@ def peers_python() -> Path:
 
 
 @cache
-def python_with(pins: Path) -> Path:
-    """The interpreter of a venv of these pins, made the first time. Raises Unavailable."""
+def python_with(pins: Path, *flags: str) -> Path:
+    """The interpreter of a venv of these pins, made the first time. Raises Unavailable.
+
+    `flags`: of pip install, such as --no-deps.
+    """
     from filelock import FileLock
 
     folder = kept(pins)
@@ -46,7 +49,7 @@ def python_with(pins: Path) -> Path:
             venv = [sys.executable, "-m", "venv", "--clear", str(python.parents[1])]
             ran("python -m venv", venv, log)
             pip = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-            ran(f"pip install of {pins.name}", [*pip, "-r", str(pins)], folder / "pip.log")
+            ran(f"pip install of {pins.name}", [*pip, *flags, "-r", str(pins)], folder / "pip.log")
             (folder / "done").touch()
     return python
 

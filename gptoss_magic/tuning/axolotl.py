@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.textfiles import decode
-from gptoss_magic.tuning import marks
-from gptoss_magic.tuning.columns import TALKS, THOUGHTS, TOOLS
+from gptoss_magic.tuning.axolotl_keys import CONSTANT, COSINE, DATA_KEYS, DS_TYPES, ONLY, READ
 from gptoss_magic.tuning.methods import METHODS, method_of, settings_of
 from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
 from gptoss_magic.tuning.trl import TRAINED
@@ -23,46 +22,8 @@ if TYPE_CHECKING:
 
     from gptoss_magic.tuning.methods.method import AxolotlWords, Method
 
-DATA_KEYS: dict[str, Sequence[Any]] = {  # of a data set, with the values that rows here know
-    "path": (),
-    "ds_type": (),
-    "type": ("chat_template", "sharegpt", "alpaca"),
-    "field_messages": TALKS,
-    "message_field_role": ("role", "from"),
-    "message_field_content": ("content", "value"),
-    "message_property_mappings": (
-        {"role": "role", "content": "content"},
-        {"role": "from", "content": "value"},
-    ),
-    "message_field_training": marks.TRAINED,
-    "message_field_training_detail": (marks.DETAIL,),
-    "field_thinking": THOUGHTS,
-    "template_thinking_key": (),  # of the template, not of the rows
-    "field_tools": TOOLS,
-    "roles_to_train": (["assistant"], ["gpt"], ["gpt", "assistant"], ["assistant", "gpt"]),
-    "train_on_eos": ("turn",),
-}
 LARGEST_FILE = 1 << 20
-COSINE, CONSTANT = {"lr_scheduler": "cosine"}, {"lr_scheduler": "constant_with_warmup"}
-DS_TYPES = {".json": "json", ".jsonl": "json", ".csv": "csv", ".parquet": "parquet"}
-# keys that are read, or that the trainer decides by itself
-READ = {
-    *("base_model", "adapter", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules"),
-    *("lora_target_parameters", "lora_target_linear", "datasets", "sequence_len", "sample_packing"),
-    *("micro_batch_size", "gradient_accumulation_steps", "num_epochs", "max_steps"),
-    *("learning_rate", "lr_scheduler", "cosine_min_lr_ratio", "warmup_ratio", "val_set_size"),
-    *("eval_steps", "seed", "optimizer", "gradient_checkpointing", "bf16", "train_on_inputs"),
-    *("eot_tokens", "model_quantization_config", "model_quantization_config_kwargs"),
-}
-ONLY = {  # values of these keys that a run here has
-    "adapter": ("lora",),
-    "lora_dropout": (None, 0),
-    "lr_scheduler": (None, "cosine", "constant_with_warmup"),
-    "optimizer": (None, "adamw_torch", "adamw_torch_fused", "paged_adamw_8bit", "adamw_bnb_8bit"),
-    "sample_packing": (None, True),
-    "bf16": (None, True, "auto"),
-    "train_on_inputs": (None, False),
-}
+EVERY_LINEAR = "all-linear"  # peft's word for every linear module
 
 
 @dataclass(frozen=True)
@@ -85,7 +46,7 @@ def read_axolotl(path: Path | str) -> AxolotlRun:
         raise InputError(
             f"{path}: adapter {_text(found.get('adapter'))}; LoRA runs alone can be read"
         )
-    lost = [key for key in found if key not in READ]
+    lost = [key for key, value in found.items() if key not in READ and value is not None]
     lost += [
         f"{key}: {_text(found.get(key))}"
         for key, fine in ONLY.items()
@@ -115,18 +76,20 @@ def write_axolotl(
         raise InputError(
             f"method {method.name}: Axolotl has none; {', '.join(written)} can be written"
         )
+    rate = train.learning_rate or method_of(method).rate.usual
     found = {
         "base_model": model,
         "model_quantization_config": "Mxfp4Config",  # packed experts have no backward there
         "model_quantization_config_kwargs": {"dequantize": True},
+        "attn_implementation": "eager",  # keeps packed rows apart, and sinks have a backward
         **_low_rank(method, words),
         "datasets": [_data_set(data)],
         "eot_tokens": ["<|end|>"],
-        **_schedule(train),
+        **_schedule(train, rate),
     }
     text = yaml.safe_dump(found, sort_keys=False, allow_unicode=True)
     lost = [*([words.lost] if words.lost else []), *words.unsaid(method, experts_per_layer)]
-    return text, (*lost, *_unsaid(train))
+    return text, (*lost, *_unsaid(method, train, rate))
 
 
 def _low_rank(method: Any, words: AxolotlWords) -> dict[str, Any]:
@@ -135,34 +98,41 @@ def _low_rank(method: Any, words: AxolotlWords) -> dict[str, Any]:
     return {
         "adapter": "lora",
         "lora_r": method.rank,
-        "lora_alpha": int(method.alpha) if method.alpha == int(method.alpha) else method.alpha,
+        "lora_alpha": _whole(method.alpha),
         "lora_dropout": 0.0,
         **{f"lora_target_{kind}": names for kind, names in targets.items() if names},
     }
 
 
-def _unsaid(train: TrainSettings) -> list[str]:
+def _whole(alpha: float) -> int:
+    """Axolotl's alpha is a whole number."""
+    return max(1, round(alpha))
+
+
+def _unsaid(method: Any, train: TrainSettings, rate: float) -> list[str]:
     found = []
+    if method.alpha != _whole(method.alpha):
+        found.append(f"lora_alpha {method.alpha:g}: whole numbers only; {_whole(method.alpha)}")
     if not train.learning_rate:
-        found.append("learning_rate: chosen by the plan here; set it")
+        found.append(f"learning_rate: chosen by the plan here; the usual {rate:g} is written")
     if train.step_tokens % train.max_tokens:
         found.append(f"step_tokens {train.step_tokens}: rounded to whole sequences")
     return [*found, "routing drift and the reasoning canary: not measured there"]
 
 
-def _schedule(train: TrainSettings) -> dict[str, Any]:
-    open_ones = {"learning_rate": train.learning_rate, "max_steps": train.num_steps}
+def _schedule(train: TrainSettings, rate: float) -> dict[str, Any]:
     return {
         "sequence_len": train.max_tokens,
         "sample_packing": True,
         "micro_batch_size": 1,
         "gradient_accumulation_steps": max(1, round(train.step_tokens / train.max_tokens)),
         "num_epochs": train.epochs,
-        **{key: value for key, value in open_ones.items() if value},
+        **({"max_steps": train.num_steps} if train.num_steps else {}),
+        "learning_rate": rate,
         **(CONSTANT if train.floor == 1 else COSINE | {"cosine_min_lr_ratio": train.floor}),
         "warmup_ratio": train.warmup,
         "val_set_size": train.held_out,
-        "eval_steps": train.eval_every,
+        **({"eval_steps": train.eval_every} if train.held_out else {}),  # refused without rows
         "seed": train.seed,
         "optimizer": "adamw_torch",
         "gradient_checkpointing": True,
@@ -206,12 +176,17 @@ def _method(found: dict[str, Any]) -> tuple[Method, list[str]]:
     modules = _names(found, "lora_target_modules")
     parameters = _names(found, "lora_target_parameters")
     by_parameters, by_modules = _read_by("parameters"), _read_by("modules")
-    if found.get("lora_target_linear"):
-        modules |= set(by_modules)
-    experts = {name for name in parameters if name.endswith(tuple(by_parameters))}
+    if found.get("lora_target_linear") or EVERY_LINEAR in modules:
+        modules = modules - {EVERY_LINEAR} | set(by_modules)
+    experts = {name for name in parameters if any(_are_one(name, full) for full in by_parameters)}
     if not experts and not modules & set(by_modules):
         raise InputError("neither attention (lora_target_modules) nor experts are trained")
     lost = [f"lora_target_parameters: {name}" for name in sorted(parameters - experts)]
+    lost += [
+        f"lora_target_parameters: {name}: every layer is trained"
+        for name in sorted(experts)
+        if name.endswith(tuple(f".{full}" for full in by_parameters))
+    ]
     if experts:
         lost += [f"lora_target_modules: {name}" for name in sorted(modules)]
         return next(iter(by_parameters.values())), lost
@@ -219,6 +194,11 @@ def _method(found: dict[str, Any]) -> tuple[Method, list[str]]:
     absent = set(by_modules) - modules
     lost += [f"lora_target_modules: {name} is trained too" for name in sorted(absent)]
     return next(iter(by_modules.values())), lost
+
+
+def _are_one(name: str, full: str) -> bool:
+    """True where one is the other's end, as peft matches names."""
+    return f".{name}".endswith(f".{full}") or f".{full}".endswith(f".{name}")
 
 
 def _read_by(kind: str) -> dict[str, Method]:

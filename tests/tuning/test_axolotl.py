@@ -72,9 +72,14 @@ def test_a_run_written_is_read_the_same(tmp_path_factory, method, train, batch, 
     train = replace(train, step_tokens=batch * train.max_tokens)
     text, unsaid = write_axolotl(method, train, "openai/gpt-oss-20b", data)
     found = read(tmp_path_factory.mktemp("yaml"), text)
-    assert (found.method, found.train, found.data) == (method, train, data)
+    rate = train.learning_rate or METHODS[method.name].rate.usual
+    every = train.eval_every if train.held_out else TrainSettings().eval_every
+    assert found.method == replace(method, alpha=max(1, round(method.alpha)))
+    assert found.train == replace(train, learning_rate=rate, eval_every=every)
+    assert found.data == data
     assert found.not_understood == ()
-    assert len(unsaid) == 1 + (train.learning_rate == 0)
+    is_open = train.learning_rate == 0
+    assert len(unsaid) == 1 + is_open + (found.method.alpha != method.alpha)
 
 
 def test_a_file_by_others(tmp_path):
@@ -101,6 +106,17 @@ def test_targets_name_the_method(tmp_path):
     one = read(tmp_path, base + "lora_target_modules: [q_proj, v_proj, k_proj]")
     assert "lora_target_modules: o_proj is trained too" in one.not_understood
     assert read(tmp_path, base + "lora_target_linear: true").method.name == "lora"
+
+
+def test_parameters_are_matched_as_peft_does_and_layers_are_named(tmp_path):
+    base = "adapter: lora\ndatasets: [{path: a.jsonl}]\nwandb_project:\n"
+    short = read(tmp_path, base + "lora_target_parameters: [experts.gate_up_proj, down_proj]")
+    assert (short.method.name, short.not_understood) == ("experts", ())
+    layer = "22._checkpoint_wrapped_module.mlp.experts.down_proj"
+    found = read(tmp_path, base + f"lora_target_parameters: [{layer}]")
+    said = f"lora_target_parameters: {layer}: every layer is trained"
+    assert found.not_understood == (said,)
+    assert read(tmp_path, base + "lora_target_modules: all-linear").method.name == "lora"
 
 
 def test_of_a_data_set_what_rows_here_do_not_know_is_named(tmp_path):
@@ -139,7 +155,7 @@ def test_what_axolotl_cannot_say_is_named(name):
 def test_open_settings_and_odd_steps_are_named():
     train = TrainSettings(step_tokens=1500)
     text, unsaid = write_axolotl(settings_of(name="lora"), train, "m", "d")
-    assert "learning_rate" not in yaml.safe_load(text)
+    assert yaml.safe_load(text)["learning_rate"] == METHODS["lora"].rate.usual
     assert [line.split()[0] for line in unsaid[:2]] == ["learning_rate:", "step_tokens"]
 
 
