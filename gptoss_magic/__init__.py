@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from gptoss_magic.sharing.page import page
     from gptoss_magic.sharing.replay import Replayed, replay
     from gptoss_magic.studies.routing import compare_routing, score_routing
+    from gptoss_magic.tuning.recipe import Recipe, recipe
     from gptoss_magic.turns import (
         Axes,
         answer,
@@ -89,6 +90,7 @@ __all__ = [
     "MissingPackage",
     "NotLoaded",
     "Passage",
+    "Recipe",
     "Replayed",
     "Request",
     "SamplingSettings",
@@ -122,6 +124,7 @@ __all__ = [
     "map",
     "open_bundle",
     "page",
+    "recipe",
     "refine",
     "replay",
     "respond",
@@ -157,6 +160,7 @@ _ROOMS = {
     "sharing.bundle.unpack": ("open_bundle",),
     "sharing.replay": ("Replayed", "replay"),
     "studies.routing": ("compare_routing", "score_routing"),
+    "tuning.recipe": ("Recipe", "recipe"),
     "turns": (
         *("Axes", "answer", "bench", "compare", "generate", "grid", "load", "map", "respond"),
         *("settle", "unload"),

@@ -7,7 +7,7 @@ from typing import Any
 
 def load_ipython_extension(shell: Any) -> None:
     """`%load_ext gptoss_magic`: loads no model and no heavy package."""
-    from gptoss_magic.magics import routing
+    from gptoss_magic.magics import recipe, routing
     from gptoss_magic.magics.complete import gptoss_matcher
     from gptoss_magic.magics.data import DataMagics
     from gptoss_magic.magics.gptoss import GptOssMagics
@@ -31,11 +31,12 @@ def load_ipython_extension(shell: Any) -> None:
     formatters["text/html"].for_type(ShownProvenance, provenance_html)
     formatters["text/plain"].for_type(ShownProvenance, provenance_text)
     for module, name, html, text in (
-        ("scores", "Scores", routing.scores_html, routing.scores_text),
-        ("compare", "RoutingComparison", routing.comparison_html, routing.comparison_text),
+        ("routing.scores", "Scores", routing.scores_html, routing.scores_text),
+        ("routing.compare", "RoutingComparison", routing.comparison_html, routing.comparison_text),
+        ("tuning.recipe", "Recipe", recipe.recipe_html, recipe.recipe_text),
     ):
-        formatters["text/html"].for_type_by_name(f"gptoss_magic.routing.{module}", name, html)
-        formatters["text/plain"].for_type_by_name(f"gptoss_magic.routing.{module}", name, text)
+        formatters["text/html"].for_type_by_name(f"gptoss_magic.{module}", name, html)
+        formatters["text/plain"].for_type_by_name(f"gptoss_magic.{module}", name, text)
     shell.register_magics(
         GptOssMagics(shell=shell),
         TuneMagics(shell=shell),

@@ -93,6 +93,9 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "replay": _above("--replay"),
     "own": _whole("--own", 1, "1 or more"),
     "show": _whole("--show", 0, "an example's number, from 0"),
+    "length": _whole("--length", 8, "8 tokens or more"),
+    "tflops": _above("--tflops"),
+    "gb_per_s": _above("--gb-per-s"),
     "card": _above("--card", "the GPU's memory in GB"),
 }
 

@@ -227,12 +227,13 @@ def show_versions(name: str) -> None:
     show_table(("version", "made"), rows)
 
 
-def show_table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def show_table(headers: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = "") -> None:
     from IPython.display import display
 
     from gptoss_magic.widgets.tables import table_html, table_text
 
-    data = {"text/html": table_html(headers, rows), "text/plain": table_text(headers, rows)}
+    text = "\n".join(filter(None, (caption, table_text(headers, rows))))
+    data = {"text/html": table_html(headers, rows, caption), "text/plain": text}
     display(data, raw=True)
 
 

@@ -43,6 +43,7 @@ NOUNS = [
     Noun("panel", "panel", "", "sliders for the defaults of %%gptoss, Stop, presets"),
     Noun("compare", "compare", "PROMPT…", "one prompt over a grid of settings, side by side"),
     Noun("runs", "runs", "", "tuning runs: list, show, compare; stop the one in the background"),
+    Noun("recipe", "recipe", "", "what of gpt-oss can be tuned on a card; --write: as files"),
     Noun("index", "index", "PATH…", "index files, folders, patterns or a DataFrame; list, info, …"),
     Noun("persona", "persona", "…", "use, list, show, diff, export, import, score, distil, remove"),
     Noun("memory", "memory", "…", "what is remembered: on, off, list, show, note, edit, forget"),

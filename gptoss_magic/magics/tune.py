@@ -47,14 +47,12 @@ def tune(line: str, body: str, names: dict[str, Any]) -> None:
     """One tune cell: plan alone, or with --go the run itself."""
     from gptoss_magic.runs.parts import stages
     from gptoss_magic.runs.prepare import resume
-    from gptoss_magic.tuning.dry_run import dry_run_table
     from gptoss_magic.tuning.runs import checked_name, read_run
 
     options = opt.parse(TUNE, line)
     check(options, body)
     if options.like:
-        print(dry_run_table(options.like, int((options.card or CARD_GB) * 1e9)))
-        return None
+        return show_dry_run(options.like, options.card or CARD_GB)
     options.runs = options.runs or tune_options.FOLDER
     if options.resume:
         read_run(Path(options.runs) / checked_name(options.resume))  # before a model is loaded
@@ -70,6 +68,18 @@ def tune(line: str, body: str, names: dict[str, Any]) -> None:
         _stage(stage, options, names)
     if not options.go:
         print("dry run: nothing is trained; add --go to train")
+
+
+def show_dry_run(name: str, card_gb: float) -> None:
+    """Every method's plan for gpt-oss `name`, as a table."""
+    from gptoss_magic.magics.index import show_table
+    from gptoss_magic.tuning.dry_run import HEADERS, dry_run_rows
+
+    caption = (
+        f"gpt-oss-{name} on {card_gb:g} GB, from shapes alone; adapter to in all in GB. "
+        "No weight is read, and nothing was measured on a GPU."
+    )
+    show_table(HEADERS, dry_run_rows(name, card_gb * 1e9), caption)
 
 
 def check(options: Namespace, body: str) -> None:

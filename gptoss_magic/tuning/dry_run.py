@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from gptoss_magic.tuning.plan import TunePlan
     from gptoss_magic.tuning.settings import MethodSettings
 
-HEAD = (
-    "| method | trained numbers | adapter | gradients | optimizer | activations | in all | fits |\n"
-    "|---|--:|--:|--:|--:|--:|--:|---|"
+HEADERS = (
+    *("method", "trained numbers", "adapter", "gradients", "optimizer", "activations", "in all"),
+    "fits",
 )
 
 
@@ -54,13 +54,26 @@ def dry_run(
 
 def dry_run_table(name: str = "120b", free: float = 80e9) -> str:
     """A Markdown table of every method with its default settings; GB are 10^9 bytes."""
-    return "\n".join([HEAD, *(_row(name, free, method) for method in METHODS)])
+    lines = [HEADERS, ("---", *("--:" for _ in HEADERS[1:-1]), "---"), *dry_run_rows(name, free)]
+    first, rule, *rest = ["| " + " | ".join(line) + " |" for line in lines]
+    return "\n".join([first, rule.replace(" ", ""), *rest])
 
 
-def _row(name: str, free: float, method: str) -> str:
+def dry_run_rows(name: str, free: float) -> list[tuple[str, ...]]:
+    """The same as rows below `HEADERS`."""
+    return [_row(name, free, method) for method in METHODS]
+
+
+def _row(name: str, free: float, method: str) -> tuple[str, ...]:
     plan = dry_run(name, int(free), settings_of(method), TrainSettings())
     memory = plan.memory
     sizes = (memory.adapter, memory.gradients, memory.optimizer, memory.activations, plan.needed)
-    cells = " | ".join(f"{size / GB:.2f}" for size in sizes)
-    verdict = ("yes, recomputing" if plan.asked.recompute else "yes") if plan.fits else "no"
-    return f"| {method} | {plan.asked.num_params:,} | {cells} | {verdict} |"
+    figures = [f"{size / GB:.2f}" for size in sizes]
+    return (method, f"{plan.asked.num_params:,}", *figures, verdict(plan))
+
+
+def verdict(plan: TunePlan) -> str:
+    """Whether a plan fits, in a word or two."""
+    if not plan.fits:
+        return "no"
+    return "yes, recomputing" if plan.asked.recompute else "yes"

@@ -28,9 +28,18 @@ def known_config(name: str) -> dict[str, Any]:
         "num_attention_heads": 64,
         "num_key_value_heads": 8,
         "head_dim": 64,
+        "sliding_window": 128,  # of every second layer
         "vocab_size": 201_088,
         "tie_word_embeddings": False,
     }
+
+
+def unpacked_bytes(config: dict[str, Any]) -> int:
+    """Bytes of the same checkpoint with its experts in bf16, as peft needs them for a backward."""
+    numbers = 3 * config["intermediate_size"] * config["hidden_size"]
+    packed = numbers // 2 + numbers // BLOCK
+    experts = config["num_hidden_layers"] * config["num_local_experts"]
+    return packed_bytes(config) + int(experts * (2 * numbers - packed))
 
 
 def packed_bytes(config: dict[str, Any]) -> int:
