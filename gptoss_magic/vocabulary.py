@@ -24,6 +24,7 @@ MEMORY = ("off", "on", "shared")
 MAX_TOKENS = 512  # new tokens of an answer, where nothing is said
 LOOKUP = 4  # tokens that a greedy answer drafts ahead
 BATCH = 32  # rows that are answered at a time
+TERM_TOKENS = 512  # of a persona's terms that are quoted, at most
 PASSAGES = 5  # chunks that are quoted
 CONVERSATION = "default"
 BASE, NONE = "base", "none"

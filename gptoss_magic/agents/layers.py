@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.agents.persona import Character, Persona, Sampler
 from gptoss_magic.agents.persona_file import render_persona
+from gptoss_magic.agents.terms import key_of
 from gptoss_magic.errors import InputError
 from gptoss_magic.quoting import encodable
 from gptoss_magic.vocabulary import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from gptoss_magic.records import Term
 
 
 def layers_of(names: Sequence[str], personas: Mapping[str, Persona]) -> list[Persona]:
@@ -47,7 +50,14 @@ def overlay(layers: Sequence[Persona]) -> Persona:
         _last(layer.adapters for layer in layers),
         _last(layer.tools for layer in layers),
         _last(layer.memory for layer in layers),
+        terms=_terms(layers),
     )
+
+
+def _terms(layers: Sequence[Persona]) -> tuple[Term, ...]:
+    """All layers' terms; a later layer's word on a name counts."""
+    known = {key_of(term.name): term for layer in layers for term in layer.terms}
+    return tuple(known.values())
 
 
 def digest(persona: Persona) -> str:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.vocabulary import NONE
+
+if TYPE_CHECKING:
+    from gptoss_magic.records import Term
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
@@ -41,7 +44,9 @@ class Persona:
     """`text` is the body, Markdown. None stands for what the persona leaves open.
 
     `memory` is 'off', 'on' (in this notebook) or 'shared' (it asks for more, see the memory).
-    `extends` names the persona below it. `source` is the file as it was written.
+    `extends` names the persona below it. `terms` of its field are quoted where they bear on
+    what is asked; `terms_file` names a Turtle file beside the persona that was not read yet.
+    `source` is the file as it was written.
     """
 
     name: str
@@ -53,6 +58,8 @@ class Persona:
     tools: tuple[str, ...] | None = None
     memory: str | None = None
     extends: str = ""
+    terms: tuple[Term, ...] = ()
+    terms_file: str = ""
     source: str = field(default="", compare=False, repr=False)
 
     @property

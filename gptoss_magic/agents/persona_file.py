@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.agents.persona import Character, Persona, Sampler, check_name
+from gptoss_magic.agents.terms import read_terms, terms_record
 from gptoss_magic.errors import InputError
 from gptoss_magic.quoting import encodable
 from gptoss_magic.vocabulary import EFFORTS, MEMORY
@@ -62,21 +63,40 @@ def _front_matter(text: str, label: str) -> dict[str, Any]:
     import yaml
 
     try:
-        node = yaml.compose(text, yaml.SafeLoader)
+        _check_nodes(yaml.compose(text, yaml.SafeLoader), label, set())
         known = yaml.safe_load(text)
+    except InputError:
+        raise
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise InputError(f"{label}: {' '.join(str(error).split())[:300]}") from error
     if known is None:
         return {}
     if not isinstance(known, dict):
         raise InputError(f"{label}: the front matter is no mapping; write KEY: VALUE lines")
+    for key in known:
+        _check_key(key, KEYS, label)
+    return known
+
+
+def _check_nodes(node: Any, label: str, seen: set[int]) -> None:
+    """Raise InputError for a key that stands twice, and for `<<`, which a few can make endless."""
+    import yaml
+
+    if not isinstance(node, yaml.CollectionNode) or id(node) in seen:
+        return
+    seen.add(id(node))
+    if not isinstance(node, yaml.MappingNode):
+        for child in node.value:
+            _check_nodes(child, label, seen)
+        return
     written = [str(key.value) for key, _ in node.value]
     for key in written:
         if written.count(key) > 1:
             raise InputError(f"{label}: {key[:64]!r} stands twice; leave one")
-    for key in known:
-        _check_key(key, KEYS, label)
-    return known
+        if key == "<<":
+            raise InputError(f"{label}: '<<' is not read here; write its keys out")
+    for _, child in node.value:
+        _check_nodes(child, label, seen)
 
 
 def _check_key(key: Any, known: Sequence[str], label: str) -> None:
@@ -99,6 +119,7 @@ def _values(known: dict[str, Any], label: str) -> dict[str, Any]:
     for key in sampler:
         _check_key(key, tuple(SAMPLER), label)
     found: dict[str, Any] = {"character": Character(**words)}
+    found |= _terms(known.pop("terms", None), f"{label}: terms")
     numbers: dict[str, Any] = {k: _number(k, v, label) for k, v in sampler.items()}
     found["sampler"] = Sampler(**numbers)
     for key, value in known.items():
@@ -122,6 +143,16 @@ def _names(value: Any, label: str) -> tuple[str, ...] | None:
     if not all(isinstance(name, str) and name.strip() for name in listed):
         raise InputError(f"{label}: give a list of names, such as [one, two]")
     return tuple(dict.fromkeys(name.strip() for name in listed))
+
+
+def _terms(value: Any, label: str) -> dict[str, Any]:
+    """Terms that stand here, or the name of a Turtle file beside the persona."""
+    if not (isinstance(value, str) and value.strip().casefold().endswith(".ttl")):
+        return {"terms": read_terms(value, label)}
+    name = _text(value, label)
+    if name.startswith(".") or any(sign in name for sign in "/\\:\0\n"):
+        raise InputError(f"{label}: {name[:64]!r}: give the name of a file beside the persona")
+    return {"terms_file": name}
 
 
 def _extended(value: Any, label: str) -> str:
@@ -157,6 +188,7 @@ def _open_values(persona: Persona) -> dict[str, Any]:
     sampler = {key: value for key, value in vars(persona.sampler).items() if value is not None}
     said: dict[str, Any] = {"effort": persona.effort, "sampler": sampler or None}
     said |= {"adapters": persona.adapters, "tools": persona.tools, "memory": persona.memory}
+    said["terms"] = persona.terms_file or terms_record(persona.terms) or None
     plain = {key: list(v) if isinstance(v, tuple) else v for key, v in said.items()}
     if persona.memory in ("on", "off"):
         plain["memory"] = persona.memory == "on"
@@ -175,7 +207,17 @@ def _text_node(dumper: Any, text: str) -> Any:
 
 
 KINDS_OF_TEXT = tuple(one.name for one in fields(Character))
-KEYS = ("name", "extends", *KINDS_OF_TEXT, "effort", "sampler", "adapters", "tools", "memory")
+KEYS = (
+    "name",
+    "extends",
+    *KINDS_OF_TEXT,
+    "effort",
+    "sampler",
+    "adapters",
+    "tools",
+    "memory",
+    "terms",
+)
 READERS: dict[str, Callable[[Any, str], Any]] = {
     "extends": _extended,
     "effort": _effort,

@@ -10,8 +10,10 @@ from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics import tune_options
 from gptoss_magic.magics.door import through
+from gptoss_magic.session import current
 
 if TYPE_CHECKING:
+    from gptoss_magic.records import Term
     from gptoss_magic.tuning.data import Row
     from gptoss_magic.tuning.grow import Grown
 
@@ -48,6 +50,7 @@ def grow_rows(line: str, body: str, names: dict[str, Any]) -> None:
     if not options.output and names.get(ROWS) is not names.get(OURS):
         raise InputError(f"the notebook has a variable {ROWS!r}: name another one by -o")
     seeds = seeds_of(options.seeds, names) if options.seeds else []
+    terms = terms_of(options.from_terms) if options.from_terms else ()
     with ProgressView("rows", lambda done, total: f"{done} of {total}") as bar:
         found = grown(
             body,
@@ -56,10 +59,21 @@ def grow_rows(line: str, body: str, names: dict[str, Any]) -> None:
             bar.update,
             temperature=options.temperature,
             seed=options.seed,
+            terms=terms,
         )
         bar.finish(f"{len(found.rows)} rows in {found.attempts} attempts. {found.ended}".strip())
     display(bundle(found), raw=True)
     names[options.output or ROWS] = names[OURS] = found.to_records()
+
+
+def terms_of(persona: str) -> tuple[Term, ...]:
+    """The terms of a persona, 'a+b' for a base with an overlay. Raises InputError for none."""
+    from gptoss_magic.agents.layers import overlay
+
+    whole = overlay(current().layers([part.strip() for part in persona.split("+")]))
+    if not whole.terms:
+        raise InputError(f"--from-terms {persona}: that persona has no terms: write some below it")
+    return whole.terms
 
 
 def seeds_of(source: str, names: dict[str, Any]) -> list[Row]:

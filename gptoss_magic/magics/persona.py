@@ -16,6 +16,7 @@ from gptoss_magic.session import current
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from pathlib import Path
 
     from gptoss_magic.agents.persona import Persona
 
@@ -72,7 +73,10 @@ PARSERS = {
     for name, options in OPTIONS.items()
 }
 CELL = opt.parser("%%gptoss_persona", [NAME], "The cell is a persona: YAML front matter, Markdown.")
-HEADERS = ("", "persona", "extends", "effort", "sampler", "adapters", "tools", "memory", "text")
+HEADERS = (
+    *("", "persona", "extends", "effort", "sampler", "adapters", "tools", "memory", "terms"),
+    "text",
+)
 
 
 @magics_class
@@ -89,10 +93,22 @@ PersonaMagics.persona.__doc__ = CELL.format_help()
 
 
 def define(line: str, cell: str) -> None:
-    """Read the cell's persona and keep it."""
+    """Read the cell's persona and keep it; a Turtle file of terms lies in this folder."""
+    from pathlib import Path
+
     from gptoss_magic.agents.persona_file import parse_persona
 
-    hold(parse_persona(cell, opt.parse(CELL, line).name))
+    hold(whole(parse_persona(cell, opt.parse(CELL, line).name), Path()))
+
+
+def whole(made: Persona, folder: Path) -> Persona:
+    """The persona with the terms of the file that it names beside it, what was left out said."""
+    from gptoss_magic.agents.persona_terms import with_terms
+
+    found, remarks = with_terms(made, folder)
+    for remark in remarks:
+        print(remark)
+    return found
 
 
 def run(line: str, magics: Any) -> None:
@@ -133,6 +149,7 @@ def hold(made: Persona) -> None:
     held[made.name] = made
     named = ", ".join((*(made.tools or ()), *(made.adapters or ())))
     more = f"; it names {named}" if named else ""
+    more += f"; {len(made.terms)} terms" if made.terms else ""
     print(f"persona {made.name} {verb}{more}. %gptoss persona use {made.name}")
 
 
@@ -160,6 +177,7 @@ def show_list(_options: Namespace, _magics: Any) -> None:
             ", ".join(one.adapters or ()),
             ", ".join(one.tools or ()),
             one.memory,
+            len(one.terms) or None,
             shorten(one.instructions, 80, placeholder=" …"),
         )
         for name, one in sorted(session.personas.items())
@@ -203,7 +221,7 @@ def import_file(options: Namespace, _magics: Any) -> None:
     from gptoss_magic.textfiles import read_text
 
     path = Path(options.path)
-    made = parse_persona(read_text(options.path).text, "", printable(path.stem))
+    made = whole(parse_persona(read_text(options.path).text, "", printable(path.stem)), path.parent)
     hold(replace(made, name=check_name(options.name), source="") if options.name else made)
 
 

@@ -6,8 +6,10 @@ from argparse import Namespace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.agents.term_search import INDEX
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
+from gptoss_magic.magics.toolbox import terms_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +92,14 @@ def passages(name: str, query: str, options: Namespace, names: dict[str, Any]) -
 
 
 def search_of(name: str, options: Namespace, names: dict[str, Any]) -> Search:
-    """How `name` is searched: a retriever that the notebook calls so, else the index."""
+    """How `name` is searched: a retriever that the notebook calls so, else the index.
+
+    'terms' are those of the persona in use, where it has some.
+    """
+    if name == INDEX and name not in names and (search := terms_of()):
+        if options.where or options.at is not None or options.rerank:
+            raise InputError("terms are the persona's: --where, --at and --rerank are for indexes")
+        return search
     from gptoss_magic.retrieval.index import Index
     from gptoss_magic.retrieval.neighbours import neighbour
     from gptoss_magic.retrieval.rerank import reranker_named

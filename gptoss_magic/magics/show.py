@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         Provenance,
         ServerRecord,
         SurgeryRecord,
+        TermsRecord,
     )
 
 SHOWN = 120  # characters of a recalled item
@@ -58,6 +59,7 @@ def notes(provenance: Provenance) -> list[str]:
     return [
         probe_note(provenance.get("probe")),
         f"persona {persona}." if persona else "",
+        terms_note(provenance.get("terms")),
         surgery_note(provenance.get("surgery")),
         silent,
         provenance["schema"].get("error", "") if "schema" in provenance else "",
@@ -79,6 +81,14 @@ def memory_note(memory: MemoryRecord | None) -> str:
     failed = f"Not remembered: {memory['failed']}." if memory.get("failed") else ""
     said = f"From memory: {'; '.join(items)}." if items else ""
     return " ".join(filter(None, (said, failed)))
+
+
+def terms_note(terms: TermsRecord | None) -> str:
+    """The terms of the persona that the prompt quoted."""
+    if not terms:
+        return ""
+    left = f"; no room for {_short(', '.join(terms['left_out']))}" if terms["left_out"] else ""
+    return f"Terms: {_short(', '.join(terms['quoted'])) or 'none'}{left}."
 
 
 def surrogates_note(count: int) -> str:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.agents.consent import asking
+from gptoss_magic.agents.term_search import INDEX
 from gptoss_magic.agents.tools import Tool, as_tool
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics.consent import ask
@@ -143,9 +144,22 @@ def _search(place: ToolPlace) -> Tool:
     names = [part.strip() for part in place.argument.split(",") if part.strip()]
     if not names:
         raise InputError("--tool search: say which index: search:NAME")
+    if names == [INDEX] and (terms := terms_of(place.persona)):
+        return search_tool("terms of the persona", terms, quoted, place.taken)
     for name in names:
         Index.open(name)
     return search_tool(", ".join(names), lambda q, k: search_all(names, q, k), quoted, place.taken)
+
+
+def terms_of(persona: Sequence[str] | None = None) -> Callable[[str, int], list[Passage]] | None:
+    """How the terms of a persona (None: the one in use) are searched; None where it has none."""
+    from gptoss_magic.agents.layers import overlay
+    from gptoss_magic.agents.term_search import found_terms
+
+    whole = overlay(current().layers(persona))
+    if not whole.terms:
+        return None
+    return lambda query, k: found_terms(whole.terms, query, k, f"persona:{whole.name}")
 
 
 def _notebook(place: ToolPlace) -> Tool:

@@ -77,6 +77,10 @@ TUNE: list[Option] = [
 DATA: list[Option] = [
     (("-n", "--rows"), {"type": int, "default": 20, "help": "rows wanted"}),
     (("-i", "--seeds"), {"help": "a variable or file with rows to begin with"}),
+    (
+        ("-T", "--from-terms"),
+        {"metavar": "PERSONA", "help": "grow from this persona's terms, each in turn"},
+    ),
     (("-s", "--seed"), {"type": int, "default": 0, "help": "of the sampling"}),
     (("-t", "--temperature"), {"type": float, "default": 0.9, "help": "of proposed prompts"}),
     (("-o", "--output"), {"help": "put what has grown into this variable"}),

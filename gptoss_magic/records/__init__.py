@@ -24,6 +24,7 @@ from gptoss_magic.records.requests import (
     Voice,
 )
 from gptoss_magic.records.studies import AdapterComparison, Drift, Example, Mapped, StepMetrics
+from gptoss_magic.records.terms import Term
 
 __all__ = [
     "AdapterComparison",
@@ -49,6 +50,7 @@ __all__ = [
     "Step",
     "StepMetrics",
     "Support",
+    "Term",
     "TokenDelta",
     "ToolCall",
     "ToolSpec",

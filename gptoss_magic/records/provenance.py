@@ -95,6 +95,13 @@ class PersonaRecord(TypedDict):
     layers: list[LayerRecord]
 
 
+class TermsRecord(TypedDict):
+    """Terms of the persona that the prompt quotes, and those that had no room, by name."""
+
+    quoted: list[str]
+    left_out: list[str]
+
+
 class RecalledItem(TypedDict):
     """One item of memory as it stood in the prompt; `time` is ISO 8601."""
 
@@ -215,6 +222,7 @@ class Provenance(TypedDict, total=False):
     sampling: SamplingRecord
     lone_surrogates: int
     persona: PersonaRecord
+    terms: TermsRecord
     memory: MemoryRecord
     turn: TurnRecord
     tools: ToolsRecord

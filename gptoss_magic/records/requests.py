@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gptoss_magic.records.messages import ChannelDelta, Message, TokenDelta, ToolSpec
     from gptoss_magic.records.provenance import LayerRecord, PersonaRecord, SamplingRecord
     from gptoss_magic.records.quotes import Passage
+    from gptoss_magic.records.terms import Term
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ class Voice:
     """Who answers: the text of a persona's layers, and the user's instructions below it.
 
     `names`: the persona as it was named, a base and its overlays; none is nobody in particular.
-    `layers`: (name, SHA-256) of each text that was laid, `sha256` of the whole.
+    `layers`: (name, SHA-256) of each text that was laid, `sha256` of the whole. `terms` of its
+    field are quoted where a question is about them.
     """
 
     names: tuple[str, ...] = ()
@@ -77,6 +79,7 @@ class Voice:
     system: str = ""
     layers: tuple[tuple[str, str], ...] = ()
     sha256: str = ""
+    terms: tuple[Term, ...] = ()
 
     @property
     def instructions(self) -> str:

@@ -184,6 +184,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "probe": dict,
     "sampling": dict,
     "persona": dict,
+    "terms": dict,
     "passages": list,
     "tools": dict,
     "memory": dict,

@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.agents.term_search import bearing, quoted
+from gptoss_magic.quoting import harmless
 from gptoss_magic.vocabulary import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gptoss_magic.records import Answer
+    from gptoss_magic.records import Answer, Term
     from gptoss_magic.tuning.data import Row
     from gptoss_magic.tuning.grow import Grown
     from gptoss_magic.turns.progress import Progress
+
+ABOUT_TERMS = "Short questions about the terms of a field."
 
 
 def grown(
@@ -24,10 +28,13 @@ def grown(
     *,
     temperature: float = 0.9,
     seed: int = 0,
+    terms: Sequence[Term] = (),
 ) -> Grown:
     """Up to `num_rows` new rows like `seeds`, with the model's own reasoning.
 
-    Prompts are drawn at `temperature`, answers are greedy. An interrupt keeps what there is.
+    Prompts are drawn at `temperature`, answers are greedy. An interrupt keeps what there is. With
+    `terms` each attempt is about the next of them: it is quoted to the model while it asks and
+    answers, and stands in no row; a row that names the term nowhere is left out.
     """
     from gptoss_magic.tuning.grow import grow
 
@@ -35,14 +42,34 @@ def grown(
 
     def ask(text: str, number: int) -> Answer:
         proposing = number % 2 == 0
-        return _asked(text, temperature if proposing else 0.0, seed * 100_003 + number)
+        heat = temperature if proposing else 0.0
+        term = term_at(terms, number // 2)
+        told = _about(term, terms, text, proposing) if term else text
+        return _asked(told, heat, seed * 100_003 + number)
+
+    def row_rule(prompt: str, answer: str, number: int) -> str:
+        term = term_at(terms, number)
+        is_named = term is None or bool(bearing([term], f"{prompt}\n{answer}"))
+        return "" if is_named else "without the term"
 
     def told(_row: Any) -> None:
         done[0] += 1
         progress(done[0], num_rows, "")
 
     pairs = [(row.prompt, row.messages[-1].content) for row in seeds]
-    return grow(description, pairs, num_rows, ask, on_row=told)
+    about = description if description.strip() or not terms else ABOUT_TERMS
+    return grow(about, pairs, num_rows, ask, on_row=told, row_rule=row_rule)
+
+
+def term_at(terms: Sequence[Term], attempt: int) -> Term | None:
+    """The term that an attempt is about: each in turn; None without terms."""
+    return terms[attempt % len(terms)] if terms else None
+
+
+def _about(term: Term, terms: Sequence[Term], text: str, proposing: bool) -> str:
+    """A proposal or a question beside the term that it is about."""
+    wish = f"\n\nThe new prompt is about the term {harmless(term.name)}." if proposing else ""
+    return f"{quoted([term], terms)}\n\n{text}{wish}"
 
 
 def _asked(text: str, temperature: float, seed: int) -> Answer:

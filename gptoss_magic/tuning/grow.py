@@ -30,6 +30,7 @@ RULES = {
     "cut off": "the answer did not end by itself",
     "no analysis": "answered without reasoning: such rows would train it away",
     "refusal": "the model declined to answer",
+    "without the term": "neither the prompt nor the answer has the term that it is about",
 }
 REFUSAL = re.compile(
     r"^\W*(i['’]?m (very )?sorry|sorry[,.]|i (can['’]?t|cannot|can not|am unable to|am not able to)"
@@ -93,6 +94,7 @@ class _Growth:
     description: str
     seeds: Sequence[tuple[str, str]]
     ask: Callable[[str, int], Answered]
+    row_rule: Callable[[str, str, int], str]
     rows: list[GrownRow] = field(default_factory=list)
     rejected: list[tuple[str, str]] = field(default_factory=list)
     is_interrupted: bool = False
@@ -107,7 +109,7 @@ class _Growth:
             self._reject(prompt or proposal.final, rule)
             return None
         answer = self._asked(prompt, 2 * number + 1)
-        rule = answer_rule(answer)
+        rule = answer_rule(answer) or self.row_rule(prompt, answer.final, number)
         if rule or self.is_interrupted:
             self._reject(f"{prompt}\n{answer.final}".strip(), rule)
             return None
@@ -157,18 +159,20 @@ def grow(
     *,
     on_row: Callable[[GrownRow], object] = lambda _row: None,
     most_attempts: int | None = None,
+    row_rule: Callable[[str, str, int], str] = lambda _prompt, _answer, _number: "",
 ) -> Grown:
     """Up to `num_rows` rows by the model `ask(prompt, seed)`, in `most_attempts` proposals.
 
     `seeds`: (prompt, answer) pairs; rows are told to `on_row` as they come. An answer whose finish
-    is 'interrupt' ends it with what there is. Raises InputError for nothing to go by.
+    is 'interrupt' ends it with what there is. `row_rule(prompt, answer, attempt)`: a rule of
+    `RULES` that rejects a row, or ''. Raises InputError for nothing to go by.
     """
     if not description.strip() and not seeds:
         raise InputError("nothing to go by; give a description, seeds, or both")
     if num_rows < 1:
         raise InputError(f"{num_rows} rows: give a number above 0")
     most = ATTEMPTS_A_ROW * num_rows if most_attempts is None else most_attempts
-    growth, attempts = _Growth(description.strip(), seeds, ask), 0
+    growth, attempts = _Growth(description.strip(), seeds, ask, row_rule), 0
     while len(growth.rows) < num_rows and attempts < most and not growth.is_interrupted:
         row = growth.attempt(attempts)
         attempts += 1

@@ -22,6 +22,7 @@ from gptoss_magic.turns.prompt import open_turn, rendered
 from gptoss_magic.turns.recall import kept_of
 from gptoss_magic.turns.settle import settle
 from gptoss_magic.turns.stopping import WORK
+from gptoss_magic.turns.terms import terms_record
 from gptoss_magic.turns.tool_run import answered_with_tools
 
 if TYPE_CHECKING:
@@ -193,6 +194,8 @@ def provenance_of(request: Request, identity: ModelIdentity) -> Provenance:
         known["probe"] = {"mask": request.probe.mask, "force": request.probe.force}
     if request.routing:
         known["routing"] = True
+    if terms := terms_record(request):
+        known["terms"] = terms
     if broken := sum(num_surrogates(message.content) for message in request.messages):
         known["lone_surrogates"] = broken
     return known

@@ -9,6 +9,7 @@ from gptoss_magic.records import Message
 from gptoss_magic.session import current
 from gptoss_magic.turns.recall import Recall, recall_of
 from gptoss_magic.turns.settle import specs_of
+from gptoss_magic.turns.terms import terms_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,7 +54,8 @@ def opening(request: Request, rules: str = "") -> list[Message]:
         effort=request.effort, current_date=request.date, has_tools=bool(specs)
     )
     system, _ = grounded(request.voice.instructions or None, request.passages, request.prompt)
-    instructions = "\n\n".join(filter(None, (system, rules)))
+    terms = "" if request.prompt else terms_text(request)  # of others' whole messages
+    instructions = "\n\n".join(filter(None, (system, terms, rules)))
     formats = request.schema.formats if request.schema else None
     messages = [system_message(settings)]
     if instructions or specs or formats:
@@ -62,10 +64,14 @@ def opening(request: Request, rules: str = "") -> list[Message]:
 
 
 def quoted_prompt(request: Request) -> str:
-    """The user's message, below the passages that it is to be answered from."""
+    """The user's message, below the terms that it is about and the passages to answer from.
+
+    They stand here, not in the instructions, so that what stands before them is computed once.
+    """
     from gptoss_magic.retrieval.cite import grounded
 
-    return grounded(None, request.passages, request.prompt)[1]
+    question = grounded(None, request.passages, request.prompt)[1]
+    return "\n\n".join(filter(None, (terms_text(request), question)))
 
 
 def messages_of(request: Request) -> tuple[Message, ...]:

@@ -221,6 +221,7 @@ def _voice(
         system=system or "",
         layers=tuple((layer.name, digest(layer)) for layer in layers),
         sha256=digest(persona),
+        terms=persona.terms,
     )
 
 

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from gptoss_magic.agents.layers import digest, layers_of, overlay
 from gptoss_magic.agents.persona import Character, Persona, Sampler
 from gptoss_magic.agents.persona_file import parse_persona, render_persona
+from gptoss_magic.agents.terms import key_of
 from gptoss_magic.errors import InputError
+from gptoss_magic.records import Term
 
 PIRATE = """\
 ---
@@ -42,6 +44,26 @@ samplers = st.builds(
     st.none() | st.integers(0, 1000),
     st.none() | st.integers(1, 1000),
 )
+labels = words.filter(lambda text: any(map(str.isalnum, text))).map(
+    lambda text: " ".join(text.split())
+)
+
+
+@st.composite
+def ontologies(draw):
+    """Terms of different names, the later ones below earlier ones."""
+    named = draw(st.lists(labels, max_size=4, unique_by=key_of))
+    terms = []
+    for number, name in enumerate(named):
+        others = draw(st.lists(labels, max_size=2, unique_by=key_of))
+        synonyms = tuple(other for other in others if key_of(other) != key_of(name))
+        above = (
+            tuple(draw(st.lists(st.sampled_from(named[:number]), unique=True))) if number else ()
+        )
+        terms.append(Term(name, draw(words.filter(bool)), synonyms, above))
+    return tuple(terms)
+
+
 personas = st.builds(
     Persona,
     names,
@@ -53,6 +75,7 @@ personas = st.builds(
     lists,
     st.sampled_from([None, "off", "on", "shared"]),
     st.just("") | names,
+    ontologies(),
 )
 
 

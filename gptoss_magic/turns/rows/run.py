@@ -64,6 +64,8 @@ class MapSettings:
         }
         if remote := current().remote:
             scope["server"] = remote.url
+        if request.voice.terms:  # quoted in the rows that name them
+            scope["terms"] = request.voice.sha256
         if request.adapters:
             records = shelf.records(request.adapters)
             scope["adapters"] = [(record["uid"], record["scale"]) for record in records]
@@ -113,6 +115,7 @@ class _Run:
         self.request, schema = settings.request, settings.request.schema
         self.beside = settings.request.adapters or (NONE,)
         self.provenance = provenance_of(self.request, current().require().identity)
+        self.provenance.pop("terms", None)  # each row has its own
         if self.request.voice.layers:
             self.provenance["persona"] = self.request.voice.record()
         self.prompts: list[BatchPrompt] = []
