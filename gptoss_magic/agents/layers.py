@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.agents.persona import Character, Persona, Sampler
 from gptoss_magic.agents.persona_file import render_persona
+from gptoss_magic.agents.position import laid
 from gptoss_magic.agents.terms import key_of
 from gptoss_magic.errors import InputError
 from gptoss_magic.quoting import encodable
@@ -50,6 +51,7 @@ def overlay(layers: Sequence[Persona]) -> Persona:
         _last(layer.adapters for layer in layers),
         _last(layer.tools for layer in layers),
         _last(layer.memory for layer in layers),
+        position=laid(layer.position for layer in layers),
         terms=_terms(layers),
     )
 

@@ -10,6 +10,7 @@ import re
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.agents.position import Position
 from gptoss_magic.errors import InputError
 from gptoss_magic.vocabulary import NONE
 
@@ -44,9 +45,9 @@ class Persona:
     """`text` is the body, Markdown. None stands for what the persona leaves open.
 
     `memory` is 'off', 'on' (in this notebook) or 'shared' (it asks for more, see the memory).
-    `extends` names the persona below it. `terms` of its field are quoted where they bear on
-    what is asked; `terms_file` names a Turtle file beside the persona that was not read yet.
-    `source` is the file as it was written.
+    `extends` names the persona below it. `position`: values, rules and what it would never do.
+    `terms` of its field are quoted where they bear on what is asked; `terms_file` names a Turtle
+    file beside the persona that was not read yet. `source` is the file as it was written.
     """
 
     name: str
@@ -58,15 +59,17 @@ class Persona:
     tools: tuple[str, ...] | None = None
     memory: str | None = None
     extends: str = ""
+    position: Position = field(default_factory=Position)
     terms: tuple[Term, ...] = ()
     terms_file: str = ""
     source: str = field(default="", compare=False, repr=False)
 
     @property
     def instructions(self) -> str:
-        """The developer message's instructions: the character in lines, then the text."""
+        """The developer message's instructions: the character, the position, then the text."""
         said = [f"{key.title()}: {value}" for key, value in vars(self.character).items() if value]
-        return broken("\n\n".join(filter(None, ["\n".join(said), self.text])))
+        parts = ["\n".join(said), self.position.text, self.text]
+        return broken("\n\n".join(filter(None, parts)))
 
     @property
     def settings(self) -> dict[str, Any]:

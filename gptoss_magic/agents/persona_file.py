@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.agents.persona import Character, Persona, Sampler, check_name
+from gptoss_magic.agents.position import position_record, read_position
 from gptoss_magic.agents.terms import read_terms, terms_record
 from gptoss_magic.errors import InputError
 from gptoss_magic.quoting import encodable
@@ -52,7 +53,9 @@ def render_persona(persona: Persona) -> str:
 
     Dumper.add_representer(str, _text_node)
     Dumper.add_representer(bool, _switch_node)
-    values = {"name": persona.name, "extends": persona.extends, **vars(persona.character)}
+    position = position_record(persona.character.position, persona.position)
+    values = {"name": persona.name, "extends": persona.extends}
+    values |= vars(persona.character) | {"position": position}
     known = {key: value for key, value in values.items() if value} | _open_values(persona)
     matter = yaml.dump(known, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=90)
     return f"---\n{matter}---\n" + (f"\n{persona.text}\n" if persona.text else "")
@@ -112,13 +115,15 @@ def _check_key(key: Any, known: Sequence[str], label: str) -> None:
 
 def _values(known: dict[str, Any], label: str) -> dict[str, Any]:
     """Fields of `Persona` from the front matter."""
-    words = {key: _text(known.pop(key, ""), f"{label}: {key}") for key in KINDS_OF_TEXT}
+    words, position = read_position(known.pop("position", None), f"{label}: position")
+    character = {key: _text(known.pop(key, ""), f"{label}: {key}") for key in KINDS_OF_TEXT}
     sampler = known.pop("sampler", None) or {}
     if not isinstance(sampler, dict):
         raise InputError(f"{label}: sampler is no mapping; write sampler: {{temperature: 0.7}}")
     for key in sampler:
         _check_key(key, tuple(SAMPLER), label)
-    found: dict[str, Any] = {"character": Character(**words)}
+    found: dict[str, Any] = {"character": Character(**character | {"position": words})}
+    found["position"] = position
     found |= _terms(known.pop("terms", None), f"{label}: terms")
     numbers: dict[str, Any] = {k: _number(k, v, label) for k, v in sampler.items()}
     found["sampler"] = Sampler(**numbers)

@@ -85,6 +85,7 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "batch": _whole("batch", 1, "1 row or more"),
     "scale": Range("scale", -math.inf, "a number").check,
     "context": _whole("--context", 0, "0 (what fits) or more tokens"),
+    "drafts": _whole("--drafts", 0, "0 (templates alone) or more"),
     "num": _whole("--num", 1, "1 or more"),
     "rows": _whole("--rows", 1, "a number above 0"),
     "learning_rate": _above("learning rate"),

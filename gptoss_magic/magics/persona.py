@@ -55,6 +55,19 @@ OPTIONS: dict[str, list[opt.Option]] = {
         TOKENS,
         (("-o", "--output"), {"dest": "file", "required": True, "help": "a new .jsonl file"}),
     ],
+    "questions": [
+        NAME,
+        (("-o", "--output"), {"dest": "file", "required": True, "help": "a new .jsonl file"}),
+        (("-n", "--drafts"), {"type": int, "default": 1, "help": "by the model, of each rule; 0"}),
+        (("-s", "--seed"), {"type": int, "default": 0, "help": "of the drafts"}),
+    ],
+    "holds": [
+        NAME,
+        (("-f", "--prompts"), {"help": "reviewed questions; else those of templates"}),
+        (("-a", "--adapter"), {"help": "an attached adapter: alone, and beside the text"}),
+        TOKENS,
+        (("-o", "--output"), {"help": "put the PositionScore into this variable"}),
+    ],
     "remove": [NAME],
 }
 ABOUT = {
@@ -66,6 +79,8 @@ ABOUT = {
     "import": "Read a persona's file. It is not used until you say so.",
     "score": "How much the text changes answers, and how much of an adapter's effect it has.",
     "distil": "Tuning rows of the persona's own answers, without its text.",
+    "questions": "Questions that touch each rule of its position, for your review.",
+    "holds": "Does the position hold? Bare, with the text, with an adapter, with both; judged.",
     "remove": "Forget a persona; its memory stays.",
 }
 PARSERS = {
@@ -113,7 +128,7 @@ def whole(made: Persona, folder: Path) -> Persona:
 
 def run(line: str, magics: Any) -> None:
     """One `%gptoss persona` line."""
-    from gptoss_magic.magics import persona_study
+    from gptoss_magic.magics import persona_position, persona_study
 
     if not line.strip():
         print(opt.usages(PARSERS))
@@ -128,6 +143,8 @@ def run(line: str, magics: Any) -> None:
         "import": import_file,
         "score": persona_study.score,
         "distil": persona_study.distil,
+        "questions": persona_position.questions,
+        "holds": persona_position.holds,
         "remove": remove,
     }
     commands[command](options, magics)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import ServerError
 from gptoss_magic.generation import AnswerBuilder, BatchPrompt, Ended, stream_batch, stream_parallel
@@ -11,13 +11,14 @@ from gptoss_magic.generation.builder import told
 from gptoss_magic.generation.protocol import engine_for
 from gptoss_magic.harmony import HarmonyParser
 from gptoss_magic.session import current
-from gptoss_magic.turns.answer import provenance_of, speak
+from gptoss_magic.turns.answer import grammar_of, provenance_of, speak, valued
 from gptoss_magic.turns.prompt import ids_of, messages_of
 from gptoss_magic.vocabulary import BATCH, NONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gptoss_magic.generation.protocol import Engine
     from gptoss_magic.records import Answer, Request
 
 
@@ -27,8 +28,8 @@ def answer_all(
 ) -> list[Answer]:
     """An `Answer` to each, in their order. They share adapters, and all of the sampler but seeds.
 
-    No conversation goes on, and no turn is kept. An interrupt leaves nothing. Raises
-    ContextOverflow before anything is computed.
+    Each is held to its own schema, where it has one. No conversation goes on, and no turn is kept.
+    An interrupt leaves nothing. Raises ContextOverflow before anything is computed.
     """
     if not requests:
         return []
@@ -53,7 +54,8 @@ def _at_once(requests: Sequence[Request], on_answer: Callable[[int, int], None])
     session = current()
     identity, engine = session.require().identity, session.local_engine
     answers: dict[int, Answer] = {}
-    prompts = [BatchPrompt(ids_of(request), request.sampling) for request in requests]
+    grammars = _Grammars(engine)
+    prompts = [BatchPrompt(ids_of(r), r.sampling, grammars.of(r)) for r in requests]
     builders = [AnswerBuilder(HarmonyParser(engine.codec)) for _ in prompts]
     for index, delta in stream_batch(engine, prompts):
         builder, request = builders[index], requests[index]
@@ -63,7 +65,7 @@ def _at_once(requests: Sequence[Request], on_answer: Callable[[int, int], None])
         record = provenance_of(request, identity)
         record["prompt_tokens"] = prompt_T
         record["sampling"] = request.sampling.record()
-        answers[index] = builder.answer(len(prompt_T), 0, record)
+        answers[index] = valued(builder.answer(len(prompt_T), 0, record), request.schema)
         on_answer(len(answers), len(requests))
     return [answers[index] for index in range(len(requests))]
 
@@ -75,7 +77,8 @@ def _side_by_side(
     session = current()
     identity, codec = session.require().identity, session.codec
     whole = [replace(request, messages=messages_of(request)) for request in requests]
-    prompts = [BatchPrompt(ids_of(request), request.sampling) for request in whole]
+    grammars = _Grammars(session.engine)
+    prompts = [BatchPrompt(ids_of(r), r.sampling, grammars.of(r)) for r in whole]
     engines = [engine_for(session.engine, request) for request in whole]
     builders = [AnswerBuilder(HarmonyParser(codec)) for _ in prompts]
     answers: dict[int, Answer] = {}
@@ -90,11 +93,27 @@ def _side_by_side(
         record["sampling"] = requests[index].sampling.record()
         builders[index].end(item.finish, requests[index].sampling.stop)
         said = builders[index].answer(len(prompts[index].prompt), 0, record)
-        answers[index] = said if item.server is None else told(said, item.server)
+        said = said if item.server is None else told(said, item.server)
+        answers[index] = valued(said, requests[index].schema)
         if item.finish == "interrupt":
             raise ServerError(answers[index].provenance["server"].get("note", "cut off"))
         on_answer(len(answers), len(requests))
     return [answers[index] for index in range(len(requests))]
+
+
+class _Grammars:
+    """What answers are held to, made once for each schema."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine, self.known = engine, dict[int, Any]()
+
+    def of(self, request: Request) -> Any:
+        """The request's, None where it is free."""
+        if request.schema is None:
+            return grammar_of(request, self.engine)
+        if id(request.schema) not in self.known:
+            self.known[id(request.schema)] = grammar_of(request, self.engine)
+        return self.known[id(request.schema)]
 
 
 def for_prompts(base: Request, prompts: Sequence[str]) -> list[Request]:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from gptoss_magic.agents.layers import digest, layers_of, overlay
 from gptoss_magic.agents.persona import Character, Persona, Sampler
 from gptoss_magic.agents.persona_file import parse_persona, render_persona
+from gptoss_magic.agents.position import Position
 from gptoss_magic.agents.terms import key_of
 from gptoss_magic.errors import InputError
 from gptoss_magic.records import Term
@@ -64,6 +65,9 @@ def ontologies(draw):
     return tuple(terms)
 
 
+sentences = st.lists(
+    words.map(lambda text: " ".join(text.split())).filter(bool), max_size=2, unique=True
+).map(tuple)
 personas = st.builds(
     Persona,
     names,
@@ -75,6 +79,7 @@ personas = st.builds(
     lists,
     st.sampled_from([None, "off", "on", "shared"]),
     st.just("") | names,
+    st.builds(Position, sentences, sentences, sentences),
     ontologies(),
 )
 
