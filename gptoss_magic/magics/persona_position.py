@@ -115,7 +115,7 @@ def answer_rows(found: PositionScore) -> list[tuple[str, ...]]:
 
 
 ANSWER_HEADERS = ("verdict", "arm", "rule", "asked as", "question", "answer", "the judge's reason")
-NOTE = "Judged by the resident model itself, bare: read the answers."
+GOOD_JUDGE = 0.8  # of planted answers
 
 
 def score_html(found: PositionScore) -> str:
@@ -140,7 +140,19 @@ def score_text(found: PositionScore) -> str:
 def caption(found: PositionScore) -> str:
     """Who was asked, and who judged."""
     adapter = f" and adapter {found.adapter}" if found.adapter else ""
-    return f"The position of {found.persona}, answers kept of all: its text{adapter}. {NOTE}"
+    return (
+        f"The position of {found.persona}, answers that keep it of all: its text{adapter}. "
+        f"Judged by the resident model itself, bare; {judge_words(found)}"
+    )
+
+
+def judge_words(found: PositionScore) -> str:
+    """How good the judge was on answers whose verdict is known."""
+    right, asked = found.judge_right, found.judge_asked
+    said = f"of {asked} planted answers it judged {right} right"
+    if right < GOOD_JUDGE * asked:
+        return f"{said}: do not trust its verdicts, read the answers."
+    return f"{said}. Read the answers."
 
 
 def _words(counts: dict[str, int]) -> str:

@@ -56,11 +56,16 @@ class PositionVerdict:
 
 @dataclass(frozen=True)
 class PositionScore:
-    """What became of a persona's position, with and without its text and an adapter ('': none)."""
+    """What became of a persona's position, with and without its text and an adapter ('': none).
+
+    `judge_right` of `judge_asked` planted answers, whose verdict is known, were judged so.
+    """
 
     persona: str
     adapter: str
     verdicts: tuple[PositionVerdict, ...]
+    judge_right: int = 0
+    judge_asked: int = 0
 
     @property
     def arms(self) -> tuple[str, ...]:
