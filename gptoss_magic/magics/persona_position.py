@@ -139,9 +139,9 @@ def score_text(found: PositionScore) -> str:
 
 def caption(found: PositionScore) -> str:
     """Who was asked, and who judged."""
-    adapter = f" and adapter {found.adapter}" if found.adapter else ""
+    adapter = f", with adapter {found.adapter}, with both" if found.adapter else ""
     return (
-        f"The position of {found.persona}, answers that keep it of all: its text{adapter}. "
+        f"How many answers keep the position of {found.persona}: bare, with its text{adapter}. "
         f"Judged by the resident model itself, bare; {judge_words(found)}"
     )
 
