@@ -279,7 +279,7 @@ def double(weight):
     return torch.nn.Parameter(weight.detach().double())
 
 
-@pytest.mark.parametrize("kernels", ["avx512-bf16", "avx2", "generic"])
+@pytest.mark.parametrize("kernels", ["amx-bf16", "avx512-bf16", "avx2", "generic"])
 @pytest.mark.parametrize("packed", [True, False])
 def test_bf16_is_as_near_to_fp32_as_the_modules_are(tmp_path, kernels, packed):
     library = native()[0]

@@ -29,32 +29,6 @@ void permute_by_pairs(const bf16 *x, int K, bf16 *out) {
 
 // ---- many rows: outer products with unpacked pairs ----
 
-inline void transpose16(__m512i *r) {
-  __m512i t[16];
-  for (int i = 0; i < 8; i++) {
-    t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
-    t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
-  }
-  for (int i = 0; i < 4; i++) {
-    r[4 * i] = _mm512_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
-    r[4 * i + 1] = _mm512_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
-    r[4 * i + 2] = _mm512_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
-    r[4 * i + 3] = _mm512_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
-  }
-  for (int i = 0; i < 4; i++) {
-    t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
-    t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
-    t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
-    t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
-  }
-  for (int i = 0; i < 4; i++) {
-    r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
-    r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
-    r[i + 4] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88);
-    r[i + 12] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xdd);
-  }
-}
-
 // The scale goes into the exponent of bf16; zeros stay zero.
 inline __m512i scaled(__m512i value, __m512i exponent) {
   const __m512i magnitude = _mm512_set1_epi16(0x7fff);
@@ -288,7 +262,6 @@ void unpack(const uint8_t *blocks, const uint8_t *scales, int64_t num_rows, int 
 
 // ---- what step.inc needs: rows as `few` reads them, and pieces of a packed matrix ----
 
-using avx512::dense_piece;
 typedef bf16 Prepared;
 int64_t prepared_size(int64_t K) { return (int64_t)num_chunks((int)K) * CHUNK; }
 void prepare(const bf16 *x, int64_t K, Prepared *out) { permute_by_four(x, (int)K, out); }
@@ -303,9 +276,20 @@ void packed_piece(const Linear &w, int64_t e, int64_t first, int64_t last, const
         nullptr, (int)(last - first), Y + m * ldy, ldy);
 }
 
+namespace by_rows {
+using avx512::dense_piece;
 #include "step.inc"
+}  // namespace by_rows
+
+namespace by_tiles {
+using amx::dense_piece;
+#include "step.inc"
+}  // namespace by_tiles
 
 }  // namespace
 
-extern const Kernels kernels_avx512;
-const Kernels kernels_avx512 = {"avx512-bf16", linear, transposed, unpack, dense, swiglu, attend, step};
+extern const Kernels kernels_avx512, kernels_amx;
+const Kernels kernels_avx512 = {"avx512-bf16", linear, transposed, unpack,
+                                dense,         swiglu, attend,     by_rows::step};
+const Kernels kernels_amx = {"amx-bf16", linear, transposed, unpack,
+                             amx::dense, swiglu, attend,     by_tiles::step};

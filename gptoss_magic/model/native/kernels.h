@@ -79,5 +79,9 @@ struct Kernels {
 
 extern const Kernels kernels_generic;
 #if defined(__x86_64__)
-extern const Kernels kernels_avx2, kernels_avx512;
+extern const Kernels kernels_avx2, kernels_avx512, kernels_amx;
+
+namespace amx {
+bool is_there();  // asks the system for it, once is enough
+}
 #endif
