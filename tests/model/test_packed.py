@@ -80,7 +80,7 @@ def test_all_pairs_of_bytes_round_trip():
             assert torch.equal(out.float(), want)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**31), st.integers(-100, 100))
 def test_quantize_keeps_what_is_mxfp4_already(seed, shift):
     draw = torch.Generator().manual_seed(seed)

@@ -86,7 +86,7 @@ def whole(theirs, ids):
         return theirs(torch.tensor([ids])).logits[0]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(held=st.integers(1, 40), pieces=st.lists(st.integers(1, MOST), min_size=1, max_size=4))
 def test_steps_of_any_length_are_transformers_logits(models, held, pieces):
     ours, theirs = models
@@ -120,7 +120,7 @@ def test_each_kind_of_rotary_embedding(kind):
     assert (logits - whole(theirs, ids)[25:]).abs().max() < 1e-4
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     held=st.lists(st.integers(1, 20), min_size=1, max_size=4),
     sizes=st.lists(st.integers(1, 4), min_size=4, max_size=4),
