@@ -69,6 +69,11 @@ class Native:
     def name(self) -> str:
         return f"C++ ({self.library.gm_name().decode()})"
 
+    @property
+    def most_tokens(self) -> int:
+        """New tokens of a decode step in bf16 that these kernels are the fastest for."""
+        return int(self.library.gm_most_tokens())
+
     def select(self, name: str) -> bool:
         """Use the kernels of that name (amx-bf16, avx512-bf16, …); False where they cannot."""
         return bool(self.library.gm_select(name.encode()))

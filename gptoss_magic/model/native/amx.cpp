@@ -1,9 +1,6 @@
 // bf16 products by AMX tiles. A tile of 16 weight rows x 32 columns is read as it lies in memory, and
 // meets up to 16 tokens whose columns stand in pairs; so a weight is read once for all of them, and
 // each token's sums are the same bits however many others are beside it.
-//
-// The instructions are written out: intrinsics of some compilers do not say that a tile's load reads
-// memory, and the stores before it are then left out.
 #if defined(__linux__)
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -13,120 +10,144 @@
 
 #include <vector>
 
-#include "avx512.h"
+#include "amx.h"
 
 namespace amx {
 
 namespace {
 
-const int ROWS = 16, COLUMNS = 32, TOKENS = 16;  // of a tile
-
-#define LOAD(tile, at, step) \
-  asm volatile("tileloadd (%0,%1,1), %%tmm" #tile ::"r"(at), "r"((int64_t)(step)) : "memory")
-#define STORE(tile, at, step) \
-  asm volatile("tilestored %%tmm" #tile ", (%0,%1,1)" ::"r"(at), "r"((int64_t)(step)) : "memory")
-#define CLEAR(tile) asm volatile("tilezero %%tmm" #tile ::: "memory")
-#define MULTIPLY(sum, weights, x) \
-  asm volatile("tdpbf16ps %%tmm" #x ", %%tmm" #weights ", %%tmm" #sum ::: "memory")
-
-// Tiles 0 and 1: sums [16 rows, tokens]; 2 and 3: weights [16 rows, 32]; 4: [16 pairs, tokens].
-struct alignas(64) Tiles {
-  uint8_t palette = 1, start = 0, unused[14] = {};
-  uint16_t bytes[16] = {};  // of a row
-  uint8_t rows[16] = {};
-
-  explicit Tiles(int tokens) {
-    for (int tile : {0, 1, 4}) bytes[tile] = (uint16_t)(4 * tokens), rows[tile] = ROWS;
-    for (int tile : {2, 3}) bytes[tile] = 2 * COLUMNS, rows[tile] = ROWS;
-    asm volatile("ldtilecfg %0" ::"m"(*this));
+// Tiles 0 and 1: weights [rows, 32] and [16, 32]; 2 and 3: tokens [16 pairs, tokens]; 4 to 7: sums
+// [rows, tokens] of 0 with 2, 1 with 2, 0 with 3, 1 with 3.
+struct ProductTiles : Tiles {
+  ProductTiles(int num_rows, int near, int far) {  // tokens of 2 and of 3
+    shape(0, num_rows, COLUMNS / 2), shape(1, ROWS, COLUMNS / 2);
+    shape(2, ROWS, near), shape(4, num_rows, near), shape(5, ROWS, near);
+    if (far) shape(3, ROWS, far), shape(6, num_rows, far), shape(7, ROWS, far);
+    use();
   }
-  ~Tiles() { asm volatile("tilerelease" ::); }  // a thread that keeps none is switched faster
 };
 
-// out [16, n] = in [n, 16] transposed, 32-bit words, n <= 16; rows of `in` are `step` words apart
-inline void turn(const uint32_t *in, int64_t step, int n, uint32_t *out) {
-  const __mmask16 some = (__mmask16)((1u << n) - 1);
+// sums [rows, tokens] into Y [tokens, rows]
+inline void put_sums(const float *sums, int rows, int tokens, float *Y, int64_t ldy) {
   __m512i r[16];
   for (int i = 0; i < 16; i++)
-    r[i] = i < n ? _mm512_loadu_si512(in + i * step) : _mm512_setzero_si512();
-  avx512::transpose16(r);
-  for (int i = 0; i < 16; i++) _mm512_mask_storeu_epi32(out + i * n, some, r[i]);
+    r[i] = i < rows ? _mm512_maskz_loadu_epi32(first(tokens), sums + i * tokens)
+                    : _mm512_setzero_si512();
+  if (tokens > 1) avx512::transpose16(r);
+  if (tokens == 1) memcpy(Y, sums, sizeof(float) * rows);
+  else
+    for (int i = 0; i < tokens; i++) _mm512_mask_storeu_epi32(Y + i * ldy, first(rows), r[i]);
 }
 
-// x [tokens, K] as [K / 2, tokens] pairs; one token's stand so already.
-const uint32_t *by_pairs(const bf16 *x, int64_t K, int tokens, std::vector<uint32_t> &held) {
-  const uint32_t *pairs = (const uint32_t *)x;
-  if (tokens == 1) return pairs;
-  held.resize(K / 2 * tokens);
-  for (int64_t p = 0; p < K / 2; p += 16) turn(pairs + p, K / 2, tokens, &held[p * tokens]);
-  return held.data();
-}
-
-// sums [16, tokens] into Y [tokens, 16]
-void put_sums(const float *sums, int tokens, float *Y, int64_t ldy) {
-  const __mmask16 some = (__mmask16)((1u << tokens) - 1);
-  if (tokens == 1) return (void)memcpy(Y, sums, sizeof(float) * ROWS);
-  __m512i r[16];
-  for (int i = 0; i < 16; i++) r[i] = _mm512_maskz_loadu_epi32(some, sums + i * tokens);
-  avx512::transpose16(r);
-  for (int i = 0; i < tokens; i++) _mm512_storeu_si512(Y + i * ldy, r[i]);
-}
-
-void prefetch(const bf16 *W, int64_t K) {
-  for (int n = 0; n < ROWS; n++) _mm_prefetch((const char *)(W + n * K), _MM_HINT_T1);
-}
-
-// 16 rows of W, or 32 where `V` is 2, for `tokens`; `next` is read soon
-template <int V>
-void some_rows(const bf16 *W, int64_t K, const uint32_t *x, int tokens, const bf16 *next, float *Y,
-               int64_t ldy) {
-  alignas(64) float sums[ROWS * TOKENS];
-  CLEAR(0);
-  CLEAR(1);
-  for (int64_t k = 0; k < K; k += COLUMNS) {
-    LOAD(4, x + k / 2 * tokens, 4 * tokens);
-    LOAD(2, W + k, 2 * K);
-    MULTIPLY(0, 2, 4);
-    prefetch(next + k, K);
-    if (V == 1) continue;
-    LOAD(3, W + ROWS * K + k, 2 * K);
-    MULTIPLY(1, 3, 4);
-    prefetch(next + ROWS * K + k, K);
+#define PUT(tile, at_row, at_token, rows, tokens)                      \
+  {                                                                    \
+    STORE(tile, sums, 4 * (tokens));                                   \
+    put_sums(sums, rows, tokens, Y + (at_token) * ldy + (at_row), ldy); \
   }
-  STORE(0, sums, 4 * tokens);
-  put_sums(sums, tokens, Y, ldy);
-  if (V == 1) return;
-  STORE(1, sums, 4 * tokens);
-  put_sums(sums, tokens, Y + ROWS, ldy);
+
+struct Block {
+  int rows, near, far;  // rows of tile 0, tokens of tiles 2 and 3
+
+  // V tiles of rows (16 V, or `rows`) for G groups of tokens; `next` is read soon
+  template <int V, int G>
+  void multiply(const bf16 *W, int64_t K, const uint32_t *x, const bf16 *next, float *Y,
+                int64_t ldy) const {
+    alignas(64) float sums[ROWS * TOKENS];
+    const uint32_t *x_far = x + K / 2 * near;
+    CLEAR(4);
+    CLEAR(5);
+    if (G > 1) {
+      CLEAR(6);
+      CLEAR(7);
+    }
+    for (int64_t k = 0; k < K; k += COLUMNS) {
+      LOAD(0, W + k, 2 * K);
+      LOAD(2, x + k / 2 * near, 4 * near);
+      MULTIPLY(4, 0, 2);
+      if (G > 1) LOAD(3, x_far + k / 2 * far, 4 * far);
+      if (G > 1) MULTIPLY(6, 0, 3);
+      if (V > 1) LOAD(1, W + ROWS * K + k, 2 * K);
+      if (V > 1) MULTIPLY(5, 1, 2);
+      if (V > 1 && G > 1) MULTIPLY(7, 1, 3);
+      for (int n = 0; next && n < (V > 1 ? V * ROWS : rows); n++)
+        _mm_prefetch((const char *)(next + n * K + k), _MM_HINT_T1);
+    }
+    PUT(4, 0, 0, rows, near)
+    if (V > 1) PUT(5, ROWS, 0, ROWS, near)
+    if (G > 1) PUT(6, 0, near, rows, far)
+    if (V > 1 && G > 1) PUT(7, ROWS, near, ROWS, far)
+  }
+};
+
+// W's rows for `count` times near + far tokens; G is 1 where `far` is 0
+template <int G>
+void some_tokens(const bf16 *W, int64_t num_rows, int64_t K, const bf16 *x, int near, int far,
+                 int count, float *Y, int64_t ldy) {
+  const int step = near + far;
+  const int64_t whole = num_rows / ROWS * ROWS;
+  auto multiply = [&](const Block &block, int64_t n, int64_t rows) {
+    const bf16 *at = W + n * K;
+    for (int t = 0; t < count * step; t += step) {
+      const bf16 *next = t ? nullptr : at + rows * K;
+      const uint32_t *xs = (const uint32_t *)(x + K * t);
+      float *y = Y + t * ldy + n;
+      if (rows > ROWS) block.multiply<2, G>(at, K, xs, next, y, ldy);
+      else block.multiply<1, G>(at, K, xs, next, y, ldy);
+    }
+  };
+  if (whole) {
+    const ProductTiles tiles(ROWS, near, far);
+    for (int64_t n = 0, rows; n < whole; n += rows) {
+      rows = n + 2 * ROWS <= whole ? 2 * ROWS : ROWS;
+      multiply({ROWS, near, far}, n, rows);
+    }
+  }
+  if (const int rest = (int)(num_rows - whole)) {
+    const ProductTiles tiles(rest, near, far);
+    multiply({rest, near, far}, whole, rest);
+  }
 }
 
 }  // namespace
 
-void dense_piece(const bf16 *W, int64_t first, int64_t last, int64_t K, const bf16 *x, int M,
-                 float *Y, int64_t ldy) {
-  const int64_t whole = first + (last - first) / ROWS * ROWS;
-  static thread_local std::vector<uint32_t> held;
-  for (int m = 0; m < M && whole > first; m += TOKENS) {
+// Groups of up to 16 rows, one behind the other: [K / 2, rows of the group] pairs.
+void turn_rows(const bf16 *x, int64_t K, int M, bf16 *out) {
+  for (int m = 0; m < M; m += TOKENS) {
     const int tokens = std::min(TOKENS, M - m);
-    const Tiles tiles(tokens);
-    const uint32_t *pairs = by_pairs(x + m * K, K, tokens, held);
-    float *y = Y + m * ldy;
-    for (int64_t n = first; n < whole;) {
-      const bf16 *at = W + n * K;
-      if (n + 2 * ROWS <= whole)
-        some_rows<2>(at, K, pairs, tokens, at + 2 * ROWS * K, y + n - first, ldy), n += 2 * ROWS;
-      else
-        some_rows<1>(at, K, pairs, tokens, at + ROWS * K, y + n - first, ldy), n += ROWS;
+    const uint32_t *pairs = (const uint32_t *)(x + m * K);
+    uint32_t *to = (uint32_t *)(out + m * K);
+    if (tokens == 1) {
+      memcpy(to, pairs, sizeof(bf16) * K);
+      continue;
+    }
+    for (int64_t p = 0; p < K / 2; p += 16) {
+      __m512i r[16];
+      for (int i = 0; i < 16; i++)
+        r[i] = i < tokens ? _mm512_loadu_si512(pairs + i * (K / 2) + p) : _mm512_setzero_si512();
+      avx512::transpose16(r);
+      for (int i = 0; i < 16; i++)
+        _mm512_mask_storeu_epi32(to + (p + i) * tokens, first(tokens), r[i]);
     }
   }
-  if (whole < last) avx512::dense_piece(W, whole, last, K, x, M, Y + whole - first, ldy);
+}
+
+void dense_piece(const bf16 *W, int64_t first, int64_t last, int64_t K, const bf16 *x, int M,
+                 float *Y, int64_t ldy) {
+  const int num_pairs = M / (2 * TOKENS), paired = num_pairs * 2 * TOKENS, rest = M - paired;
+  const bf16 *at = W + first * K, *xs = x + K * paired;
+  float *y = Y + paired * ldy;
+  if (paired) some_tokens<2>(at, last - first, K, x, TOKENS, TOKENS, num_pairs, Y, ldy);
+  if (rest > TOKENS) some_tokens<2>(at, last - first, K, xs, TOKENS, rest - TOKENS, 1, y, ldy);
+  else if (rest) some_tokens<1>(at, last - first, K, xs, rest, 0, 1, y, ldy);
 }
 
 void dense(const bf16 *W, int64_t N, int64_t K, const bf16 *x, int M, float *Y, int threads) {
   const int64_t STEP = 128;
+  std::vector<bf16> turned(M * K);
+  turn_rows(x, K, M, turned.data());
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
   for (int64_t n = 0; n < N; n += STEP)
-    dense_piece(W, n, std::min(N, n + STEP), K, x, M, Y + n, N);
+    dense_piece(W, n, std::min(N, n + STEP), K, turned.data(), M, Y + n, N);
 }
 
 // Whether the processor has tiles and the system lets this process use them: it has to be asked.

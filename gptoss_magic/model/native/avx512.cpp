@@ -6,7 +6,6 @@
 #include "avx512.h"
 #include "swiglu.inc"
 #include "attend.inc"
-#include "step.h"
 #include "team.h"
 
 using namespace avx512;
@@ -278,11 +277,30 @@ void packed_piece(const Linear &w, int64_t e, int64_t first, int64_t last, const
 
 namespace by_rows {
 using avx512::dense_piece;
+const bool TURNS = false;
+void turn_rows(const bf16 *, int64_t, int, bf16 *) {}
+void unpacked_piece(const Linear &, int64_t, int64_t, int64_t, const bf16 *, int, float *, int64_t) {}
 #include "step.inc"
 }  // namespace by_rows
 
 namespace by_tiles {
+using amx::attend_together;
 using amx::dense_piece;
+using amx::turn_rows;
+const bool TURNS = true;
+
+// Rows first..last of expert e as bf16, 32 at a time: they stay in the cache for all tokens.
+void unpacked_piece(const Linear &w, int64_t e, int64_t first, int64_t last, const bf16 *turned,
+                    int M, float *Y, int64_t ldy) {
+  const int ROWS = 32;
+  static thread_local std::vector<bf16> rows;
+  rows.resize(ROWS * w.K);
+  for (int64_t n = first; n < last; n += ROWS) {
+    const int64_t at = e * w.N + n, count = std::min<int64_t>(ROWS, last - n);
+    unpack(w.blocks + at * (w.K / 2), w.scales + at * (w.K / 32), count, (int)w.K, rows.data(), 1);
+    dense_piece(rows.data(), 0, count, w.K, turned, M, Y + n - first, ldy);
+  }
+}
 #include "step.inc"
 }  // namespace by_tiles
 
@@ -290,6 +308,6 @@ using amx::dense_piece;
 
 extern const Kernels kernels_avx512, kernels_amx;
 const Kernels kernels_avx512 = {"avx512-bf16", linear, transposed, unpack,
-                                dense,         swiglu, attend,     by_rows::step};
+                                dense,         swiglu, attend,     by_rows::step, 16};
 const Kernels kernels_amx = {"amx-bf16", linear, transposed, unpack,
-                             amx::dense, swiglu, attend,     by_tiles::step};
+                             amx::dense, swiglu, attend,     by_tiles::step, 512};

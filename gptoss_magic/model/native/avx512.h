@@ -10,6 +10,7 @@
 #include <cstdlib>
 
 #include "kernels.h"
+#include "step.h"
 
 namespace avx512 {
 
@@ -74,12 +75,18 @@ void dense(const bf16 *W, int64_t N, int64_t K, const bf16 *x, int M, float *Y, 
 
 }  // namespace avx512
 
-// The same by tiles, see amx.cpp.
+// The same by tiles, of rows that `turn_rows` has brought into their order; see amx.cpp.
 namespace amx {
 
-void dense_piece(const bf16 *W, int64_t first, int64_t last, int64_t K, const bf16 *x, int M,
+void turn_rows(const bf16 *x, int64_t K, int M, bf16 *out);
+
+void dense_piece(const bf16 *W, int64_t first, int64_t last, int64_t K, const bf16 *turned, int M,
                  float *Y, int64_t ldy);
 
 void dense(const bf16 *W, int64_t N, int64_t K, const bf16 *x, int M, float *Y, int threads);
+
+// out [M, size] of queries q [M, size] that share keys and values [.., size]; size % 32 == 0
+void attend_together(const bf16 *q, const Seen *seen, int M, const bf16 *keys, const bf16 *values,
+                     int64_t size, float scaling, bf16 *out);
 
 }  // namespace amx

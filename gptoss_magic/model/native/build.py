@@ -43,7 +43,8 @@ def units() -> list[tuple[str, list[str]]]:
     ]
     if platform.machine() in ("x86_64", "AMD64"):
         made.append(("portable.cpp", AVX2))
-        made += [(name, AVX512) for name in ("avx512.cpp", "avx512_stream.cpp", "amx.cpp")]
+        wide = ("avx512.cpp", "avx512_stream.cpp", "amx.cpp", "amx_attend.cpp")
+        made += [(name, AVX512) for name in wide]
     return made
 
 

@@ -82,6 +82,8 @@ int gm_select(const char *name) {
 
 const char *gm_name() { return chosen->name; }
 
+int gm_most_tokens() { return chosen->most_tokens; }
+
 void gm_linear(const bf16 *x, const int32_t *offsets, const uint8_t *blocks, const uint8_t *scales,
                const bf16 *bias, int E, int N, int K, float *Y, int threads) {
   chosen->linear(x, nullptr, offsets, Packed{blocks, scales, bias, E, N, K}, Y, threads);

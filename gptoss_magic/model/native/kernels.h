@@ -75,6 +75,7 @@ struct Kernels {
   SwigluFn swiglu;
   AttendFn attend;
   StepFn step;
+  int most_tokens;  // of a step in bf16: more are better off with torch's products
 };
 
 extern const Kernels kernels_generic;
