@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gptoss_magic.agents.stems import UNSPACED, WORD, plain, stems
@@ -20,6 +21,7 @@ HEAD = (
     "it is defined here:"
 )
 INDEX = "terms"
+SIGNS = re.compile(r"[^\w\s\-‐-―'’.«»\"]")  # C++, C#: a name in which the signs count
 
 
 def bearing(terms: Sequence[Term], text: str) -> list[Term]:
@@ -103,12 +105,17 @@ def _place(term: Term, words: list[str], letters: str) -> int:
 
 
 def _place_of(label: str, words: list[str], letters: str) -> int:
-    name = plain(label)
+    name, wanted = _read(label)
     if UNSPACED.search(name):
         return letters.find(name)
-    if re.search(r"[^\w\s\-‐-―'’.«»\"]", name):  # C++, .NET: the signs count
+    if SIGNS.search(name):
         found = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", letters)
         return len(WORD.findall(letters[: found.start()])) if found else -1
-    wanted = stems(label)
     size = len(wanted)
     return next((n for n in range(len(words) - size + 1) if words[n : n + size] == wanted), -1)
+
+
+@lru_cache(maxsize=8192)
+def _read(label: str) -> tuple[str, list[str]]:
+    """A name without case and stress, and the stems of its words."""
+    return plain(label), stems(label)

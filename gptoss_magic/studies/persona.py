@@ -229,8 +229,8 @@ def _lines(text: str) -> list[str]:
 
 
 def _voice(persona: Persona) -> Voice:
-    """The text alone, whatever it is called."""
-    return Voice(name=persona.name, text=persona.instructions)
+    """The text and the terms alone, whatever the persona is called."""
+    return Voice(name=persona.name, text=persona.instructions, terms=persona.terms)
 
 
 def _figures(

@@ -13,6 +13,7 @@ from benchmarks.figure import Unavailable
 from benchmarks.peers import python_with
 from gptoss_magic.tuning.axolotl import write_axolotl
 from gptoss_magic.tuning.methods import METHODS, settings_of
+from gptoss_magic.tuning.recipe import recipe
 from gptoss_magic.tuning.settings import TrainSettings
 
 ROOT = Path(__file__).parents[2]
@@ -70,3 +71,13 @@ def test_each_key_is_read_as_it_was_meant(schema, tmp_path):
         data = found["read"].pop("datasets")[0]
         assert {key: data[key] for key in given["datasets"][0]} == given.pop("datasets")[0], name
         assert found["read"] == given, name
+
+
+@pytest.mark.slow
+def test_a_recipes_files_are_read_too(schema, tmp_path):
+    recipe(80, like="20b", rows=40, length=4096).write(tmp_path / "recipe")
+    files = sorted((tmp_path / "recipe").rglob("axolotl.yaml"))
+    assert len(files) > 5
+    for file, found in zip(files, schema(*files), strict=True):
+        assert found.get("error") is None, f"{file}: {found['error']}"
+        assert found["unknown"] == [], file
