@@ -26,12 +26,13 @@ def with_terms(persona: Persona, folder: Path) -> tuple[Persona, list[str]]:
     path = folder / persona.terms_file
     label = f"persona {persona.name}: {printable(persona.terms_file)}"
     try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST_FILE + 1)
+        data = _data(path)
     except OSError as error:
         raise InputError(
             f"{label}: cannot be read ({error.strerror}); the file lies beside the persona"
         ) from None
+    if data is None:
+        raise InputError(f"{label}: no file; the file of terms lies beside the persona")
     terms, remarks = read_turtle(data, label)
     whole = replace(persona, terms=terms, terms_file="", source="")
     if len(render_persona(whole)) > MOST_CHARS:
@@ -40,3 +41,11 @@ def with_terms(persona: Persona, folder: Path) -> tuple[Persona, list[str]]:
             "fewer"
         )
     return whole, remarks
+
+
+def _data(path: Path) -> bytes | None:
+    """A file's bytes, one more than may be at most; None for a folder or a pipe."""
+    if path.exists() and not path.is_file():  # a pipe may never end
+        return None
+    with path.open("rb") as file:
+        return file.read(LARGEST_FILE + 1)

@@ -36,7 +36,8 @@ def read_turtle(data: bytes, label: str) -> tuple[tuple[Term, ...], list[str]]:
     """(terms, remarks on what was left out) of a Turtle file's bytes.
 
     Where a concept has names in several languages, the one without a language or in English is its
-    name, and the others are synonyms. Raises InputError, MissingPackage; nothing is fetched.
+    name, and the others are synonyms; its definitions stand behind each other.
+    Nothing is fetched. Raises InputError, MissingPackage.
     """
     found = _concepts(_graph(data, label))
     if not found:
@@ -129,5 +130,5 @@ def _term(
             else:
                 unknown.add(other)
     synonyms = [" ".join(text.split()) for text in sorted(labels)]
-    definition = definitions[0][1].strip() if definitions else ""
+    definition = " / ".join(dict.fromkeys(text.strip() for _, text in definitions))
     return new_term(label, names[node], definition, [s for s in synonyms if s], **links)

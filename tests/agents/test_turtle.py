@@ -1,5 +1,7 @@
 """Terms from Turtle files of several kinds: read whole, damaged ones refused in one line."""
 
+import os
+
 import pytest
 
 from gptoss_magic.agents.persona_file import parse_persona, render_persona
@@ -35,7 +37,7 @@ def test_concepts_with_names_in_two_languages():
     terms, remarks = read(SEA)
     assert terms == (
         Term("Barque", "No square sails aft.", broader=("Ship",)),
-        Term("Ship", "It has three masts.", ("vessel", "корабль")),
+        Term("Ship", "It has three masts. / С тремя мачтами.", ("vessel", "корабль")),
     )
     assert remarks == [
         "поле.ttl: relations to http://other.org/rig left out: not a concept of this file"
@@ -116,6 +118,21 @@ def test_a_persona_takes_its_file_in(tmp_path):
     assert with_terms(whole, tmp_path / "elsewhere") == (whole, [])
     with pytest.raises(InputError, match=r"sea\.ttl: cannot be read"):
         with_terms(named, tmp_path / "elsewhere")
+
+
+def test_a_name_that_no_disk_takes_is_one_line(tmp_path):
+    named = parse_persona(f"---\nname: mate\nterms: {'я' * 300}.ttl\n---\nHi")
+    with pytest.raises(InputError, match="cannot be read"):
+        with_terms(named, tmp_path)
+
+
+def test_a_pipe_and_a_folder_are_no_files(tmp_path):
+    os.mkfifo(tmp_path / "pipe.ttl")
+    (tmp_path / "folder.ttl").mkdir()
+    for name in ("pipe", "folder"):
+        named = parse_persona(f"---\nname: mate\nterms: {name}.ttl\n---\nHi")
+        with pytest.raises(InputError, match="no file"):
+            with_terms(named, tmp_path)
 
 
 def test_terms_that_no_persona_could_hold(tmp_path):
