@@ -18,6 +18,7 @@ import platform
 import signal
 import struct
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 UNCONFINED = 78  # the exit status where this machine cannot confine
@@ -30,6 +31,8 @@ X32 = 0x40000000  # a second numbering of calls on x86-64
 THREAD = 0x00010000
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | 0o20000000  # the last: O_TMPFILE
 TERMINAL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # harmless questions to a file
+Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, value
+Numbers = tuple[int, int | None]  # of a call on x86-64 and aarch64
 ARCHES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 # calls with their numbers on x86-64 and aarch64; -: it has none of that name
 LEAVING = "setsid 112 157, setpgid 109 154"
@@ -66,31 +69,31 @@ setrlimit 160 164, iopl 172 -, ioperm 173 -
 """
 
 
-def numbers_of(table):
+def numbers_of(table: str) -> list[Numbers]:
     """(number on x86-64, number on aarch64) of each call of a table; None where there is none."""
     lines = [line for line in table.splitlines() if not line.startswith("#")]
     calls = [call.split() for call in ",".join(lines).split(",") if call.strip()]
-    return [tuple(None if one == "-" else int(one) for one in call[1:]) for call in calls]
+    return [(int(call[1]), None if call[2] == "-" else int(call[2])) for call in calls]
 
 
-def argument(place):
+def argument(place: int) -> int:
     """The offset of the lower half of a call's argument."""
     return 16 + 8 * place
 
 
-def one_of(place, values):
+def one_of(place: int, values: Sequence[int]) -> list[Instruction]:
     """Allow a call whose argument is one of `values`."""
     checks = [(EQUAL, len(values) - n, 0, value) for n, value in enumerate(values)]
     return [(LOAD, 0, 0, argument(place)), *checks, (RETURN, 0, 0, REFUSE), (RETURN, 0, 0, ALLOW)]
 
 
-def bits(place, mask, if_any, if_none):
+def bits(place: int, mask: int, if_any: int, if_none: int) -> list[Instruction]:
     """What comes of a call by whether its argument has one of the bits of `mask`."""
     check = (ANY_BIT, 0, 1, mask)
     return [(LOAD, 0, 0, argument(place)), check, (RETURN, 0, 0, if_any), (RETURN, 0, 0, if_none)]
 
 
-def looked_at():
+def looked_at() -> dict[Numbers, list[Instruction]]:
     """{(number on x86-64, on aarch64): instructions} of calls that depend on their arguments."""
     no_limit = [
         (LOAD, 0, 0, argument(2)),
@@ -113,10 +116,12 @@ def looked_at():
     }
 
 
-def program(is_confined):
+def program(is_confined: bool) -> list[Instruction]:
     """The filter as (code, jump if true, jump if false, value) for this machine."""
     column = list(ARCHES).index(platform.machine())
-    calls = {number: [(RETURN, 0, 0, REFUSE)] for number in numbers_of(LEAVING)}
+    calls: dict[Numbers, list[Instruction]] = {
+        number: [(RETURN, 0, 0, REFUSE)] for number in numbers_of(LEAVING)
+    }
     if is_confined:
         calls |= {number: [(RETURN, 0, 0, REFUSE)] for number in numbers_of(REFUSED)} | looked_at()
     made = [(LOAD, 0, 0, ARCH), (EQUAL, 1, 0, ARCHES[platform.machine()]), (RETURN, 0, 0, KILL)]
@@ -124,12 +129,13 @@ def program(is_confined):
     if platform.machine() == "x86_64":
         made += [(AT_LEAST, 0, 1, X32), (RETURN, 0, 0, REFUSE)]
     for numbers, block in calls.items():
-        if numbers[column] is not None:
-            made += [(EQUAL, 0, len(block), numbers[column]), *block]
+        number = numbers[column]
+        if number is not None:
+            made += [(EQUAL, 0, len(block), number), *block]
     return [*made, (RETURN, 0, 0, ALLOW)]
 
 
-def confine(is_confined):
+def confine(is_confined: bool) -> None:
     """Install the filter. Raises OSError or RuntimeError where this machine cannot."""
     if platform.system() != "Linux" or platform.machine() not in ARCHES:
         raise RuntimeError(f"{platform.system()} on {platform.machine()}")
@@ -143,7 +149,7 @@ def confine(is_confined):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-def limit(settings):
+def limit(settings: dict[str, int]) -> None:
     """Bytes of memory and of a file, seconds of computing; no dump of a crash."""
     import resource  # which Windows lacks, where this module is read but never run
 
@@ -154,12 +160,14 @@ def limit(settings):
         resource.setrlimit(kind, (most, most))
 
 
-def run(path):
+def run(path: str) -> None:
     """The code; the value of its last expression is printed, as a cell's is."""
     code = ast.parse(Path(path).read_bytes(), "<code>")
     names = {"__name__": "__main__"}
     last = code.body[-1] if code.body else None
-    value = code.body.pop().value if isinstance(last, ast.Expr) else None
+    value = last.value if isinstance(last, ast.Expr) else None
+    if value is not None:
+        code.body.pop()
     exec(compile(code, "<code>", "exec"), names)  # noqa: S102 (what this process is for)
     if value is not None:
         shown = eval(compile(ast.Expression(value), "<code>", "eval"), names)  # noqa: S307
@@ -167,7 +175,7 @@ def run(path):
             sys.stdout.write((shown if isinstance(shown, str) else repr(shown)) + "\n")
 
 
-def main():
+def main() -> None:
     """Give up, then run."""
     path, settings = sys.argv[1], json.loads(sys.argv[2])
     is_confined = settings.pop("is_confined")

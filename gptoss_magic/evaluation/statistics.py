@@ -111,7 +111,7 @@ def mcnemar(better: int, worse: int) -> float:
     """
     num, fewer = better + worse, min(better, worse)
     tail = sum(math.comb(num, k) for k in range(fewer + 1))
-    return min(1.0, 2 * tail / 2**num)
+    return min(1.0, 2 * int(tail) / int(2**num))
 
 
 def permutation(differences: Sequence[float], seed: int = 0) -> float:
@@ -132,8 +132,8 @@ def permutation(differences: Sequence[float], seed: int = 0) -> float:
         return float((np.abs(signs @ sizes) >= seen).mean())
     hits, generator = 0, np.random.default_rng(seed)
     for size in _blocks(len(sizes)):
-        signs = generator.integers(0, 2, (size, len(sizes)), dtype=np.int8) * 2 - 1
-        hits += int((np.abs(signs @ sizes) >= seen).sum())
+        flips = generator.integers(0, 2, (size, len(sizes)), dtype=np.int8) * 2 - 1
+        hits += int((np.abs(flips @ sizes) >= seen).sum())
     return (hits + 1) / (DRAWS + 1)
 
 
