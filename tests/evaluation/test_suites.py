@@ -152,7 +152,9 @@ def test_endless_code_and_bombs_are_ended(means, monkeypatch):
 
 
 def test_bfcls_answers_are_right_and_others_wrong(means):
+    """But seven of 1,911, whose own answers lack what is required, or have what is not there."""
     pytest.importorskip("bfcl_eval")
+    not_right = []
     for category in bfcl.CALLED:
         suite = open_suite(f"bfcl:{category}", None, 0, means)
         folder = bfcl.folder_of("bfcl_eval", "bfcl-eval") / "data"
@@ -160,14 +162,14 @@ def test_bfcls_answers_are_right_and_others_wrong(means):
         for place, item in enumerate(suite.items):
             (name, possible), *_ = wanted[item.id].items()
             call = bfcl.plain_name(name), first_of(possible)
-            found = graded(suite, said("", call), place)
-            if found.word != "right":
-                print((item.id, found, call))
-                continue
+            if graded(suite, said("", call), place).word != "right":
+                not_right.append(item.id)
             assert graded(suite, said("", (call[0] + "x", call[1])), place).word == "wrong"
             extra = {**call[1], "no_such": 1}
             assert graded(suite, said("", (call[0], extra)), place).word == "wrong"
             assert graded(suite, said("", call, call), place).word == "wrong"
+    assert len(not_right) < 8
+    assert "live_multiple_862-181-3" in not_right
 
 
 def first_of(possible):
