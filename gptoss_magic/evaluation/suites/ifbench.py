@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import MissingPackage, error_line
-from gptoss_magic.evaluation.suite import Item, Suite, Verdict, drawn, right_if
+from gptoss_magic.evaluation.suite import Suite, SuiteItem, Verdict, drawn, right_if
 from gptoss_magic.evaluation.suites.packages import data_file, folder_of, version_of
 from gptoss_magic.textfiles import read_json_lines
 
@@ -39,12 +39,12 @@ def open_suite(opening: Opening) -> Suite:
     rows = {str(row["key"]): row for _, row in read_json_lines(path)}
     bad = {name for row in rows.values() for name in _unmade(checkers, row)}
     items = [
-        Item(key, row["prompt"], kind=row["instruction_id_list"][0])
+        SuiteItem(key, row["prompt"], kind=row["instruction_id_list"][0])
         for key, row in rows.items()
         if not bad & set(row["instruction_id_list"])
     ]
 
-    def grade(item: Item, answer: Answer) -> Verdict:
+    def grade(item: SuiteItem, answer: Answer) -> Verdict:
         broken = not_followed(checkers, rows[item.id], answer.final)
         return right_if(not broken, f"not followed: {', '.join(broken)}")
 

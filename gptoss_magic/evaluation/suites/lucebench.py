@@ -10,7 +10,7 @@ from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.evaluation.numbers import BOXED, grader, same_math, short_answer
-from gptoss_magic.evaluation.suite import Item, Suite, Verdict, drawn, right_if
+from gptoss_magic.evaluation.suite import Suite, SuiteItem, Verdict, drawn, right_if
 from gptoss_magic.evaluation.suites.packages import data_file, folder_of, version_of
 from gptoss_magic.textfiles import read_json, read_json_lines
 
@@ -43,12 +43,12 @@ def open_suite(opening: Opening) -> Suite:
     return Suite(part, chosen, grade, version_of(PACKAGE), how, max_tokens=2048)
 
 
-def graded_number(item: Item, answer: Answer) -> Verdict:
+def graded_number(item: SuiteItem, answer: Answer) -> Verdict:
     """By math-verify where it is installed, else by `numbers`."""
     return right_if(*same_math(item.expected, answer.final))
 
 
-def graded_letter(item: Item, answer: Answer) -> Verdict:
+def graded_letter(item: SuiteItem, answer: Answer) -> Verdict:
     """By the letter that the answer ends with."""
     letter = letter_of(answer.final)
     return right_if(letter == item.expected, f"{letter} was said" if letter else "no letter in it")
@@ -65,21 +65,21 @@ def letter_of(final: str) -> str:
     return alone[1] if alone else ""
 
 
-def _gsm8k(folder: Path) -> list[Item]:
+def _gsm8k(folder: Path) -> list[SuiteItem]:
     path = data_file(folder, "gsm8k/cases.jsonl", PACKAGE)
     rows = [row for _, row in read_json_lines(path)]
-    return [Item(row["id"], row["prompt"] + NUMBER, str(row["expected"])) for row in rows]
+    return [SuiteItem(row["id"], row["prompt"], str(row["expected"]), NUMBER) for row in rows]
 
 
-def _cases(folder: Path, part: str) -> list[Item]:
+def _cases(folder: Path, part: str) -> list[SuiteItem]:
     cases = read_json(data_file(folder, "ds4_eval_cases.json", PACKAGE))["cases"]
     rows = [case for case in cases if case["source"] == SOURCES[part]]
     return [_case(row, f"{part}/{number}", part) for number, row in enumerate(rows, 1)]
 
 
-def _case(row: dict[str, Any], name: str, part: str) -> Item:
+def _case(row: dict[str, Any], name: str, part: str) -> SuiteItem:
     if not row["choices"]:
-        return Item(name, row["question"] + NUMBER, str(row["answer"]))
+        return SuiteItem(name, row["question"], str(row["answer"]), NUMBER)
     lines = [f"{letter}) {text}" for letter, text in zip(ascii_uppercase, row["choices"])]  # noqa: B905
-    text = "\n".join([row["question"], "", *lines]) + LETTER
-    return Item(name, text, row["answer"], private=part == "gpqa")
+    text = "\n".join([row["question"], "", *lines])
+    return SuiteItem(name, text, row["answer"], LETTER, private=part == "gpqa")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError, error_line
 from gptoss_magic.evaluation.numbers import plain_number, same_number, same_text
-from gptoss_magic.evaluation.suite import Item, Suite, Verdict, check_items, drawn, right_if
+from gptoss_magic.evaluation.suite import Suite, SuiteItem, Verdict, check_items, drawn, right_if
 from gptoss_magic.quoting import one_line
 from gptoss_magic.textfiles import read_json_lines
 from gptoss_magic.vocabulary import check_known
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gptoss_magic.evaluation.suite import Means, Opening
     from gptoss_magic.records import Answer
 
-    Check = Callable[[Item, str], Verdict]
+    Check = Callable[[SuiteItem, str], Verdict]
 
 QUESTIONS = ("question", "prompt")
 ANSWERS = ("answer", "expected")
@@ -42,7 +42,7 @@ def suite_of_rows(name: str, rows: Iterable[tuple[str, Any]], opening: Opening) 
     given. Or a `checker`, a function of the notebook that is given (item, final) and gives True,
     False, or words that say what is wrong.
     """
-    items: list[Item] = []
+    items: list[SuiteItem] = []
     checks: dict[str, Check] = {}
     for place, row in rows:
         item, check = _read(place, row, len(items) + 1, opening.means)
@@ -50,7 +50,7 @@ def suite_of_rows(name: str, rows: Iterable[tuple[str, Any]], opening: Opening) 
         checks[item.id] = check
     check_items(name, items)
 
-    def grade(item: Item, answer: Answer) -> Verdict:
+    def grade(item: SuiteItem, answer: Answer) -> Verdict:
         return checks[item.id](item, answer.final)
 
     return Suite(name, drawn(items, opening), grade, name, "the file's own answers")
@@ -70,7 +70,7 @@ def same_answers(final: str, answers: Sequence[str]) -> Verdict:
     return right_if(False, notes[0])
 
 
-def _read(place: str, row: Any, number: int, means: Means) -> tuple[Item, Check]:
+def _read(place: str, row: Any, number: int, means: Means) -> tuple[SuiteItem, Check]:
     """An item and its check. Raises InputError."""
     if not isinstance(row, dict):
         raise InputError(f"{place}: {one_line(repr(row), 60)} is no object; give a question")
@@ -83,7 +83,7 @@ def _read(place: str, row: Any, number: int, means: Means) -> tuple[Item, Check]
         raise InputError(f"{place}: it has no question; give one as {QUESTIONS[0]}")
     answers = next((row[name] for name in ANSWERS if row.get(name) is not None), None)
     form, check = _check(place, row, answers, means)
-    item = Item(
+    item = SuiteItem(
         id=str(row.get("id", number)),
         prompt=question,
         expected=_shown(answers),
@@ -109,7 +109,7 @@ def _check(place: str, row: Mapping[str, Any], answers: Any, means: Means) -> tu
 
 
 def _follows(form: Any, answers: Any) -> Check:
-    def check(_item: Item, final: str) -> Verdict:
+    def check(_item: SuiteItem, final: str) -> Verdict:
         try:
             value = form.parse(final)
         except InputError as error:
@@ -124,7 +124,7 @@ def _asked(place: str, name: Any, means: Means) -> Check:
     if not callable(function):
         raise InputError(f"{place}: checker {name!r} is no function of the notebook")
 
-    def check(item: Item, final: str) -> Verdict:
+    def check(item: SuiteItem, final: str) -> Verdict:
         try:
             said = function(item, final)
         except Exception as error:  # noqa: BLE001 (a checker is anybody's code)

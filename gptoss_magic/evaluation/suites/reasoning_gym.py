@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError, MissingPackage, error_line
 from gptoss_magic.evaluation.numbers import plain_number, read_number, short_answer
-from gptoss_magic.evaluation.suite import Item, Suite, Verdict, right_if
+from gptoss_magic.evaluation.suite import Suite, SuiteItem, Verdict, right_if
 from gptoss_magic.evaluation.suites.packages import version_of
 from gptoss_magic.vocabulary import check_known
 
@@ -28,16 +28,18 @@ def open_suite(opening: Opening) -> Suite:
     """Puzzles of the generators named by the part, in turn. Raises InputError, MissingPackage."""
     num, seed = opening.limit or NUM, opening.seed
     made = _generators((MIXED if opening.part == NAME else opening.part).split("+"), num, seed)
-    items: list[Item] = []
+    items: list[SuiteItem] = []
     entries: dict[str, tuple[Any, Any]] = {}
     for number in range(num):
         name, dataset = made[number % len(made)]
         entry = dataset[number // len(made)]
-        item = Item(f"{name}/{seed}/{number}", entry["question"] + ASK, entry["answer"], kind=name)
+        item = SuiteItem(
+            f"{name}/{seed}/{number}", entry["question"], entry["answer"], ASK, kind=name
+        )
         items.append(item)
         entries[item.id] = dataset, entry
 
-    def grade(item: Item, answer: Answer) -> Verdict:
+    def grade(item: SuiteItem, answer: Answer) -> Verdict:
         dataset, entry = entries[item.id]
         return right_if(_is_right(dataset, entry, answer.final))
 
