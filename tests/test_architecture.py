@@ -90,7 +90,7 @@ MAY = {
     "serving": {"turns", "session", "harmony", "generation", "adapters", "model"} | LEAVES,
     "neighbours": {"turns", "session", "retrieval", "agents"} | LEAVES,
     "magics": {"turns", "runs", "studies", "session", "routing", "tuning", "retrieval", "agents"}
-    | {"sharing", "serving"}
+    | {"sharing", "serving", "evaluation"}
     | {"widgets"}
     | LEAVES,
     "extension": {"magics", "model"} | LEAVES,

@@ -139,20 +139,17 @@ def evaluate(
     comes. Raises InputError, MissingPackage, ContextOverflow, StorageError, ServerError.
     """
     setting = Setting(tries, seed, temperature, max_tokens, check_date(date or DATE))
-    made = planned(
+    made = plan(
         suites, arms, setting, data=data, limit=limit, names=names, journal=journal, ready=ready
     )
     made = with_rows(made, rows)
-    if new:
-        with AnswerJournal(made.folder) as kept:
-            kept.forget({ask.key for ask in made.asks})
-        made = replace(made, plan=replace(made.plan, kept=0))
+    made = afresh(made) if new else made
     on_plan(made.plan)
     made.run(on_attempts)
     return made.result(force=force)
 
 
-def planned(
+def plan(
     suites: str | Sequence[str],
     arms: str | Sequence[str],
     setting: Setting,
@@ -177,8 +174,8 @@ def planned(
     folder = Path(journal).expanduser() if journal else default_folder([s.name for s in found])
     with AnswerJournal(folder) as kept:
         num_kept = sum(kept.get(ask.key) is not None for ask in asks)
-    plan = plan_of(found, sides, setting, asks, num_kept)
-    return PlannedEvaluation(found, sides, setting, asks, plan, folder)
+    made = plan_of(found, sides, setting, asks, num_kept)
+    return PlannedEvaluation(found, sides, setting, asks, made, folder)
 
 
 def with_rows(made: PlannedEvaluation, rows: Sequence[Any] | None) -> PlannedEvaluation:
@@ -191,6 +188,13 @@ def with_rows(made: PlannedEvaluation, rows: Sequence[Any] | None) -> PlannedEva
         said = "\n".join(message.content for message in row.messages)
         texts[f"row {row.number}"] = said, row.messages[-1].content
     return replace(made, rows=texts)
+
+
+def afresh(made: PlannedEvaluation) -> PlannedEvaluation:
+    """With none of its answers kept. Raises StorageError."""
+    with AnswerJournal(made.folder) as kept:
+        kept.forget({ask.key for ask in made.asks})
+    return replace(made, plan=replace(made.plan, kept=0))
 
 
 def attempt_of(ask: Ask, answer: Answer) -> Attempt:

@@ -53,7 +53,7 @@ def tuned_texts(adapters: Iterable[str], folder: Path = Path(FOLDER)) -> dict[st
         steps, _ = read_data(runs[name])
         examples = [one for step in steps for sequence in step for one in sequence]
         for number, example in enumerate(examples, 1):
-            messages = harmony_messages(current().codec.decode(list(example.ids)))
+            messages = _messages(example)
             said = "\n".join(message.content for message in messages)
             texts[f"{name}, text {number}"] = said, _last(messages)
     return texts
@@ -66,7 +66,7 @@ def _chain(runs: Mapping[str, Run], name: str) -> list[str]:
 
 def _item(number: int, example: Example) -> SuiteItem | None:
     """A row as an item; None where it has tools, or no answer in `final`."""
-    messages = harmony_messages(current().codec.decode(list(example.ids)))
+    messages = _messages(example)
     places = [place for place, one in enumerate(messages) if one.role == "user"]
     expected = _last(messages)
     instructions = "".join(one.content for one in messages if one.role == "developer")
@@ -76,6 +76,14 @@ def _item(number: int, example: Example) -> SuiteItem | None:
     system = instructions.removeprefix(INSTRUCTIONS).strip()
     prompt = messages[places[-1]].content
     return SuiteItem(f"row {number}", prompt, expected, system=system, before=before)
+
+
+def _messages(example: Example) -> tuple[Message, ...]:
+    """The messages of a text; none where its own words look like harmony's tokens."""
+    try:
+        return harmony_messages(current().codec.decode(list(example.ids)))
+    except InputError:
+        return ()
 
 
 def _last(messages: Sequence[Message]) -> str:
