@@ -41,7 +41,7 @@ def plan_lines(plan: EvaluationPlan) -> list[str]:
     ]
     lines += [f"{suite.name}: left out: {why}" for suite in plan.suites for why in suite.left_out]
     arms = f"{len(plan.arms)} arm{'s' if len(plan.arms) > 1 else ''} ({', '.join(plan.arms)})"
-    time = "" if plan.seconds is None else f", about {_duration(plan.seconds)} at most"
+    time = "" if plan.seconds is None else f", about {_duration(plan.seconds)} of decoding"
     lines.append(
         f"{plan.num_answers:,} answers by {arms}{tries}{kept}: at most {plan.num_tokens:,} tokens"
         f"{time}; temperature {plan.temperature:g}, seed {plan.seed}, date {plan.date}"
