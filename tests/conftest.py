@@ -12,10 +12,17 @@ from contextlib import ExitStack
 from itertools import count
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import as_before
 from tests.browser import Browser, plain
 from tools import screenshots as tool
+
+# No property depends on the clock: the machine is busy.
+settings.register_profile(
+    "suite", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("suite")
 
 NUMBERS = count()
 BROWSER = Browser()

@@ -135,8 +135,10 @@ class _Batch:
     def _at_once(self, first: int, pieces: list[list[int]]) -> torch.Tensor | None:
         """As `_forward`, in one C++ call; None where that cannot be taken."""
         step, ends = self.engine.step, [*accumulate(map(len, pieces))]
-        fed = None if step.why_not(ends[-1]) else self.cache.fed(first, pieces)
-        return None if fed is None else step.run(fed, [end - 1 for end in ends])
+        if step.why_not(ends[-1]):
+            return None
+        fed = self.cache.fed(first, pieces, step.model.dtype)
+        return step.run(fed, [end - 1 for end in ends])
 
     def _padded(self, first: int, pieces: list[list[int]]) -> torch.Tensor:
         """As `_forward`; short pieces are padded, unseen, on their right."""

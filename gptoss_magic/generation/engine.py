@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from gptoss_magic.generation.guide import Grammar
     from gptoss_magic.generation.prefixes import CachedPrefix
     from gptoss_magic.harmony import HarmonyCodec
+    from gptoss_magic.model.kv_cache import KVCache
     from gptoss_magic.model.protocol import Model
     from gptoss_magic.model.router import Capture
     from gptoss_magic.model.step import DecodeStep
     from gptoss_magic.records import RoutingTrace, SamplingSettings, TokenDelta, ToolSpec
     from gptoss_magic.records.provenance import ServerRecord
 
-CPU_PREFILL_TOKENS = 512  # a chunk of some seconds, so that the progress moves
+CPU_PREFILL_TOKENS = 512  # a forward of some seconds, so that the progress moves
 SCORED = 64  # tokens whose logits are in memory at once
 
 
@@ -73,8 +74,6 @@ class LocalEngine:
     ) -> None:
         self.model, self.codec, self.context = model, codec, context
         self.prefixes = Prefixes(model.config, cache_bytes)
-        on_cpu = model.device.type == "cpu"
-        self.chunk = CPU_PREFILL_TOKENS if on_cpu else PREFILL_TOKENS
 
     def stream(
         self, prompt_T: Sequence[int], settings: SamplingSettings, **how: Any
@@ -122,6 +121,16 @@ class LocalEngine:
         from gptoss_magic.model.router import Capture
 
         return Capture(self.model)
+
+    @property
+    def chunk(self) -> int:
+        """Prompt tokens of a forward, at most: what one step takes, where it takes a chunk."""
+        from gptoss_magic.model.step import FEW
+
+        if self.model.device.type != "cpu":
+            return PREFILL_TOKENS
+        most = self.step.most
+        return CPU_PREFILL_TOKENS if most == FEW else min(most, CPU_PREFILL_TOKENS)
 
     @cached_property
     def step(self) -> DecodeStep:
@@ -224,8 +233,10 @@ class LocalEngine:
         """Logits [num_logits, V] behind the last of `ids_1T` [1, T]; cache and routes grow by T."""
         import torch
 
+        size = ids_1T.shape[1]
         with torch.no_grad(), self.capture if prefix.routes is not None else nullcontext():
-            logits_TV = self._at_once(ids_1T, prefix.cache, num_logits)
+            wanted = range(size - num_logits, size)
+            logits_TV = self._at_once([prefix.cache], [ids_1T[0].tolist()], wanted)
             if logits_TV is None:
                 out = self.model(
                     ids_1T, past_key_values=prefix.cache, use_cache=True, logits_to_keep=num_logits
@@ -244,37 +255,32 @@ class LocalEngine:
         """
         import torch
 
-        with torch.no_grad():
-            logits_TV = self._rows_at_once(prefixes, pieces)
+        size, logits_TV = sum(map(len, pieces)), None
+        if all(prefix.routes is None for prefix in prefixes):
+            with torch.no_grad():
+                caches = [prefix.cache for prefix in prefixes]
+                logits_TV = self._at_once(caches, pieces, range(size))
         if logits_TV is None:
             rows = zip(prefixes, pieces, strict=True)
             return torch.cat([self.prefill(piece, prefix, len(piece)) for prefix, piece in rows])
         for prefix, piece in zip(prefixes, pieces, strict=True):
-            prefix.cache.grow(len(piece))
             prefix.tokens += piece
         self.prefixes.trim()
         return logits_TV
 
-    def _rows_at_once(
-        self, prefixes: Sequence[CachedPrefix], pieces: Sequence[list[int]]
+    def _at_once(
+        self, caches: Sequence[KVCache], pieces: Sequence[list[int]], wanted: Sequence[int]
     ) -> torch.Tensor | None:
+        """Logits [len(wanted), V] of `pieces`, each behind its cache, which grows by it, in one C++
+        call; None where that cannot be taken.
+        """
         from gptoss_magic.model.kv_cache import fed_behind
 
-        size = sum(map(len, pieces))
-        has_routes = any(prefix.routes is not None for prefix in prefixes)
-        if has_routes or self.step.why_not(size):
+        if self.step.why_not(sum(map(len, pieces))):
             return None
-        fed = fed_behind([prefix.cache for prefix in prefixes], pieces)
-        return None if fed is None else self.step.run(fed, range(size))
-
-    def _at_once(self, ids_1T: torch.Tensor, cache: Any, num_logits: int) -> torch.Tensor | None:
-        """As `_step`, in one C++ call; None where that cannot be taken."""
-        size = ids_1T.shape[1]
-        fed = None if self.step.why_not(size) else cache.fed(ids_1T[0].tolist())
-        if fed is None:
-            return None
-        logits_TV = self.step.run(fed, range(size - num_logits, size))
-        cache.grow(size)
+        logits_TV = self.step.run(fed_behind(caches, pieces, self.model.dtype), wanted)
+        for cache, piece in zip(caches, pieces, strict=True):
+            cache.grow(len(piece))
         return logits_TV
 
     def _decode(self, one: Decoding) -> Iterator[TokenDelta]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gptoss_magic.model.mxfp4 import Packed
 
 LIBRARY = Path(__file__).parent / "native" / "libgptoss.so"
-VERSION = 5
+VERSION = 6
 NOT_RUN = "(not run on a GPU by its authors yet)"
 
 
@@ -69,8 +69,13 @@ class Native:
     def name(self) -> str:
         return f"C++ ({self.library.gm_name().decode()})"
 
+    @property
+    def most_tokens(self) -> int:
+        """New tokens of a decode step in bf16 that these kernels are the fastest for."""
+        return int(self.library.gm_most_tokens())
+
     def select(self, name: str) -> bool:
-        """Use the kernels of that name (avx512-bf16, avx2, generic); False where they cannot."""
+        """Use the kernels of that name (amx-bf16, avx512-bf16, …); False where they cannot."""
         return bool(self.library.gm_select(name.encode()))
 
     def linear(

@@ -30,23 +30,18 @@ def addresses(
     return [(starts[0] + step, starts[1] + step, group_step) for step in steps]
 
 
-def fed_behind(caches: Sequence[KVCache], pieces: Sequence[Sequence[int]]) -> Fed | None:
-    """Each of `pieces` behind what its cache holds, with room for it; a cache is one row.
-
-    None where one of them had no forward yet.
-    """
+def fed_behind(
+    caches: Sequence[KVCache], pieces: Sequence[Sequence[int]], dtype: torch.dtype
+) -> Fed:
+    """Each of `pieces` behind what its cache holds, with room for it; a cache is one row."""
     from gptoss_magic.model.step import Fed
 
-    stacks = [list[Any](cache.layers) for cache in caches]
-    if not all(layer.is_initialized for layers in stacks for layer in layers):
-        return None
     sizes, places = [len(piece) for piece in pieces], list[int]()
-    for layers, size in zip(stacks, sizes, strict=True):
-        start = layers[0].length
+    for cache, size in zip(caches, sizes, strict=True):
+        start = cache.get_seq_length()
         places += range(start, start + size)
-        for layer in layers:
-            layer.reserve(start + size)
-    by_layer = zip(*stacks, strict=True)
+        cache.reserve(start + size, dtype)
+    by_layer = zip(*[list[Any](cache.layers) for cache in caches], strict=True)
     buffers = [
         at for row in by_layer for one in row for at in addresses(one.keys, one.values, 0, 1)
     ]
@@ -124,6 +119,7 @@ class KVCache(Cache):
 
     def __init__(self, config: ModelConfig) -> None:
         kinds = config.layer_types
+        self._shape = (1, config.num_key_value_heads, 0, config.head_dim)
         super().__init__(
             layers=[KVLayer(config.sliding_window if "sliding" in kind else 0) for kind in kinds]
         )
@@ -141,9 +137,13 @@ class KVCache(Cache):
                 mine.keys = theirs.keys[:, :, :length].clone()
                 mine.values = theirs.values[:, :, :length].clone()
 
-    def fed(self, ids_T: Sequence[int]) -> Fed | None:
-        """`ids_T` behind what is held, with room for them; None before the first forward."""
-        return fed_behind([self], [ids_T])
+    def reserve(self, length: int, dtype: torch.dtype) -> None:
+        """Make room for `length` tokens on a CPU, also before the first forward."""
+        empty = torch.empty(self._shape, dtype=dtype)
+        for layer in self._held():
+            if not layer.is_initialized:
+                layer.lazy_initialization(empty, empty)
+            layer.reserve(length)
 
     def grow(self, num_tokens: int) -> None:
         """So many tokens more are in the buffers."""

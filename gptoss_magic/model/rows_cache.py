@@ -80,6 +80,7 @@ class RowsCache(Cache):
             kind: config.sliding_window if "sliding" in kind else 0 for kind in config.layer_types
         }
         self.windows = windows
+        self._shape = (1, config.num_key_value_heads, 0, config.head_dim)
         super().__init__(layers=[RowsLayer(self, windows[kind]) for kind in config.layer_types])
 
     def join(self, count: int, start: KVCache, length: int) -> None:
@@ -119,13 +120,14 @@ class RowsCache(Cache):
         first = max(0, min(starts) - window + 1) if window else 0
         return first, max(starts) + self.num_new
 
-    def fed(self, first: int, pieces: Sequence[Sequence[int]]) -> Fed | None:
-        """`pieces` behind each row from `first` on; None before the first forward."""
+    def fed(self, first: int, pieces: Sequence[Sequence[int]], dtype: torch.dtype) -> Fed:
+        """`pieces` behind each row from `first` on."""
         from gptoss_magic.model.step import Fed
 
-        layers = self._held()
-        if not all(layer.is_initialized for layer in layers):
-            return None
+        layers, empty = self._held(), torch.empty(self._shape, dtype=dtype)
+        for layer in layers:
+            if not layer.is_initialized:
+                layer.lazy_initialization(empty, empty)
         starts, sizes = self.lengths[first:], [len(piece) for piece in pieces]
         places = [
             place

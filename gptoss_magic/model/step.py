@@ -1,7 +1,9 @@
 """A decode step of the whole layer stack in one C++ call, on a CPU (native/step.inc).
 
-It takes up to `MOST` new tokens of one conversation, or of several rows, and plain LoRA. What it
-cannot take goes module by module, as transformers does; `why_not` says why.
+It takes some new tokens of one conversation, or of several rows, and plain LoRA; `most` of them,
+which is a prompt's chunk where the kernels multiply by tiles: there a token has the same bits in
+whatever company it is read. What it cannot take goes module by module, as transformers does;
+`why_not` says why.
 Legend: T new tokens, L layers, k experts a token, V vocabulary, D head size.
 """
 
@@ -35,7 +37,8 @@ if TYPE_CHECKING:
 
     from gptoss_magic.model.protocol import Model
 
-MOST = 16  # new tokens of a step
+FEW = 16  # new tokens of a step, at least
+LARGE, LARGE_CHUNK = 4 << 30, 128  # bytes of weights whose chunks are short: ■ waits for their end
 ALONE = 1 << 20  # bytes of weights that do not pay for waking a second thread
 ROTARY = ("default", "linear", "yarn", "llama3")  # whose angles do not change with the length
 PARTS = (
@@ -80,16 +83,25 @@ class DecodeStep:
             for name, value in owner.items()
         ]
         self._weights = [v for _, _, v in self._held if isinstance(v, torch.nn.Parameter)]
-        self._num_bytes = sum(w.numel() * w.element_size() for w in self._weights)
+        num_bytes = sum(w.numel() * w.element_size() for w in self._weights)
+        self._is_small, self._is_large = num_bytes <= ALONE, num_bytes > LARGE
         self._angles = (torch.empty(0), torch.empty(0))
         self._described: tuple[list[Any], layout.Described] | None = None
+
+    @property
+    def most(self) -> int:
+        """New tokens that a step takes, where it can be taken."""
+        library = native()[0]
+        if self.never or library is None or self.model.dtype != torch.bfloat16:
+            return FEW
+        return min(library.most_tokens, LARGE_CHUNK) if self._is_large else library.most_tokens
 
     def why_not(self, num_tokens: int) -> str:
         """Why a step of so many tokens cannot be taken as things stand; '' where it can."""
         if self.never:
             return self.never
-        if num_tokens > MOST:
-            return f"more than {MOST} new tokens"
+        if num_tokens > self.most:
+            return f"more than {self.most} new tokens"
         if torch.is_grad_enabled():
             return "gradients are asked for"
         if any(owner.get(name) is not value for owner, name, value in self._held):
@@ -117,7 +129,7 @@ class DecodeStep:
             *(result.data_ptr() for result in (logits, experts, weights)),
         )
         library: Any = native()[0]
-        threads = torch.get_num_threads() if self._num_bytes > ALONE else 1
+        threads = 1 if self._is_small else torch.get_num_threads()
         library.library.gm_step(byref(model), byref(tokens), threads)
         self._tell(experts, weights)
         return logits
@@ -150,7 +162,7 @@ class DecodeStep:
     def _rotary(self, num_places: int) -> tuple[torch.Tensor, torch.Tensor]:
         """(cosine, sine), each [at least num_places, D / 2], in the model's dtype."""
         if len(self._angles[0]) < num_places:
-            places_1T = torch.arange(2 * num_places + MOST)[None]
+            places_1T = torch.arange(2 * num_places + FEW)[None]
             like = torch.empty(0, dtype=self.model.dtype)
             both = self.model.get_decoder().rotary_emb(like, places_1T)
             self._angles = (both[0][0].contiguous(), both[1][0].contiguous())

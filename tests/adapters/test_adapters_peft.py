@@ -153,7 +153,7 @@ def test_experts_in_full_come_back_and_peft_finds_nothing_to_load(plain, tmp_pat
             in_peft(plain[1], path)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(
     chosen=st.dictionaries(
         st.tuples(st.integers(0, 1), st.sampled_from(["gate_up_proj", "down_proj"])),
@@ -177,7 +177,7 @@ def test_any_choice_of_experts_ranks_and_scalings_round_trips(
     same_parts(adapter, read_adapter(write_adapter(adapter, plain[0], folder / "a"), plain[0]))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.integers(1, 5),
     st.integers(1, 4),

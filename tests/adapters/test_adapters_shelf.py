@@ -245,7 +245,7 @@ def test_a_turn_under_a_then_base_then_a_is_as_cold(loaded):
     assert [count > 0 for count in cached] == [False, False, True, False, True, False, True, True]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     st.lists(
         st.tuples(

@@ -409,7 +409,7 @@ def test_passages_and_a_plan_travel_with_the_step():
     assert (answer.steps[0].passages, answer.steps[0].plan) == ((), "[ ] goal")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(name=st.text(min_size=1, max_size=12), raw=st.text(max_size=40))
 def test_no_call_is_ever_lost(name, raw):
     """Whatever the model calls with whatever it writes, it is answered and the run goes on."""

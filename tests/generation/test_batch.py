@@ -37,7 +37,7 @@ def alone(engine, request):
     return [d.token_id for d in engine.stream(request.prompt, request.settings, cold=True)]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.integers(0, 40),
     st.lists(st.tuples(st.integers(1, 50), st.integers(1, 30)), min_size=1, max_size=9),

@@ -58,7 +58,7 @@ def counted(engine, prompt, lookup, max_tokens=60):
     return made, len(forwards)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6), st.integers(1, 8), st.integers(1, 40))
 def test_drafts_change_no_token_of_a_greedy_answer(engine, seed, lookup, period):
     """Prompts that repeat themselves make drafts, right and wrong ones."""
@@ -86,7 +86,7 @@ def test_a_long_prompt_tells_how_far_it_is(engine):
     assert not told
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(0, 10**6),
     st.sampled_from([0.3, 1.0, 1.7]),

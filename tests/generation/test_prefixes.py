@@ -39,7 +39,7 @@ def cold(engine, ids):
         return engine.model(torch.tensor([ids]), logits_to_keep=1).logits[0, -1]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 90), st.integers(1, 60)), min_size=1, max_size=8))
 def test_any_walk_of_rollbacks_has_the_logits_of_a_cold_prefill(engine, walk):
     """Each turn keeps some of the text and adds some, across the window of 16 both ways."""

@@ -3,7 +3,7 @@
 import openai_harmony as oh
 import pytest
 from harmony_reference import RealTokenizer, encoding
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gptoss_magic.harmony import (
@@ -107,7 +107,7 @@ def test_opening_is_the_reference_s(codec, effort, tools):
     assert render(ours, codec) == want
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(objects(schemas()))
 def test_tool_definitions_are_the_reference_s(codec, schema):
     tool = oh.ToolDescription.new("f", "Does it.", schema)
@@ -134,7 +134,7 @@ def messages():
     return st.lists(call | said, min_size=1, max_size=5)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(messages(), TEXT)
 def test_conversations_are_the_reference_s(codec, answer, question):
     ours = [Message("user", question), *answer]
@@ -142,14 +142,14 @@ def test_conversations_are_the_reference_s(codec, answer, question):
     assert render(ours, codec) == want
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(messages())
 def test_parse_undoes_render(codec, answer):
     opening = render([], codec)
     assert list(parse(render(answer, codec, prompt=False)[len(opening) :], codec)) == answer
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(messages())
 def test_parsing_is_the_reference_s(codec, answer):
     opening = render([], codec)
@@ -166,7 +166,7 @@ def test_parsing_is_the_reference_s(codec, answer):
     ]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(messages().filter(lambda answer: all(m.channel != "final" for m in answer)), st.booleans())
 def test_analysis_is_dropped_as_the_reference_does(codec, answer, ended):
     """One turn, ended or not; over several, the reference drops before the first final only."""

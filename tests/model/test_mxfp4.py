@@ -20,7 +20,7 @@ def test_every_byte_unpacks_as_transformers_does():
         assert torch.equal(unpack(blocks, scales).transpose(1, 2), want)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 2**31), st.integers(1, 5), st.integers(1, 4))
 def test_pack_undoes_unpack(seed, rows, groups):
     draw = torch.Generator().manual_seed(seed)

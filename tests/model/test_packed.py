@@ -24,7 +24,7 @@ from gptoss_magic.session import Session
 from gptoss_magic.testing import tiny_checkpoint, tiny_tokenizer
 from gptoss_magic.turns.status import status
 
-KERNELS = ("avx512-bf16", "avx2", "generic")
+KERNELS = ("amx-bf16", "avx512-bf16", "avx2", "generic")
 
 
 def quiet(done, total, note):
@@ -80,7 +80,7 @@ def test_all_pairs_of_bytes_round_trip():
             assert torch.equal(out.float(), want)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**31), st.integers(-100, 100))
 def test_quantize_keeps_what_is_mxfp4_already(seed, shift):
     draw = torch.Generator().manual_seed(seed)
@@ -206,6 +206,15 @@ def test_bf16_experts_at_once_against_transformers_in_fp64(backend, tokens):
     with torch.no_grad():
         exact = plain(x.double(), ids, weights.double())
     assert (fast.double() - exact).norm() < 0.01 * exact.norm()
+
+
+@pytest.mark.parametrize("backend", KERNELS, indirect=True)
+@pytest.mark.parametrize("rows", [5, 16, 70])
+def test_a_token_has_the_same_bits_alone_and_among_others(backend, rows):
+    w, x = torch.randn(rows, 96).bfloat16(), torch.randn(18, 96).bfloat16()
+    alone = torch.cat([backend.dense(x[t : t + 1], w, None) for t in range(len(x))])
+    for tokens in range(1, len(x) + 1):
+        assert torch.equal(backend.dense(x[:tokens], w, None), alone[:tokens])
 
 
 def test_swiglu_gradient():

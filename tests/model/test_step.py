@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gptoss_magic.model.backends import native
-from gptoss_magic.model.kv_cache import KVCache
+from gptoss_magic.model.kv_cache import KVCache, fed_behind
 from gptoss_magic.model.load import LoadSettings, load
 from gptoss_magic.model.parts import ExpertLora, LinearLora, RouterDelta, RouterLora
 from gptoss_magic.model.resident import make_resident
 from gptoss_magic.model.router import Capture
 from gptoss_magic.model.rows_cache import RowsCache
-from gptoss_magic.model.step import MOST, DecodeStep
+from gptoss_magic.model.step import FEW, DecodeStep
 from gptoss_magic.testing import tiny_checkpoint, tiny_model
 
 pytestmark = pytest.mark.skipif(native()[0] is None, reason="no C++ library")
@@ -70,7 +70,7 @@ def stepped(model, cache, ids):
     step = DecodeStep(model)
     with torch.no_grad():
         assert not step.why_not(len(ids))
-        logits = step.run(cache.fed(ids), range(len(ids)))
+        logits = step.run(fed_behind([cache], [ids], model.dtype), range(len(ids)))
     cache.grow(len(ids))
     return logits
 
@@ -86,8 +86,8 @@ def whole(theirs, ids):
         return theirs(torch.tensor([ids])).logits[0]
 
 
-@settings(max_examples=25, deadline=None)
-@given(held=st.integers(1, 40), pieces=st.lists(st.integers(1, MOST), min_size=1, max_size=4))
+@settings(max_examples=25)
+@given(held=st.integers(1, 40), pieces=st.lists(st.integers(1, FEW), min_size=1, max_size=4))
 def test_steps_of_any_length_are_transformers_logits(models, held, pieces):
     ours, theirs = models
     ids = ids_of(held + sum(pieces))
@@ -120,7 +120,7 @@ def test_each_kind_of_rotary_embedding(kind):
     assert (logits - whole(theirs, ids)[25:]).abs().max() < 1e-4
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     held=st.lists(st.integers(1, 20), min_size=1, max_size=4),
     sizes=st.lists(st.integers(1, 4), min_size=4, max_size=4),
@@ -138,7 +138,7 @@ def test_rows_of_different_lengths_are_stepped_apart(models, held, sizes, first)
     ends = [sum(map(len, pieces[: n + 1])) - 1 for n in range(len(pieces))]
     step = DecodeStep(ours)
     with torch.no_grad():
-        logits = step.run(cache.fed(first, pieces), ends)
+        logits = step.run(cache.fed(first, pieces, ours.dtype), ends)
     for row, (text, length, size) in zip(logits, fed, strict=True):
         assert (row - whole(theirs, text[: length + size])[-1]).abs().max() < 1e-4
 
@@ -228,7 +228,7 @@ def test_what_it_cannot_take_is_said(models):
             return step.why_not(num_tokens)
 
     assert not why()
-    assert why(MOST + 1) == "more than 16 new tokens"
+    assert why(FEW + 1) == "more than 16 new tokens"
     assert step.why_not(1) == "gradients are asked for"
     hook = layer.mlp.register_forward_hook(lambda *_: None)
     assert why() == "a hook or probe stands beside the model"
@@ -279,7 +279,7 @@ def double(weight):
     return torch.nn.Parameter(weight.detach().double())
 
 
-@pytest.mark.parametrize("kernels", ["avx512-bf16", "avx2", "generic"])
+@pytest.mark.parametrize("kernels", ["amx-bf16", "avx512-bf16", "avx2", "generic"])
 @pytest.mark.parametrize("packed", [True, False])
 def test_bf16_is_as_near_to_fp32_as_the_modules_are(tmp_path, kernels, packed):
     library = native()[0]
@@ -345,12 +345,13 @@ def test_python_threads_have_their_own_steps():
 FORKED = """
 import os, torch
 torch.set_num_threads(1)  # OpenMP's own threads do not survive a fork
+from gptoss_magic.model.kv_cache import fed_behind
 from gptoss_magic.model.step import DecodeStep
 from tests.model.test_step import begun, ids_of, pair
 model, _ = pair(num_hidden_layers=2, hidden_size=256, intermediate_size=512)
 ids, step = ids_of(40), DecodeStep(model)
 cache = begun(model, ids[:38])
-fed = cache.fed(ids[38:])
+fed = fed_behind([cache], [ids[38:]], model.dtype)
 step.run(fed, [1])
 torch.set_num_threads(2)
 before = step.run(fed, [1])

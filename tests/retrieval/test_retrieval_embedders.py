@@ -96,7 +96,7 @@ PIECES = st.sampled_from(
 SAID = st.lists(PIECES | st.text(st.characters(exclude_categories=["Cs"]), max_size=9)).map("".join)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(texts=st.lists(SAID, min_size=1, max_size=6))
 def test_wordllama_is_what_its_package_gives(wordllama, texts):
     theirs, ours = wordllama

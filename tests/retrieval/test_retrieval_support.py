@@ -57,7 +57,7 @@ def test_what_claims_nothing_is_left_out(answer):
     assert supported(answer) == ()
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.text(st.sampled_from("ab1 .\n"), max_size=40), st.text(st.sampled_from("ab1 .\n")))
 def test_support_is_only_ever_found_where_words_are(answer, text):
     passage = Passage(4, "x", "s", "", 7, 7 + text.count("\n"), text)
@@ -134,7 +134,6 @@ def test_each_citation_unfolds_its_passage():
     assert "Not among the sources: 【9】" in text
 
 
-@settings(deadline=None)
 @example("【†{\ue00099\ue001}】")
 @given(st.text(st.sampled_from("ab12.†L \n`[]()【】*_~{}\ue000\ue001#|<>&-"), max_size=60))
 def test_no_mark_and_no_tag_of_an_answer_is_left(answer):

@@ -355,7 +355,7 @@ def test_an_unwritable_cache_is_no_error(model, tmp_path, monkeypatch):
     assert shipped.baseline(model, HarmonyCodec(tokenizer), "w").num_samples == 13
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 1000), st.integers(1, 5))
 def test_any_traces_give_distributions(seed, count):
     draw = np.random.default_rng(seed)

@@ -127,7 +127,7 @@ def test_an_interrupt_leaves_a_trace_of_what_was_computed():
     check(stream.trace([*ids, *again]), [*ids, *again][:-1])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.integers(0, 70), st.integers(1, 40)), min_size=1, max_size=6))
 def test_any_walk_of_rollbacks_keeps_the_trace_true(engine, walk):
     ids = []

@@ -282,7 +282,7 @@ def test_what_cannot_be_is_400_in_one_line_with_its_place(wire, body, says):
     assert "\n" not in said["error"]["message"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=40))
 def test_a_sealed_thought_opens_as_itself_and_nothing_else_does(resident, text):
     codec = current().codec

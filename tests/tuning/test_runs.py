@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gptoss_magic.errors import CheckpointError, InputError
@@ -27,7 +27,6 @@ example = pairs.map(lambda p: Example(tuple(i for i, _ in p), tuple(t for _, t i
 sequences = st.lists(st.lists(example, min_size=1, max_size=3), max_size=3)
 
 
-@settings(deadline=None)
 @given(st.lists(sequences, max_size=3), sequences)
 def test_data_comes_back(steps, held_out):
     assert from_tensors(as_tensors(steps, held_out)) == (steps, held_out)

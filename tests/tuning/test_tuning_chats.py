@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gptoss_magic.errors import InputError
@@ -214,7 +214,6 @@ def rows(draw):
     return row_of(record)
 
 
-@settings(deadline=None)
 @given(st.lists(rows(), min_size=1, max_size=3))
 def test_rows_written_as_trl_are_read_the_same(given_rows):
     lines, unsaid = trl_lines(given_rows)

@@ -4,7 +4,7 @@ import json
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gptoss_magic.errors import InputError
@@ -48,7 +48,6 @@ def conversations(draw):
     return Row(tuple(messages))
 
 
-@settings(deadline=None)
 @given(conversations())
 def test_an_example_is_what_the_model_is_shown_and_says(row):
     examples, places = encode(row, CODEC), [0]

@@ -69,7 +69,7 @@ def test_an_edited_analysis_stands_and_final_is_new(answer):
     assert gptoss_magic.refine(answer, "").analysis == ""
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.data(), st.sampled_from([0.0, 1.5]), st.sampled_from(["", "ü", "no, wait"]))
 def test_a_branch_at_any_token_is_what_a_cold_run_says(answer, data, temperature, text):
     """Within headers and characters too."""

@@ -6,7 +6,6 @@
 #include "avx512.h"
 #include "swiglu.inc"
 #include "attend.inc"
-#include "step.h"
 #include "team.h"
 
 using namespace avx512;
@@ -28,32 +27,6 @@ void permute_by_pairs(const bf16 *x, int K, bf16 *out) {
 }
 
 // ---- many rows: outer products with unpacked pairs ----
-
-inline void transpose16(__m512i *r) {
-  __m512i t[16];
-  for (int i = 0; i < 8; i++) {
-    t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
-    t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
-  }
-  for (int i = 0; i < 4; i++) {
-    r[4 * i] = _mm512_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
-    r[4 * i + 1] = _mm512_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
-    r[4 * i + 2] = _mm512_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
-    r[4 * i + 3] = _mm512_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
-  }
-  for (int i = 0; i < 4; i++) {
-    t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
-    t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
-    t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
-    t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
-  }
-  for (int i = 0; i < 4; i++) {
-    r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
-    r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
-    r[i + 4] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88);
-    r[i + 12] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xdd);
-  }
-}
 
 // The scale goes into the exponent of bf16; zeros stay zero.
 inline __m512i scaled(__m512i value, __m512i exponent) {
@@ -288,7 +261,6 @@ void unpack(const uint8_t *blocks, const uint8_t *scales, int64_t num_rows, int 
 
 // ---- what step.inc needs: rows as `few` reads them, and pieces of a packed matrix ----
 
-using avx512::dense_piece;
 typedef bf16 Prepared;
 int64_t prepared_size(int64_t K) { return (int64_t)num_chunks((int)K) * CHUNK; }
 void prepare(const bf16 *x, int64_t K, Prepared *out) { permute_by_four(x, (int)K, out); }
@@ -303,9 +275,39 @@ void packed_piece(const Linear &w, int64_t e, int64_t first, int64_t last, const
         nullptr, (int)(last - first), Y + m * ldy, ldy);
 }
 
+namespace by_rows {
+using avx512::dense_piece;
+const bool TURNS = false;
+void turn_rows(const bf16 *, int64_t, int, bf16 *) {}
+void unpacked_piece(const Linear &, int64_t, int64_t, int64_t, const bf16 *, int, float *, int64_t) {}
 #include "step.inc"
+}  // namespace by_rows
+
+namespace by_tiles {
+using amx::attend_together;
+using amx::dense_piece;
+using amx::turn_rows;
+const bool TURNS = true;
+
+// Rows first..last of expert e as bf16, 32 at a time: they stay in the cache for all tokens.
+void unpacked_piece(const Linear &w, int64_t e, int64_t first, int64_t last, const bf16 *turned,
+                    int M, float *Y, int64_t ldy) {
+  const int ROWS = 32;
+  static thread_local std::vector<bf16> rows;
+  rows.resize(ROWS * w.K);
+  for (int64_t n = first; n < last; n += ROWS) {
+    const int64_t at = e * w.N + n, count = std::min<int64_t>(ROWS, last - n);
+    unpack(w.blocks + at * (w.K / 2), w.scales + at * (w.K / 32), count, (int)w.K, rows.data(), 1);
+    dense_piece(rows.data(), 0, count, w.K, turned, M, Y + n - first, ldy);
+  }
+}
+#include "step.inc"
+}  // namespace by_tiles
 
 }  // namespace
 
-extern const Kernels kernels_avx512;
-const Kernels kernels_avx512 = {"avx512-bf16", linear, transposed, unpack, dense, swiglu, attend, step};
+extern const Kernels kernels_avx512, kernels_amx;
+const Kernels kernels_avx512 = {"avx512-bf16", linear, transposed, unpack,
+                                dense,         swiglu, attend,     by_rows::step, 16};
+const Kernels kernels_amx = {"amx-bf16", linear, transposed, unpack,
+                             amx::dense, swiglu, attend,     by_tiles::step, 512};

@@ -10,6 +10,7 @@
 #include <cstdlib>
 
 #include "kernels.h"
+#include "step.h"
 
 namespace avx512 {
 
@@ -33,6 +34,33 @@ struct Buffer {
   float *single() { return (float *)at; }
 };
 
+// 16 x 16 words of 32 bits
+inline void transpose16(__m512i *r) {
+  __m512i t[16];
+  for (int i = 0; i < 8; i++) {
+    t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
+    t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
+  }
+  for (int i = 0; i < 4; i++) {
+    r[4 * i] = _mm512_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
+    r[4 * i + 1] = _mm512_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
+    r[4 * i + 2] = _mm512_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
+    r[4 * i + 3] = _mm512_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
+  }
+  for (int i = 0; i < 4; i++) {
+    t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
+    t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
+    t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
+    t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
+  }
+  for (int i = 0; i < 4; i++) {
+    r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
+    r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
+    r[i + 4] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88);
+    r[i + 12] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xdd);
+  }
+}
+
 void permute_by_four(const bf16 *x, int K, bf16 *out);
 
 // Y[m * ldy + r] for M <= FEW rows x[m * ldx] (permuted by four) and num_rows % 16 == 0 weight rows
@@ -46,3 +74,19 @@ void dense_piece(const bf16 *W, int64_t first, int64_t last, int64_t K, const bf
 void dense(const bf16 *W, int64_t N, int64_t K, const bf16 *x, int M, float *Y, int threads);
 
 }  // namespace avx512
+
+// The same by tiles, of rows that `turn_rows` has brought into their order; see amx.cpp.
+namespace amx {
+
+void turn_rows(const bf16 *x, int64_t K, int M, bf16 *out);
+
+void dense_piece(const bf16 *W, int64_t first, int64_t last, int64_t K, const bf16 *turned, int M,
+                 float *Y, int64_t ldy);
+
+void dense(const bf16 *W, int64_t N, int64_t K, const bf16 *x, int M, float *Y, int threads);
+
+// out [M, size] of queries q [M, size] that share keys and values [.., size]; size % 32 == 0
+void attend_together(const bf16 *q, const Seen *seen, int M, const bf16 *keys, const bf16 *values,
+                     int64_t size, float scaling, bf16 *out);
+
+}  // namespace amx

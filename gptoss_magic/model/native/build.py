@@ -42,7 +42,9 @@ def units() -> list[tuple[str, list[str]]]:
         ("portable.cpp", []),
     ]
     if platform.machine() in ("x86_64", "AMD64"):
-        made += [("portable.cpp", AVX2), ("avx512.cpp", AVX512), ("avx512_stream.cpp", AVX512)]
+        made.append(("portable.cpp", AVX2))
+        wide = ("avx512.cpp", "avx512_stream.cpp", "amx.cpp", "amx_attend.cpp")
+        made += [(name, AVX512) for name in wide]
     return made
 
 

@@ -10,8 +10,9 @@ static const Kernels *choose(const char *name) {
   bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   bool avx512 = __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
                 __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-  const Kernels *able[] = {avx512 ? &kernels_avx512 : nullptr, avx2 ? &kernels_avx2 : nullptr,
-                           &kernels_generic};
+  static const bool tiles = avx512 && amx::is_there();
+  const Kernels *able[] = {tiles ? &kernels_amx : nullptr, avx512 ? &kernels_avx512 : nullptr,
+                           avx2 ? &kernels_avx2 : nullptr, &kernels_generic};
 #else
   const Kernels *able[] = {&kernels_generic};
 #endif
@@ -70,7 +71,7 @@ void dense_experts(const bf16 *x, const Routes &routes, const bf16 *W, const bf1
 
 extern "C" {
 
-int gm_version() { return 5; }
+int gm_version() { return 6; }
 
 // Use the kernels of that name; 0 where this processor cannot run them.
 int gm_select(const char *name) {
@@ -80,6 +81,8 @@ int gm_select(const char *name) {
 }
 
 const char *gm_name() { return chosen->name; }
+
+int gm_most_tokens() { return chosen->most_tokens; }
 
 void gm_linear(const bf16 *x, const int32_t *offsets, const uint8_t *blocks, const uint8_t *scales,
                const bf16 *bias, int E, int N, int K, float *Y, int threads) {

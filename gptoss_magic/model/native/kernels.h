@@ -75,9 +75,14 @@ struct Kernels {
   SwigluFn swiglu;
   AttendFn attend;
   StepFn step;
+  int most_tokens;  // of a step in bf16: more are better off with torch's products
 };
 
 extern const Kernels kernels_generic;
 #if defined(__x86_64__)
-extern const Kernels kernels_avx2, kernels_avx512;
+extern const Kernels kernels_avx2, kernels_avx512, kernels_amx;
+
+namespace amx {
+bool is_there();  // asks the system for it, once is enough
+}
 #endif

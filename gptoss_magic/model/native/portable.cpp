@@ -185,9 +185,12 @@ void dense_piece(const bf16 *W, int64_t first, int64_t last, int64_t K, const bf
   dense_piece(W, first, last, K, xs.data(), M, Y, ldy);
 }
 
+const bool TURNS = false;
+void turn_rows(const bf16 *, int64_t, int, bf16 *) {}
+void unpacked_piece(const Linear &, int64_t, int64_t, int64_t, const bf16 *, int, float *, int64_t) {}
 #include "step.inc"
 
 }  // namespace
 
 extern const Kernels KERNELS;
-const Kernels KERNELS = {NAME, linear, transposed, unpack, dense, swiglu, attend, step};
+const Kernels KERNELS = {NAME, linear, transposed, unpack, dense, swiglu, attend, step, 16};

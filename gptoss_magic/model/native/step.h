@@ -42,6 +42,12 @@ struct StepCache {
   int64_t group_step;
 };
 
+// What a query sees: keys first..last, and a sink
+struct Seen {
+  int64_t first, last;
+  float sink;
+};
+
 struct StepTokens {
   int64_t num_tokens, num_rows, num_logits;
   const int64_t *ids, *places;      // [R]: a token, and where it stands in its row
