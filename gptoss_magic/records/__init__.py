@@ -23,7 +23,14 @@ from gptoss_magic.records.requests import (
     Turn,
     Voice,
 )
-from gptoss_magic.records.studies import AdapterComparison, Drift, Example, Mapped, StepMetrics
+from gptoss_magic.records.studies import (
+    AdapterComparison,
+    Drift,
+    Example,
+    Mapped,
+    StepMetrics,
+    SuiteProbe,
+)
 
 __all__ = [
     "AdapterComparison",
@@ -48,6 +55,7 @@ __all__ = [
     "SamplingSettings",
     "Step",
     "StepMetrics",
+    "SuiteProbe",
     "Support",
     "TokenDelta",
     "ToolCall",
