@@ -13,6 +13,7 @@ from gptoss_magic.serving.logprobs import LEAST
 from gptoss_magic.serving.question import (
     MOST_TOP,
     Asking,
+    nth,
     read_model,
     refuse_samplers,
     sampling_of,
@@ -62,9 +63,7 @@ class CompletionRequest:
             ready=current().require,
             **asking.settings,
         )
-        seed = (request.sampling.seed + number) % 2**63
-        sampling = replace(request.sampling, seed=seed)
-        request = replace(request, sampling=sampling, num_top=asking.num_top)
+        request = replace(nth(request, number), num_top=asking.num_top)
         return bounded(request, self.max_tokens or 1)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.serving.faults import ApiError
@@ -57,6 +57,14 @@ def settled(asking: Asking, messages: tuple[Message, ...]) -> Request:
         num_top=asking.num_top,
         **asking.settings,
     )
+
+
+def nth(request: Request, number: int, root: str = "") -> Request:
+    """The request of choice `number`: another seed; `root`: whose KV cache it goes on with."""
+    seed = (request.sampling.seed + number) % 2**63
+    conversation = f"served {root}" if root else ""
+    sampling = replace(request.sampling, seed=seed)
+    return replace(request, sampling=sampling, conversation=conversation)
 
 
 def read_model(body: Body) -> ModelName:

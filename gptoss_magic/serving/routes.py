@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
@@ -16,7 +15,7 @@ from gptoss_magic.serving.chat import Choice, read_chat
 from gptoss_magic.serving.completions import Completed, read_completion, scored_prompt
 from gptoss_magic.serving.desk_calls import merged, output_of, while_there
 from gptoss_magic.serving.faults import ApiError, api_error
-from gptoss_magic.serving.question import settled
+from gptoss_magic.serving.question import nth, settled
 from gptoss_magic.serving.responses import Resource
 from gptoss_magic.serving.responses_request import read_responses
 from gptoss_magic.session import current
@@ -54,6 +53,20 @@ async def body_of(asked: Asked) -> Body:
     return json_body(await asked.body())
 
 
+async def _to_the_end(
+    told: AsyncIterator[Any], chunks: AsyncIterator[dict[str, Any]]
+) -> AsyncIterator[bytes]:
+    """The chunks of what is told, and of what fails; `told` is closed behind them."""
+    try:
+        async for chunk in chunks:
+            yield sse.event(chunk)
+    except Exception as error:  # noqa: BLE001 (the caller is told)
+        yield sse.event(api_error(error).body())
+    finally:
+        await told.aclose()  # type: ignore[attr-defined]
+    yield sse.DONE
+
+
 def last_said(messages: Sequence[Any]) -> str:
     """The user's last words, for the record."""
     users = [message.content for message in messages if message.role == "user"]
@@ -71,8 +84,7 @@ async def responses(answers: Answers, asked: Asked) -> Response:
     served = answers.open(
         "responses", given.asking.name.name, last_said(given.messages), "resp_", root
     )
-    if not root:
-        request = replace(request, conversation=f"served {served.root}")
+    request = nth(request, 0, served.root)
     served.messages, served.input_items = given.messages, given.items
     served.is_stored = given.is_stored
     output = output_of(given.asking.offers)
@@ -146,7 +158,7 @@ async def chat_completions(answers: Answers, asked: Asked) -> Response:
     for served in all_served:
         served.messages = given.messages
     outputs = [output_of(given.asking.offers, given.stop) for _ in all_served]
-    requests = [_sibling(request, number, one.root) for number, one in enumerate(all_served)]
+    requests = [nth(request, number, one.root) for number, one in enumerate(all_served)]
     codec = current().codec
     choices = [
         Choice(number, output, codec, has_logprobs=given.has_logprobs)
@@ -157,17 +169,11 @@ async def chat_completions(answers: Answers, asked: Asked) -> Response:
     head = chat.envelope(all_served[0], is_chunk=given.is_stream)
     headers = warned(given.warnings)
     if given.is_stream:
-        return streamed(_chat_chunks(told, choices, head, has_usage=given.has_usage), headers)
+        chunks = _chat_chunks(told, choices, head, has_usage=given.has_usage)
+        return streamed(_to_the_end(told, chunks), headers)
     turns = await while_there(asked, _turns(told))
     whole = {"choices": [choice.whole() for choice in choices], "usage": chat.usage_of(turns)}
     return reply({**head, **whole}, headers=headers)
-
-
-def _sibling(request: Any, number: int, root: str) -> Any:
-    """The request of choice `number`: another seed."""
-    seed = (request.sampling.seed + number) % 2**63
-    sampling = replace(request.sampling, seed=seed)
-    return replace(request, sampling=sampling, conversation=f"served {root}")
 
 
 async def _turns(told: AsyncIterator[Any]) -> list[Turn]:
@@ -180,25 +186,19 @@ async def _turns(told: AsyncIterator[Any]) -> list[Turn]:
 
 async def _chat_chunks(
     told: AsyncIterator[Any], choices: Sequence[Choice], head: dict[str, Any], *, has_usage: bool
-) -> AsyncIterator[bytes]:
+) -> AsyncIterator[dict[str, Any]]:
     turns: dict[int, Turn] = {}
     usage: dict[str, Any] = {"usage": None} if has_usage else {}
-    try:
-        for choice in choices:
-            yield sse.event({**head, "choices": [choice.opening()], **usage})
-        async for number, (one, changes) in told:
-            if isinstance(one, Turn):
-                turns[number] = one
-            for part in choices[number].chunks(one, changes):
-                yield sse.event({**head, "choices": [part], **usage})
-        if has_usage:
-            counted = chat.usage_of([turns[number] for number in sorted(turns)])
-            yield sse.event({**head, "choices": [], "usage": counted})
-    except Exception as error:  # noqa: BLE001 (the caller is told)
-        yield sse.event(api_error(error).body())
-    finally:
-        await told.aclose()  # type: ignore[attr-defined]
-    yield sse.DONE
+    for choice in choices:
+        yield {**head, "choices": [choice.opening()], **usage}
+    async for number, (one, changes) in told:
+        if isinstance(one, Turn):
+            turns[number] = one
+        for part in choices[number].chunks(one, changes):
+            yield {**head, "choices": [part], **usage}
+    if has_usage:
+        counted = chat.usage_of([turns[number] for number in sorted(turns)])
+        yield {**head, "choices": [], "usage": counted}
 
 
 # ---- /v1/completions ----
@@ -228,7 +228,8 @@ async def text_completions(answers: Answers, asked: Asked) -> Response:
         told = merged([answers.told(served, request, None) for served, request in pairs])
     head = completions.envelope(all_served[0])
     if given.is_stream:
-        return streamed(_completion_chunks(told, choices, head, has_usage=given.has_usage), {})
+        chunks = _completion_chunks(told, choices, head, has_usage=given.has_usage)
+        return streamed(_to_the_end(told, chunks), {})
     await while_there(asked, _completed(told, choices))
     usage = completions.usage_of(given, choices)
     return reply({**head, "choices": [choice.whole() for choice in choices], "usage": usage})
@@ -246,20 +247,14 @@ async def _completion_chunks(
     head: dict[str, Any],
     *,
     has_usage: bool,
-) -> AsyncIterator[bytes]:
-    try:
-        async for number, (one, _) in told:
-            if isinstance(one, ChannelDelta):
-                continue
-            choices[number].take(one)
-            chunk = choices[number].chunk()
-            if chunk is not None:
-                yield sse.event({**head, "choices": [chunk]})
-        if has_usage:
-            usage = completions.usage_of(choices[0].asked, choices)
-            yield sse.event({**head, "choices": [], "usage": usage})
-    except Exception as error:  # noqa: BLE001 (the caller is told)
-        yield sse.event(api_error(error).body())
-    finally:
-        await told.aclose()  # type: ignore[attr-defined]
-    yield sse.DONE
+) -> AsyncIterator[dict[str, Any]]:
+    async for number, (one, _) in told:
+        if isinstance(one, ChannelDelta):
+            continue
+        choices[number].take(one)
+        chunk = choices[number].chunk()
+        if chunk is not None:
+            yield {**head, "choices": [chunk]}
+    if has_usage:
+        usage = completions.usage_of(choices[0].asked, choices)
+        yield {**head, "choices": [], "usage": usage}

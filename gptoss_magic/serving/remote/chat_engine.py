@@ -166,13 +166,8 @@ class ChatEngine:
 
     def record(self) -> ServerRecord:
         """For a provenance: who answers."""
-        return {
-            "url": self.client.address.root,
-            "kind": self.facts.kind,
-            "version": self.facts.version,
-            "model": "+".join((self.facts.model, *self.shelf.beside)),
-            "exact": False,
-        }
+        root, beside = self.client.address.root, self.shelf.beside
+        return self.facts.record(root, beside, is_exact=False)
 
 
 def whole(events: Iterable[dict[str, Any]], writer: ChatWriter) -> Iterator[dict[str, Any]]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gptoss_magic.records.provenance import ServerRecord
+
 OURS, VLLM, SGLANG = "gptoss_magic", "vLLM", "SGLang"
 LLAMA, OLLAMA, PLAIN = "llama-server", "ollama", "OpenAI-compatible server"
 
@@ -29,3 +31,13 @@ class ServerFacts:
         """What the server calls the model beside these adapters."""
         known = self.adapters or {}
         return known[adapters[0]] if adapters else self.model
+
+    def record(self, url: str, adapters: tuple[str, ...], *, is_exact: bool) -> ServerRecord:
+        """For a provenance: who answers."""
+        return {
+            "url": url,
+            "kind": self.kind,
+            "version": self.version,
+            "model": "+".join((self.model, *adapters)),
+            "exact": is_exact,
+        }

@@ -160,13 +160,8 @@ class TokenEngine(ABC):
 
     def record(self) -> ServerRecord:
         """For a provenance: who answers."""
-        return {
-            "url": self.client.address.root,
-            "kind": self.facts.kind,
-            "version": self.facts.version,
-            "model": "+".join((self.facts.model, *self.shelf.beside)),
-            "exact": True,
-        }
+        root, beside = self.client.address.root, self.shelf.beside
+        return self.facts.record(root, beside, is_exact=True)
 
     def _closed(
         self, parts: Iterator[AnswerPart], kept: Sequence[int], said: Sequence[int]
