@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gptoss_magic.model.mxfp4 import Packed
 
 LIBRARY = Path(__file__).parent / "native" / "libgptoss.so"
-VERSION = 6
+VERSION = 7
 NOT_RUN = "(not run on a GPU by its authors yet)"
 
 
@@ -181,6 +181,18 @@ class Native:
         given = (q_BHD, k, v, sinks_H, seen, sizes, float(scaling), out_BHD)
         self._call("gm_attend", *given, _threads())
         return out_BHD
+
+    def activation(
+        self, g: torch.Tensor, dh: torch.Tensor | None, alpha: float, limit: float
+    ) -> torch.Tensor:
+        """The clamped swiglu [..., I] of g [..., 2I], bf16 or fp32; of `dh` that of g [..., 2I]."""
+        import torch
+
+        size = g.shape[-1] // 2
+        out = torch.empty_like(g) if dh is not None else g.new_empty(*g.shape[:-1], size)
+        sizes = map(ctypes.c_int64, (g.numel() // (2 * size), size, g.dtype == torch.float32))
+        self._call("gm_activation", g, dh, *sizes, alpha, limit, out, _threads())
+        return out
 
     def read(self, memory: torch.Tensor) -> None:
         """Read all bytes of `memory` (a multiple of 8) once: the bandwidth that there is."""

@@ -23,6 +23,7 @@ from gptoss_magic.model.wide import is_slow
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gptoss_magic.model.backends import Native
     from gptoss_magic.model.protocol import Model, ModelConfig
 
 
@@ -57,6 +58,8 @@ class Swiglu(torch.autograd.Function):
     def forward(ctx: Any, gate_up: Any, alpha: float, limit: float) -> torch.Tensor:
         ctx.save_for_backward(gate_up)
         ctx.alpha, ctx.limit = alpha, limit
+        if library := _fused(gate_up):
+            return library.activation(gate_up, None, alpha, limit)
         raw_gate, raw_up = apart(gate_up)
         gate = raw_gate.clamp(max=limit)
         up = raw_up.clamp(-limit, limit)
@@ -66,6 +69,8 @@ class Swiglu(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
         (dh,), (gate_up,), limit = grads, ctx.saved_tensors, ctx.limit
+        if library := _fused(gate_up):
+            return library.activation(gate_up, dh.contiguous(), ctx.alpha, limit), None, None
         raw_gate, raw_up = apart(gate_up)
         gate, up = raw_gate.clamp(max=limit), raw_up.clamp(-limit, limit)
         sigmoid = gate.mul(ctx.alpha).sigmoid_()
@@ -75,6 +80,12 @@ class Swiglu(torch.autograd.Function):
         slope = (1 - sigmoid).mul_(glu.mul_(ctx.alpha)).add_(sigmoid)
         grad[..., ::2] = up.add_(1).mul_(dh).mul_(slope).mul_(raw_gate <= limit)
         return grad, None, None
+
+
+def _fused(gate_up: torch.Tensor) -> Native | None:
+    """The library that activates these in one pass; None where it cannot."""
+    is_taken = gate_up.is_cpu and gate_up.dtype in READ_TURNED and gate_up.is_contiguous()
+    return native()[0] if is_taken else None
 
 
 def apart(gate_up: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -126,7 +126,7 @@ def _bound(port: int) -> socket.socket:
 def _uvicorn(app: Any) -> Any:
     import uvicorn
 
-    from gptoss_magic.serving.patience import PatientProtocol
+    from gptoss_magic.serving.patience import KEEP_ALIVE_S, PatientProtocol
 
     config = uvicorn.Config(
         app,
@@ -136,7 +136,7 @@ def _uvicorn(app: Any) -> Any:
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_keep_alive=5,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=STOP_S,
         limit_concurrency=MOST_CALLERS,
     )

@@ -222,6 +222,22 @@ def test_swiglu_gradient():
     assert torch.autograd.gradcheck(lambda t: Swiglu.apply(t, 1.702, 7.0), (x,))
 
 
+@pytest.mark.parametrize("backend", KERNELS, indirect=True)
+@pytest.mark.parametrize(("dtype", "near"), [(torch.float32, 1e-5), (torch.bfloat16, 2**-7)])
+def test_swiglu_by_the_kernels_is_that_of_fp64(backend, dtype, near):
+    x = (6 * torch.randn(7, 2 * 45)).to(dtype).requires_grad_()
+    with torch.no_grad():
+        x[0, :4] = torch.tensor([7.0, 7.0, 7.5, -7.0])  # at the limit, and clamped
+    exact = x.detach().double().requires_grad_()
+    dh = torch.randn(7, 45).to(dtype)
+    ours, want = Swiglu.apply(x, 1.702, 7.0), Swiglu.apply(exact, 1.702, 7.0)
+    assert (ours.double() - want).abs().max() <= near * want.abs().max()
+    ours.backward(dh)
+    want.backward(dh.double())
+    assert (x.grad.double() - exact.grad).abs().max() <= near * exact.grad.abs().max()
+    assert torch.equal(x.grad == 0, exact.grad == 0)
+
+
 @pytest.fixture
 def packed_path(tmp_path):
     return tiny_checkpoint(tmp_path / "packed", packed=True)

@@ -119,6 +119,16 @@ def test_a_second_header_on_the_same_connection_is_not_waited_for_either(service
         assert caller.recv(100) == b""
 
 
+def test_a_connection_may_rest_between_two_requests(service, monkeypatch):
+    """Clients keep theirs in a pool; one that is closed under them is an error of the next call."""
+    monkeypatch.setattr(patience, "HEADER_S", 0.3)
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as caller:
+        for _ in range(2):
+            caller.sendall(header(service, token=service.token))
+            assert answer_to(caller).startswith(b"HTTP/1.1 200")
+            time.sleep(0.6)
+
+
 @pytest.mark.parametrize("method", ["OPTIONS", "PUT", "PATCH", "GET"])
 def test_other_methods_are_refused_and_no_origin_is_let_in(wire, method):
     status, _, headers = wire.raw(

@@ -308,6 +308,6 @@ void unpacked_piece(const Linear &w, int64_t e, int64_t first, int64_t last, con
 
 extern const Kernels kernels_avx512, kernels_amx;
 const Kernels kernels_avx512 = {"avx512-bf16", linear, transposed, unpack,
-                                dense,         swiglu, attend,     by_rows::step, 16};
+                                dense, swiglu, activation, attend, by_rows::step, 16};
 const Kernels kernels_amx = {"amx-bf16", linear, transposed, unpack,
-                             amx::dense, swiglu, attend,     by_tiles::step, 512};
+                             amx::dense, swiglu, activation, attend, by_tiles::step, 512};

@@ -71,7 +71,7 @@ void dense_experts(const bf16 *x, const Routes &routes, const bf16 *W, const bf1
 
 extern "C" {
 
-int gm_version() { return 6; }
+int gm_version() { return 7; }
 
 // Use the kernels of that name; 0 where this processor cannot run them.
 int gm_select(const char *name) {
@@ -105,6 +105,12 @@ void gm_dense(const bf16 *W, int64_t N, int64_t K, const bf16 *x, int M, const b
   std::vector<float> Y(M * N);
   chosen->dense(W, N, K, x, M, Y.data(), threads);
   for (int64_t i = 0; i < M * N; i++) out[i] = to_bf16(Y[i] + (bias ? to_float(bias[i % N]) : 0.f));
+}
+
+// The activation of g, or where dh is given its gradient; see struct Activation
+void gm_activation(const void *g, const void *dh, int64_t S, int64_t I, int64_t is_wide, float alpha,
+                   float limit, void *out, int threads) {
+  chosen->activation({g, dh, S, I, is_wide, alpha, limit, out}, threads);
 }
 
 // sizes: batch, heads, groups, keys, size, batch_step, group_step, key_step of struct Attention

@@ -51,6 +51,16 @@ typedef void (*DenseFn)(const bf16 *W, int64_t N, int64_t K, const bf16 *x, int 
 typedef void (*SwigluFn)(const float *G, int64_t S, int I, float alpha, float limit, bf16 *H,
                          int threads);
 
+// g [S, 2I], gate and up interleaved; out [S, I] is the clamped swiglu, or of a gradient dh [S, I] that
+// of g, out [S, 2I]. All fp32 where `is_wide`, else bf16.
+struct Activation {
+  const void *g, *dh;
+  int64_t S, I, is_wide;
+  float alpha, limit;
+  void *out;
+};
+typedef void (*ActivationFn)(const Activation &a, int threads);
+
 struct Attention {
   const bf16 *q, *k, *v, *sinks;  // q [batch, heads, size]; k and v by their steps; sinks [heads]
   const uint8_t *seen;            // [batch, keys], 0 where a key is padding; or null
@@ -73,6 +83,7 @@ struct Kernels {
   UnpackFn unpack;
   DenseFn dense;
   SwigluFn swiglu;
+  ActivationFn activation;
   AttendFn attend;
   StepFn step;
   int most_tokens;  // of a step in bf16: more are better off with torch's products

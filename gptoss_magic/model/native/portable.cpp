@@ -193,4 +193,4 @@ void unpacked_piece(const Linear &, int64_t, int64_t, int64_t, const bf16 *, int
 }  // namespace
 
 extern const Kernels KERNELS;
-const Kernels KERNELS = {NAME, linear, transposed, unpack, dense, swiglu, attend, step, 16};
+const Kernels KERNELS = {NAME, linear, transposed, unpack, dense, swiglu, activation, attend, step, 16};
