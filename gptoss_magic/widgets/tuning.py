@@ -123,7 +123,7 @@ class TuningPanel:
         }
 
     def rows(self, first: int) -> bytes:
-        """Steps from the `first`: ten float64 a step, see `numbers`."""
+        """Steps from the `first`: twelve float64 a step, see `numbers`."""
         return array("d", [x for step in self._steps[first:] for x in numbers(step)]).tobytes()
 
     def hear(self, content: Any) -> None:
