@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.decode import DECODE
+from benchmarks.evaluate import EVALUATE
 from benchmarks.layer import LAYER
 from benchmarks.memory import quickstart_peak_rss_mb
 from benchmarks.replay import replay_seconds_vs_generation
@@ -43,7 +44,7 @@ FIGURES = {
     )
 }
 FIGURES |= (
-    SERVING | DECODE | RETRIEVAL | TUNE | TRAIN | LAYER
+    SERVING | DECODE | EVALUATE | RETRIEVAL | TUNE | TRAIN | LAYER
 )  # the layers last: they hold up to 8 GB
 QUICK = (
     "stream_overhead",

@@ -20,5 +20,7 @@ if __name__ == "__main__":
     print(gpt.map(frame, "What is the capital of {{ country }}?", **ASKED).done, "rows", frame)
     gpt.index("readme", "README.md")
     answers = [{"source": "README.md", "text": "%gptoss load"}]
-    found = gpt.evaluate("readme", [{"question": "What loads a model?", "answers": answers}])
+    found = gpt.evaluate_retrieval(
+        "readme", [{"question": "What loads a model?", "answers": answers}]
+    )
     print(found.figures)

@@ -41,8 +41,9 @@ if TYPE_CHECKING:
         Turn,
         Usage,
     )
+    from gptoss_magic.records.evaluations import Evaluated
     from gptoss_magic.retrieval.index import Index
-    from gptoss_magic.retrieval.script import evaluate, index, search
+    from gptoss_magic.retrieval.script import evaluate_retrieval, index, search
     from gptoss_magic.runs.tune import tune
     from gptoss_magic.serving.remote.connect import connect
     from gptoss_magic.serving.server import Service, serve
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from gptoss_magic.sharing.bundle.unpack import open_bundle
     from gptoss_magic.sharing.page import page
     from gptoss_magic.sharing.replay import Replayed, replay
+    from gptoss_magic.studies.evaluate import evaluate
     from gptoss_magic.studies.routing import compare_routing, score_routing
     from gptoss_magic.tuning.recipe import Recipe, recipe
     from gptoss_magic.turns import (
@@ -80,6 +82,7 @@ __all__ = [
     "ContextOverflow",
     "Difference",
     "DoesNotFit",
+    "Evaluated",
     "GptOssError",
     "Index",
     "InputError",
@@ -116,6 +119,7 @@ __all__ = [
     "connect",
     "detach",
     "evaluate",
+    "evaluate_retrieval",
     "generate",
     "grid",
     "index",
@@ -148,8 +152,9 @@ _ROOMS = {
         *("MissingPackage", "NotLoaded", "ServerError", "StorageError", "UnexpectedError"),
     ),
     "extension": ("load_ipython_extension", "unload_ipython_extension"),
+    "records.evaluations": ("Evaluated",),
     "retrieval.index": ("Index",),
-    "retrieval.script": ("evaluate", "index", "search"),
+    "retrieval.script": ("evaluate_retrieval", "index", "search"),
     "runs.tune": ("tune",),
     "serving.remote.connect": ("connect",),
     "serving.server": ("Service", "serve"),
@@ -159,6 +164,7 @@ _ROOMS = {
     "sharing.bundle.plan": ("SharePlan",),
     "sharing.bundle.unpack": ("open_bundle",),
     "sharing.replay": ("Replayed", "replay"),
+    "studies.evaluate": ("evaluate",),
     "studies.routing": ("compare_routing", "score_routing"),
     "tuning.recipe": ("Recipe", "recipe"),
     "turns": (

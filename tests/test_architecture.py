@@ -75,6 +75,7 @@ MAY = {
     "adapters": {"model", "harmony"} | LEAVES,
     "tuning": {"model", "harmony"} | LEAVES,
     "retrieval": LEAVES,
+    "evaluation": LEAVES,
     "widgets": {"records", "headings", "vocabulary", "quoting"},
     "session": {"conversations", "model", "harmony", "generation", "adapters", "agents"} | LEAVES,
     "turns": {"session", "model", "harmony", "generation", "routing", "retrieval", "agents"}
@@ -82,14 +83,14 @@ MAY = {
     "runs": {"turns", "session", "model", "harmony", "generation", "routing", "adapters", "tuning"}
     | LEAVES,
     "studies": {"turns", "runs", "session", "model", "harmony", "generation", "routing", "tuning"}
-    | {"agents", "retrieval"}
+    | {"agents", "retrieval", "evaluation"}
     | LEAVES,
     "sharing": {"turns", "session", "harmony", "routing", "retrieval", "agents", "adapters"}
     | LEAVES,
     "serving": {"turns", "session", "harmony", "generation", "adapters", "model"} | LEAVES,
     "neighbours": {"turns", "session", "retrieval", "agents"} | LEAVES,
     "magics": {"turns", "runs", "studies", "session", "routing", "tuning", "retrieval", "agents"}
-    | {"sharing", "serving"}
+    | {"sharing", "serving", "evaluation"}
     | {"widgets"}
     | LEAVES,
     "extension": {"magics", "model"} | LEAVES,

@@ -304,7 +304,7 @@ doors = [
     lambda: gpt.generate("x", temperature=float("nan")),
     lambda: gpt.map([1], "{{ a }}"),
     lambda: gpt.search("no index", "x"),
-    lambda: gpt.evaluate("no index", []),
+    lambda: gpt.evaluate_retrieval("no index", []),
     lambda: gpt.index("a name", "no such file"),
     lambda: gpt.attach("no/such/adapter"),
     lambda: gpt.tune([], name="x"),

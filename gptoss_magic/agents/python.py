@@ -1,11 +1,13 @@
 """The `python` tool: code in a process of its own, with limits of time and memory.
 
-The process has an empty folder, a bare environment and no input. It is no sandbox: it can read and
-write what the user can, and reach the network; hence the consent to each piece of code.
+The process has an empty folder, a bare environment and no input. As a tool it is no sandbox: it can
+read and write what the user can, and reach the network; hence the consent to each piece of code.
+Where it `is_confined` (`confined.py`) it can compute, read and print, and nothing else.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -16,38 +18,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from gptoss_magic.agents.confined import UNCONFINED
 from gptoss_magic.agents.tools import Tool, tool
 from gptoss_magic.errors import InputError
 
 ORIGIN = "built in; a process of its own, with your rights (files, network)"
 KEPT = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "TZ")
-RUNNER = """
-import ast, resource, sys
-for name, most in (("RLIMIT_AS", {memory}), ("RLIMIT_CPU", {cpu}), ("RLIMIT_FSIZE", {file}),
-                   ("RLIMIT_CORE", 0)):
-    limit = getattr(resource, name)
-    hard = resource.getrlimit(limit)[1]
-    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-    resource.setrlimit(limit, (most, most))
-code = ast.parse(open(sys.argv[1], encoding="utf-8").read(), "<code>")
-names = {{"__name__": "__main__"}}
-value = code.body.pop().value if code.body and isinstance(code.body[-1], ast.Expr) else None
-exec(compile(code, "<code>", "exec"), names)
-if value is not None:
-    shown = eval(compile(ast.Expression(value), "<code>", "eval"), names)
-    if shown is not None:
-        print(shown if isinstance(shown, str) else repr(shown))
-"""
+SCRIPT = Path(__file__).with_name("confined.py")
 
 
 @dataclass(frozen=True)
 class ProcessLimits:
-    """Of one piece of code: seconds, bytes of address space, bytes of a file, characters shown."""
+    """Of one piece of code: seconds, bytes of address space, bytes of a file, characters shown.
+
+    `is_confined`: no network, no other process, nothing written.
+    """
 
     seconds: float = 30.0
     memory: int = 2 << 30
     file: int = 64 << 20
     chars: int = 20_000
+    is_confined: bool = False
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a piece of code printed, errors included, and how it ended.
+
+    `status`: its exit status, negative for a signal; None where its time was over.
+    """
+
+    output: str
+    status: int | None
 
 
 def python_tool(limits: ProcessLimits | None = None) -> Tool:
@@ -70,23 +72,49 @@ def python_tool(limits: ProcessLimits | None = None) -> Tool:
 
 
 def run_code(code: str, limits: ProcessLimits) -> str:
-    """What `code` printed, errors included; says so where a limit ended it.
+    """What `code` printed, errors included; says so where a limit ended it."""
+    ran = run_process(code, limits)
+    if ran.status is None:
+        return f"{ran.output}\n[stopped after {limits.seconds:g} s]"
+    return ran.output + (f"\n[ended by status {ran.status}]" if ran.status else "")
 
-    ■, and the time limit of a call, end the process and all it started.
+
+def run_process(code: str, limits: ProcessLimits) -> Ran:
+    """Run `code`. ■, and the time limit of a call, end the process and all it started.
+
+    Raises InputError where it shall be confined and this machine cannot.
     """
+    ran = _ran(code, limits)
+    if limits.is_confined and ran.status == UNCONFINED:  # the code may say so itself
+        probe = _ran("", limits)
+        if probe.status == UNCONFINED:
+            raise InputError(
+                "code of a model is run only where Linux can confine it by seccomp: "
+                f"here {probe.output}"
+            )
+    return ran
+
+
+def _ran(code: str, limits: ProcessLimits) -> Ran:
     with tempfile.TemporaryDirectory(prefix="gptoss-python-") as name:
         folder = Path(name)
         (folder / "work").mkdir()
-        (folder / "code.py").write_text(code, encoding="utf-8")
+        (folder / "code.py").write_text(code, encoding="utf-8", errors="surrogatepass")
         with (folder / "output").open("w+b") as output:
-            ended = _run(folder, output, limits)
-            return _shown(output, limits.chars) + ended
+            status = _run(folder, output, limits)
+            return Ran(_shown(output, limits.chars), status)
 
 
-def _run(folder: Path, output: IO[bytes], limits: ProcessLimits) -> str:
-    runner = RUNNER.format(memory=limits.memory, cpu=int(limits.seconds) + 1, file=limits.file)
+def _run(folder: Path, output: IO[bytes], limits: ProcessLimits) -> int | None:
+    settings = {
+        "RLIMIT_AS": limits.memory,
+        "RLIMIT_CPU": int(limits.seconds) + 1,
+        "RLIMIT_FSIZE": limits.file,
+        "RLIMIT_CORE": 0,
+        "is_confined": limits.is_confined,
+    }
     process = subprocess.Popen(
-        [sys.executable, "-I", "-c", runner, str(folder / "code.py")],
+        [sys.executable, "-I", str(SCRIPT), str(folder / "code.py"), json.dumps(settings)],
         cwd=folder / "work",
         env=_environment(folder),
         stdin=subprocess.DEVNULL,
@@ -95,12 +123,11 @@ def _run(folder: Path, output: IO[bytes], limits: ProcessLimits) -> str:
         start_new_session=True,
     )
     try:
-        status = process.wait(limits.seconds)
+        return process.wait(limits.seconds)
     except subprocess.TimeoutExpired:
-        return f"\n[stopped after {limits.seconds:g} s]"
+        return None
     finally:
         _end(process)
-    return f"\n[ended by status {status}]" if status else ""
 
 
 def _environment(folder: Path) -> dict[str, str]:

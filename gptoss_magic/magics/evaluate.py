@@ -1,4 +1,4 @@
-"""`%gptoss evaluate`: how well an index finds things, and questions to ask it."""
+"""`%gptoss evaluate`: benchmarks of the model; how well an index finds things, and questions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.atomic import NewLines
-from gptoss_magic.errors import InputError
+from gptoss_magic.magics import benchmarks
 from gptoss_magic.magics import options as opt
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def run(line: str, magics: Any) -> None:
     """One line of `%gptoss evaluate`."""
     command, _, rest = line.strip().partition(" ")
     if command not in COMMANDS:
-        raise InputError(f"%gptoss evaluate {command}: give retrieval or questions")
+        return benchmarks.run(line, magics)
     given = opt.parse(PARSERS[command], rest)
     if command == "retrieval":
         return retrieval(given, magics.shell.user_ns)
@@ -50,7 +50,9 @@ def run(line: str, magics: Any) -> None:
 
 def words(typed: list[str]) -> list[str]:
     if len(typed) < 2:
-        return COMMANDS
+        return [*COMMANDS, *benchmarks.words(typed)]
+    if typed[0] not in COMMANDS:
+        return benchmarks.words(typed)
     return opt.flags(QUESTIONS if typed[0] == "questions" else RETRIEVAL)
 
 

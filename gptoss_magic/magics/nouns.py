@@ -48,7 +48,12 @@ NOUNS = [
     Noun("persona", "persona", "…", "use, list, show, diff, export, import, score, distil, remove"),
     Noun("memory", "memory", "…", "what is remembered: on, off, list, show, note, edit, forget"),
     Noun("reflect", "reflect", "", "criticise the last answer, propose a better one; --accept"),
-    Noun("evaluate", "evaluate", "…", "retrieval NAME FILE: recall, MRR, nDCG; questions NAME"),
+    Noun(
+        "evaluate",
+        "evaluate",
+        "SUITE…",
+        "benchmarks, arms compared; retrieval NAME FILE; questions NAME",
+    ),
     Noun("search", "search", "NAME …", "passages of an index for a query, without the model"),
     Noun("turns", "turns", "", "what was asked and answered, in tokens; keep N; forget NAME…"),
     Noun("page", "page", "NOTEBOOK", "a notebook as one HTML file that fetches and runs nothing"),

@@ -13,6 +13,7 @@ from gptoss_magic.magics import options as opt
 from gptoss_magic.magics import tune_options
 from gptoss_magic.magics.checks import check_alone, said_in
 from gptoss_magic.magics.door import in_background, through
+from gptoss_magic.magics.tune_watch import probe_text, watch_of
 from gptoss_magic.session import current
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ TUNE = opt.parser(
 KEY = "gptoss_magic"
 CARD_GB = 80.0
 BESIDE = {"card": "like", "replay": "after", "edits": "from_conversation"}
+BESIDE |= {"every": "suite", "suite": "every", "items": "every"}
 
 
 @magics_class
@@ -56,7 +58,9 @@ def tune(line: str, body: str, names: dict[str, Any]) -> None:
     options.runs = options.runs or tune_options.FOLDER
     if options.resume:
         read_run(Path(options.runs) / checked_name(options.resume))  # before a model is loaded
-        return _run(resume(options.resume, Path(options.runs)), options, names)
+        tuning = resume(options.resume, Path(options.runs))
+        tuning.probe = watch_of(options, names)
+        return _run(tuning, options, names)
     options.name = checked_name(options.name or tune_options.NAME)
     if options.axolotl:
         take_axolotl(options)
@@ -91,7 +95,12 @@ def check(options: Namespace, body: str) -> None:
     if options.like:
         check_alone("%gptoss_tune", options, "--like", ("card",))
     if options.resume:
-        check_alone("%gptoss_tune", options, "--resume", ("runs", "background", "output", "quiet"))
+        check_alone(
+            "%gptoss_tune",
+            options,
+            "--resume",
+            ("runs", "background", "output", "quiet", "every", "suite", "items"),
+        )
     if options.epochs is not None and options.num_steps is not None:
         raise InputError("--epochs and --steps: give one of them")
     if options.background and not (options.go or options.resume):
@@ -117,6 +126,7 @@ def _stage(wanted: Any, options: Namespace, names: dict[str, Any]) -> None:
     if options.go:
         assert tuning.plan is not None  # only a resumed run has none
         require_fit(tuning.plan)
+        tuning.probe = watch_of(options, names)
         tuning.begin()
         _run(tuning, options, names)
 
@@ -287,6 +297,8 @@ def _train(
         try:
             for metrics in steps:
                 panel.step(metrics)
+                if metrics.probe is not None:
+                    panel.note(probe_text(metrics.probe))
                 show_step(tuning.run, tuning.trainer.progress.history)
         finally:
             steps.close()

@@ -72,6 +72,12 @@ TUNE: list[Option] = [
     (("-b", "--background"), {"action": "store_true", "help": "give the cell back at once"}),
     (("-o", "--output"), {"help": "put the report into this variable"}),
     (("-q", "--quiet"), {"action": "store_true", "help": "show no panel"}),
+    (
+        ("--every",),
+        {"type": int, "help": "steps between two looks at --suite, paired against step 0"},
+    ),
+    (("--suite",), {"help": "every: a suite of %%gptoss evaluate, a file or variable of items"}),
+    (("--items",), {"type": int, "help": "every: of the suite, so many; 20"}),
     RUNS,
 ]
 DATA: list[Option] = [

@@ -56,10 +56,10 @@ def question(
 ) -> PendingTurn:
     """What is asked of `model`, by its name as the endpoint has it; loaded where none is.
 
-    `choice`: 'auto', 'none', 'any' or 'required', or a tool's name. `sampling`: of `SAMPLING`.
-    Raises GptOssError.
+    `choice`: 'auto', 'none', 'any' or 'required', or a tool's name. `sampling`: of `SAMPLING`,
+    and `date`. Raises GptOssError.
     """
-    check_known("setting", sampling, SAMPLING)
+    check_known("setting", sampling, (*SAMPLING, "date"))
     session, told = current().ready(), told.checked()
     turn_id = session.conversations.new_id()
     tools, must_call = chosen(tools, choice)

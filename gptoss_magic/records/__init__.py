@@ -23,7 +23,14 @@ from gptoss_magic.records.requests import (
     Turn,
     Voice,
 )
-from gptoss_magic.records.studies import AdapterComparison, Drift, Example, Mapped, StepMetrics
+from gptoss_magic.records.studies import (
+    AdapterComparison,
+    Drift,
+    Example,
+    Mapped,
+    StepMetrics,
+    SuiteProbe,
+)
 from gptoss_magic.records.terms import Term
 
 __all__ = [
@@ -49,6 +56,7 @@ __all__ = [
     "SamplingSettings",
     "Step",
     "StepMetrics",
+    "SuiteProbe",
     "Support",
     "Term",
     "TokenDelta",

@@ -56,10 +56,27 @@ class Drift:
 
 
 @dataclass(frozen=True)
+class SuiteProbe:
+    """A suite in the middle of a run: the share that is right, before it (`base`) and now.
+
+    `difference`, paired, in 95 % bounds, with its p; `cut`: the share of answers that were cut.
+    None where too many were cut to compare.
+    """
+
+    score: float
+    base: float
+    cut: float
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+
+
+@dataclass(frozen=True)
 class StepMetrics:
     """One optimizer step, counted from 1. Losses are nats per trained token, before the step.
 
-    `memory`: bytes at the peak so far.
+    `memory`: bytes at the peak so far. `probe`: of the weights behind the step.
     """
 
     step: int
@@ -71,6 +88,7 @@ class StepMetrics:
     memory: int
     eval_loss: float | None = None
     drift: Drift | None = None
+    probe: SuiteProbe | None = None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`index`, `search` and `evaluate`: what the magics of the same names do, for scripts."""
+"""`index`, `search` and `evaluate_retrieval`: what the magics of the same names do, for scripts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def search(names: str | Sequence[str], query: str, k: int = PASSAGES) -> list[Pa
 
 
 @public
-def evaluate(name: str, questions: str | Path | Sequence[dict[str, Any]], k: int = 5) -> Evaluation:
+def evaluate_retrieval(
+    name: str, questions: str | Path | Sequence[dict[str, Any]], k: int = 5
+) -> Evaluation:
     """Recall, MRR and nDCG at `k` of an index on questions, or on a .jsonl file of them.
 
     Raises InputError.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic, perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gptoss_magic.runs.wanted import FOLDER
 from gptoss_magic.session import current
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from gptoss_magic.model.protocol import Model
-    from gptoss_magic.records import Example, StepMetrics
+    from gptoss_magic.records import Example, StepMetrics, SuiteProbe
     from gptoss_magic.runs.wanted import Wanted
     from gptoss_magic.tuning.plan import TunePlan
     from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
@@ -30,6 +30,16 @@ if TYPE_CHECKING:
     from gptoss_magic.turns.progress import Progress
 
 SAVE_EVERY_S = 20.0
+
+
+class Probing(Protocol):
+    """What looks at a run between its steps."""
+
+    def is_due(self, metrics: StepMetrics) -> bool:
+        """Whether it looks behind this step."""
+
+    def __call__(self, tuning: Tuning) -> SuiteProbe:
+        """What it sees."""
 
 
 @dataclass
@@ -44,18 +54,22 @@ class Tuning:
     plan: TunePlan | None
     data: tuple[Sequence[Any], Sequence[Any]]
     prompts: Sequence[Any] = ()
+    probe: Probing | None = None
 
     def begin(self) -> None:
         """Make the run's folder. Raises InputError where the name is taken."""
         self.run = new_run(self.run, self.data)
 
     def steps(self, control: Controls) -> Generator[StepMetrics]:
-        """Train, yielding metrics; state is on the disk every 20 s and however it ends."""
+        """Train, yielding metrics; state is on the disk every 20 s and however it ends.
+
+        `probe` is asked behind the steps it wants, the parts put away; its word goes with them.
+        """
         from gptoss_magic.tuning.checkpoints import save_checkpoint
 
         saved, finish = monotonic(), "interrupt"
         try:
-            for metrics in self.trainer.run(control):
+            for metrics in self._metrics(control):
                 yield metrics
                 if monotonic() - saved > SAVE_EVERY_S:
                     with uninterrupted():
@@ -67,6 +81,21 @@ class Tuning:
                 save_checkpoint(self.run.folder, self.trainer)
                 self.run = replace(self.run, finish=finish)
                 save_run(self.run)
+
+    def _metrics(self, control: Controls) -> Generator[StepMetrics]:
+        """The trainer's steps; it stands still, and nothing is attached, where the probe is due."""
+        history, probe, is_over = self.trainer.progress.history, self.probe, False
+        while not is_over:
+            run, is_over = self.trainer.run(control), True
+            for metrics in run:
+                if probe is None or not probe.is_due(metrics):
+                    yield metrics
+                    continue
+                run.close()
+                history[-1] = replace(metrics, probe=probe(self))
+                yield history[-1]
+                is_over = False
+                break
 
 
 def prepare(wanted: Wanted, progress: Progress = silent) -> Tuning:

@@ -13,6 +13,8 @@ from gptoss_magic.turns.settle import settle
 from gptoss_magic.vocabulary import NONE
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gptoss_magic.records import Answer
     from gptoss_magic.runs.prepare import Tuning
     from gptoss_magic.tuning.runs import ReportRecord
@@ -55,23 +57,32 @@ def finish(tuning: Tuning, progress: Progress = silent) -> Report:
 
     An adapter of the same name that is attached already is replaced.
     """
-    from gptoss_magic.adapters import Adapter, write_adapter
     from gptoss_magic.tuning.runs import save_run
 
     session, run = current(), tuning.run
-    resident = session.require_local()
-    trained: list[Any] = list(tuning.trainer.parts)
-    parts = tuple(part.plain() if hasattr(part, "plain") else part for part in trained)
-    config = {"base_model_name_or_path": resident.identity["model"]}
-    write_adapter(Adapter(run.name, parts, config), resident.model, run.adapter)
-    if run.name in session.shelf.held:
-        session.shelf.detach(run.name)
-    attached = session.shelf.attach(run.adapter, run.name)
-    report = measured(tuning, str(attached), progress)
+    report = measured(tuning, put_on_shelf(tuning, run.name, run.adapter), progress)
     tuning.run = replace(run, report=report.record())
     save_run(tuning.run)
     session.shelf.use([run.name])
     return report
+
+
+def put_on_shelf(tuning: Tuning, name: str, folder: Path) -> str:
+    """Write the run's parts as they are into `folder`, and attach them; what they change, in words.
+
+    An adapter of the same name that is attached already is replaced.
+    """
+    from gptoss_magic.adapters import Adapter, write_adapter
+
+    session = current()
+    resident = session.require_local()
+    trained: list[Any] = list(tuning.trainer.parts)
+    parts = tuple(part.plain() if hasattr(part, "plain") else part for part in trained)
+    config = {"base_model_name_or_path": resident.identity["model"]}
+    write_adapter(Adapter(name, parts, config), resident.model, folder)
+    if name in session.shelf.held:
+        session.shelf.detach(name)
+    return str(session.shelf.attach(folder, name))
 
 
 def measured(tuning: Tuning, attached: str, progress: Progress) -> Report:

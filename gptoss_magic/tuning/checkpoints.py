@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.atomic import whole_folder
 from gptoss_magic.errors import CheckpointError
-from gptoss_magic.records import Drift, StepMetrics
+from gptoss_magic.records import Drift, StepMetrics, SuiteProbe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -92,8 +92,12 @@ def _reading(path: Path) -> Iterator[None]:
 
 def metrics_of(values: dict[str, Any]) -> StepMetrics:
     """A `StepMetrics` of what `asdict` made of it."""
-    drift = values.get("drift")
-    return StepMetrics(**{**values, "drift": Drift(**drift) if drift else None})
+    drift, probe = values.get("drift"), values.get("probe")
+    read = {
+        "drift": Drift(**drift) if drift else None,
+        "probe": SuiteProbe(**probe) if probe else None,
+    }
+    return StepMetrics(**{**values, **read})
 
 
 def write_tensors(file: Path, tensors: dict[str, Any]) -> None:

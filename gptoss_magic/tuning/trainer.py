@@ -15,7 +15,7 @@ from gptoss_magic.records import StepMetrics
 from gptoss_magic.tuning.interrupts import uninterrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from gptoss_magic.model.protocol import Model
     from gptoss_magic.records import Example
@@ -91,7 +91,7 @@ class Trainer:
         """How many steps the run has in all."""
         return len(self.work.steps)
 
-    def run(self, control: Controls) -> Iterator[StepMetrics]:
+    def run(self, control: Controls) -> Generator[StepMetrics]:
         """Yield metrics a step until all are done or `control` stops it.
 
         The model is as before afterwards. An interrupt leaves the last whole step's state.

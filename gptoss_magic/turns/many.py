@@ -16,10 +16,11 @@ from gptoss_magic.turns.prompt import ids_of, messages_of
 from gptoss_magic.vocabulary import BATCH, NONE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from gptoss_magic.generation.protocol import Engine
+    from gptoss_magic.generation import Engine
     from gptoss_magic.records import Answer, Request
+    from gptoss_magic.records.provenance import ModelIdentity, Provenance
 
 
 def answer_all(
@@ -31,89 +32,110 @@ def answer_all(
     Each is held to its own schema, where it has one. No conversation goes on, and no turn is kept.
     An interrupt leaves nothing. Raises ContextOverflow before anything is computed.
     """
-    if not requests:
-        return []
-    session = current()
-    can = session.engine.capabilities
-    if can.batches or can.parallel:
-        answer_them = _at_once if can.batches else _side_by_side
-        with session.using(requests[0].adapters or (NONE,)):
-            return answer_them(requests, on_answer)
-    answers = []
-    for request in requests:
-        whole = request if request.prompt_ids else replace(request, messages=messages_of(request))
-        answers.append(speak(whole)[0])
-        if answers[-1].finish == "interrupt":
-            raise KeyboardInterrupt
-        on_answer(len(answers), len(requests))
-    return answers
-
-
-def _at_once(requests: Sequence[Request], on_answer: Callable[[int, int], None]) -> list[Answer]:
-    """By continuous batching, in the local engine."""
-    session = current()
-    identity, engine = session.require().identity, session.local_engine
     answers: dict[int, Answer] = {}
-    grammars = _Grammars(engine)
-    prompts = [BatchPrompt(ids_of(r), r.sampling, grammars.of(r)) for r in requests]
-    builders = [AnswerBuilder(HarmonyParser(engine.codec)) for _ in prompts]
-    for index, delta in stream_batch(engine, prompts):
-        builder, request = builders[index], requests[index]
-        if not builder.add(delta, request.sampling.stop):
-            continue
-        prompt_T = list(prompts[index].prompt)
-        record = provenance_of(request, identity)
-        record["prompt_tokens"] = prompt_T
-        record["sampling"] = request.sampling.record()
-        answers[index] = valued(builder.answer(len(prompt_T), 0, record), request.schema)
+    for index, answer in each_answer(requests):
+        answers[index] = answer
         on_answer(len(answers), len(requests))
     return [answers[index] for index in range(len(requests))]
 
 
-def _side_by_side(
-    requests: Sequence[Request], on_answer: Callable[[int, int], None]
-) -> list[Answer]:
+def each_answer(requests: Sequence[Request], num_rows: int = BATCH) -> Iterator[tuple[int, Answer]]:
+    """(place, `Answer`) of each as it comes; see `answer_all`. At most `num_rows` at a time.
+
+    What was given stays given, whatever ends it. Between answers, and where another thread waits
+    for the model, it is given up. KeyboardInterrupt passes through.
+    """
+    if not requests:
+        return
+    can = current().engine.capabilities
+    if can.batches:
+        yield from _at_once(requests, num_rows)
+    elif can.parallel:
+        yield from _side_by_side(requests, num_rows)
+    else:
+        yield from _one_by_one(requests)
+
+
+def _one_by_one(requests: Sequence[Request]) -> Iterator[tuple[int, Answer]]:
+    for index, request in enumerate(requests):
+        whole = request if request.prompt_ids else replace(request, messages=messages_of(request))
+        said = speak(whole)[0]
+        if said.finish == "interrupt":
+            raise KeyboardInterrupt
+        yield index, said
+
+
+def _at_once(requests: Sequence[Request], num_rows: int) -> Iterator[tuple[int, Answer]]:
+    """By continuous batching, in the local engine."""
+    session, beside = current(), requests[0].adapters or (NONE,)
+    identity, engine = session.require().identity, session.local_engine
+    prompts = _prompts([engine] * len(requests), requests)
+    builders = [AnswerBuilder(HarmonyParser(engine.codec)) for _ in prompts]
+    stream = stream_batch(engine, prompts, num_rows)
+
+    def ended(place: int) -> Answer:
+        prompt_T = list(prompts[place].prompt)
+        record = _record(requests[place], identity, prompt_T)
+        said = builders[place].answer(len(prompt_T), 0, record)
+        return valued(said, requests[place].schema)
+
+    num_left, is_back = len(requests), False
+    while num_left:
+        fresh: list[int] = []
+        with session.using(beside, is_back=is_back):
+            for place, delta in stream:
+                if builders[place].add(delta, requests[place].sampling.stop):
+                    fresh.append(place)
+                if fresh or session.queue.is_wanted:
+                    break
+        is_back, num_left = True, num_left - len(fresh)
+        yield from ((place, ended(place)) for place in fresh)
+
+
+def _prompts(engines: Sequence[Engine], requests: Sequence[Request]) -> list[BatchPrompt]:
+    """Those of one schema share what their answers are held to: making it costs a while."""
+    known: dict[int, Any] = {}
+    for engine, request in zip(engines, requests, strict=True):
+        if request.schema is not None and id(request.schema) not in known:
+            known[id(request.schema)] = grammar_of(request, engine)
+    held_to = [
+        grammar_of(request, engine) if request.schema is None else known[id(request.schema)]
+        for engine, request in zip(engines, requests, strict=True)
+    ]
+    rows = zip(requests, held_to, strict=True)
+    return [BatchPrompt(ids_of(r), r.sampling, grammar) for r, grammar in rows]
+
+
+def _record(request: Request, identity: ModelIdentity, prompt_T: list[int]) -> Provenance:
+    record = provenance_of(request, identity)
+    record["prompt_tokens"] = prompt_T
+    record["sampling"] = request.sampling.record()
+    return record
+
+
+def _side_by_side(requests: Sequence[Request], num_rows: int) -> Iterator[tuple[int, Answer]]:
     """By several threads, where the engine takes them. Raises ServerError for one that failed."""
     session = current()
     identity, codec = session.require().identity, session.codec
     whole = [replace(request, messages=messages_of(request)) for request in requests]
-    grammars = _Grammars(session.engine)
-    prompts = [BatchPrompt(ids_of(r), r.sampling, grammars.of(r)) for r in whole]
     engines = [engine_for(session.engine, request) for request in whole]
+    prompts = _prompts(engines, whole)
     builders = [AnswerBuilder(HarmonyParser(codec)) for _ in prompts]
-    answers: dict[int, Answer] = {}
-    for index, item in stream_parallel(list(zip(engines, prompts, strict=True)), BATCH):
-        if not isinstance(item, Ended):
-            builders[index].take(item)
-            continue
-        if item.error is not None:
-            raise item.error
-        record = provenance_of(requests[index], identity)
-        record["prompt_tokens"] = list(prompts[index].prompt)
-        record["sampling"] = requests[index].sampling.record()
-        builders[index].end(item.finish, requests[index].sampling.stop)
-        said = builders[index].answer(len(prompts[index].prompt), 0, record)
-        said = said if item.server is None else told(said, item.server)
-        answers[index] = valued(said, requests[index].schema)
-        if item.finish == "interrupt":
-            raise ServerError(answers[index].provenance["server"].get("note", "cut off"))
-        on_answer(len(answers), len(requests))
-    return [answers[index] for index in range(len(requests))]
-
-
-class _Grammars:
-    """What answers are held to, made once for each schema."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine, self.known = engine, dict[int, Any]()
-
-    def of(self, request: Request) -> Any:
-        """The request's, None where it is free."""
-        if request.schema is None:
-            return grammar_of(request, self.engine)
-        if id(request.schema) not in self.known:
-            self.known[id(request.schema)] = grammar_of(request, self.engine)
-        return self.known[id(request.schema)]
+    with session.using(requests[0].adapters or (NONE,)):
+        for index, item in stream_parallel(list(zip(engines, prompts, strict=True)), num_rows):
+            if not isinstance(item, Ended):
+                builders[index].take(item)
+                continue
+            if item.error is not None:
+                raise item.error
+            builders[index].end(item.finish, requests[index].sampling.stop)
+            prompt_T = list(prompts[index].prompt)
+            record = _record(requests[index], identity, prompt_T)
+            said = builders[index].answer(len(prompt_T), 0, record)
+            said = said if item.server is None else told(said, item.server)
+            if item.finish == "interrupt":
+                raise ServerError(said.provenance["server"].get("note", "cut off"))
+            yield index, valued(said, requests[index].schema)
 
 
 def for_prompts(base: Request, prompts: Sequence[str]) -> list[Request]:

@@ -123,7 +123,7 @@ class TuningPanel:
         }
 
     def rows(self, first: int) -> bytes:
-        """Steps from the `first`: ten float64 a step, see `numbers`."""
+        """Steps from the `first`: twelve float64 a step, see `numbers`."""
         return array("d", [x for step in self._steps[first:] for x in numbers(step)]).tobytes()
 
     def hear(self, content: Any) -> None:
@@ -231,11 +231,12 @@ class Pace:
 
 
 def numbers(step: StepMetrics) -> tuple[float, ...]:
-    """One step as a row of ten numbers; not-a-number where nothing was measured."""
+    """One step as a row of twelve numbers; not-a-number where nothing was measured."""
     drift = step.drift
     away = (NONE, NONE, NONE)
     if drift is not None:
         away = (drift.distance, drift.entropy, NONE if drift.share is None else drift.share)
     held = NONE if step.eval_loss is None else step.eval_loss
     figures = (step.grad_norm, step.tokens_per_s, step.memory)
-    return (step.step, step.loss, held, step.learning_rate, *figures, *away)
+    probe = (NONE, NONE) if step.probe is None else (step.probe.score, step.probe.base)
+    return (step.step, step.loss, held, step.learning_rate, *figures, *away, *probe)

@@ -21,7 +21,7 @@ STATIC = Path(__file__).parent / "static"
 PERIOD_S = 0.1
 FIRST_WHOLE_S, MAX_WHOLE_GAP_S = 0.5, 5.0
 LINE_S = 5.0
-ROW_BYTES = 10 * 8
+ROW_BYTES = 12 * 8
 
 
 class RunState(TypedDict):

@@ -99,6 +99,7 @@ def key_numbers(steps: Sequence[StepMetrics]) -> list[Row]:
     rows = [
         _key("loss", [(step.step, step.loss) for step in steps], min),
         _key("held-out loss", held, min),
+        _key("suite: right answers", _probed(steps), max),
         _key("learning rate", [(step.step, step.learning_rate) for step in steps], max),
         _key("gradient norm", [(step.step, step.grad_norm) for step in steps]),
         _key("routing: distance from base", [(n, drift.distance) for n, drift in drifts]),
@@ -125,7 +126,7 @@ def _key(
 
 
 def curves_of(steps: Sequence[StepMetrics]) -> list[tuple[str, list[Curve]]]:
-    """Charts by title: loss, learning rate, gradient norm, routing drift."""
+    """Charts by title: loss, a suite, learning rate, gradient norm, routing drift."""
     numbers = [step.step for step in steps]
     losses = [step.loss for step in steps]
     held = [(step.step, step.eval_loss) for step in steps if step.eval_loss is not None]
@@ -145,11 +146,29 @@ def curves_of(steps: Sequence[StepMetrics]) -> list[tuple[str, list[Curve]]]:
     entropy = Curve("", [(number, drift.entropy) for number, drift in drifts], GREEN)
     return [
         ("Loss (nats per token)", loss),
+        ("Suite (share of right answers)", suite_curves(steps)),
         ("Learning rate", [rates]),
         ("Gradient norm", [norms]),
         ("Routing drift", away),
         ("Routing entropy (nats)", [entropy]),
     ]
+
+
+def suite_curves(steps: Sequence[StepMetrics]) -> list[Curve]:
+    """Right answers from step 0 on, and as many as there were then, where a suite was asked."""
+    probes = [step.probe for step in steps if step.probe is not None]
+    if not probes:
+        return []
+    now = _probed(steps)
+    before = [(number, probes[0].base) for number, _ in now]
+    return [Curve("now", now, BLUE), Curve("before the run", before, ORANGE, "dashed")]
+
+
+def _probed(steps: Sequence[StepMetrics]) -> list[tuple[int, float]]:
+    """(step, share of right answers), step 0 first; nothing where no suite was asked."""
+    found = [(step.step, step.probe) for step in steps if step.probe is not None]
+    first = [(0, found[0][1].base)] if found else []
+    return first + [(number, probe.score) for number, probe in found]
 
 
 def duration_text(seconds: float) -> str:

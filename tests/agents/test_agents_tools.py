@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +16,7 @@ from gptoss_magic import tool
 from gptoss_magic.agents.links import Program
 from gptoss_magic.agents.notebook import notebook_tool
 from gptoss_magic.agents.plan import Goals
-from gptoss_magic.agents.python import ProcessLimits, python_tool, run_code
+from gptoss_magic.agents.python import ProcessLimits, Ran, python_tool, run_code, run_process
 from gptoss_magic.agents.search import search_tool
 from gptoss_magic.agents.servers import Server
 from gptoss_magic.errors import InputError
@@ -260,3 +260,78 @@ def test_the_tool_decorator_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_what_left_its_group_would_outlive_it_so_nothing_leaves(tmp_path):
+    note = tmp_path / "pid"
+    code = (
+        "import os, subprocess, sys, time\n"
+        "late = 'import os, time; os.setsid(); time.sleep(60)'\n"
+        "child = subprocess.Popen([sys.executable, '-c', late])\n"
+        f"open({str(note)!r}, 'w').write(str(child.pid)); child.wait()"
+    )
+    assert "PermissionError" in run_code(code, ProcessLimits(seconds=20))
+    assert not alive(int(note.read_text()))
+
+
+CONFINED = ProcessLimits(seconds=10, memory=1 << 30, is_confined=True)
+OUTSIDE = {
+    "a socket": "import socket; socket.create_connection(('127.0.0.1', 9))",
+    "a datagram": "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM)",
+    "a socket of this machine": "import socket; socket.socket(socket.AF_UNIX)",
+    "a file": "open('/tmp/gptoss-was-here', 'w')",
+    "a file in its own folder": "open('note.txt', 'a')",
+    "a low-level file": "import os; os.open('note.txt', os.O_CREAT | os.O_RDWR)",
+    "an unnamed file": "import os; os.open('.', os.O_TMPFILE | os.O_RDWR)",
+    "a folder": "import os; os.mkdir('inner')",
+    "a link": "import os; os.symlink('/etc/passwd', 'link')",
+    "a removal": "import os; os.unlink('../code.py')",
+    "a new name": "import os; os.rename('../code.py', 'mine.py')",
+    "rights of a file": "import os; os.chmod('../code.py', 0)",
+    "times of a file": "import os; os.utime('../code.py', (1, 1))",
+    "a cut": "import os; os.truncate('../code.py', 0)",
+    "memory": "open('/proc/self/mem', 'r+b')",
+    "a fork": "import os; os.fork()",
+    "a program": "import subprocess; subprocess.run(['true'])",
+    "a shell": "import os; assert os.system('true') == 0",
+    "another program in its place": "import os; os.execv('/bin/true', ['true'])",
+    "a worker": "import multiprocessing as m; m.get_context('fork').Process(target=print).start()",
+    "its parent": "import os, signal; os.kill(os.getppid(), signal.SIGTERM)",
+    "its group": "import os, signal; os.killpg(0, 0)",
+    "everybody": "import os, signal; os.kill(-1, 0)",
+    "a higher limit": "import resource as r; r.setrlimit(r.RLIMIT_CPU, (99, 99))",
+    "a session": "import os; os.setsid()",
+}
+
+
+@pytest.mark.parametrize("code", OUTSIDE.values(), ids=OUTSIDE)
+def test_confined_code_is_refused(code):
+    ran = run_process(code, CONFINED)
+    assert ran.status == 1
+    assert "Error" in ran.output
+    assert not Path("/tmp/gptoss-was-here").exists()
+
+
+def test_confined_code_computes_reads_and_prints():
+    code = (
+        "import asyncio, json, os, threading\n"
+        "told = []\nthread = threading.Thread(target=told.append, args=(1,))\n"
+        "thread.start(); thread.join()\n"
+        "assert open('../code.py').read() and os.listdir('.') == []\n"
+        "print(json.dumps([told, asyncio.run(asyncio.sleep(0, 7))]))"
+    )
+    assert run_process(code, CONFINED) == Ran("[[1], 7]\n", 0)
+
+
+def test_confined_code_is_ended():
+    brief = replace(CONFINED, seconds=0.5)
+    assert run_process("while True: pass", brief).status is None
+    bomb = "import os\nwhile True:\n    try:\n        os.fork()\n    except OSError:\n        pass"
+    assert run_process(bomb, brief).status is None
+    assert "MemoryError" in run_process("x = b'x' * 10**10", CONFINED).output
+    assert run_process("import os; os._exit(78)", CONFINED).status == 78
+    assert run_process("import os; os.abort()", CONFINED).status == -signal.SIGABRT
+
+
+def test_confined_code_may_be_half_a_character():
+    assert "SyntaxError" in run_process("print('\ud800')", CONFINED).output

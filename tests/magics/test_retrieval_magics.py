@@ -176,7 +176,6 @@ def test_the_same_from_a_script(shell, docs):
     ("cell", "says"),
     [
         ("%gptoss index", "or --notebook"),
-        ("%gptoss evaluate", "retrieval or questions"),
         ("%gptoss evaluate retrieval nothing nowhere.jsonl", "nowhere.jsonl: No such file"),
         ("%gptoss evaluate questions nothing -o new.jsonl", "no such index"),
         ("%gptoss index nowhere", "no such file"),

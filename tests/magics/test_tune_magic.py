@@ -262,3 +262,43 @@ def test_a_scripts_run_warns_of_rows_that_were_left_out(shell):
     with pytest.warns(UserWarning, match="left out, 1 row: row 9: no answer"):
         run(rows, name="script", folder="runs", num_steps=2, step_tokens=900, rank=2)
     assert read_run(Path("runs/script")).about["left out"] == 1
+
+
+def test_a_suite_is_asked_between_steps_and_changes_nothing_of_the_run(shell, tmp_path, capsys):
+    from safetensors.torch import load_file
+
+    shell.user_ns["sums"] = [{"question": f"{n} + 1?", "answer": str(n + 1)} for n in range(3)]
+    line = LINE.replace("--steps 2", "") + " --steps 3 -l 0.01"
+    tune(shell, f"{line} --as plain")
+    tune(shell, f"{line} --as watched --every 2 --suite sums --items 2")
+    said = capsys.readouterr().out
+    assert "sums: 0% right before step 1, of 2 items" in said
+    history = read_run(tmp_path / "runs" / "watched").history()
+    probes = [metrics.probe for metrics in history]
+    assert [probe is None for probe in probes] == [True, False, False]
+    assert probes[1].base == 0.0
+    assert [m.loss for m in history] == [
+        m.loss for m in read_run(tmp_path / "runs" / "plain").history()
+    ]
+    one, other = (
+        load_file(read_run(tmp_path / "runs" / name).adapter / "adapter_model.safetensors")
+        for name in ("plain", "watched")
+    )
+    assert all(bool((one[key] == other[key]).all()) for key in one)
+    assert current().shelf.names == ("plain", "watched")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("--every 2", "--every means something beside --suite only"),
+        ("--suite gsm8k", "--suite means something beside --every only"),
+        ("--every 0 --suite sums", "0"),
+        ("--every 2 --suite nosuch.jsonl", "nosuch.jsonl"),
+    ],
+)
+def test_a_suite_that_cannot_be_asked_is_refused_before_the_run(shell, tmp_path, line, words):
+    shell.user_ns["sums"] = [{"question": "1 + 1?", "answer": "2"}]
+    with pytest.raises(InputError, match=words):
+        tune(shell, f"{LINE} --as refused {line}")
+    assert not (tmp_path / "runs" / "refused").exists()

@@ -16,7 +16,7 @@ MOST_LINES = 12
 
 
 def test_each_example_is_short_and_there():
-    assert len(examples()) == 11
+    assert len(examples()) == 13
     for name, code in examples().items():
         lines = [line for line in code.splitlines() if line.strip()]
         assert len(lines) <= MOST_LINES, name
@@ -38,6 +38,16 @@ def test_in_process(peers, llama_peers, tmp_path, name):
     assert HELLO in said[-1]
     if name != "LangChain":
         assert FACT in json.loads(prompts)[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["inspect-ai, in process", "lm-eval, in process"])
+def test_harnesses_in_process(peers, tmp_path, name):
+    *said, prompts = peers.run(
+        "run_example.py", name, "tiny", has_ours=True, cwd=tmp_path
+    ).splitlines()
+    assert HELLO in "\n".join(said)
+    assert "Reasoning: low" in json.loads(prompts)[0]
 
 
 @pytest.mark.slow

@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
 from tests.neighbours.conftest import ROOT
 
+HARNESSES = {"inspect_ai": "inspect-ai", "lm_eval": "lm-eval", "gpt_oss_evals": "gpt-oss"}
 FAULTS = ("text alone", "did you mean temperature", "no messages", "'gpt-4'")
 
 
@@ -51,6 +53,28 @@ def test_haystack(peers):
     }
 
 
+@pytest.mark.slow
+def test_harnesses_score_as_our_own_runner_does(peers, tmp_path):
+    told = json.loads(peers.run("harnesses_here.py", tmp_path, has_ours=True).splitlines()[-1])
+    words = ("model argument colour", "score choices, or generate", "'gpt-4'", "raise max_tokens")
+    for fault, part in zip(told.pop("faults"), words, strict=True):
+        assert part in fault
+    assert told == {
+        "ours": 0.65,
+        "inspect": 0.65,
+        "lm-eval": 0.65,
+        "chat": 0.65,
+        "parts": ["reasoning", "text"],
+        "usage": True,
+        "tool": ["user", "assistant", "tool", "assistant"],
+        "same tokens": [True] * 6,
+        "same prompts": [True] * 6,
+        "same texts": True,
+        "lm-eval's prompts": [True] * 6,
+        "choices": [True, True],
+    }
+
+
 @pytest.mark.parametrize("name", ["langchain", "llama_index", "haystack"])
 def test_a_missing_package_names_its_extra(name):
     code = (
@@ -63,3 +87,20 @@ def test_a_missing_package_names_its_extra(name):
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("gptoss_magic.errors.MissingPackage: this ")
     assert last.endswith(f"pip install gptoss_magic[{name.replace('_', '-')}]")
+
+
+@pytest.mark.parametrize("name", HARNESSES)
+def test_a_missing_harness_is_named(name):
+    theirs = HARNESSES[name].replace("-", "_")
+    code = f"import sys\nsys.modules[{theirs!r}] = None\nimport gptoss_magic.neighbours.{name}\n"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("gptoss_magic.errors.MissingPackage: this ")
+    assert last.endswith(f"pip install {HARNESSES[name]}")
+
+
+def test_inspect_finds_the_provider_by_its_entry_point():
+    known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+    (module,) = known["inspect_ai"].values()
+    assert (ROOT / f"{module.replace('.', '/')}.py").is_file()

@@ -116,7 +116,7 @@ class Running:
 
     def rows(self, number):
         content, packed = self.messages[number]
-        return content, list(struct.iter_unpack("10d", packed))
+        return content, list(struct.iter_unpack("12d", packed))
 
 
 @pytest.fixture(scope="module")

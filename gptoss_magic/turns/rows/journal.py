@@ -140,5 +140,7 @@ def _arrow() -> tuple[Any, Any]:
         import pyarrow as pa
         from pyarrow import parquet
     except ImportError as error:
-        raise MissingPackage("a map needs pyarrow: pip install 'gptoss_magic[map]'") from error
+        raise MissingPackage(
+            "the journal needs pyarrow: pip install 'gptoss_magic[map]'"
+        ) from error
     return pa, parquet

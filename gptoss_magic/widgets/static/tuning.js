@@ -1,6 +1,6 @@
 // The live view of a tuning run. Text only ever becomes text nodes. uPlot stands above this file.
 
-const COLUMNS = ["step", "loss", "held", "rate", "norm", "speed", "memory", "distance", "entropy", "share"];
+const COLUMNS = ["step", "loss", "held", "rate", "norm", "speed", "memory", "distance", "entropy", "share", "right", "before"];
 const BLUE = "#3b7dd8";
 const ORANGE = "#d0702a";
 const GREEN = "#2e8b57";
@@ -14,6 +14,13 @@ const CHARTS = [
       { label: "train", of: "loss", stroke: BLUE + "99", width: 1 },
       { label: "smoothed", of: "smoothed", stroke: BLUE, width: 2 },
       { label: "held out", of: "held", stroke: ORANGE, width: 2, dash: [6, 3] },
+    ],
+  },
+  {
+    title: "Suite (share of right answers)",
+    lines: [
+      { label: "now", of: "right", stroke: BLUE, width: 2 },
+      { label: "before the run", of: "before", stroke: ORANGE, width: 2, dash: [6, 3] },
     ],
   },
   { title: "Learning rate", lines: [{ label: "rate", of: "rate", stroke: GREEN, width: 2 }] },
