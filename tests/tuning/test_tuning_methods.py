@@ -26,6 +26,7 @@ OWN = ROOT / "tuning" / "methods"
 WORDS = {"experts", "lora", "router", "heads", "prompt", "prefix"}
 ROOMS = ("tuning", "runs")  # and the tune magics: where such a word would be the method
 ELSEWHERE = {  # file, word → what the word is there
+    ("tuning/axolotl_keys.py", "lora"): "a kind of adapter in Axolotl's own words",
     ("tuning/axolotl.py", "lora"): "Axolotl's kind of adapter",
     ("tuning/arrows.py", "prompt"): "a row's column",
     ("tuning/columns.py", "prompt"): "a row's column",

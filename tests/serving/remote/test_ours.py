@@ -15,6 +15,7 @@ from gptoss_magic.errors import InputError
 from gptoss_magic.session import current
 from gptoss_magic.testing import tiny_checkpoint
 from gptoss_magic.turns.grid import likelihoods
+from tests.serving.remote.relay import Relay
 from tests.shell_cells import new_shell, run
 
 TOKEN = "a-token-of-tests"
@@ -119,6 +120,28 @@ def test_an_interrupt_frees_the_server(remote, served):
     assert len(answer.raw_tokens) < 1500
     while num_open(served) != "0":  # the test's own time limit ends it
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("num_bytes", [2000, 6000, 20_000])
+def test_a_wire_that_breaks_keeps_what_came_and_frees_the_server(
+    local, served, checkpoint, monkeypatch, num_bytes
+):
+    monkeypatch.setenv("MY_TOKEN", TOKEN)
+    relay = Relay(served)
+    gptoss_magic.connect(relay.url, token_env="MY_TOKEN", tokenizer=checkpoint)
+    try:
+        relay.left = num_bytes
+        long = {**ASK, "max_tokens": 1500, "temperature": 1.0, "seed": 3}
+        cut = gptoss_magic.generate("Go on for ever.", **long)
+        relay.left = None
+        assert cut.finish == "interrupt"
+        assert 0 < len(cut.raw_tokens) < 1500
+        assert f"{len(cut.raw_tokens)} tokens came and are kept" in cut.provenance["server"]["note"]
+        while num_open(served) != "0":  # the test's own time limit ends it
+            time.sleep(0.05)
+        assert gptoss_magic.generate(PROMPTS[0], **ASK).raw_tokens == local[0][0].raw_tokens
+    finally:
+        relay.close()
 
 
 def test_what_needs_the_weights_is_refused_in_one_line(remote):
