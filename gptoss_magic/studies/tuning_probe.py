@@ -83,5 +83,6 @@ class SuiteWatch:
 
 def _is_suite(name: Any) -> bool:
     from gptoss_magic.evaluation.suites import SUITES
+    from gptoss_magic.studies.run_rows import NAME
 
-    return isinstance(name, str) and name.partition(":")[0] in (*SUITES, "held-out")
+    return isinstance(name, str) and name.partition(":")[0] in (*SUITES, NAME)

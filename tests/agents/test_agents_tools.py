@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -25,6 +26,8 @@ from gptoss_magic.records import Passage
 from gptoss_magic.retrieval.cite import check, quoted
 from gptoss_magic.scripted import calling, saying
 from tests.tool_cases import ran
+
+MARK = Path(tempfile.gettempdir()) / "gptoss-was-here"  # what confined code would leave
 
 
 @dataclass
@@ -279,7 +282,7 @@ OUTSIDE = {
     "a socket": "import socket; socket.create_connection(('127.0.0.1', 9))",
     "a datagram": "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM)",
     "a socket of this machine": "import socket; socket.socket(socket.AF_UNIX)",
-    "a file": "open('/tmp/gptoss-was-here', 'w')",
+    "a file": f"open({str(MARK)!r}, 'w')",
     "a file in its own folder": "open('note.txt', 'a')",
     "a low-level file": "import os; os.open('note.txt', os.O_CREAT | os.O_RDWR)",
     "an unnamed file": "import os; os.open('.', os.O_TMPFILE | os.O_RDWR)",
@@ -309,7 +312,7 @@ def test_confined_code_is_refused(code):
     ran = run_process(code, CONFINED)
     assert ran.status == 1
     assert "Error" in ran.output
-    assert not Path("/tmp/gptoss-was-here").exists()
+    assert not MARK.exists()
 
 
 def test_confined_code_computes_reads_and_prints():
