@@ -39,6 +39,7 @@ MINUTES = 60.0
 TRIED = 2  # items of each suite that are answered for the plan
 OVERHEAD_S = 2.0  # of a rung: an adapter is attached, an index is made, things are written
 WRITTEN = 256  # tokens of a persona
+LANES = 4  # so many times as fast are answers together as one alone, about
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def plan_study(
     timed = [_timed(one, task, pace) for one in wanted]
     kept, dropped = _fitting(timed, pace, setting.minutes * 60)
     missed = [one for one in unable if not setting.steps or one.rung.step in setting.steps]
-    in_order = sorted(kept, key=lambda one: (one.rung.step, one.place))
+    in_order = sorted(kept, key=lambda one: (one.rung.step, one.amount, one.place))
     plan = DepthPlan(
         task=task.name,
         num_train=len(task.train),
@@ -107,8 +108,8 @@ def _pace(
     """Timed on the spot."""
     suites = [task.suite, *guards.suites.values()]
     num_answers = sum(len(suite.items) for suite in suites)
-    tokens = _tokens_of(suites, seed)
-    speed = speed_of(min(BATCH, num_answers)) or 1.0
+    tokens, few_speed = _answers_of(suites, seed)
+    speed = max(speed_of(min(BATCH, num_answers)), few_speed)
     began = perf_counter()
     text_figures(BARE_SETUP, 1)
     text_s = perf_counter() - began
@@ -121,16 +122,17 @@ def _pace(
     return Pace(measuring, text_s / (2 * max(1, num_read)), 1 / speed, num_answers, plan)
 
 
-def _tokens_of(suites: Sequence[Suite], seed: int) -> float:
-    """Tokens of all answers, by the first few of each suite."""
-    total = 0.0
+def _answers_of(suites: Sequence[Suite], seed: int) -> tuple[float, float]:
+    """(tokens of all answers, tokens a second), by the first few of each suite."""
+    total, said, began = 0.0, 0, perf_counter()
     for suite in suites:
         few = _first(suite, TRIED)
         asks = asks_of_rung("plan", BARE_SETUP, [few], seed)
         answers = answer_all([ask.request for ask in asks])
-        mean = sum(answer.usage.completion_tokens for answer in answers) / len(answers)
-        total += mean * len(suite.items)
-    return total
+        tokens = sum(answer.usage.completion_tokens for answer in answers)
+        said += tokens
+        total += tokens / len(answers) * len(suite.items)
+    return total, max(1, said) / (perf_counter() - began)
 
 
 def _first(suite: Suite, num: int = 1) -> Suite:
@@ -146,7 +148,7 @@ def _timed(one: Candidate, task: DepthTask, pace: Pace) -> Candidate:
 
 def _making(one: Candidate, pace: Pace) -> float:
     if one.rung.step == PERSONA:
-        return WRITTEN * pace.writing * BATCH
+        return WRITTEN * pace.writing * LANES
     if one.method is None or pace.tuning is None:
         return 0.0
     return by_method(pace.tuning, one.method).seconds or 0.0
