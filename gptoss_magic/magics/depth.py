@@ -148,8 +148,7 @@ def show_plan(plan: DepthPlan) -> None:
 
 def plan_line(plan: DepthPlan) -> str:
     """The plan's figures in a line or two."""
-    from gptoss_magic.model.plan import GB
-    from gptoss_magic.tuning.plan import duration
+    from gptoss_magic.tuning.plan import GB, duration
 
     memory = f", {plan.memory / GB:.2f} GB beside the model" if plan.memory else ""
     return (

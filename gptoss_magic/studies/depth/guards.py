@@ -134,7 +134,9 @@ def guards_of(numbers: Mapping[str, int | None], seed: int) -> Guards:
         suite = replace(kind.suite(num, seed), name=name)
         num = len(suite.items)
         suites[name] = suite
-        about.append(DepthGuard(name, f"{kind.words} ({suite.source})", num, smallest_difference(num)))
+        about.append(
+            DepthGuard(name, f"{kind.words} ({suite.source})", num, smallest_difference(num))
+        )
     return Guards(tuple(about), suites, num_texts)
 
 

@@ -57,7 +57,7 @@ class StudySetting:
 
 
 @dataclass(frozen=True)
-class Pace:
+class StudyPace:
     """Seconds: `measuring` a rung bare, of a token that is read, of a token that is written.
 
     `num_answers` of a rung. `tuning`: the plan of one trained rung, None where none is wanted.
@@ -104,7 +104,7 @@ def plan_study(
 
 def _pace(
     task: DepthTask, guards: Guards, wanted: Sequence[Candidate], seed: int, folder: Path
-) -> Pace:
+) -> StudyPace:
     """Timed on the spot."""
     suites = [task.suite, *guards.suites.values()]
     num_answers = sum(len(suite.items) for suite in suites)
@@ -119,7 +119,7 @@ def _pace(
     plan = None
     if method is not None:
         plan = prepare(wanted_for(task, f"{task.name}-plan", method, seed, folder)).plan
-    return Pace(measuring, text_s / (2 * max(1, num_read)), 1 / speed, num_answers, plan)
+    return StudyPace(measuring, text_s / (2 * max(1, num_read)), 1 / speed, num_answers, plan)
 
 
 def _answers_of(suites: Sequence[Suite], seed: int) -> tuple[float, float]:
@@ -139,14 +139,14 @@ def _first(suite: Suite, num: int = 1) -> Suite:
     return replace(suite, items=suite.items[:num])
 
 
-def _timed(one: Candidate, task: DepthTask, pace: Pace) -> Candidate:
+def _timed(one: Candidate, task: DepthTask, pace: StudyPace) -> Candidate:
     """With the seconds that are expected of it."""
     making = _making(one, pace)
     read = pace.reading * pace.num_answers * _extra_tokens(one, task)
     return replace(one, rung=replace(one.rung, seconds=pace.measuring + making + read + OVERHEAD_S))
 
 
-def _making(one: Candidate, pace: Pace) -> float:
+def _making(one: Candidate, pace: StudyPace) -> float:
     if one.rung.step == PERSONA:
         return WRITTEN * pace.writing * LANES
     if one.method is None or pace.tuning is None:
@@ -162,14 +162,14 @@ def _extra_tokens(one: Candidate, task: DepthTask) -> float:
     return one.amount * row * (1.0 if is_quoted else 0.1)  # examples are read once for all
 
 
-def _needed(one: Candidate, pace: Pace) -> int:
+def _needed(one: Candidate, pace: StudyPace) -> int:
     assert one.method is not None
     assert pace.tuning is not None
     return by_method(pace.tuning, one.method).needed
 
 
 def _fitting(
-    timed: Sequence[Candidate], pace: Pace, budget: float
+    timed: Sequence[Candidate], pace: StudyPace, budget: float
 ) -> tuple[list[Candidate], list[Dropped]]:
     """What fits memory and budget, the most telling first; the others, and why."""
     kept: list[Candidate] = []
@@ -186,7 +186,7 @@ def _fitting(
     return kept, dropped
 
 
-def _no_memory(one: Candidate, pace: Pace) -> str:
+def _no_memory(one: Candidate, pace: StudyPace) -> str:
     if one.method is None or pace.tuning is None:
         return ""
     plan = by_method(pace.tuning, one.method)

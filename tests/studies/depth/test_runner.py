@@ -4,9 +4,10 @@ import re
 
 import pytest
 
+from gptoss_magic.agents.tools import tool
 from gptoss_magic.errors import InputError
 from gptoss_magic.evaluation.statistics import mcnemar, paired_share, wilson
-from gptoss_magic.scripted import saying, scripted
+from gptoss_magic.scripted import calling, saying, scripted
 from gptoss_magic.session import current
 from gptoss_magic.studies.depth.general import text_figures
 from gptoss_magic.studies.depth.setup import BARE_SETUP
@@ -256,6 +257,31 @@ def test_a_checker_that_fails_on_one_answer_spoils_it_alone(study):
         found = study(rungs=(1,), system="Add one.", checker=checker, guards={"form": 1})
     notes = [one.note for one in found.results[1].attempts if one.verdict == "wrong"]
     assert [note for note in notes if "ZeroDivisionError" not in note] == []
+
+
+def test_tools_that_are_allowed_run_and_their_result_is_read(study):
+    @tool
+    def add_one(number: int) -> int:
+        """Add one to a number."""
+        return number + 1
+
+    def say(prompt):
+        number = int(ASKED.findall(prompt)[-1])
+        if "add_one" not in prompt:
+            return saying("no", "I think.")
+        result = re.findall(r"functions\.add_one to=assistant.*?<\|message\|>(\d+)", prompt)
+        return (
+            saying(result[-1], "So.") if result else calling("add_one", f'{{"number": {number}}}')
+        )
+
+    current().policies.say(add_one, "auto")
+    try:
+        with scripted(current(), always=say):
+            found = study(rungs=(5,), tools=[add_one], guards={"general-text": 1})
+    finally:
+        current().policies.forget()
+    assert [one.rung.key for one in found.results] == ["bare", "tools"]
+    assert found.results[1].gain.value == 1.0
 
 
 def test_russian_rows_are_split_asked_and_learned(study):
