@@ -148,9 +148,9 @@ def show_plan(plan: DepthPlan) -> None:
 
 def plan_line(plan: DepthPlan) -> str:
     """The plan's figures in a line or two."""
-    from gptoss_magic.tuning.plan import GB, duration
+    from gptoss_magic.tuning.plan import duration
 
-    memory = f", {plan.memory / GB:.2f} GB beside the model" if plan.memory else ""
+    memory = f", {plan.memory / 1e9:.2f} GB beside the model" if plan.memory else ""
     return (
         f"{plan.task}: {plan.num_train} rows to learn from, {plan.num_held_out} held out, graded "
         f"by {plan.graded_by}; a gain below {plan.smallest:.0%} would hardly be seen. "

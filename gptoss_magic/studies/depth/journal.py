@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.atomic import whole_file, whole_folder
 from gptoss_magic.errors import CheckpointError, InputError
 from gptoss_magic.records import Message
-from gptoss_magic.records.depth import DepthPlan, Dropped, DepthGuard, Rung
+from gptoss_magic.records.depth import DepthGuard, DepthPlan, Dropped, Rung
 from gptoss_magic.records.evaluations import Attempt
 from gptoss_magic.studies.depth.body import KEYS
 from gptoss_magic.studies.depth.general import TextFigures
