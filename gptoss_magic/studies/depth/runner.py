@@ -16,7 +16,7 @@ from gptoss_magic.studies.answer_journal import AnswerJournal
 from gptoss_magic.studies.depth import context, ladder
 from gptoss_magic.studies.depth.asked import asked
 from gptoss_magic.studies.depth.figures import gain_of, results_of
-from gptoss_magic.studies.depth.general import TextFigures, routing_drift, text_figures
+from gptoss_magic.studies.depth.general import GeneralTexts, routing_drift
 from gptoss_magic.studies.depth.journal import RungRecord, keep_rung, kept_rung
 from gptoss_magic.studies.depth.judge import judged
 from gptoss_magic.studies.depth.setup import Setup, asks_of_rung
@@ -69,6 +69,9 @@ class DepthStudy:
     record: StudyRecord | None = None
     records: list[RungRecord] = field(default_factory=list)
     finish: str = "return"
+
+    def __post_init__(self) -> None:
+        self.texts = GeneralTexts(self.guards.num_texts)
 
     def run(
         self,
@@ -140,12 +143,11 @@ class DepthStudy:
             answers = asked(asks, journal, progress, rung.key)
             attempts = self._attempts(answers, journal)
         progress(0, 1, f"{rung.key}: general text")
-        num_texts = self.guards.num_texts
         return RungRecord(
             rung=rung,
             attempts=tuple(attempts),
             prompt_tokens=tuple(answer.usage.prompt_tokens for _, answer in answers),
-            texts=text_figures(made.setup, num_texts) if num_texts else TextFigures(),
+            texts=self.texts.figures(made.setup),
             drift=routing_drift(made.setup.adapters) if made.setup.adapters else None,
             trained=made.trained,
             size=made.size or made.setup.size(),
