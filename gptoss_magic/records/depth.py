@@ -63,6 +63,7 @@ class DepthPlan:
     """What is to be tried, before anything is. `seconds` is the budget, `expected` what it takes.
 
     `smallest`: the least gain that `num_held_out` rows can show. `memory`: bytes at most.
+    `notes`: what of the rows was not read, mended or left out, and what to beware of, a line each.
     """
 
     task: str
@@ -77,6 +78,7 @@ class DepthPlan:
     expected: float
     smallest: float
     memory: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
