@@ -60,6 +60,7 @@ class AnswerJournal:
             "prompt_tokens": usage.prompt_tokens,
             "analysis_tokens": usage.analysis_tokens,
             "total_s": usage.total_s,
+            "repairs": list(answer.repairs),
         }
         self.journal.add(
             {
@@ -126,4 +127,5 @@ def _answer(record: RowRecord) -> Answer:
         finish=record["finish"],
         raw_tokens=(),
         provenance={},
+        repairs=tuple(said.get("repairs", ())),
     )

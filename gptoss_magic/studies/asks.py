@@ -153,7 +153,7 @@ def plan_of(
     )
     num_tokens = sum(ask.request.sampling.max_tokens for ask in asks)
     num_tokens = round(num_tokens * (1 - num_kept / len(asks)))
-    speed = _speed(min(BATCH, len(asks) - num_kept))
+    speed = speed_of(min(BATCH, len(asks) - num_kept))
     return EvaluationPlan(
         suites=parts,
         arms=tuple(arm.name for arm in arms),
@@ -168,7 +168,7 @@ def plan_of(
     )
 
 
-def _speed(lanes: int) -> float:
+def speed_of(lanes: int) -> float:
     """Tokens a second of so many lanes, by a few of them; 0 where that cannot be told."""
     session = current()
     if lanes < 1 or not session.engine.capabilities.batches:

@@ -52,8 +52,8 @@ class PlannedEvaluation:
         """
         try:
             with AnswerJournal(self.folder) as journal:
-                for group in _groups(self.asks):
-                    for ask, answer in _answered(group, journal):
+                for group in groups(self.asks):
+                    for ask, answer in answered(group, journal):
                         self.attempts.append(attempt_of(ask, answer))
                         told(self.attempts)
         except KeyboardInterrupt:
@@ -221,7 +221,7 @@ def attempt_of(ask: Ask, answer: Answer) -> Attempt:
     return replace(made, analysis=answer.analysis, final=final)
 
 
-def _groups(asks: Sequence[Ask]) -> Iterator[list[Ask]]:
+def groups(asks: Sequence[Ask]) -> Iterator[list[Ask]]:
     """Those of one suite and arm, which are answered together."""
     groups: dict[tuple[str, str], list[Ask]] = {}
     for ask in asks:
@@ -229,8 +229,8 @@ def _groups(asks: Sequence[Ask]) -> Iterator[list[Ask]]:
     yield from groups.values()
 
 
-def _answered(group: Sequence[Ask], journal: AnswerJournal) -> Iterator[tuple[Ask, Answer]]:
-    """Kept answers first, then the others as they come; each is kept."""
+def answered(group: Sequence[Ask], journal: AnswerJournal) -> Iterator[tuple[Ask, Answer]]:
+    """(ask, answer) of asks that share adapters: kept ones first, others as they come, and kept."""
     left = []
     for ask in group:
         kept = journal.get(ask.key)

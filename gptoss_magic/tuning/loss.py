@@ -27,7 +27,7 @@ def sequence_loss(model: Model, sequence: Sequence[Example], soft: Any = None) -
     """
     import torch
 
-    hidden_NH = torch.cat(list(_hidden(model, sequence, soft)))
+    hidden_NH = torch.cat(list(hidden_states(model, sequence, soft)))
     targets = _targets(sequence)
     return summed_loss(model, hidden_NH, torch.tensor(targets, device=hidden_NH.device))
 
@@ -49,10 +49,10 @@ def token_losses(model: Model, sequence: Sequence[Example]) -> torch.Tensor:
     import torch
 
     with torch.no_grad():
-        hidden_NH = torch.cat(list(_hidden(model, sequence, None)))
+        hidden_NH = torch.cat(list(hidden_states(model, sequence, None)))
         targets = _targets(sequence)
         losses = [
-            torch.nn.functional.cross_entropy(_logits(model, rows), wanted, reduction="none")
+            torch.nn.functional.cross_entropy(logits_of(model, rows), wanted, reduction="none")
             for rows, wanted in zip(
                 hidden_NH.split(LOGIT_ROWS),  # type: ignore[no-untyped-call]
                 torch.tensor(targets, device=hidden_NH.device).split(LOGIT_ROWS),  # type: ignore[no-untyped-call]
@@ -68,7 +68,7 @@ def summed_loss(model: Model, hidden_NH: torch.Tensor, targets_N: torch.Tensor) 
     from torch.utils.checkpoint import checkpoint
 
     def chunk_loss(rows: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-        logits = _logits(model, rows)
+        logits = logits_of(model, rows)
         return torch.nn.functional.cross_entropy(logits, wanted, reduction="sum")
 
     total = hidden_NH.new_zeros((), dtype=torch.float32)
@@ -80,13 +80,14 @@ def summed_loss(model: Model, hidden_NH: torch.Tensor, targets_N: torch.Tensor) 
     return total
 
 
-def _logits(model: Model, rows_NH: torch.Tensor) -> torch.Tensor:
+def logits_of(model: Model, rows_NH: torch.Tensor) -> torch.Tensor:
+    """[N, V] in fp32."""
     logits: torch.Tensor = model.get_output_embeddings()(rows_NH)
     return logits.float()
 
 
-def _hidden(model: Model, sequence: Sequence[Example], soft: Any) -> Iterator[torch.Tensor]:
-    """Hidden states [N, H] whose logits predict the trained tokens, in their order."""
+def hidden_states(model: Model, sequence: Sequence[Example], soft: Any) -> Iterator[torch.Tensor]:
+    """By pieces, hidden states [N, H] whose logits predict the trained tokens, in their order."""
     if hasattr(soft, "states"):
         for example in sequence:
             yield _after_prefix(model, example, soft)

@@ -7,15 +7,17 @@ Legend: H hidden size, I expert size, k experts a token, A·D queries' width, T 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.tuning.counts import num_reached_layers
+from gptoss_magic.tuning.counts import num_parameters, num_reached_layers
+from gptoss_magic.tuning.methods import method_of
 from gptoss_magic.tuning.shapes import projections, queries_width
 
 if TYPE_CHECKING:
     from gptoss_magic.tuning.plan import TunePlan
+    from gptoss_magic.tuning.settings import MethodSettings
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,26 @@ def train_seconds(plan: TunePlan, num_tokens: int, speed: CardSpeed) -> float:
     num_sequences = -(-num_tokens // asked.sequence_tokens)
     reads = num_sequences * (3 if asked.recompute else 2) * plan.memory.weights
     return num_tokens * products / (speed.tflops * 1e12) + reads / (speed.gb_per_s * 1e9)
+
+
+def by_method(plan: TunePlan, method: MethodSettings) -> TunePlan:
+    """The plan of the same texts by another method, from shapes alone; its time by the products."""
+    from gptoss_magic.tuning.plan import memory_of
+
+    asked = plan.asked
+    recompute = asked.recompute and method_of(method).sizes.recomputes
+    other = replace(
+        asked,
+        method=method,
+        num_params=num_parameters(asked.config, method),
+        recompute=recompute,
+    )
+    products = [
+        train_flops(one.config, one.method, one.sequence_tokens, one.recompute)
+        for one in (asked, other)
+    ]
+    seconds = None if plan.seconds is None else plan.seconds * products[1] / products[0]
+    return replace(plan, asked=other, memory=memory_of(other, plan.memory.weights), seconds=seconds)
 
 
 def train_flops(config: dict[str, Any], method: Any, num_tokens: int, recompute: bool) -> float:

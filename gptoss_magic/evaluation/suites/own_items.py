@@ -98,7 +98,7 @@ def _read(place: str, row: Any, number: int, means: Means) -> tuple[SuiteItem, C
 def _check(place: str, row: Mapping[str, Any], answers: Any, means: Means) -> tuple[Any, Check]:
     """(the form of the answer or None, the check)."""
     if "checker" in row:
-        return None, _asked(place, row["checker"], means)
+        return None, asked_checker(place, row["checker"], means)
     if "schema" in row:
         form = means.form_of(_named(place, row["schema"], means))
         return form, _follows(form, answers)
@@ -119,21 +119,32 @@ def _follows(form: Any, answers: Any) -> Check:
     return check
 
 
-def _asked(place: str, name: Any, means: Means) -> Check:
+def asked_checker(place: str, name: Any, means: Means) -> Check:
+    """The check that asks a function of the notebook, given (item, final). Raises InputError.
+
+    It gives True, False, or words that say what is wrong; what else it does is told of its item
+    alone, which is wrong then.
+    """
     function = _named(place, name, means)
     if not callable(function):
         raise InputError(f"{place}: checker {name!r} is no function of the notebook")
 
     def check(item: SuiteItem, final: str) -> Verdict:
         try:
-            said = function(item, final)
-        except Exception as error:  # noqa: BLE001 (a checker is anybody's code)
+            return _said(function(item, final))
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (a checker is anybody's code)
             return right_if(False, f"its checker failed: {error_line(error)}")
-        if isinstance(said, str):
-            return right_if(False, one_line(said, 200))
-        return right_if(bool(said))
 
     return check
+
+
+def _said(said: Any) -> Verdict:
+    """What a checker said. Raises TypeError for what is neither yes nor no."""
+    if isinstance(said, str):
+        return right_if(False, one_line(said, 200))
+    if said is None or (isinstance(said, float) and said not in (0.0, 1.0)):
+        raise TypeError(f"it gave {said}, neither True nor False nor words")
+    return right_if(bool(said))
 
 
 def _named(place: str, given: Any, means: Means) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.tuning.methods import lora
-from gptoss_magic.tuning.methods.method import AxolotlWords, Method, Sizes
+from gptoss_magic.tuning.methods.method import AxolotlWords, LadderRung, Method, Sizes, ranks
 from gptoss_magic.tuning.shapes import projections
 
 if TYPE_CHECKING:
@@ -115,4 +115,5 @@ METHOD = Method(
     step=_step,
     parts={"SvdLora": _part},
     axolotl=AxolotlWords(lora.NAMES, lost="adalora: written as LoRA of one rank"),
+    ladder=(LadderRung(8, "adalora", "AdaLoRA on attention", ranks(8, 4)),),
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import InputError
 from gptoss_magic.tuning.methods import lora
 from gptoss_magic.tuning.methods.context import last_layers
-from gptoss_magic.tuning.methods.method import AxolotlWords, Method, Sizes
+from gptoss_magic.tuning.methods.method import AxolotlWords, LadderRung, Method, Sizes, ranks
 from gptoss_magic.tuning.settings import option
 
 if TYPE_CHECKING:
@@ -170,4 +170,8 @@ METHOD = Method(
     rate=lora.RATE,
     hot=hot_experts,
     axolotl=AxolotlWords(parameters=TARGETS, unsaid=_unsaid, read={"choice": "all"}),
+    ladder=tuple(
+        LadderRung(9, choice, f"LoRA on {choice} experts", ranks(8, 2, 32), {"choice": choice})
+        for choice in ("hot", "random", "all")
+    ),
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.tuning.methods.experts import branch_bytes
-from gptoss_magic.tuning.methods.method import Method, Rate, Sizes
+from gptoss_magic.tuning.methods.method import LadderRung, Method, Rate, Sizes, counts
 from gptoss_magic.tuning.settings import MethodSettings, option
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ def apply(model: Model, context: Context) -> list[Any]:
 
 def unpacked(module: Any, expert: int) -> dict[str, Any]:
     """fp32 W [N, K] and bias [N] of both projections of one expert, packed or bf16."""
+    from torch import contiguous_format
+
     from gptoss_magic.model.mxfp4 import unpack
     from gptoss_magic.model.parts import PROJECTIONS
 
@@ -64,7 +66,8 @@ def unpacked(module: Any, expert: int) -> dict[str, Any]:
             found[name] = unpack(packed.blocks[expert], packed.scales[expert]).float()
         else:
             bias = getattr(module, f"{name}_bias")
-            found[name] = getattr(module, name)[expert].T.float().contiguous()
+            own = getattr(module, name)[expert].T.float()
+            found[name] = own.clone(memory_format=contiguous_format)  # never the model's own memory
         found[f"{name}_bias"] = bias[expert].float().clone()
     return found
 
@@ -90,4 +93,7 @@ METHOD = Method(
     sizes=Sizes(_numbers, branch_bytes),
     rate=Rate(2e-5),
     hot=hot_experts,
+    ladder=(
+        LadderRung(11, "full", "experts in full", counts("num_experts", "x", "{} of them", 1, 2)),
+    ),
 )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import InputError
 from gptoss_magic.tuning.loss import sequence_loss
 from gptoss_magic.tuning.methods import lora
-from gptoss_magic.tuning.methods.method import AxolotlWords, Method, Sizes
+from gptoss_magic.tuning.methods.method import AxolotlWords, LadderRung, Method, Sizes, counts
 from gptoss_magic.tuning.settings import option
 from gptoss_magic.tuning.shapes import projections
 
@@ -129,4 +129,7 @@ METHOD = Method(
     sizes=Sizes(_numbers, _branch_bytes),
     rate=lora.RATE,
     axolotl=AxolotlWords(NAMES, lost="heads: written as LoRA on every head of q_proj and o_proj"),
+    ladder=(
+        LadderRung(12, "heads", "LoRA on chosen heads", counts("num_heads", "h", "{} heads", 8, 2)),
+    ),
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import InputError
 from gptoss_magic.tuning.methods import context as contexts
 from gptoss_magic.tuning.methods import experts, lora
-from gptoss_magic.tuning.methods.method import AxolotlWords, Method, Sizes
+from gptoss_magic.tuning.methods.method import AxolotlWords, LadderRung, Method, Sizes, counts
 from gptoss_magic.tuning.settings import option
 
 if TYPE_CHECKING:
@@ -68,5 +68,10 @@ METHOD = Method(
         lora.NAMES,
         experts.TARGETS,
         lost="last-layers: written as LoRA on attention and experts of every layer",
+    ),
+    ladder=(
+        LadderRung(
+            12, "last", "LoRA on the last layers", counts("num_layers", "y", "the last {}", 2, 1)
+        ),
     ),
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.tuning.methods.method import AxolotlWords, Method, Rate, Sizes
+from gptoss_magic.tuning.methods.method import AxolotlWords, LadderRung, Method, Rate, Sizes, ranks
 from gptoss_magic.tuning.settings import MethodSettings, option
 from gptoss_magic.tuning.shapes import projections, queries_width
 
@@ -79,4 +79,5 @@ METHOD = Method(
     sizes=Sizes(_numbers, branch_bytes),
     rate=RATE,
     axolotl=AxolotlWords(modules=NAMES, read={}),
+    ladder=(LadderRung(7, "attention", "LoRA on attention", ranks(8, 2, 32)),),
 )

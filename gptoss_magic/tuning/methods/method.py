@@ -75,6 +75,40 @@ class AxolotlWords:
 
 
 @dataclass(frozen=True)
+class Strength:
+    """How much of a method: `short` stands in names, `words` in tables, `options` in settings."""
+
+    short: str
+    words: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class LadderRung:
+    """A rung of the depth study that a method makes.
+
+    `step`: its place on the ladder, 6 to 12; `key` in names, `name` in words. `strengths`: the
+    usual one first. `settings`: what is the same at each of them.
+    """
+
+    step: int
+    key: str
+    name: str
+    strengths: tuple[Strength, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def ranks(*numbers: int) -> tuple[Strength, ...]:
+    """Strengths by rank; a branch counts twice at each of them."""
+    return tuple(Strength(f"r{n}", f"rank {n}", {"rank": n, "alpha": 2.0 * n}) for n in numbers)
+
+
+def counts(option: str, short: str, words: str, *numbers: int) -> tuple[Strength, ...]:
+    """Strengths by a number that `option` takes."""
+    return tuple(Strength(f"{short}{n}", words.format(n), {option: n}) for n in numbers)
+
+
+@dataclass(frozen=True)
 class Method:
     """One tuning method. `settings` are its options, `help` a line on what it trains.
 
@@ -82,6 +116,7 @@ class Method:
     the data's routing, where `settings.by_routing`. `step(parts, settings)`: its own part of each
     step. `first`: the method of a stage that is trained before. `parts`: kinds of parts of its own,
     each made again of its description and zeros, for checkpoints. `axolotl` None: it has no words.
+    `ladder`: what the depth study tries of it.
     """
 
     name: str
@@ -97,3 +132,4 @@ class Method:
         default_factory=dict
     )
     axolotl: AxolotlWords | None = None
+    ladder: tuple[LadderRung, ...] = ()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.tuning.methods.method import Method, Rate, Sizes
+from gptoss_magic.tuning.methods.method import LadderRung, Method, Rate, Sizes, counts
 from gptoss_magic.tuning.settings import MethodSettings, option
 
 if TYPE_CHECKING:
@@ -64,4 +64,7 @@ METHOD = Method(
     apply=apply,
     sizes=Sizes(_numbers, _branch_bytes, recomputes=False),  # a second forward would fill its cache
     rate=Rate(5e-3, narrow=1),
+    ladder=(
+        LadderRung(6, "prefix", "prefix", counts("num_virtual", "v", "{} virtual tokens", 16, 4)),
+    ),
 )

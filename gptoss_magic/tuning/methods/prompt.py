@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.tuning.methods.method import Method, Rate, Sizes
+from gptoss_magic.tuning.methods.method import LadderRung, Method, Rate, Sizes, counts
 from gptoss_magic.tuning.settings import MethodSettings, option
 
 if TYPE_CHECKING:
@@ -56,4 +56,9 @@ METHOD = Method(
     apply=apply,
     sizes=Sizes(_numbers, _branch_bytes),
     rate=Rate(1e-2, narrow=1),
+    ladder=(
+        LadderRung(
+            6, "soft-prompt", "soft prompt", counts("num_virtual", "v", "{} virtual tokens", 16, 4)
+        ),
+    ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.tuning.methods.method import Method, Rate, Sizes
+from gptoss_magic.tuning.methods.method import LadderRung, Method, Rate, Sizes, Strength
 from gptoss_magic.tuning.settings import MethodSettings
 
 if TYPE_CHECKING:
@@ -53,4 +53,5 @@ METHOD = Method(
     apply=apply,
     sizes=Sizes(_numbers, _branch_bytes),
     rate=Rate(2e-4),
+    ladder=(LadderRung(10, "router", "routers", (Strength("full", "in full", {}),)),),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gptoss_magic.tuning.methods import experts, lora, router
-from gptoss_magic.tuning.methods.method import AxolotlWords, Method, Sizes
+from gptoss_magic.tuning.methods.method import AxolotlWords, LadderRung, Method, Sizes, ranks
 
 
 @dataclass(frozen=True)
@@ -29,4 +29,5 @@ METHOD = Method(
         lost="router+experts: the routers' stage, and which experts it reveals, is lost",
         unsaid=experts.unsaid,
     ),
+    ladder=(LadderRung(10, "router-experts", "routers, then LoRA on hot experts", ranks(8, 2)),),
 )

@@ -1,0 +1,120 @@
+"""General text on a rung: its loss, and how far the model has moved from the bare one.
+
+Legend: N tokens of a text that count (analysis and final), H hidden size, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.evaluation.suite import SuiteItem
+from gptoss_magic.records import Example
+from gptoss_magic.session import current
+from gptoss_magic.studies.depth.setup import BARE_SETUP, base_request, request_of
+from gptoss_magic.turns.prompt import messages_of
+from gptoss_magic.vocabulary import NONE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+
+    from gptoss_magic.records import Message
+    from gptoss_magic.studies.depth.setup import Setup
+
+PROBE = 512  # tokens on which the routing is measured
+
+
+@dataclass(frozen=True)
+class TextFigures:
+    """By text: `losses` in nats a token, `kls` from the bare model in nats a token."""
+
+    losses: tuple[float, ...] = ()
+    kls: tuple[float, ...] = ()
+
+
+def text_figures(setup: Setup, num_texts: int) -> TextFigures:
+    """Of the first shipped conversations, asked as the setup asks. Raises ContextOverflow."""
+    losses, kls = [], []
+    for talk in _talks()[:num_texts]:
+        bare_NH, targets_N = _states(BARE_SETUP, talk)
+        states_NH = bare_NH if setup == BARE_SETUP else _states(setup, talk)[0]
+        loss, kl = _compared(bare_NH, states_NH, targets_N)
+        losses.append(loss)
+        kls.append(kl)
+    return TextFigures(tuple(losses), tuple(kls))
+
+
+def routing_drift(adapters: Sequence[str]) -> float | None:
+    """How far the adapters move the routing of general text, in [0, 1]; None for a soft prompt.
+
+    A soft prompt or prefix leaves every weight as it is: only what follows it is routed otherwise.
+    """
+    from gptoss_magic.tuning.drift import Drifting
+
+    session, ids = current(), []
+    for talk in _talks():
+        ids += _example(BARE_SETUP, talk).ids
+    with session.using((NONE,)):
+        drifting = Drifting(session.require_local().model, ids[:PROBE])
+    with session.using(adapters) as active:
+        return None if active.soft is not None else drifting.measure().distance
+
+
+def _talks() -> list[list[Message]]:
+    from gptoss_magic.routing.baseline import conversations
+
+    return conversations()
+
+
+def _example(setup: Setup, talk: Sequence[Message]) -> Example:
+    """A conversation behind what the setup puts before it; what the assistant says counts."""
+    from gptoss_magic.harmony import render
+
+    codec = current().codec
+    question, said = talk[1], talk[2:]
+    request = request_of(base_request(setup, 1), setup, SuiteItem("text", question.content))
+    before = render(messages_of(request), codec, prompt=False)
+    ids, counts = list(before), [False] * len(before)
+    for message in said:
+        piece = render([message], codec, prompt=False)
+        content = len(codec.encode(message.content))
+        ids += piece
+        counts += [len(piece) - 1 - content <= n < len(piece) - 1 for n in range(len(piece))]
+    return Example(tuple(ids), tuple(counts))
+
+
+def _states(setup: Setup, talk: Sequence[Message]) -> tuple[torch.Tensor, torch.Tensor]:
+    """(states [N, H] that predict what counts, those tokens [N])."""
+    import torch
+
+    from gptoss_magic.tuning.loss import hidden_states
+
+    session, example = current(), _example(setup, talk)
+    session.local_engine.check(example.ids, 1)
+    model: Any = session.require_local().model
+    with torch.no_grad(), session.using(setup.adapters or (NONE,)) as active:
+        states_NH = torch.cat(list(hidden_states(model, [example], active.soft)))
+    targets = [token for token, counts in zip(example.ids, example.trained, strict=True) if counts]
+    return states_NH, torch.tensor(targets, device=states_NH.device)
+
+
+def _compared(
+    bare_NH: torch.Tensor, states_NH: torch.Tensor, targets_N: torch.Tensor
+) -> tuple[float, float]:
+    """(loss, KL from the bare model to this one), both in nats a token."""
+    import torch
+
+    from gptoss_magic.tuning.loss import LOGIT_ROWS, logits_of
+
+    model: Any = current().require_local().model
+    loss = kl = 0.0
+    with torch.no_grad():
+        for start in range(0, len(targets_N), LOGIT_ROWS):
+            rows = slice(start, start + LOGIT_ROWS)
+            log_q_NV = logits_of(model, states_NH[rows]).log_softmax(-1)
+            log_p_NV = logits_of(model, bare_NH[rows]).log_softmax(-1)
+            loss -= float(log_q_NV.gather(1, targets_N[rows, None]).double().sum())
+            kl += float((log_p_NV.exp() * (log_p_NV - log_q_NV)).double().sum())
+    return loss / len(targets_N), max(0.0, kl / len(targets_N))

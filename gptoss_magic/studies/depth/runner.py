@@ -1,0 +1,269 @@
+"""A depth study that runs: a rung after another, each kept whole, figures from all of them."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import ContextOverflow, DoesNotFit, InputError, MissingPackage
+from gptoss_magic.records.depth import BARE, Depth, Dropped
+from gptoss_magic.retrieval.cite import uncited
+from gptoss_magic.runs.wanted import FOLDER as RUNS
+from gptoss_magic.session import current
+from gptoss_magic.studies.answer_journal import AnswerJournal
+from gptoss_magic.studies.depth import context, ladder
+from gptoss_magic.studies.depth.figures import gain_of, results_of
+from gptoss_magic.studies.depth.general import TextFigures, routing_drift, text_figures
+from gptoss_magic.studies.depth.journal import RungRecord, keep_rung, kept_rung
+from gptoss_magic.studies.depth.judge import judged
+from gptoss_magic.studies.depth.setup import Setup, asks_of_rung
+from gptoss_magic.studies.depth.task import TASK
+from gptoss_magic.studies.depth.trained import attach_again, train, wanted_for
+from gptoss_magic.studies.evaluate import answered, attempt_of, groups
+from gptoss_magic.turns.loading import versions
+from gptoss_magic.turns.progress import silent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from gptoss_magic.evaluation.suite import Verdict
+    from gptoss_magic.records import Answer
+    from gptoss_magic.records.depth import DepthPlan
+    from gptoss_magic.records.evaluations import Attempt
+    from gptoss_magic.studies.asks import Ask
+    from gptoss_magic.studies.depth.guards import Guards
+    from gptoss_magic.studies.depth.journal import StudyRecord
+    from gptoss_magic.studies.depth.ladder import Candidate
+    from gptoss_magic.studies.depth.task import DepthTask
+    from gptoss_magic.turns.progress import Progress
+
+    Answers = list[tuple[Ask, Answer]]
+
+CANNOT = (InputError, DoesNotFit, ContextOverflow, MissingPackage)  # a rung that does not work here
+
+
+@dataclass(frozen=True)
+class Made:
+    """A rung that stands ready to be asked: what it put beside the model, and what that took."""
+
+    setup: Setup
+    seconds: float = 0.0
+    trained: int = 0
+    size: int = 0
+    run: str = ""
+
+
+@dataclass
+class DepthStudy:
+    """A planned study in its `folder`. `records`: the rungs that are done, bare first.
+
+    `record`: what a new study is begun with; None for one that lies there.
+    """
+
+    task: DepthTask
+    guards: Guards
+    plan: DepthPlan
+    rungs: Sequence[Candidate]
+    folder: Path
+    runs: Path = field(default_factory=lambda: Path(RUNS))
+    record: StudyRecord | None = None
+    records: list[RungRecord] = field(default_factory=list)
+    finish: str = "return"
+
+    def run(
+        self,
+        told: Callable[[Depth], object] = lambda depth: None,
+        progress: Progress = silent,
+    ) -> Depth:
+        """Run what is not done yet; `told` is given all that is, behind each rung.
+
+        ■ keeps what is done, and the study goes on there by `resume`. The adapters in use are as
+        before, however it ends. A rung that cannot be made here is dropped by name.
+        Raises StorageError, ServerError.
+        """
+        with as_before():
+            try:
+                for candidate in self.rungs:
+                    self._add(candidate, progress)
+                    told(self.depth())
+            except KeyboardInterrupt:
+                self.finish = "interrupt"
+        return self.depth()
+
+    def depth(self) -> Depth:
+        """What is done so far."""
+        done = [one for one in self.records if not one.why]
+        names = [guard.name for guard in self.guards.about]
+        return Depth(
+            plan=self._plan(),
+            results=results_of(done, names) if done else (),
+            finish=self.finish,
+            folder=str(self.folder),
+            provenance=self._provenance(),
+        )
+
+    def _plan(self) -> DepthPlan:
+        """The plan, with what could not be done among the dropped, and what 'both' was made of."""
+        known = {one.rung.key: one.rung for one in self.records}
+        failed = [Dropped(one.rung, one.why) for one in self.records if one.why]
+        out = {one.rung.key for one in failed}
+        rungs = tuple(known.get(one.key, one) for one in self.plan.rungs if one.key not in out)
+        return replace(self.plan, rungs=rungs, dropped=(*self.plan.dropped, *failed))
+
+    def _provenance(self) -> dict[str, Any]:
+        return {**current().require().identity, "versions": versions(), "seed": self.plan.seed}
+
+    def _add(self, candidate: Candidate, progress: Progress) -> None:
+        """The record of a rung: as it was kept, or by running it."""
+        rung = candidate.rung
+        record = kept_rung(self.folder, rung.key)
+        if record is None:
+            try:
+                record = self._measured(candidate, progress)
+            except CANNOT as error:
+                if rung.key == BARE:  # then there is nothing to compare with
+                    raise
+                record = RungRecord(rung, why=str(error))
+            keep_rung(self.folder, record)
+        self.records.append(record)
+
+    def _measured(self, candidate: Candidate, progress: Progress) -> RungRecord:
+        rung, seed = candidate.rung, self.plan.seed
+        parts = self._best_two() if rung.step == ladder.BOTH else ()
+        rung = replace(rung, parts=parts)
+        progress(0, 1, f"making {rung.key}")
+        made = self._made(candidate, parts, progress)
+        asks = asks_of_rung(
+            rung.key, made.setup, [self.task.suite, *self.guards.suites.values()], seed
+        )
+        with AnswerJournal(self.folder / "answers") as journal:
+            answers = asked(asks, journal, progress, rung.key)
+            attempts = self._attempts(answers, journal)
+        progress(0, 1, f"{rung.key}: general text")
+        num_texts = self.guards.num_texts
+        return RungRecord(
+            rung=rung,
+            attempts=tuple(attempts),
+            prompt_tokens=tuple(answer.usage.prompt_tokens for _, answer in answers),
+            texts=text_figures(made.setup, num_texts) if num_texts else TextFigures(),
+            drift=routing_drift(made.setup.adapters) if made.setup.adapters else None,
+            trained=made.trained,
+            size=made.size or made.setup.size(),
+            seconds=made.seconds,
+            run=made.run,
+            persona=made.setup.persona_file,
+        )
+
+    def _made(self, candidate: Candidate, parts: tuple[str, ...], progress: Progress) -> Made:
+        """What the rung puts beside the model."""
+        if parts:
+            context_part, trained_part = (self._again(key) for key in parts)
+            setup = context_part.setup.joined(trained_part.setup)
+            size = context_part.setup.size() + trained_part.size
+            return Made(setup, 0.0, trained_part.trained, size, trained_part.run)
+        if candidate.method is not None:
+            name = f"{self.task.name}-{candidate.rung.key}"
+            wanted = wanted_for(self.task, name, candidate.method, self.plan.seed, self.runs)
+            run = train(wanted, progress)
+            return Made(Setup(adapters=(run.run,)), run.seconds, run.numbers, run.size, run.run)
+        began = perf_counter()
+        setup = self._context(candidate)
+        return Made(setup, perf_counter() - began, size=self._index_size(setup))
+
+    def _context(self, candidate: Candidate) -> Setup:
+        """The setup of a rung that changes no weight."""
+        step, task, seed = candidate.rung.step, self.task, self.plan.seed
+        if step == ladder.SYSTEM:
+            return context.system_setup(task)
+        if step == ladder.PERSONA:
+            return context.persona_setup(task, self.folder, seed)
+        if step == ladder.EXAMPLES:
+            return context.examples_setup(task, candidate.amount, seed)
+        if step == ladder.RETRIEVAL:
+            return context.retrieval_setup(task, candidate.amount, self.folder)
+        return context.tools_setup(task) if step == ladder.TOOLS else Setup()
+
+    def _again(self, key: str) -> Made:
+        """A rung that is done, ready once more."""
+        candidate = next(one for one in self.rungs if one.rung.key == key)
+        record = next(one for one in self.records if one.rung.key == key)
+        if candidate.method is None:
+            return Made(self._context(candidate))
+        attach_again(record.run, self.runs)
+        return Made(
+            Setup(adapters=(record.run,)), record.seconds, record.trained, record.size, record.run
+        )
+
+    def _best_two(self) -> tuple[str, str]:
+        """(the context rung, the trained one) that gained most; the cheaper one where it is even.
+
+        They are chosen by the same held-out rows, which flatters them a little.
+        """
+        done = [one for one in self.records if not one.why and one.rung.step]
+        sides = [[one for one in done if one.rung.trains is trains] for trains in (False, True)]
+        if not all(sides):
+            raise InputError("one of its two parts could not be made")
+        bare = self.records[0]
+        context_one, trained_one = (
+            max(side, key=lambda one: gain_of(one, bare)).rung.key for side in sides
+        )
+        return context_one, trained_one
+
+    def _index_size(self, setup: Setup) -> int:
+        """Bytes of the learned rows, where they are looked up; 0 else."""
+        if setup.retriever is None:
+            return 0
+        said = [message.content for row in self.task.train for message in row.messages]
+        return sum(len(text.encode("utf-8", "replace")) for text in said)
+
+    def _attempts(self, answers: Answers, journal: AnswerJournal) -> list[Attempt]:
+        """Each graded; by the judge where the task has a rubric."""
+        made = [attempt_of(ask, answer) for ask, answer in answers]
+        if not self.task.body.rubric:
+            return made
+        places = [n for n, (ask, _) in enumerate(answers) if ask.suite.name == TASK]
+        pairs = [(answers[n][0].item, answers[n][1]) for n in places]
+        said = judged(self.task.body.rubric, pairs, lambda asks: asked(asks, journal))
+        for place, verdict in zip(places, said, strict=True):
+            made[place] = _with_verdict(made[place], verdict)
+        return made
+
+
+def asked(
+    asks: Sequence[Ask], journal: AnswerJournal, progress: Progress = silent, name: str = ""
+) -> Answers:
+    """(ask, answer) of each, in their order: kept ones, and the others answered together."""
+    known: dict[int, Answer] = {}
+    places = {id(ask): place for place, ask in enumerate(asks)}
+    for group in groups(asks):
+        for ask, answer in answered(group, journal):
+            known[places[id(ask)]] = _plainly(ask, answer)
+            progress(len(known), len(asks), f"{name}: answers")
+    return [(ask, known[place]) for place, ask in enumerate(asks)]
+
+
+def _plainly(ask: Ask, answer: Answer) -> Answer:
+    """Without the marks of sources, where passages were quoted: no checker expects them."""
+    if ask.request.passages is None:
+        return answer
+    return replace(answer, final=uncited(answer.final))
+
+
+def _with_verdict(attempt: Attempt, verdict: Verdict) -> Attempt:
+    return replace(attempt, verdict=verdict.word, note=verdict.note)
+
+
+@contextmanager
+def as_before() -> Iterator[None]:
+    """Within, adapters come and go; afterwards those are attached and in use that were before."""
+    shelf = current().shelf
+    held, default = set(shelf.held), shelf.default
+    try:
+        yield
+    finally:
+        for name in [name for name in shelf.held if name not in held]:
+            shelf.detach(name)
+        shelf.use(default)
