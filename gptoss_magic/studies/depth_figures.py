@@ -33,27 +33,30 @@ class PairedDifference:
 
 
 def difference_of(after: RungResult, before: RungResult, seed: int) -> PairedDifference:
-    """`after` minus `before` on the task: exact McNemar, or a permutation for several tries."""
+    """`after` minus `before` on the task: exact McNemar, or a permutation for several tries.
+
+    A cut answer is one that the task did not get, as in the study's figures.
+    """
     both = [
-        replace(one, suite="task", item=f"{one.suite} {one.item}", arm=arm)
+        replace(one, arm=arm)
         for arm, result in (("before", before), ("after", after))
         for one in result.attempts
     ]
-    found = compared(both, ["before", "after"], seed=seed)
+    found = compared(both, ["before", "after"], force=True, seed=seed)
     if not found:
         return PairedDifference(0, refused="no answers of both are there")
-    made = found[0]
-    if made.difference is None or made.low is None or made.high is None or made.p is None:
-        refused = made.refused.replace("its answers", f"the answers of {words_of(after)}")
-        refused = refused.replace("before's", f"those of {words_of(before)}")
-        return PairedDifference(made.num_items, refused=refused.split(": raise ")[0])
-    return PairedDifference(made.num_items, Bounds(made.difference, made.low, made.high), made.p)
+    one = found[0]
+    if one.difference is None or one.low is None or one.high is None or one.p is None:
+        return PairedDifference(one.num_items, refused=one.refused)
+    return PairedDifference(one.num_items, Bounds(one.difference, one.low, one.high), one.p)
 
 
 def pooled_difference(
     pairs: Sequence[tuple[RungResult, RungResult]], seed: int
 ) -> PairedDifference:
     """First minus second, averaged over the pairs item by item, so that one test decides."""
+    if len(pairs) == 1:
+        return difference_of(*pairs[0], seed)
     by_item: dict[Item, list[float]] = defaultdict(list)
     for one, other in pairs:
         rights, others = rights_of(one), rights_of(other)
@@ -99,6 +102,12 @@ def bare_of(depth: Depth) -> RungResult | None:
     return next((one for one in depth.results if one.rung.key == BARE), None)
 
 
+def is_context(result: RungResult) -> bool:
+    """Whether it changes no weight and is not bare; a combination with a trained part is none."""
+    rung = result.rung
+    return rung.key != BARE and not rung.trains and not result.trained and not result.run
+
+
 def is_damaged(guard: GuardFigure) -> bool:
     """Whether a loss is seen: by Holm's p, or by its bounds where there is none."""
     if guard.difference is None or guard.difference.value >= 0:
@@ -113,7 +122,7 @@ def words_of(result: RungResult) -> str:
 
 
 def _gain_value(result: RungResult, bare: RungResult | None, seed: int) -> float:
-    """p of a gain: of its answers, else of its bounds, as if they were a normal's."""
+    """P of a gain: of its answers, else of its bounds, as if they were a normal's."""
     if bare is not None and bare.attempts and result.attempts:
         found = difference_of(result, bare, seed)
         if not found.refused:
