@@ -22,6 +22,7 @@ GUARDS = (
     Guard("tool calls", "the right function", 40, 0.14),
     Guard("general text", "minus nats a token", 13, None),
 )
+# ruff: noqa: E501 (a table of figures)
 # key, step, name, strength, trains, share right, reasoning, tool calls, nats, trained, bytes, tokens
 LADDER = (
     ("system", 1, "system text", "the body's", False, 0.32, 0.0, 0.0, 0.0, 0, 300, 55.2),

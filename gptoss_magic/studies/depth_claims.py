@@ -22,7 +22,7 @@ from gptoss_magic.studies.depth_words import capital, loss_words, percent, point
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gptoss_magic.records.depth import Depth, GuardFigure, RungResult
+    from gptoss_magic.records.depth import Bounds, Depth, GuardFigure, RungResult
     from gptoss_magic.studies.depth_figures import PairedDifference
 
 HOLDS, FAILS = "holds here", "does not hold here"
@@ -84,14 +84,19 @@ def _share(depth: Depth) -> Conclusion:
     if share is None:
         return Conclusion("its share of the best gain has no bounds.", SHARE, OPEN)
     of_what = "of the best gain of a rung that trains" if one is best else "of the best gain"
-    words = f"{words_of(one)} reaches {percent(share)} {of_what}"
-    if share.low >= LOWEST and share.high <= HIGHEST:
-        return Conclusion(f"{words}.", SHARE, HOLDS)
+    verdict, tail = _share_verdict(share)
+    return Conclusion(f"{words_of(one)} reaches {percent(share)} {of_what}{tail}.", SHARE, verdict)
+
+
+def _share_verdict(share: Bounds) -> tuple[str, str]:
+    """(verdict, how the sentence ends)."""
     if share.low > HIGHEST:
-        return Conclusion(f"{words}: more than was claimed.", SHARE, FAILS)
+        return FAILS, ": more than was claimed"
     if share.high < LOWEST:
-        return Conclusion(f"{words}: less than was claimed.", SHARE, FAILS)
-    return Conclusion(f"{words}: the bounds reach beyond 60 to 80 %.", SHARE, OPEN)
+        return FAILS, ": less than was claimed"
+    if share.low >= LOWEST and share.high <= HIGHEST:
+        return HOLDS, ""
+    return OPEN, ": the bounds reach beyond 60 to 80 %"
 
 
 def _hot(depth: Depth) -> _Tested | None:
@@ -155,7 +160,7 @@ def _tested_sentence(one: _Tested, p: float, num: int) -> Conclusion:
 
 
 def _whole(depth: Depth) -> Conclusion:
-    """Every rung that tunes experts, by the reasoning guard: is its loss below the margin?
+    """Every rung that tunes experts, by the reasoning guard: its loss is below the margin, or not.
 
     That each is below needs no correction for their number; that one is damaged has Holm's.
     """

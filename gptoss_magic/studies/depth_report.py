@@ -174,13 +174,14 @@ def _damage_sentences(depth: Depth, others: Sequence[RungResult]) -> Iterator[Co
     figures = [(one, guard) for one in others for guard in one.guards if guard.difference]
     over = f"p by Holm over {len(figures)} comparisons"
     damaged = [(one, guard) for one, guard in figures if is_damaged(guard)]
-    for name in dict.fromkeys(guard.name for _, guard in damaged):
+    for name in [guard.name for guard in depth.plan.guards]:
         of_name = [(one, guard) for one, guard in damaged if guard.name == name]
+        if not of_name:
+            continue
         worst, guard = max(of_name, key=lambda pair: pair[1].loss.value if pair[1].loss else 0.0)
-        most = f"most on {words_of(worst)}" if len(of_name) > 1 else f"{words_of(worst)}"
-        num = f"{len(of_name)} rungs" if len(of_name) > 1 else "one rung"
+        where = f"on {len(of_name)} rungs, most on" if len(of_name) > 1 else "on"
         yield Conclusion(
-            f"{capital(name)} is seen to suffer on {num}: {most}, {_loss_of(guard)} ({over})."
+            f"Seen to suffer: {name}, {where} {words_of(worst)}, {_loss_of(guard)} ({over})."
         )
     if figures and not damaged:
         seen = smallest_words(depth.plan.guards, [guard for _, guard in figures])

@@ -17,7 +17,8 @@ SEEN = (1.96 + 0.84) / 1.96  # half widths of a 95 % interval, for 80 % power
 
 def points(bounds: Bounds) -> str:
     """`+31 [22, 40]` of a difference of shares."""
-    return f"{_whole(100 * bounds.value, '+')} [{_whole(100 * bounds.low)}, {_whole(100 * bounds.high)}]"
+    low, high = _whole(100 * bounds.low), _whole(100 * bounds.high)
+    return f"{_whole(100 * bounds.value, '+')} [{low}, {high}]"
 
 
 def percent(bounds: Bounds) -> str:
