@@ -4,6 +4,7 @@ import random
 from dataclasses import replace
 
 from gptoss_magic.evaluation import statistics as stats
+from gptoss_magic.records import Message
 from gptoss_magic.records.depth import (
     BARE,
     Bounds,
@@ -16,6 +17,12 @@ from gptoss_magic.records.depth import (
     RungResult,
 )
 from gptoss_magic.records.evaluations import Attempt
+from gptoss_magic.studies.depth.general import TextFigures
+from gptoss_magic.studies.depth.journal import RungRecord, StudyRecord, keep_rung, new_study
+from gptoss_magic.studies.depth.plan import StudySetting
+from gptoss_magic.studies.depth.split import HeldRow, Split
+from gptoss_magic.studies.depth.task import TASK
+from gptoss_magic.tuning.data import Row
 
 GUARDS = (
     Guard("reasoning", "puzzles and sums", 60, 0.114),
@@ -270,7 +277,7 @@ def attempts(arm, share, num, seed=0):
     own = [random.Random(f"{seed} {arm} {n}").random() for n in range(num)]
     return tuple(
         Attempt(
-            "task",
+            TASK,
             f"row {n}",
             arm,
             0,
@@ -383,3 +390,57 @@ def with_result(depth, key, **changes):
         replace(one, **changes) if one.rung.key == key else one for one in depth.results
     )
     return replace(depth, results=results)
+
+
+def write_study(folder, keys, *, stopped=False, model=None):
+    """A study's folder as the runner writes it, of the rungs with these keys, guards by answers."""
+    bare = bare_result()
+    rows = [row for row in LADDER if row[0] in keys]
+    rungs = [bare, *(result(row, bare.attempts) for row in rows)]
+    if stopped:
+        rungs = rungs[:-1]
+    plan = replace(study(keys).plan, guards=(GUARDS[0], GUARDS[2]))
+    talk = [
+        Row(
+            (Message("user", f"Как звать {n}?"), Message("assistant", f"Имя {n}.", "final")),
+            number=n + 1,
+        )
+        for n in range(12)
+    ]
+    split = Split(
+        tuple(talk[:8]), tuple(HeldRow(row, (row.messages[-1].content,)) for row in talk[8:])
+    )
+    body = {"system": "Отвечай коротко.", "tools": ["multiply"], "checker": "answer"}
+    record = StudyRecord(
+        "style", body, {}, split, StudySetting(), plan, model or {"model": "tiny", "weights": "0"}
+    )
+    new_study(folder, record)
+    for one in rungs:
+        reasoning = tuple(
+            replace(a, suite="reasoning", verdict="right" if n % 3 else "wrong")
+            for n, a in enumerate(one.attempts[:60])
+        )
+        answers = (*(replace(a, suite=TASK) for a in one.attempts), *reasoning)
+        texts = TextFigures(
+            (2.5, 2.6, 2.7) if one is bare else (2.52, 2.61, 2.75), (0.0, 0.01, 0.02)
+        )
+        keep_rung(
+            folder,
+            RungRecord(
+                one.rung,
+                answers,
+                tuple(10 for _ in answers),
+                texts,
+                one.drift,
+                one.trained,
+                one.size,
+                one.seconds,
+                one.run,
+                one.persona,
+            ),
+        )
+    (folder / "personas").mkdir()
+    (folder / "personas" / "style.md").write_text(
+        "---\nname: style\nposition: боцман\n---\n\nГовори кратко.\n", "utf-8"
+    )
+    return folder
