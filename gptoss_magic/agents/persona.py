@@ -45,6 +45,7 @@ class Persona:
     """`text` is the body, Markdown. None stands for what the persona leaves open.
 
     `memory` is 'off', 'on' (in this notebook) or 'shared' (it asks for more, see the memory).
+    `rag`: the index that it answers from, or 'none', with so many `passages` to a question.
     `extends` names the persona below it. `position`: values, rules and what it would never do.
     `terms` of its field are quoted where they bear on what is asked; `terms_file` names a Turtle
     file beside the persona that was not read yet. `source` is the file as it was written.
@@ -58,6 +59,8 @@ class Persona:
     adapters: tuple[str, ...] | None = None
     tools: tuple[str, ...] | None = None
     memory: str | None = None
+    rag: str | None = None
+    passages: int | None = None
     extends: str = ""
     position: Position = field(default_factory=Position)
     terms: tuple[Term, ...] = ()

@@ -178,6 +178,20 @@ def _memory(value: Any, label: str) -> Any:
     return value
 
 
+def _index(value: Any, label: str) -> str | None:
+    """The name of an index on this disk: a persona fetches nothing."""
+    name = _text(value, label)
+    if "://" in name:
+        raise InputError(f"{label}: {name[:64]!r}: give an index of this disk, or none")
+    return name or None
+
+
+def _passages(value: Any, label: str) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise InputError(f"{label}: give 1 or more")
+    return value
+
+
 def _number(key: str, value: Any, label: str) -> float | int | None:
     """A sampler's number, None where it is left open."""
     kinds, is_good, words = SAMPLER[key]
@@ -193,6 +207,7 @@ def _open_values(persona: Persona) -> dict[str, Any]:
     sampler = {key: value for key, value in vars(persona.sampler).items() if value is not None}
     said: dict[str, Any] = {"effort": persona.effort, "sampler": sampler or None}
     said |= {"adapters": persona.adapters, "tools": persona.tools, "memory": persona.memory}
+    said |= {"rag": persona.rag, "passages": persona.passages}
     said["terms"] = persona.terms_file or terms_record(persona.terms) or None
     plain = {key: list(v) if isinstance(v, tuple) else v for key, v in said.items()}
     if persona.memory in ("on", "off"):
@@ -221,6 +236,8 @@ KEYS = (
     "adapters",
     "tools",
     "memory",
+    "rag",
+    "passages",
     "terms",
 )
 READERS: dict[str, Callable[[Any, str], Any]] = {
@@ -229,6 +246,8 @@ READERS: dict[str, Callable[[Any, str], Any]] = {
     "adapters": _names,
     "tools": _names,
     "memory": _memory,
+    "rag": _index,
+    "passages": _passages,
 }
 SAMPLER: dict[str, tuple[Any, Callable[[Any], bool], str]] = {
     "temperature": ((int, float), lambda v: 0 <= v < 100, "0 (greedy) or more"),

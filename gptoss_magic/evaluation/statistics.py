@@ -161,6 +161,33 @@ def bootstrap(
     return Interval(mean, mean - (mean - float(low)) * wider, mean + (float(high) - mean) * wider)
 
 
+def fieller(
+    parts: Sequence[float], wholes: Sequence[float], confidence: float = CONFIDENCE
+) -> Interval | None:
+    """Ratio of two means over the same questions, such as one gain's share of another (Fieller
+    1954). None where the lower one is not seen to differ from 0: the set has no bounds then.
+
+    Each side has an answer added both ways in its variance, as `paired_share` has: at 30 questions
+    it covers 97 to 99 %, at 100 96 %, from 300 on 95 %. That the sides were chosen as the best of
+    several makes it cover more, not less (12 rungs, in simulation).
+    """
+    import numpy as np
+
+    num = len(parts)
+    if num < 2:  # noqa: PLR2004
+        return None
+    t = t_quantile((1 + confidence) / 2, num - 1)
+    above, below = float(np.mean(parts)), float(np.mean(wholes))
+    added = np.array([[1.0, -1.0, 0.0, 0.0], [0.0, 0.0, 1.0, -1.0]])
+    (v_above, v_both), (_, v_below) = np.cov(np.hstack([[parts, wholes], added])) * t * t / num
+    square, cross = below**2 - v_below, above * below - v_both
+    root = cross**2 - square * (above**2 - v_above)
+    if square <= 0 or root < 0:
+        return None
+    low, high = sorted((cross + sign * math.sqrt(root)) / square for sign in (-1.0, 1.0))
+    return Interval(above / below, low, high)
+
+
 def holm(values: Sequence[float]) -> list[float]:
     """Values p of several comparisons, adjusted so that a false find in all stays at its rate
     (Holm 1979, step-down).

@@ -54,6 +54,9 @@ NOUNS = [
         "SUITE…",
         "benchmarks, arms compared; retrieval NAME FILE; questions NAME",
     ),
+    Noun(
+        "depth", "depth_report", "[NAME]", "a depth study shown again; list; pick RUNG: its voice"
+    ),
     Noun("search", "search", "NAME …", "passages of an index for a query, without the model"),
     Noun("turns", "turns", "", "what was asked and answered, in tokens; keep N; forget NAME…"),
     Noun("page", "page", "NOTEBOOK", "a notebook as one HTML file that fetches and runs nothing"),

@@ -89,7 +89,7 @@ PARSERS = {
 }
 CELL = opt.parser("%%gptoss_persona", [NAME], "The cell is a persona: YAML front matter, Markdown.")
 HEADERS = (
-    *("", "persona", "extends", "effort", "sampler", "adapters", "tools", "memory", "terms"),
+    *("", "persona", "extends", "effort", "sampler", "adapters", "tools", "memory", "rag", "terms"),
     "text",
 )
 
@@ -164,7 +164,7 @@ def hold(made: Persona) -> None:
     held = current().personas
     verb = "changed" if made.name in held else "kept"
     held[made.name] = made
-    named = ", ".join((*(made.tools or ()), *(made.adapters or ())))
+    named = ", ".join(filter(None, (*(made.tools or ()), *(made.adapters or ()), made.rag)))
     more = f"; it names {named}" if named else ""
     more += f"; {len(made.terms)} terms" if made.terms else ""
     print(f"persona {made.name} {verb}{more}. %gptoss persona use {made.name}")
@@ -194,6 +194,7 @@ def show_list(_options: Namespace, _magics: Any) -> None:
             ", ".join(one.adapters or ()),
             ", ".join(one.tools or ()),
             one.memory,
+            one.rag,
             len(one.terms) or None,
             shorten(one.instructions, 80, placeholder=" …"),
         )

@@ -10,10 +10,12 @@ from gptoss_magic.agents.term_search import INDEX
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.toolbox import terms_of
+from gptoss_magic.session import current
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gptoss_magic.agents.persona import Persona
     from gptoss_magic.records import Passage
 
     Search = Callable[[str, int], list[Passage]]
@@ -58,8 +60,14 @@ def words(_typed: list[str]) -> list[str]:
 def found_passages(
     options: Namespace, prompt: str, names: dict[str, Any], default: str | None = None
 ) -> list[Passage] | None:
-    """What `%%gptoss --rag` quotes, or the default index; None without, and for 'none'."""
-    name = options.rag or default
+    """What `%%gptoss --rag` quotes: the line's index, the persona's, or the default one.
+
+    None without, and for 'none'.
+    """
+    persona = rag_of(getattr(options, "persona", None))
+    name = options.rag or persona.rag or default
+    if not options.rag and options.passages is None and name == persona.rag:
+        options = Namespace(**{**vars(options), "passages": persona.passages})
     if not name or name == NONE:
         if options.where or options.at is not None or options.rerank or options.passages:
             raise InputError(
@@ -70,11 +78,22 @@ def found_passages(
 
 
 def passages_of(default: str | None, prompt: str, names: dict[str, Any]) -> list[Passage] | None:
-    """What the default index has to say; None without one."""
+    """What the index of the persona in use has to say, or the default one; None without."""
+    persona = rag_of()
+    default = persona.rag or default
     if not default or default == NONE:
         return None
-    plain = Namespace(passages=PASSAGES, where=None, at=None, rerank=None)
+    num = persona.passages if persona.rag else None
+    plain = Namespace(passages=num or PASSAGES, where=None, at=None, rerank=None)
     return passages(default, prompt, plain, names)
+
+
+def rag_of(names: str | None = None) -> Persona:
+    """The persona of these names (None: the one in use), as one."""
+    from gptoss_magic.agents.layers import overlay
+
+    parts = [part.strip() for part in names.split("+")] if names else None
+    return overlay(current().layers(parts))
 
 
 def passages(name: str, query: str, options: Namespace, names: dict[str, Any]) -> list[Passage]:

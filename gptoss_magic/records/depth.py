@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ if TYPE_CHECKING:
     from gptoss_magic.records.evaluations import Attempt
 
 BARE = "bare"
+GENERAL_TEXT = "general text"  # the guard whose scores are minus nats a token
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,18 @@ class GuardFigure:
     p: float | None = None
     refused: str = ""
 
+    @property
+    def loss(self) -> Bounds | None:
+        """What is lost against bare: a share of right answers. Of general text it is the share of
+        each token's probability, 1 - exp(difference). None where there is no difference.
+        """
+        if self.difference is None:
+            return None
+        one = self.difference
+        if self.name != GENERAL_TEXT:
+            return Bounds(-one.value, -one.high, -one.low)
+        return Bounds(*(-math.expm1(min(x, 50.0)) for x in (one.value, one.high, one.low)))
+
 
 @dataclass(frozen=True)
 class RungResult:
@@ -120,6 +134,19 @@ class RungResult:
     run: str = ""
     persona: str = ""
     attempts: tuple[Attempt, ...] = field(default=(), repr=False)
+
+    @property
+    def damage(self) -> Bounds | None:
+        """The loss of the worst guard; `high` is the highest end of any guard's. None where no
+        guard was measured, nothing for bare.
+        """
+        losses = [loss for one in self.guards if (loss := one.loss) is not None]
+        if self.rung.key == BARE:
+            return Bounds(0.0, 0.0, 0.0)
+        if not losses:
+            return None
+        worst = max(losses, key=lambda loss: loss.value)
+        return Bounds(worst.value, worst.low, max(loss.high for loss in losses))
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def chart_html(title: str, curves: Sequence[Curve]) -> str:
 def chart_svg(title: str, curves: Sequence[Curve]) -> str:
     """The picture itself. Needs a finite point."""
     points = [point for curve in curves for point in curve.points if _finite(point)]
-    xs, ys = _ticks([x for x, _ in points], 5), _ticks([y for _, y in points], 4)
+    xs, ys = ticks([x for x, _ in points], 5), ticks([y for _, y in points], 4)
     frame = _Frame(xs[0], xs[-1], ys[0], ys[-1])
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
@@ -128,7 +128,7 @@ def _in_words(curve: Curve) -> str:
     return f"{curve.label or 'it'} goes from {number_text(values[0])} to {number_text(values[-1])}"
 
 
-def _ticks(values: Sequence[float], count: int) -> list[float]:
+def ticks(values: Sequence[float], count: int) -> list[float]:
     """Round numbers in even steps, from at most the lowest value to at least the highest."""
     low, high = min(values), max(values)
     if high - low <= 1e-9 * max(abs(low), abs(high)):

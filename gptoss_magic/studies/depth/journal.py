@@ -89,7 +89,7 @@ def read_study(folder: Path) -> StudyRecord:
     try:
         said = json.loads((folder / RECORD).read_text("utf-8"))
         return _study(said)
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise CheckpointError(
             f"{folder / RECORD}: damaged ({error}); delete the study and begin it again"
         ) from error
@@ -109,7 +109,7 @@ def kept_rung(folder: Path, key: str) -> RungRecord | None:
         return None
     try:
         return _rung_record(json.loads(file.read_text("utf-8")))
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise CheckpointError(
             f"{file}: damaged ({error}); delete it, and it is run again"
         ) from error
@@ -124,6 +124,12 @@ def plain_body(said: Mapping[str, Any]) -> dict[str, Any]:
     return names
 
 
+def _known(kind: Any, said: dict[str, Any]) -> dict[str, Any]:
+    """What a dataclass has a field for: a later version may write more."""
+    names = {one.name for one in fields(kind)}
+    return {name: value for name, value in said.items() if name in names}
+
+
 def _study(said: dict[str, Any]) -> StudyRecord:
     split = said["split"]
     held = tuple(HeldRow(_row(one["row"]), tuple(one["answers"])) for one in split["held"])
@@ -132,32 +138,39 @@ def _study(said: dict[str, Any]) -> StudyRecord:
         body=said["body"],
         guards=said["guards"],
         split=Split(tuple(map(_row, split["train"])), held, tuple(split["notes"])),
-        setting=StudySetting(**{**said["setting"], "steps": tuple(said["setting"]["steps"])}),
+        setting=_setting(said["setting"]),
         plan=_plan(said["plan"]),
         model=said["model"],
     )
 
 
+def _setting(said: dict[str, Any]) -> StudySetting:
+    return StudySetting(**{**_known(StudySetting, said), "steps": tuple(said["steps"])})
+
+
 def _plan(said: dict[str, Any]) -> DepthPlan:
     return DepthPlan(
         **{
-            **said,
+            **_known(DepthPlan, said),
             "rungs": tuple(map(_rung, said["rungs"])),
             "dropped": tuple(Dropped(_rung(one["rung"]), one["why"]) for one in said["dropped"]),
-            "guards": tuple(DepthGuard(**one) for one in said["guards"]),
+            "guards": tuple(DepthGuard(**_known(DepthGuard, one)) for one in said["guards"]),
             "notes": tuple(said["notes"]),
         }
     )
 
 
 def _rung(said: dict[str, Any]) -> Rung:
-    return Rung(**{**said, "parts": tuple(said["parts"])})
+    return Rung(**{**_known(Rung, said), "parts": tuple(said["parts"])})
 
 
 def _rung_record(said: dict[str, Any]) -> RungRecord:
-    texts = TextFigures(**{name: tuple(values) for name, values in said["texts"].items()})
-    attempts = tuple(Attempt(**one) for one in said["attempts"])
+    texts = TextFigures(
+        **{name: tuple(values) for name, values in _known(TextFigures, said["texts"]).items()}
+    )
+    attempts = tuple(Attempt(**_known(Attempt, one)) for one in said["attempts"])
     read = {"rung": _rung(said["rung"]), "attempts": attempts, "texts": texts}
+    said = _known(RungRecord, said)
     return RungRecord(**{**said, **read, "prompt_tokens": tuple(said["prompt_tokens"])})
 
 

@@ -170,15 +170,6 @@ def resumed(
     return DepthStudy(task, guards, record.plan, rungs, folder, where.runs)
 
 
-def read_depth(name: str, where: Places = HERE, names: Mapping[str, Any] | None = None) -> Depth:
-    """What a study on the disk came to so far; nothing is run. Raises InputError."""
-    study = resumed(name, where, names)
-    kept = [kept_rung(study.folder, one.rung.key) for one in study.rungs]
-    study.records = [one for one in kept if one is not None]
-    study.finish = "return" if all(one is not None for one in kept) else "interrupt"
-    return study.depth()
-
-
 def _candidate(rung: Rung, task: DepthTask, folder: Path) -> Candidate:
     """A rung of the plan as it is run. Raises InputError where it is still to do, and cannot be."""
     able, dropped = candidates(task)
