@@ -36,6 +36,7 @@ HEAVY = {
 }
 # modules of torch classes or Triton kernels: others import them inside functions only
 MADE_OF_TORCH = {
+    "model.activation",
     "model.attached",
     "model.attention",
     "model.experts",
