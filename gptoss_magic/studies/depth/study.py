@@ -96,7 +96,6 @@ def depth(
         "steps": steps,
     }
     where = Places(Path(folder), Path(runs))
-    current().ready()
     if resume:
         study = resumed(name, where, names or {}, said)
     else:
@@ -122,7 +121,6 @@ def planned(
         raise InputError(f"{folder}: there is such a study; resume it, or give another name")
     if not setting.minutes > 0:
         raise InputError(f"minutes {setting.minutes:g}: give a number above 0")
-    current().require_local()
     numbers = guard_numbers(body.guards)
     guards = guards_of(numbers, setting.seed)
     if body.persona:
@@ -130,6 +128,7 @@ def planned(
     body, reading = task_parts(body, names or {})
     split = split_rows(reading.rows, setting.num_held, setting.seed)
     task = split_task(name, body, names or {}, split, reading.lines())
+    current().ready().require_local()
     plan, rungs = plan_study(task, guards, setting, where.runs)
     study = DepthStudy(task, guards, plan, rungs, folder, where.runs)
     study.record = StudyRecord(
@@ -156,6 +155,7 @@ def resumed(
     """
     folder = folder_of(name, where.studies)
     record = read_study(folder)
+    current().ready().require_local()
     if record.model.get("weights") != _identity().get("weights"):
         raise InputError(
             f"{folder}: begun on {record.model.get('model')}, but {current().name} is loaded; load "
