@@ -21,7 +21,7 @@ from gptoss_magic.studies.depth.journal import (
     plain_body,
     read_study,
 )
-from gptoss_magic.studies.depth.ladder import Candidate, candidates
+from gptoss_magic.studies.depth.ladder import Candidate, candidates, check_choice
 from gptoss_magic.studies.depth.plan import MINUTES, StudySetting, plan_study
 from gptoss_magic.studies.depth.runner import DepthStudy
 from gptoss_magic.studies.depth.split import split_rows
@@ -121,6 +121,7 @@ def planned(
         raise InputError(f"{folder}: there is such a study; resume it, or give another name")
     if not setting.minutes > 0:
         raise InputError(f"minutes {setting.minutes:g}: give a number above 0")
+    check_choice(setting.steps, setting.strengths)
     numbers = guard_numbers(body.guards)
     guards = guards_of(numbers, setting.seed)
     if body.persona:
