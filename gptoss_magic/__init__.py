@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         Turn,
         Usage,
     )
+    from gptoss_magic.records.depth import Depth
     from gptoss_magic.records.evaluations import Evaluated
     from gptoss_magic.retrieval.index import Index
     from gptoss_magic.retrieval.script import evaluate_retrieval, index, search
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from gptoss_magic.sharing.bundle.unpack import open_bundle
     from gptoss_magic.sharing.page import page
     from gptoss_magic.sharing.replay import Replayed, replay
+    from gptoss_magic.studies.depth.study import depth
     from gptoss_magic.studies.evaluate import evaluate
     from gptoss_magic.studies.routing import compare_routing, score_routing
     from gptoss_magic.tuning.recipe import Recipe, recipe
@@ -80,6 +82,7 @@ __all__ = [
     "CheckpointError",
     "Citation",
     "ContextOverflow",
+    "Depth",
     "Difference",
     "DoesNotFit",
     "Evaluated",
@@ -117,6 +120,7 @@ __all__ = [
     "compare",
     "compare_routing",
     "connect",
+    "depth",
     "detach",
     "evaluate",
     "evaluate_retrieval",
@@ -152,6 +156,7 @@ _ROOMS = {
         *("MissingPackage", "NotLoaded", "ServerError", "StorageError", "UnexpectedError"),
     ),
     "extension": ("load_ipython_extension", "unload_ipython_extension"),
+    "records.depth": ("Depth",),
     "records.evaluations": ("Evaluated",),
     "retrieval.index": ("Index",),
     "retrieval.script": ("evaluate_retrieval", "index", "search"),
@@ -164,6 +169,7 @@ _ROOMS = {
     "sharing.bundle.plan": ("SharePlan",),
     "sharing.bundle.unpack": ("open_bundle",),
     "sharing.replay": ("Replayed", "replay"),
+    "studies.depth.study": ("depth",),
     "studies.evaluate": ("evaluate",),
     "studies.routing": ("compare_routing", "score_routing"),
     "tuning.recipe": ("Recipe", "recipe"),

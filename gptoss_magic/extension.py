@@ -10,6 +10,7 @@ def load_ipython_extension(shell: Any) -> None:
     from gptoss_magic.magics import recipe, routing
     from gptoss_magic.magics.complete import gptoss_matcher
     from gptoss_magic.magics.data import DataMagics
+    from gptoss_magic.magics.depth import DepthMagics
     from gptoss_magic.magics.gptoss import GptOssMagics
     from gptoss_magic.magics.lab import open_link
     from gptoss_magic.magics.persona import PersonaMagics
@@ -41,6 +42,7 @@ def load_ipython_extension(shell: Any) -> None:
         GptOssMagics(shell=shell),
         TuneMagics(shell=shell),
         DataMagics(shell=shell),
+        DepthMagics(shell=shell),
         PersonaMagics(shell=shell),
     )
     matchers = shell.Completer.custom_matchers
@@ -58,7 +60,7 @@ def unload_ipython_extension(shell: Any) -> None:
     close_link()
     unbind(shell.magics_manager.registry["GptOssMagics"])
     for kind in ("line", "cell"):
-        for name in ("gptoss", "gptoss_tune", "gptoss_data", "gptoss_persona"):
+        for name in ("gptoss", "gptoss_tune", "gptoss_data", "gptoss_persona", "gptoss_depth"):
             shell.magics_manager.magics[kind].pop(name, None)
     shell.Completer.custom_matchers[:] = [
         matcher for matcher in shell.Completer.custom_matchers if matcher is not gptoss_matcher

@@ -9,9 +9,9 @@ from gptoss_magic.records.depth import (
     BARE,
     Bounds,
     Depth,
+    DepthGuard,
     DepthPlan,
     Dropped,
-    Guard,
     GuardFigure,
     Rung,
     RungResult,
@@ -25,9 +25,9 @@ from gptoss_magic.studies.depth.task import TASK
 from gptoss_magic.tuning.data import Row
 
 GUARDS = (
-    Guard("reasoning", "puzzles and sums", 60, 0.114),
-    Guard("tool calls", "the right function", 40, 0.14),
-    Guard("general text", "minus nats a token", 13, None),
+    DepthGuard("reasoning", "puzzles and sums", 60, 0.114),
+    DepthGuard("tool calls", "the right function", 40, 0.14),
+    DepthGuard("general text", "minus nats a token", 13, None),
 )
 # ruff: noqa: E501 (a table of figures)
 # key, step, name, strength, trains, share right, reasoning, tool calls, nats, trained, bytes, tokens

@@ -51,7 +51,7 @@ def test_braces_as_text_by_raw(shell):
 
 
 @pytest.mark.parametrize(
-    "magic", ["%%gptoss", "%%gptoss_tune", "%%gptoss_data", "%%gptoss_persona"]
+    "magic", ["%%gptoss", "%%gptoss_tune", "%%gptoss_data", "%%gptoss_persona", "%%gptoss_depth"]
 )
 def test_a_magic_s_own_options_are_shown_by_its_question_mark(shell, magic):
     _, shown = run(shell, f"{magic} --no-such-option\nx")

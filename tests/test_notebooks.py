@@ -96,6 +96,28 @@ def test_a_style_is_learned_on_the_hot_experts_and_reasoning_stays(tmp_path):
     assert "widget-view" not in nbformat.writes(notebook)
 
 
+def test_a_depth_study_says_what_each_rung_gains_and_breaks(tmp_path):
+    notebook = executed("depth.ipynb", tmp_path)
+    texts = [
+        "\n".join(o["data"]["text/plain"] for o in cell.get("outputs", ()) if "data" in o)
+        for cell in notebook.cells
+    ]
+    plan, style, facts = (
+        text for cell, text in zip(notebook.cells, texts, strict=True)
+        if cell.source.startswith("%%gptoss_depth")
+    )  # fmt: skip
+    assert "the task has no tools" in plan
+    for words in ("system text", "LoRA on hot experts", "LoRA on random experts", "[", "%"):
+        assert words in style
+    assert "retrieval over the rows" in facts
+    assert texts[-1].startswith(
+        "('return', ['bare', 'system', 'examples-4', 'attention-r8', 'hot-r8',"
+    )
+    assert "json-hot-r8" in str(notebook.cells[-2].outputs)
+    assert (tmp_path / "gptoss_runs/json-hot-r8/adapter/adapter_model.safetensors").is_file()
+    assert "widget-view" not in nbformat.writes(notebook)
+
+
 def test_answers_cite_their_sources_or_are_marked(tmp_path):
     notebook = executed("retrieval.ipynb", tmp_path)
     found, silent, noticed = list(prompts(notebook))

@@ -14,6 +14,7 @@ from IPython.core.getipython import get_ipython
 
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics import tune_options
+from gptoss_magic.magics.depth import DEPTH
 from gptoss_magic.magics.lora import adapters
 from gptoss_magic.magics.nouns import BY_NAME
 from gptoss_magic.magics.toolbox import BUILT_IN
@@ -25,13 +26,14 @@ if TYPE_CHECKING:
 
 PLAIN = ["load", "status", "bench", "unload", "traceback"]
 LINE = re.compile(r"\s*%gptoss\s+(.*)$", re.DOTALL)
-CELL = re.compile(r"%%(gptoss(?:_tune|_data|_persona)?)(?=\s|$)(.*)", re.DOTALL)
+CELL = re.compile(r"%%(gptoss(?:_tune|_data|_persona|_depth)?)(?=\s|$)(.*)", re.DOTALL)
 OPEN = re.compile(r"\{\{(?:(?!\}\}).)*$", re.DOTALL)
 NAME = re.compile(r"[^\W\d]\w*(?:\.\w*)*$")
 TABLES = {
     "gptoss": opt.PROMPT,
     "gptoss_tune": tune_options.TUNE,
     "gptoss_data": tune_options.DATA,
+    "gptoss_depth": DEPTH,
 }
 
 

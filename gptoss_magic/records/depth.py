@@ -49,7 +49,7 @@ class Dropped:
 
 
 @dataclass(frozen=True)
-class Guard:
+class DepthGuard:
     """What must not break. `smallest`: the least damage that so many items can show."""
 
     name: str
@@ -72,7 +72,7 @@ class DepthPlan:
     graded_by: str
     rungs: tuple[Rung, ...]
     dropped: tuple[Dropped, ...]
-    guards: tuple[Guard, ...]
+    guards: tuple[DepthGuard, ...]
     seed: int
     seconds: float
     expected: float

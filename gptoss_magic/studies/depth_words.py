@@ -10,7 +10,7 @@ from gptoss_magic.records.depth import GENERAL_TEXT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gptoss_magic.records.depth import Bounds, Guard, GuardFigure
+    from gptoss_magic.records.depth import Bounds, DepthGuard, GuardFigure
 
 SEEN = (1.96 + 0.84) / 1.96  # half widths of a 95 % interval, for 80 % power
 
@@ -37,7 +37,7 @@ def loss_words(guard: GuardFigure) -> str:
     return f"{_nats(one.value, '+')} [{_nats(one.low)}, {_nats(one.high)}]"
 
 
-def smallest_words(guards: Sequence[Guard], figures: Sequence[GuardFigure]) -> str:
+def smallest_words(guards: Sequence[DepthGuard], figures: Sequence[GuardFigure]) -> str:
     """From which damage on each guard would have shown it, in four of five such studies.
 
     A guard whose plan could not say has it of the bounds that were measured: their half width

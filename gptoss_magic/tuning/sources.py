@@ -183,7 +183,7 @@ def _yaml(text: str) -> list[Any]:
 
     try:
         node = yaml.compose(text, yaml.BaseLoader)
-        _check_keys(node)
+        check_keys(node)
         found = yaml.load(text, yaml.BaseLoader)  # noqa: S506 (it makes texts and lists only)
     except (RecursionError, yaml.YAMLError) as error:
         first = " ".join(str(error).split())
@@ -197,7 +197,7 @@ def _yaml(text: str) -> list[Any]:
     raise InputError("no rows: write JSON lines, `prompt → answer` lines, or a YAML mapping")
 
 
-def _check_keys(node: Any) -> None:
+def check_keys(node: Any) -> None:
     """Raise InputError where the outermost mapping has a key twice."""
     pairs = node.value if type(node).__name__ == "MappingNode" else []
     seen: set[str] = set()

@@ -39,7 +39,11 @@ export function kindOf(head: string): Kind | null {
   if (match[0] === '%%gptoss') {
     return /\s--raw(?=\s|$)/.test(head) ? 'raw' : 'prompt';
   }
-  const kinds: Record<string, Kind> = { '%%gptoss_tune': 'yaml', '%%gptoss_persona': 'persona' };
+  const kinds: Record<string, Kind> = {
+    '%%gptoss_depth': 'yaml',
+    '%%gptoss_persona': 'persona',
+    '%%gptoss_tune': 'yaml'
+  };
   return kinds[match[0]] ?? 'text';
 }
 

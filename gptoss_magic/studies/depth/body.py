@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.quoting import one_line
-from gptoss_magic.tuning.sources import body_records, read, read_list
+from gptoss_magic.tuning.sources import body_records, check_keys, read, read_list
 from gptoss_magic.vocabulary import check_known
 
 if TYPE_CHECKING:
@@ -44,17 +44,24 @@ KEYS = tuple(field.name for field in fields(DepthBody))
 TEXTS, NUMBERS = ("rubric", "system", "persona"), ("max_tokens", "steps")
 
 
-def read_body(text: str) -> DepthBody:
-    """The body of a cell. Raises InputError: no YAML, an unknown key, a value that cannot be."""
+def read_body(text: str, **line: Any) -> DepthBody:
+    """The body of a cell; what the `line` says goes before it.
+
+    Raises InputError: no YAML, an unknown key, a value that cannot be.
+    """
     import yaml
 
     try:
+        node: Any = yaml.compose(text, yaml.BaseLoader)
+        for one in (node, *_inner(node)):
+            check_keys(one)
         said = yaml.load(text, yaml.BaseLoader)  # noqa: S506 (it makes texts and lists only)
     except (RecursionError, yaml.YAMLError) as error:
         raise InputError(f"the body is no YAML or JSON: {one_line(str(error), 200)}") from error
     if not isinstance(said, dict):
         raise InputError(f"the body: write keys and values, such as rows: and one of {_keys()}")
-    return body_of({str(key): value for key, value in said.items()})
+    known = {name: value for name, value in line.items() if value is not None}
+    return body_of({**{str(key): value for key, value in said.items()}, **known})
 
 
 def body_of(said: Mapping[str, Any]) -> DepthBody:
@@ -98,6 +105,11 @@ def guard_numbers(guards: Any) -> dict[str, int | None]:
 def plain_name(name: Any) -> str:
     """'tool-calls' as 'tool calls'."""
     return str(name).strip().replace("-", " ")
+
+
+def _inner(node: Any) -> list[Any]:
+    """The values of a mapping's node; none of another one."""
+    return [value for _, value in node.value] if type(node).__name__ == "MappingNode" else []
 
 
 def _listed(value: Any) -> list[Any]:

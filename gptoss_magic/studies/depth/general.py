@@ -53,7 +53,8 @@ def routing_drift(adapters: Sequence[str]) -> float | None:
     """
     from gptoss_magic.tuning.drift import Drifting
 
-    session, ids = current(), []
+    session = current()
+    ids: list[int] = []
     for talk in _talks():
         ids += _example(BARE_SETUP, talk).ids
     with session.using((NONE,)):

@@ -12,7 +12,7 @@ from gptoss_magic.evaluation.suite import RIGHT, Suite, SuiteItem, Verdict, righ
 from gptoss_magic.evaluation.suites import open_suite
 from gptoss_magic.evaluation.suites.bfcl import called
 from gptoss_magic.evaluation.suites.own_items import same_answers
-from gptoss_magic.records.depth import Guard
+from gptoss_magic.records.depth import DepthGuard
 from gptoss_magic.studies.asks import means_of
 from gptoss_magic.studies.depth import guard_items as items
 from gptoss_magic.vocabulary import check_known
@@ -113,7 +113,7 @@ KINDS: Mapping[str, GuardKind] = {
 class Guards:
     """The guards of a study: `suites` by guard, and so many general texts (0: none)."""
 
-    about: tuple[Guard, ...]
+    about: tuple[DepthGuard, ...]
     suites: Mapping[str, Suite]
     num_texts: int = 0
 
@@ -129,12 +129,14 @@ def guards_of(numbers: Mapping[str, int | None], seed: int) -> Guards:
         num = numbers.get(name) or kind.num
         if kind.suite is None:
             num = num_texts = min(num, len(conversations()))
-            about.append(Guard(name, kind.words, num, None))
+            about.append(DepthGuard(name, kind.words, num, None))
             continue
         suite = replace(kind.suite(num, seed), name=name)
         num = len(suite.items)
         suites[name] = suite
-        about.append(Guard(name, f"{kind.words} ({suite.source})", num, smallest_difference(num)))
+        about.append(
+            DepthGuard(name, f"{kind.words} ({suite.source})", num, smallest_difference(num))
+        )
     return Guards(tuple(about), suites, num_texts)
 
 
@@ -146,7 +148,7 @@ def share_in_script(text: str, script: str) -> float:
     return hits / len(letters) if letters else 0.0
 
 
-def check_same(before: tuple[Guard, ...], now: tuple[Guard, ...]) -> None:
+def check_same(before: tuple[DepthGuard, ...], now: tuple[DepthGuard, ...]) -> None:
     """Raise InputError where a study's guards are no longer what they were."""
     for old, new in zip(before, now, strict=False):
         if old != new:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.atomic import whole_file, whole_folder
 from gptoss_magic.errors import CheckpointError, InputError
 from gptoss_magic.records import Message
-from gptoss_magic.records.depth import DepthPlan, Dropped, Guard, Rung
+from gptoss_magic.records.depth import DepthGuard, DepthPlan, Dropped, Rung
 from gptoss_magic.records.evaluations import Attempt
 from gptoss_magic.studies.depth.body import KEYS
 from gptoss_magic.studies.depth.general import TextFigures
@@ -154,7 +154,7 @@ def _plan(said: dict[str, Any]) -> DepthPlan:
             **_known(DepthPlan, said),
             "rungs": tuple(map(_rung, said["rungs"])),
             "dropped": tuple(Dropped(_rung(one["rung"]), one["why"]) for one in said["dropped"]),
-            "guards": tuple(Guard(**_known(Guard, one)) for one in said["guards"]),
+            "guards": tuple(DepthGuard(**_known(DepthGuard, one)) for one in said["guards"]),
             "notes": tuple(said["notes"]),
         }
     )

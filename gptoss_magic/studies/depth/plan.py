@@ -39,6 +39,7 @@ MINUTES = 60.0
 TRIED = 2  # items of each suite that are answered for the plan
 OVERHEAD_S = 2.0  # of a rung: an adapter is attached, an index is made, things are written
 WRITTEN = 256  # tokens of a persona
+LANES = 4  # so many times as fast are answers together as one alone, about
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class StudySetting:
 
 
 @dataclass(frozen=True)
-class Pace:
+class StudyPace:
     """Seconds: `measuring` a rung bare, of a token that is read, of a token that is written.
 
     `num_answers` of a rung. `tuning`: the plan of one trained rung, None where none is wanted.
@@ -82,7 +83,7 @@ def plan_study(
     timed = [_timed(one, task, pace) for one in wanted]
     kept, dropped = _fitting(timed, pace, setting.minutes * 60)
     missed = [one for one in unable if not setting.steps or one.rung.step in setting.steps]
-    in_order = sorted(kept, key=lambda one: (one.rung.step, one.place))
+    in_order = sorted(kept, key=lambda one: (one.rung.step, one.amount, one.place))
     plan = DepthPlan(
         task=task.name,
         num_train=len(task.train),
@@ -103,12 +104,12 @@ def plan_study(
 
 def _pace(
     task: DepthTask, guards: Guards, wanted: Sequence[Candidate], seed: int, folder: Path
-) -> Pace:
+) -> StudyPace:
     """Timed on the spot."""
     suites = [task.suite, *guards.suites.values()]
     num_answers = sum(len(suite.items) for suite in suites)
-    tokens = _tokens_of(suites, seed)
-    speed = speed_of(min(BATCH, num_answers)) or 1.0
+    tokens, few_speed = _answers_of(suites, seed)
+    speed = max(speed_of(min(BATCH, num_answers)), few_speed)
     began = perf_counter()
     text_figures(BARE_SETUP, 1)
     text_s = perf_counter() - began
@@ -118,35 +119,36 @@ def _pace(
     plan = None
     if method is not None:
         plan = prepare(wanted_for(task, f"{task.name}-plan", method, seed, folder)).plan
-    return Pace(measuring, text_s / (2 * max(1, num_read)), 1 / speed, num_answers, plan)
+    return StudyPace(measuring, text_s / (2 * max(1, num_read)), 1 / speed, num_answers, plan)
 
 
-def _tokens_of(suites: Sequence[Suite], seed: int) -> float:
-    """Tokens of all answers, by the first few of each suite."""
-    total = 0.0
+def _answers_of(suites: Sequence[Suite], seed: int) -> tuple[float, float]:
+    """(tokens of all answers, tokens a second), by the first few of each suite."""
+    total, said, began = 0.0, 0, perf_counter()
     for suite in suites:
         few = _first(suite, TRIED)
         asks = asks_of_rung("plan", BARE_SETUP, [few], seed)
         answers = answer_all([ask.request for ask in asks])
-        mean = sum(answer.usage.completion_tokens for answer in answers) / len(answers)
-        total += mean * len(suite.items)
-    return total
+        tokens = sum(answer.usage.completion_tokens for answer in answers)
+        said += tokens
+        total += tokens / len(answers) * len(suite.items)
+    return total, max(1, said) / (perf_counter() - began)
 
 
 def _first(suite: Suite, num: int = 1) -> Suite:
     return replace(suite, items=suite.items[:num])
 
 
-def _timed(one: Candidate, task: DepthTask, pace: Pace) -> Candidate:
+def _timed(one: Candidate, task: DepthTask, pace: StudyPace) -> Candidate:
     """With the seconds that are expected of it."""
     making = _making(one, pace)
     read = pace.reading * pace.num_answers * _extra_tokens(one, task)
     return replace(one, rung=replace(one.rung, seconds=pace.measuring + making + read + OVERHEAD_S))
 
 
-def _making(one: Candidate, pace: Pace) -> float:
+def _making(one: Candidate, pace: StudyPace) -> float:
     if one.rung.step == PERSONA:
-        return WRITTEN * pace.writing * BATCH
+        return WRITTEN * pace.writing * LANES
     if one.method is None or pace.tuning is None:
         return 0.0
     return by_method(pace.tuning, one.method).seconds or 0.0
@@ -160,14 +162,14 @@ def _extra_tokens(one: Candidate, task: DepthTask) -> float:
     return one.amount * row * (1.0 if is_quoted else 0.1)  # examples are read once for all
 
 
-def _needed(one: Candidate, pace: Pace) -> int:
+def _needed(one: Candidate, pace: StudyPace) -> int:
     assert one.method is not None
     assert pace.tuning is not None
     return by_method(pace.tuning, one.method).needed
 
 
 def _fitting(
-    timed: Sequence[Candidate], pace: Pace, budget: float
+    timed: Sequence[Candidate], pace: StudyPace, budget: float
 ) -> tuple[list[Candidate], list[Dropped]]:
     """What fits memory and budget, the most telling first; the others, and why."""
     kept: list[Candidate] = []
@@ -184,7 +186,7 @@ def _fitting(
     return kept, dropped
 
 
-def _no_memory(one: Candidate, pace: Pace) -> str:
+def _no_memory(one: Candidate, pace: StudyPace) -> str:
     if one.method is None or pace.tuning is None:
         return ""
     plan = by_method(pace.tuning, one.method)

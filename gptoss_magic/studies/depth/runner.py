@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import ContextOverflow, DoesNotFit, InputError, MissingPackage
 from gptoss_magic.records.depth import BARE, Depth, Dropped
-from gptoss_magic.retrieval.cite import uncited
 from gptoss_magic.runs.wanted import FOLDER as RUNS
 from gptoss_magic.session import current
 from gptoss_magic.studies.answer_journal import AnswerJournal
 from gptoss_magic.studies.depth import context, ladder
+from gptoss_magic.studies.depth.asked import asked
 from gptoss_magic.studies.depth.figures import gain_of, results_of
 from gptoss_magic.studies.depth.general import TextFigures, routing_drift, text_figures
 from gptoss_magic.studies.depth.journal import RungRecord, keep_rung, kept_rung
@@ -22,7 +22,7 @@ from gptoss_magic.studies.depth.judge import judged
 from gptoss_magic.studies.depth.setup import Setup, asks_of_rung
 from gptoss_magic.studies.depth.task import TASK
 from gptoss_magic.studies.depth.trained import attach_again, train, wanted_for
-from gptoss_magic.studies.evaluate import answered, attempt_of, groups
+from gptoss_magic.studies.evaluate import attempt_of
 from gptoss_magic.turns.loading import versions
 from gptoss_magic.turns.progress import silent
 
@@ -30,17 +30,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from gptoss_magic.evaluation.suite import Verdict
-    from gptoss_magic.records import Answer
     from gptoss_magic.records.depth import DepthPlan
     from gptoss_magic.records.evaluations import Attempt
-    from gptoss_magic.studies.asks import Ask
+    from gptoss_magic.studies.depth.asked import Answers
     from gptoss_magic.studies.depth.guards import Guards
     from gptoss_magic.studies.depth.journal import StudyRecord
     from gptoss_magic.studies.depth.ladder import Candidate
     from gptoss_magic.studies.depth.task import DepthTask
     from gptoss_magic.turns.progress import Progress
-
-    Answers = list[tuple[Ask, Answer]]
 
 CANNOT = (InputError, DoesNotFit, ContextOverflow, MissingPackage)  # a rung that does not work here
 
@@ -230,26 +227,6 @@ class DepthStudy:
         for place, verdict in zip(places, said, strict=True):
             made[place] = _with_verdict(made[place], verdict)
         return made
-
-
-def asked(
-    asks: Sequence[Ask], journal: AnswerJournal, progress: Progress = silent, name: str = ""
-) -> Answers:
-    """(ask, answer) of each, in their order: kept ones, and the others answered together."""
-    known: dict[int, Answer] = {}
-    places = {id(ask): place for place, ask in enumerate(asks)}
-    for group in groups(asks):
-        for ask, answer in answered(group, journal):
-            known[places[id(ask)]] = _plainly(ask, answer)
-            progress(len(known), len(asks), f"{name}: answers")
-    return [(ask, known[place]) for place, ask in enumerate(asks)]
-
-
-def _plainly(ask: Ask, answer: Answer) -> Answer:
-    """Without the marks of sources, where passages were quoted: no checker expects them."""
-    if ask.request.passages is None:
-        return answer
-    return replace(answer, final=uncited(answer.final))
 
 
 def _with_verdict(attempt: Attempt, verdict: Verdict) -> Attempt:

@@ -124,6 +124,8 @@ def planned(
     current().require_local()
     numbers = guard_numbers(body.guards)
     guards = guards_of(numbers, setting.seed)
+    if body.persona:
+        current().layers(tuple(part.strip() for part in body.persona.split("+")))
     body, reading = task_parts(body, names or {})
     split = split_rows(reading.rows, setting.num_held, setting.seed)
     task = split_task(name, body, names or {}, split, reading.lines())
