@@ -9,17 +9,16 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.checks import check_alone
+from gptoss_magic.magics.depth_report import show
 from gptoss_magic.magics.door import through
 from gptoss_magic.session import current
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Sequence
 
-    from gptoss_magic.records.depth import Bounds, Depth, DepthPlan, GuardFigure, RungResult
+    from gptoss_magic.records.depth import Depth, DepthPlan
     from gptoss_magic.studies.depth.runner import DepthStudy
 
-KEY = "gptoss_magic"
 DEPTH: list[opt.Option] = [
     (("name",), {"nargs": "?", "help": "what the study is called; depth"}),
     (("-G", "--go"), {"action": "store_true", "help": "run it; without it only the plan is shown"}),
@@ -33,7 +32,6 @@ DEPTH: list[opt.Option] = [
     (("-o", "--output"), {"help": "put the Depth into this variable"}),
 ]
 PARSER = opt.parser("%%gptoss_depth", DEPTH, "How deep a task can be specialised for.")
-HEADERS = ("rung", "strength", "task", "gain", "worst guard", "KL", "trained", "made in", "tokens")
 
 
 @magics_class
@@ -157,48 +155,3 @@ def plan_line(plan: DepthPlan) -> str:
         f"{len(plan.rungs)} rungs, about {duration(plan.expected)} of "
         f"{duration(plan.seconds)}{memory}; seed {plan.seed}"
     )
-
-
-def show(found: Depth) -> None:
-    """What a study came to, as a table of figures."""
-    from IPython.display import display
-
-    from gptoss_magic.widgets.tables import table_html, table_text
-
-    rows = [row_of(one) for one in found.results]
-    data = {
-        "text/html": table_html(HEADERS, rows, summary(found)),
-        "text/plain": f"{summary(found)}\n{table_text(HEADERS, rows)}",
-    }
-    about = {"study": found.plan.task, **found.provenance}
-    display(data, raw=True, metadata={KEY: {"depth": about}})
-
-
-def row_of(one: RungResult) -> Sequence[str]:
-    """A rung's figures; its worst guard is the one that lost most."""
-    from gptoss_magic.tuning.plan import duration
-
-    lost = [figure for figure in one.guards if figure.difference is not None]
-    worst = min(lost, key=_change, default=None)
-    return (
-        one.rung.name,
-        one.rung.strength,
-        percent(one.score),
-        percent(one.gain),
-        f"{worst.name} {_change(worst):+.2f}" if worst else "",
-        "" if one.kl is None else f"{one.kl.value:.3f}",
-        f"{one.trained:,}" if one.trained else "",
-        duration(one.seconds),
-        f"{one.extra_tokens:+.0f}",
-    )
-
-
-def _change(figure: GuardFigure) -> float:
-    return figure.difference.value if figure.difference else 0.0
-
-
-def percent(bounds: Bounds | None) -> str:
-    """As '71 % [58, 82]'."""
-    if bounds is None:
-        return ""
-    return f"{bounds.value:.0%} [{100 * bounds.low:.0f}, {100 * bounds.high:.0f}]"

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gptoss_magic.errors import CheckpointError, InputError
-from gptoss_magic.records.depth import BARE, Depth, Dropped
-from gptoss_magic.studies.depth.figures import results_of
+from gptoss_magic.records.depth import BARE, Depth
+from gptoss_magic.studies.depth.figures import plan_with, results_of
 from gptoss_magic.studies.depth.journal import FOLDER, RECORD, folder_of, kept_rung, read_study
 from gptoss_magic.studies.depth_report import concluded
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from gptoss_magic.records.depth import DepthPlan
-    from gptoss_magic.studies.depth.journal import RungRecord, StudyRecord
+    from gptoss_magic.studies.depth.journal import StudyRecord
 
 
 def depth_of(folder: Path) -> Depth:
@@ -59,19 +55,10 @@ def _depth(folder: Path, record: StudyRecord) -> Depth:
         raise InputError(f"{folder}: bare is missing, with which all is compared; resume the study")
     guards = [guard.name for guard in record.plan.guards]
     made = Depth(
-        plan=_plan(record.plan, there),
+        plan=plan_with(record.plan, there),
         results=results_of(done, guards) if done else (),
         finish="return" if len(there) == len(kept) else "interrupt",
         folder=str(folder),
         provenance={**record.model, "seed": record.plan.seed},
     )
     return concluded(made)
-
-
-def _plan(plan: DepthPlan, records: Sequence[RungRecord]) -> DepthPlan:
-    """The plan with what could not be done among the dropped, and what 'both' was made of."""
-    known = {one.rung.key: one.rung for one in records}
-    failed = [Dropped(one.rung, one.why) for one in records if one.why]
-    out = {one.rung.key for one in failed}
-    rungs = tuple(known.get(one.key, one) for one in plan.rungs if one.key not in out)
-    return replace(plan, rungs=rungs, dropped=(*plan.dropped, *failed))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gptoss_magic.evaluation import statistics as stats
 from gptoss_magic.evaluation.scores import compared, scores_of
-from gptoss_magic.records.depth import BARE, Bounds, GuardFigure, RungResult
+from gptoss_magic.records.depth import BARE, Bounds, Dropped, GuardFigure, RungResult
 from gptoss_magic.studies.depth.guards import FORM, TEXT
 from gptoss_magic.studies.depth.task import TASK
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gptoss_magic.evaluation.statistics import Interval
+    from gptoss_magic.records.depth import DepthPlan
     from gptoss_magic.records.evaluations import ArmComparison, ArmScore, Attempt
     from gptoss_magic.studies.depth.journal import RungRecord
 
@@ -36,6 +37,15 @@ def results_of(records: Sequence[RungRecord], guards: Sequence[str]) -> tuple[Ru
         )
         for one in made
     )
+
+
+def plan_with(plan: DepthPlan, records: Sequence[RungRecord]) -> DepthPlan:
+    """The plan with what could not be done among the dropped, and what 'both' was made of."""
+    known = {one.rung.key: one.rung for one in records}
+    failed = [Dropped(one.rung, one.why) for one in records if one.why]
+    out = {one.rung.key for one in failed}
+    rungs = tuple(known.get(one.key, one) for one in plan.rungs if one.key not in out)
+    return replace(plan, rungs=rungs, dropped=(*plan.dropped, *failed))
 
 
 def _figures(

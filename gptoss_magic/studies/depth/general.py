@@ -34,16 +34,21 @@ class TextFigures:
     kls: tuple[float, ...] = ()
 
 
-def text_figures(setup: Setup, num_texts: int) -> TextFigures:
-    """Of the first shipped conversations, asked as the setup asks. Raises ContextOverflow."""
-    losses, kls = [], []
-    for talk in _talks()[:num_texts]:
-        bare_NH, targets_N = _states(BARE_SETUP, talk)
-        states_NH = bare_NH if setup == BARE_SETUP else _states(setup, talk)[0]
-        loss, kl = _compared(bare_NH, states_NH, targets_N)
-        losses.append(loss)
-        kls.append(kl)
-    return TextFigures(tuple(losses), tuple(kls))
+class GeneralTexts:
+    """The first `num` shipped conversations; what the bare model makes of them is kept."""
+
+    def __init__(self, num: int) -> None:
+        self.talks = _talks()[:num]
+        self._bare: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def figures(self, setup: Setup) -> TextFigures:
+        """Of the texts, asked as the setup asks. Raises ContextOverflow."""
+        self._bare = self._bare or [_states(BARE_SETUP, talk) for talk in self.talks]
+        pairs = []
+        for talk, (bare_NH, targets_N) in zip(self.talks, self._bare, strict=True):
+            states_NH = bare_NH if setup == BARE_SETUP else _states(setup, talk)[0]
+            pairs.append(_compared(bare_NH, states_NH, targets_N))
+        return TextFigures(tuple(loss for loss, _ in pairs), tuple(kl for _, kl in pairs))
 
 
 def routing_drift(adapters: Sequence[str]) -> float | None:

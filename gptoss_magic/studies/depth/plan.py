@@ -14,7 +14,7 @@ from gptoss_magic.model.plan import GB
 from gptoss_magic.records.depth import DepthPlan, Dropped
 from gptoss_magic.runs.prepare import prepare
 from gptoss_magic.studies.asks import speed_of
-from gptoss_magic.studies.depth.general import text_figures
+from gptoss_magic.studies.depth.general import GeneralTexts
 from gptoss_magic.studies.depth.ladder import BOTH, EXAMPLES, PERSONA, candidates, chosen
 from gptoss_magic.studies.depth.setup import BARE_SETUP, asks_of_rung
 from gptoss_magic.studies.depth.trained import wanted_for
@@ -25,7 +25,7 @@ from gptoss_magic.turns.prompt import ids_of
 from gptoss_magic.vocabulary import BATCH
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from gptoss_magic.evaluation.suite import Suite
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 MINUTES = 60.0
 TRIED = 2  # items of each suite that are answered for the plan
 OVERHEAD_S = 2.0  # of a rung: an adapter is attached, an index is made, things are written
+JUDGED = 60  # tokens of a verdict
 WRITTEN = 256  # tokens of a persona
 LANES = 4  # so many times as fast are answers together as one alone, about
 
@@ -60,7 +61,8 @@ class StudySetting:
 class StudyPace:
     """Seconds: `measuring` a rung bare, of a token that is read, of a token that is written.
 
-    `num_answers` of a rung. `tuning`: the plan of one trained rung, None where none is wanted.
+    `num_answers` of a rung. `tuning`: the plan of one trained rung, None where none is wanted;
+    `notes`: what it says of the rows.
     """
 
     measuring: float
@@ -68,6 +70,7 @@ class StudyPace:
     writing: float
     num_answers: int
     tuning: TunePlan | None = None
+    notes: tuple[str, ...] = ()
 
 
 def plan_study(
@@ -97,7 +100,7 @@ def plan_study(
         expected=sum(one.rung.seconds for one in kept),
         smallest=smallest_difference(len(task.suite.items)),
         memory=max((_needed(one, pace) for one in kept if one.method), default=None),
-        notes=task.notes,
+        notes=(*task.notes, *pace.notes),
     )
     return plan, in_order
 
@@ -111,15 +114,28 @@ def _pace(
     tokens, few_speed = _answers_of(suites, seed)
     speed = max(speed_of(min(BATCH, num_answers)), few_speed)
     began = perf_counter()
-    text_figures(BARE_SETUP, 1)
+    GeneralTexts(1).figures(BARE_SETUP)
     text_s = perf_counter() - began
     num_read = len(ids_of(asks_of_rung("text", BARE_SETUP, [_first(task.suite)], seed)[0].request))
-    measuring = tokens / speed + text_s * guards.num_texts
+    judging = 2 * JUDGED * len(task.suite.items) if task.body.rubric else 0
+    measuring = (tokens + judging) / speed + text_s * guards.num_texts
     method = next((one.method for one in wanted if one.method), None)
-    plan = None
-    if method is not None:
-        plan = prepare(wanted_for(task, f"{task.name}-plan", method, seed, folder)).plan
-    return StudyPace(measuring, text_s / (2 * max(1, num_read)), 1 / speed, num_answers, plan)
+    pace = StudyPace(measuring, text_s / max(1, num_read), 1 / speed, num_answers)
+    if method is None:
+        return pace
+    tuning = prepare(wanted_for(task, f"{task.name}-plan", method, seed, folder))
+    return replace(pace, tuning=tuning.plan, notes=tuple(_notes(tuning.run.about)))
+
+
+def _notes(about: Mapping[str, int]) -> Iterator[str]:
+    """What the trained rungs make of the rows."""
+    if about["without reasoning"]:
+        yield (
+            f"{about['without reasoning']} of {about['rows']} rows have no reasoning: what trains "
+            "on them may forget to think; see form, and thinking"
+        )
+    if about["cut"]:
+        yield f"{about['cut']} answers of rows are too long to train on whole: they are cut"
 
 
 def _answers_of(suites: Sequence[Suite], seed: int) -> tuple[float, float]:

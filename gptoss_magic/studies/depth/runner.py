@@ -9,19 +9,20 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import ContextOverflow, DoesNotFit, InputError, MissingPackage
-from gptoss_magic.records.depth import BARE, Depth, Dropped
+from gptoss_magic.records.depth import BARE, Depth
 from gptoss_magic.runs.wanted import FOLDER as RUNS
 from gptoss_magic.session import current
 from gptoss_magic.studies.answer_journal import AnswerJournal
 from gptoss_magic.studies.depth import context, ladder
 from gptoss_magic.studies.depth.asked import asked
-from gptoss_magic.studies.depth.figures import gain_of, results_of
-from gptoss_magic.studies.depth.general import TextFigures, routing_drift, text_figures
+from gptoss_magic.studies.depth.figures import gain_of, plan_with, results_of
+from gptoss_magic.studies.depth.general import GeneralTexts, routing_drift
 from gptoss_magic.studies.depth.journal import RungRecord, keep_rung, kept_rung
 from gptoss_magic.studies.depth.judge import judged
 from gptoss_magic.studies.depth.setup import Setup, asks_of_rung
 from gptoss_magic.studies.depth.task import TASK
 from gptoss_magic.studies.depth.trained import attach_again, train, wanted_for
+from gptoss_magic.studies.depth_report import concluded
 from gptoss_magic.studies.evaluate import attempt_of
 from gptoss_magic.turns.loading import versions
 from gptoss_magic.turns.progress import silent
@@ -70,6 +71,9 @@ class DepthStudy:
     records: list[RungRecord] = field(default_factory=list)
     finish: str = "return"
 
+    def __post_init__(self) -> None:
+        self.texts = GeneralTexts(self.guards.num_texts)
+
     def run(
         self,
         told: Callable[[Depth], object] = lambda depth: None,
@@ -88,27 +92,19 @@ class DepthStudy:
                     told(self.depth())
             except KeyboardInterrupt:
                 self.finish = "interrupt"
-        return self.depth()
+        return concluded(self.depth())
 
     def depth(self) -> Depth:
-        """What is done so far."""
+        """The figures of what is done so far."""
         done = [one for one in self.records if not one.why]
         names = [guard.name for guard in self.guards.about]
         return Depth(
-            plan=self._plan(),
+            plan=plan_with(self.plan, self.records),
             results=results_of(done, names) if done else (),
             finish=self.finish,
             folder=str(self.folder),
             provenance=self._provenance(),
         )
-
-    def _plan(self) -> DepthPlan:
-        """The plan, with what could not be done among the dropped, and what 'both' was made of."""
-        known = {one.rung.key: one.rung for one in self.records}
-        failed = [Dropped(one.rung, one.why) for one in self.records if one.why]
-        out = {one.rung.key for one in failed}
-        rungs = tuple(known.get(one.key, one) for one in self.plan.rungs if one.key not in out)
-        return replace(self.plan, rungs=rungs, dropped=(*self.plan.dropped, *failed))
 
     def _provenance(self) -> dict[str, Any]:
         return {**current().require().identity, "versions": versions(), "seed": self.plan.seed}
@@ -140,12 +136,11 @@ class DepthStudy:
             answers = asked(asks, journal, progress, rung.key)
             attempts = self._attempts(answers, journal)
         progress(0, 1, f"{rung.key}: general text")
-        num_texts = self.guards.num_texts
         return RungRecord(
             rung=rung,
             attempts=tuple(attempts),
             prompt_tokens=tuple(answer.usage.prompt_tokens for _, answer in answers),
-            texts=text_figures(made.setup, num_texts) if num_texts else TextFigures(),
+            texts=self.texts.figures(made.setup),
             drift=routing_drift(made.setup.adapters) if made.setup.adapters else None,
             trained=made.trained,
             size=made.size or made.setup.size(),

@@ -21,7 +21,7 @@ from gptoss_magic.studies.depth.journal import (
     plain_body,
     read_study,
 )
-from gptoss_magic.studies.depth.ladder import candidates
+from gptoss_magic.studies.depth.ladder import Candidate, candidates
 from gptoss_magic.studies.depth.plan import MINUTES, StudySetting, plan_study
 from gptoss_magic.studies.depth.runner import DepthStudy
 from gptoss_magic.studies.depth.split import split_rows
@@ -30,7 +30,8 @@ from gptoss_magic.studies.depth.task import split_task, task_parts
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from gptoss_magic.records.depth import Depth, DepthPlan
+    from gptoss_magic.records.depth import Depth, DepthPlan, Rung
+    from gptoss_magic.studies.depth.task import DepthTask
 
 NAME = "depth"
 
@@ -165,18 +166,20 @@ def resumed(
     guards = guards_of(record.guards, record.setting.seed)
     check_same(record.plan.guards, guards.about)
     task = split_task(name, body, functions, record.split, ())
-    by_key = {one.rung.key: one for one in candidates(task)[0]}
-    rungs = [replace(by_key[rung.key], rung=rung) for rung in record.plan.rungs]
+    rungs = [_candidate(rung, task, folder) for rung in record.plan.rungs]
     return DepthStudy(task, guards, record.plan, rungs, folder, where.runs)
 
 
-def read_depth(name: str, where: Places = HERE, names: Mapping[str, Any] | None = None) -> Depth:
-    """What a study on the disk came to so far; nothing is run. Raises InputError."""
-    study = resumed(name, where, names)
-    kept = [kept_rung(study.folder, one.rung.key) for one in study.rungs]
-    study.records = [one for one in kept if one is not None]
-    study.finish = "return" if all(one is not None for one in kept) else "interrupt"
-    return study.depth()
+def _candidate(rung: Rung, task: DepthTask, folder: Path) -> Candidate:
+    """A rung of the plan as it is run. Raises InputError where it is still to do, and cannot be."""
+    able, dropped = candidates(task)
+    for one in able:
+        if one.rung.key == rung.key:
+            return replace(one, rung=rung)
+    if kept_rung(folder, rung.key) is not None:
+        return Candidate(rung)
+    why = next((one.why for one in dropped if one.rung.key == rung.key), "this version has it not")
+    raise InputError(f"{folder}: rung {rung.key} is still to be run, but {why}")
 
 
 def _functions(

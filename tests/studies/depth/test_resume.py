@@ -14,7 +14,8 @@ from gptoss_magic.scripted import scripted
 from gptoss_magic.session import current
 from gptoss_magic.studies.depth.body import body_of
 from gptoss_magic.studies.depth.plan import StudySetting
-from gptoss_magic.studies.depth.study import begin, depth, planned, read_depth
+from gptoss_magic.studies.depth.study import begin, depth, planned
+from gptoss_magic.studies.depth_folder import depth_of
 from gptoss_magic.testing import tiny_checkpoint
 from tests.studies.depth.conftest import ROWS
 
@@ -86,7 +87,8 @@ def test_a_killed_study_goes_on_to_the_same_figures(
 ):
     killed(checkpoint, tmp_path, note, done)
     monkeypatch.chdir(tmp_path)
-    part, seen = read_depth("depth"), []
+    folder = tmp_path / "gptoss_depth" / "depth"
+    part, seen = depth_of(folder), []
     assert part.finish == "interrupt"
     assert len(part.results) == len(whole.results) - num_left
     found = depth(resume=True, on_rung=seen.append)
@@ -94,7 +96,9 @@ def test_a_killed_study_goes_on_to_the_same_figures(
     assert [one.seconds for one in found.results[: len(part.results)]] == [
         one.seconds for one in part.results
     ]
-    assert read_depth("depth") == found
+    again = depth_of(folder)
+    assert (again.plan, again.results) == (found.plan, found.results)
+    assert (again.frontier, again.conclusions) == (found.frontier, found.conclusions)
     assert current().shelf.held == {}
 
 

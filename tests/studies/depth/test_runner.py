@@ -9,7 +9,7 @@ from gptoss_magic.errors import InputError
 from gptoss_magic.evaluation.statistics import mcnemar, paired_share, wilson
 from gptoss_magic.scripted import calling, saying, scripted
 from gptoss_magic.session import current
-from gptoss_magic.studies.depth.general import text_figures
+from gptoss_magic.studies.depth.general import GeneralTexts
 from gptoss_magic.studies.depth.setup import BARE_SETUP
 from gptoss_magic.tuning.runs import read_data, read_run
 from tests.studies.depth.conftest import ROWS
@@ -145,7 +145,7 @@ def test_learned_rows_are_quoted_by_retrieval_and_its_marks_are_no_error(study):
 
 
 def test_every_trained_rung_is_a_run_whose_adapter_lies_there(study, place):
-    base = text_figures(BARE_SETUP, 2)
+    base = GeneralTexts(2).figures(BARE_SETUP)
     found = study(rungs=(*range(6, 13),), max_tokens=8)
     trained = [one for one in found.results if one.rung.trains]
     assert len(trained) == 12
@@ -160,7 +160,7 @@ def test_every_trained_rung_is_a_run_whose_adapter_lies_there(study, place):
         assert len(texts) <= found.plan.num_train
     assert current().shelf.held == {}
     assert current().shelf.default == ()
-    assert text_figures(BARE_SETUP, 2) == base
+    assert GeneralTexts(2).figures(BARE_SETUP) == base
     current().shelf.attach(place / "gptoss_runs" / trained[0].run / "adapter", "again")
 
 
@@ -217,7 +217,8 @@ def test_a_plan_says_time_memory_and_what_can_be_seen_and_writes_nothing(study, 
     assert all(one.seconds > 0 for one in plan.rungs)
     assert plan.memory > 0
     assert 0 < plan.smallest < 1
-    assert plan.notes == ("read: prompt → the prompt; answer → the answer",)
+    assert plan.notes[0] == "read: prompt → the prompt; answer → the answer"
+    assert plan.notes[1].startswith("7 of 7 rows have no reasoning")
     assert list(place.iterdir()) == []
 
 
