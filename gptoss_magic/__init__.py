@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from gptoss_magic.records.evaluations import Evaluated
     from gptoss_magic.retrieval.index import Index
     from gptoss_magic.retrieval.script import evaluate_retrieval, index, search
-    from gptoss_magic.runs.tune import tune
     from gptoss_magic.serving.remote.connect import connect
     from gptoss_magic.serving.server import Service, serve
     from gptoss_magic.sharing.bundle.check import Difference, check_bundle
@@ -57,6 +56,7 @@ if TYPE_CHECKING:
     from gptoss_magic.studies.depth.study import depth
     from gptoss_magic.studies.evaluate import evaluate
     from gptoss_magic.studies.routing import compare_routing, score_routing
+    from gptoss_magic.studies.tune import tune
     from gptoss_magic.tuning.recipe import Recipe, recipe
     from gptoss_magic.turns import (
         Axes,
@@ -160,7 +160,7 @@ _ROOMS = {
     "records.evaluations": ("Evaluated",),
     "retrieval.index": ("Index",),
     "retrieval.script": ("evaluate_retrieval", "index", "search"),
-    "runs.tune": ("tune",),
+    "studies.tune": ("tune",),
     "serving.remote.connect": ("connect",),
     "serving.server": ("Service", "serve"),
     "sharing.page": ("page",),

@@ -51,10 +51,10 @@ def overlay(layers: Sequence[Persona]) -> Persona:
         _last(layer.adapters for layer in layers),
         _last(layer.tools for layer in layers),
         _last(layer.memory for layer in layers),
-        _last(layer.rag for layer in layers),
-        _last(layer.passages for layer in layers),
         position=laid(layer.position for layer in layers),
         terms=_terms(layers),
+        rag=_last(layer.rag for layer in layers),
+        passages=_last(layer.passages for layer in layers),
     )
 
 

@@ -59,12 +59,12 @@ class Persona:
     adapters: tuple[str, ...] | None = None
     tools: tuple[str, ...] | None = None
     memory: str | None = None
-    rag: str | None = None
-    passages: int | None = None
     extends: str = ""
     position: Position = field(default_factory=Position)
     terms: tuple[Term, ...] = ()
     terms_file: str = ""
+    rag: str | None = None
+    passages: int | None = None
     source: str = field(default="", compare=False, repr=False)
 
     @property

@@ -12,7 +12,7 @@ from gptoss_magic.errors import InputError
 from gptoss_magic.records import Answer
 
 if TYPE_CHECKING:
-    from gptoss_magic.records import AnswerForm, Message, ToolSpec
+    from gptoss_magic.records import AnswerForm, Message, Term, ToolSpec
 
 RIGHT, WRONG, CUT = "right", "wrong", "cut"
 ENDED = ("return", "call", "stop")  # an answer that came to its end
@@ -90,11 +90,13 @@ class Means:
 
     `run_code(code, seconds)`: what confined code printed, and its exit status (None: out of time).
     `form_of`: a JSON schema as an `AnswerForm`. `names`: the notebook's.
+    `terms_of`: the terms of a persona.
     """
 
     run_code: Callable[[str, float], tuple[str, int | None]]
     form_of: Callable[[Any], AnswerForm]
     names: Mapping[str, Any] = field(default_factory=dict)
+    terms_of: Callable[[str], Sequence[Term]] = lambda persona: ()
 
 
 @dataclass(frozen=True)

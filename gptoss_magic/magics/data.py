@@ -10,7 +10,6 @@ from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics import tune_options
 from gptoss_magic.magics.door import through
-from gptoss_magic.session import current
 
 if TYPE_CHECKING:
     from gptoss_magic.records import Term
@@ -50,7 +49,7 @@ def grow_rows(line: str, body: str, names: dict[str, Any]) -> None:
     if not options.output and names.get(ROWS) is not names.get(OURS):
         raise InputError(f"the notebook has a variable {ROWS!r}: name another one by -o")
     seeds = seeds_of(options.seeds, names) if options.seeds else []
-    terms = terms_of(options.from_terms) if options.from_terms else ()
+    terms = learned_terms(options.from_terms) if options.from_terms else ()
     with ProgressView("rows", lambda done, total: f"{done} of {total}") as bar:
         found = grown(
             body,
@@ -66,14 +65,24 @@ def grow_rows(line: str, body: str, names: dict[str, Any]) -> None:
     names[options.output or ROWS] = names[OURS] = found.to_records()
 
 
-def terms_of(persona: str) -> tuple[Term, ...]:
-    """The terms of a persona, 'a+b' for a base with an overlay. Raises InputError for none."""
-    from gptoss_magic.agents.layers import overlay
+def learned_terms(persona: str) -> tuple[Term, ...]:
+    """The terms of a persona that rows are grown from, 'a+b' for a base with an overlay.
 
-    whole = overlay(current().layers([part.strip() for part in persona.split("+")]))
-    if not whole.terms:
+    The others are kept for its suite, and are named. Raises InputError for none.
+    """
+    from gptoss_magic.records.terms import split_terms
+    from gptoss_magic.studies.asks import terms_of
+
+    terms = terms_of(persona)
+    if not terms:
         raise InputError(f"--from-terms {persona}: that persona has no terms: write some below it")
-    return whole.terms
+    learned, asked = split_terms(terms)
+    if len(learned) < len(terms):
+        names = ", ".join(term.name for term in asked)
+        print(f"{len(learned)} of {len(terms)} terms; kept for the suite terms:{persona}: {names}")
+    else:
+        print(f"{len(terms)} terms, too few to keep some apart for the suite terms:{persona}")
+    return learned
 
 
 def seeds_of(source: str, names: dict[str, Any]) -> list[Row]:

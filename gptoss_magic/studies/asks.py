@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.agents.layers import overlay
 from gptoss_magic.errors import InputError
 from gptoss_magic.evaluation.statistics import smallest_difference
 from gptoss_magic.evaluation.suite import Means, Opening, seed_of
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gptoss_magic.evaluation.suite import Suite, SuiteItem
-    from gptoss_magic.records import Request
+    from gptoss_magic.records import Request, Term
     from gptoss_magic.studies.arms import Arm
 
 DATE = "2025-08-05"  # stands in every prompt, so that the same command asks the same on any day
@@ -64,7 +65,13 @@ def means_of(names: Mapping[str, Any]) -> Means:
         ran = run_process(code, limits)
         return ran.output, ran.status
 
-    return Means(run_code, answer_form, names)
+    return Means(run_code, answer_form, names, terms_of)
+
+
+def terms_of(persona: str) -> tuple[Term, ...]:
+    """The terms of a persona, or of `a+b`. Raises InputError for none of that name."""
+    parts = [part.strip() for part in persona.split("+")]
+    return overlay(current().layers(parts)).terms
 
 
 def opened(

@@ -6,6 +6,7 @@ import pytest
 import gptoss_magic
 from gptoss_magic.errors import InputError
 from gptoss_magic.records import Message
+from gptoss_magic.records.terms import split_terms
 from gptoss_magic.scripted import saying, scripted
 from gptoss_magic.session import current
 from gptoss_magic.turns.prompt import messages_of, opening
@@ -164,3 +165,35 @@ def test_a_turtle_file_lies_beside_the_persona(shell, tmp_path):
 def test_a_script_has_them_too(shell):
     answer = gptoss_magic.generate("ships?", persona="mate", max_tokens=2, temperature=0)
     assert answer.provenance["terms"]["quoted"] == ["корабль"]
+
+
+FLEET = "\n".join(
+    ["%%gptoss_persona fleet", "---", "terms:"]
+    + [f"  судно{n}: {{definition: Судно номер {n}., synonyms: [лодка{n}]}}" for n in range(9)]
+    + ["---"]
+)
+
+
+def test_rows_grow_from_other_terms_than_the_suite_asks_about(shell):
+    run(shell, FLEET)
+    terms = current().personas["fleet"].terms
+    learned, asked = split_terms(terms)
+    assert (len(learned), len(asked)) == (6, 3)
+    with scripted(current(), *(saying("no") for _ in range(4))) as engine:
+        _, shown = run(shell, "%%gptoss_data --from-terms fleet -n 1 -o grown\n")
+    assert f"6 of 9 terms; kept for the suite terms:fleet: {asked[0].name}" in shown
+    told = "".join(current().codec.decode(ids) for ids in engine.prompts)
+    assert not any(term.name in told for term in asked)
+    assert any(term.name in told for term in learned)
+
+
+def test_the_suite_of_terms_compares_bare_with_the_persona(shell):
+    run(shell, FLEET)
+    line = "%gptoss evaluate terms:fleet -a base,persona:fleet -t 0 -m 4 -o e"
+    result, shown = run(shell, line)
+    assert result.success
+    assert "terms:fleet: 9 items of persona fleet, 3 of its 9 terms" in shown
+    assert "6 terms that --from-terms grows rows from" in shown
+    assert {one.arm for one in shell.user_ns["e"].attempts} == {"base", "persona:fleet"}
+    result, _ = run(shell, "%gptoss evaluate terms:nobody")
+    assert "persona nobody: no such persona" in str(result.error_in_exec)

