@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SYSTEM, PERSONA, EXAMPLES, RETRIEVAL, TOOLS, BOTH = 1, 2, 3, 4, 5, 13
 LAST = 13
 # the steps by what they tell of a task; the same step's other strengths come behind them all
-TELLING = (0, PERSONA, EXAMPLES, RETRIEVAL, 7, 9, SYSTEM, 6, BOTH, 8, TOOLS, 10, 11, 12)
+TELLING = (0, PERSONA, EXAMPLES, RETRIEVAL, SYSTEM, 7, 9, 6, BOTH, 8, TOOLS, 10, 11, 12)
 NUM_EXAMPLES = (4, 1, 2, 8)
 NUM_PASSAGES = (3, 1)
 STRENGTHS = ("usual", "all")
