@@ -107,14 +107,14 @@ def test_a_depth_study_says_what_each_rung_gains_and_breaks(tmp_path):
         if cell.source.startswith("%%gptoss_depth")
     )  # fmt: skip
     assert "the task has no tools" in plan
-    for words in ("system text", "LoRA on hot experts", "LoRA on random experts", "[", "%"):
+    for words in ("system text", "LoRA on hot experts", "LoRA on random experts"):
         assert words in style
     assert "retrieval over the rows" in facts
     assert texts[-1].startswith(
         "('return', ['bare', 'system', 'examples-4', 'attention-r8', 'hot-r8',"
     )
-    assert "json-hot-r8" in str(notebook.cells[-2].outputs)
-    assert (tmp_path / "gptoss_runs/json-hot-r8/adapter/adapter_model.safetensors").is_file()
+    assert "radio-hot-r8" in str(notebook.cells[-2].outputs)
+    assert (tmp_path / "gptoss_runs/radio-hot-r8/adapter/adapter_model.safetensors").is_file()
     assert "widget-view" not in nbformat.writes(notebook)
 
 
