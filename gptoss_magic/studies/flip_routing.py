@@ -22,8 +22,9 @@ def parting_of(asks: Sequence[Ask], before: Attempt, after: Attempt) -> RoutingP
     """The first token, and its first layer, that the two arms send to other experts.
 
     Both are answered again, one at a time, with the seeds that they had, and recorded. Where their
-    prompts are the same these are compared too, else the answers alone and the last token before
-    them, token by token, as far as the tokens themselves are the same. Raises InputError for a server, KeyboardInterrupt.
+    prompts are the same these are compared too, else the answers and the last token before them,
+    token by token, as far as the tokens themselves are the same. Raises InputError for a server,
+    KeyboardInterrupt.
     """
     current().require_local()
     sides = [_ask_of(asks, one) for one in (before, after)]

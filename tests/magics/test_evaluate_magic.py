@@ -179,7 +179,7 @@ def test_a_flip_shows_where_its_routing_parts(shell, items):
     assert "The routing parts at token" in text
     assert "base to experts" in text
     assert "Asked again" not in text
-    _, same = run(shell, "%gptoss evaluate flip 2")
+    _, same = run(shell, "%gptoss evaluate flip 3")
     assert "(base → effort:medium)" in same
     assert "Both are routed the same way through all layers for" in same
     assert len(current().conversations.turns) == num_turns
