@@ -127,6 +127,28 @@ def generation_speeds(
     yield Speed("decode", round(rates[1], 2), "tokens/s", what)
 
 
+def step_speed(model: Any, device: str, sizes: Sizes) -> Speed | Skipped:
+    """Greedy decode by the step that the engine takes: on a GPU, a token as one CUDA graph."""
+    import torch
+
+    from gptoss_magic.generation.engine import step_of
+    from gptoss_magic.model.kv_cache import KVCache
+
+    step, cache = step_of(model), KVCache(model.config)
+    with torch.no_grad():
+        out = model(tokens_of(sizes.prompt, device), past_key_values=cache, use_cache=True)
+        token = int(out.logits[0, -1].argmax())
+        for number in range(sizes.new + 1):
+            if number == 1:  # the first one records
+                begin = synchronized(device)
+            logits = step.take([cache], [[token]], range(1))
+            if logits is None:
+                return Skipped("decode, one call", step.describe())
+            token = int(logits[0].argmax())
+        rate = sizes.new / (synchronized(device) - begin)
+        return Speed("decode, one call", round(rate, 2), "tokens/s", step.describe())
+
+
 def training_step(model: Any, device: str, tokens: int) -> Iterator[Speed | Check]:
     """Three steps of LoRA on the attention, on one batch: the speed, and that the loss falls."""
     import torch
@@ -175,6 +197,7 @@ def our_speeds(path: Path, device: str, sizes: Sizes) -> Iterator[Any]:
     yield from generation_speeds(
         model, lambda: KVCache(model.config), device, sizes, resident.backend
     )
+    yield step_speed(model, device, sizes)
     yield memory_check(device, resident.plan.needed)
     yield from training_step(model, device, sizes.training)
 

@@ -5,8 +5,8 @@ import json
 import struct
 import zipfile
 
+from gptoss_magic.records.packed import pack_ids, pack_logprobs
 from gptoss_magic.sharing.notebooks import KEY
-from gptoss_magic.sharing.packed import pack_ids, pack_logprobs
 
 
 def record(**more):

@@ -36,8 +36,11 @@ HEAVY = {
 }
 # modules of torch classes or Triton kernels: others import them inside functions only
 MADE_OF_TORCH = {
+    "model.activation",
+    "model.attached",
     "model.attention",
     "model.experts",
+    "model.graph_step",
     "model.kv_cache",
     "model.linear",
     "model.parts",

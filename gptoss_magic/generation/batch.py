@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from itertools import accumulate, takewhile
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from gptoss_magic.generation.answer_row import AnswerRow
@@ -125,20 +125,12 @@ class _Batch:
 
         sizes = [len(piece) for piece in pieces]
         with torch.no_grad():
-            logits_BV = self._at_once(first, pieces)
+            logits_BV = self.engine.step.take_rows(self.cache, first, pieces)
             if logits_BV is None:
                 logits_BV = self._padded(first, pieces)
         for row, size in enumerate(sizes, first):
             self.cache.lengths[row] += size
         return logits_BV
-
-    def _at_once(self, first: int, pieces: list[list[int]]) -> torch.Tensor | None:
-        """As `_forward`, in one C++ call; None where that cannot be taken."""
-        step, ends = self.engine.step, [*accumulate(map(len, pieces))]
-        if step.why_not(ends[-1]):
-            return None
-        fed = self.cache.fed(first, pieces, step.model.dtype)
-        return step.run(fed, [end - 1 for end in ends])
 
     def _padded(self, first: int, pieces: list[list[int]]) -> torch.Tensor:
         """As `_forward`; short pieces are padded, unseen, on their right."""

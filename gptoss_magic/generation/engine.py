@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gptoss_magic.generation.guide import Grammar
     from gptoss_magic.generation.prefixes import CachedPrefix
     from gptoss_magic.harmony import HarmonyCodec
-    from gptoss_magic.model.kv_cache import KVCache
+    from gptoss_magic.model.graph_step import GraphStep
     from gptoss_magic.model.protocol import Model
     from gptoss_magic.model.router import Capture
     from gptoss_magic.model.step import DecodeStep
@@ -133,11 +133,9 @@ class LocalEngine:
         return CPU_PREFILL_TOKENS if most == FEW else min(most, CPU_PREFILL_TOKENS)
 
     @cached_property
-    def step(self) -> DecodeStep:
-        """A few tokens in one C++ call."""
-        from gptoss_magic.model.step import DecodeStep
-
-        return DecodeStep(self.model)
+    def step(self) -> DecodeStep | GraphStep:
+        """A few tokens in one C++ call; on a GPU a token as one graph."""
+        return step_of(self.model)
 
     def score(self, prompt_T: Sequence[int], answer_T: Sequence[int]) -> list[float]:
         """The log-probability of each token of `answer_T` behind `prompt_T`, in nats.
@@ -236,7 +234,7 @@ class LocalEngine:
         size = ids_1T.shape[1]
         with torch.no_grad(), self.capture if prefix.routes is not None else nullcontext():
             wanted = range(size - num_logits, size)
-            logits_TV = self._at_once([prefix.cache], [ids_1T[0].tolist()], wanted)
+            logits_TV = self.step.take([prefix.cache], [ids_1T[0].tolist()], wanted)
             if logits_TV is None:
                 out = self.model(
                     ids_1T, past_key_values=prefix.cache, use_cache=True, logits_to_keep=num_logits
@@ -259,7 +257,7 @@ class LocalEngine:
         if all(prefix.routes is None for prefix in prefixes):
             with torch.no_grad():
                 caches = [prefix.cache for prefix in prefixes]
-                logits_TV = self._at_once(caches, pieces, range(size))
+                logits_TV = self.step.take(caches, pieces, range(size))
         if logits_TV is None:
             rows = zip(prefixes, pieces, strict=True)
             return torch.cat([self.prefill(piece, prefix, len(piece)) for prefix, piece in rows])
@@ -268,24 +266,17 @@ class LocalEngine:
         self.prefixes.trim()
         return logits_TV
 
-    def _at_once(
-        self, caches: Sequence[KVCache], pieces: Sequence[list[int]], wanted: Sequence[int]
-    ) -> torch.Tensor | None:
-        """Logits [len(wanted), V] of `pieces`, each behind its cache, which grows by it, in one C++
-        call; None where that cannot be taken.
-        """
-        from gptoss_magic.model.kv_cache import fed_behind
-
-        if self.step.why_not(sum(map(len, pieces))):
-            return None
-        logits_TV = self.step.run(fed_behind(caches, pieces, self.model.dtype), wanted)
-        for cache, piece in zip(caches, pieces, strict=True):
-            cache.grow(len(piece))
-        return logits_TV
-
     def _decode(self, one: Decoding) -> Iterator[TokenDelta]:
         logits_TV = self.prefill(one.unread, one.prefix, on_prefill=one.on_prefill)
         yield from one.said(logits_TV)
         while not one.is_done:
             piece = one.piece()
             yield from one.said(self.prefill(piece, one.prefix, len(piece)))
+
+
+def step_of(model: Model) -> DecodeStep | GraphStep:
+    """The step that is one call, for the device of `model`."""
+    from gptoss_magic.model.graph_step import GraphStep
+    from gptoss_magic.model.step import DecodeStep
+
+    return (GraphStep if model.device.type == "cuda" else DecodeStep)(model)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gptoss_magic.harmony.drafts import settled_channels
 from gptoss_magic.harmony.header import ASSISTANT
-from gptoss_magic.harmony.parse import IN_HEADER, parsed, settled_channels
+from gptoss_magic.harmony.parse import IN_HEADER, parsed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gptoss_magic.harmony.codec import HarmonyCodec
-    from gptoss_magic.harmony.parse import Draft
+    from gptoss_magic.harmony.drafts import Draft
 
 HEADER = "header"
 ROLES = ("system", "developer", "user")

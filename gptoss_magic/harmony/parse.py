@@ -15,11 +15,10 @@ The states, and the special tokens that lead from one to the other:
 from __future__ import annotations
 
 import codecs
-import json
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gptoss_magic.harmony.drafts import Draft, called, settled_channels
 from gptoss_magic.harmony.header import (
     ANALYSIS,
     ASSISTANT,
@@ -30,7 +29,7 @@ from gptoss_magic.harmony.header import (
     HeaderPart,
     read_header,
 )
-from gptoss_magic.records import ChannelDelta, Message, ToolCall, function_name
+from gptoss_magic.records import ChannelDelta, Message, ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -44,35 +43,6 @@ ENDS = ("end", "return", "call")
 WORDS = "|".join((ASSISTANT, *CHANNELS))
 KIND = re.compile(r"[a-z]*\s*")
 OPENED = re.compile(rf"\s*(?:(?:{WORDS})\s*|to=\S+\s+)*")
-
-
-@dataclass
-class Draft:
-    """A message in the making. `is_bare`: text without a header, which may yet be one's begin."""
-
-    header: Header
-    pieces: list[str] = field(default_factory=list)
-    is_bare: bool = False
-
-    @property
-    def content(self) -> str:
-        return "".join(self.pieces)
-
-    @property
-    def is_answer(self) -> bool:
-        """True for a call, and for a `final` that says something."""
-        is_final = self.header.channel == FINAL
-        return bool(self.header.recipient) or (is_final and any(map(str.strip, self.pieces)))
-
-
-def settled_channels(drafts: Sequence[Draft]) -> list[str]:
-    """The channel of each message of a completion.
-
-    What could not be read is `commentary` beside a right final or a call, else `final`: what was
-    said must be seen, but never as a part of the right answer.
-    """
-    unread = COMMENTARY if any(draft.is_answer for draft in drafts) else FINAL
-    return [draft.header.channel or unread for draft in drafts]
 
 
 class HarmonyParser:
@@ -282,7 +252,7 @@ class HarmonyParser:
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """Messages with a recipient, as calls."""
-        return tuple(_call(m.recipient, m.content) for m in self.messages if m.recipient)
+        return tuple(called(m.recipient, m.content) for m in self.messages if m.recipient)
 
     @property
     def analysis(self) -> str:
@@ -309,14 +279,6 @@ def _may_open(text: str) -> bool:
     return (
         is_begun or rest.startswith("to=") or ("to=" in text and KIND.fullmatch(rest) is not None)
     )
-
-
-def _call(recipient: str, raw: str) -> ToolCall:
-    try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError):
-        value = None
-    return ToolCall(function_name(recipient), value if isinstance(value, dict) else None, raw)
 
 
 def parse(tokens: Iterable[int], codec: HarmonyCodec) -> tuple[Message, ...]:

@@ -162,7 +162,7 @@ def show(found: Grid) -> None:
     from IPython.display import display
 
     from gptoss_magic.sharing.notebooks import KEY
-    from gptoss_magic.sharing.records import record_of
+    from gptoss_magic.turns.record import record_of
     from gptoss_magic.widgets.tables import (
         side_by_side_html,
         side_by_side_text,

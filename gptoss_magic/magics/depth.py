@@ -11,7 +11,6 @@ from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.checks import check_alone
 from gptoss_magic.magics.depth_report import show
 from gptoss_magic.magics.door import through
-from gptoss_magic.session import current
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -75,15 +74,11 @@ def study_of(given: Namespace, body: str, names: dict[str, Any]) -> DepthStudy:
     """The study of a line, planned or as it lies there. Raises InputError."""
     from gptoss_magic.studies.depth import study as studies
     from gptoss_magic.studies.depth.body import read_body
-    from gptoss_magic.studies.depth.journal import folder_of, read_study
 
     if given.resume:
-        read_study(folder_of(given.resume))  # before a model is loaded
-        current().ready()
         return studies.resumed(given.resume, names=names)
     said = read_body(body, guards=given.guards)
     setting = setting_of(given)
-    current().ready()
     return studies.planned(given.name or studies.NAME, said, setting, names=names)
 
 

@@ -39,16 +39,19 @@ def map_frame(options: Namespace, body: str, names: dict[str, Any], magics: Any)
         )
         bar.finish(
             mapped_text(mapped, options),
-            {
-                KEY: {
-                    **mapped.provenance,
-                    "map": {"rows": mapped.rows, "journal": _short(mapped.journal)},
-                }
-            },
+            {KEY: {**mapped.provenance, "map": map_record(mapped)}},
         )
     if options.output:
         names[options.output] = mapped
     return mapped
+
+
+def map_record(mapped: Mapped) -> dict[str, Any]:
+    """What finds the rows again in their journal."""
+    from gptoss_magic.turns.rows.journal import KEY_DIGITS
+
+    keys = "".join(key[:KEY_DIGITS] for key in mapped.keys)
+    return {"rows": mapped.rows, "journal": _short(mapped.journal), "keys": keys}
 
 
 def _speed(bar: Any) -> Any:

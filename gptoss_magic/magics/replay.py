@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 OPTIONS: list[opt.Option] = [
     (("path",), {"metavar": "FILE", "help": "a notebook, or a page made by %%gptoss page"}),
     (("-c", "--cell"), {"type": int, "help": "this cell alone, counted from 1"}),
+    (("-j", "--journal"), {"metavar": "FOLDER", "help": "where the journal of its map lies"}),
     (("-L", "--live"), {"action": "store_true", "help": "call the tools again, with consent"}),
     (("-o", "--output"), {"help": "put the list of Replayed into this variable"}),
 ]
@@ -29,11 +30,13 @@ WIDTH = 60
 
 def run(line: str, magics: Any) -> None:
     """One line: each answer as it is done, then a table and the places where answers part."""
-    from gptoss_magic.sharing.replay import recorded_answers, replayed
+    from gptoss_magic.sharing.recorded import recorded_answers
+    from gptoss_magic.sharing.replay import replayed
     from gptoss_magic.widgets.progress import ProgressView
 
     given = opt.parse(PARSER, line)
-    answers = recorded_answers(given.path, given.cell)  # refused before a model loads
+    # refused before a model loads
+    answers = recorded_answers(given.path, given.cell, given.journal)
     magics.load_default()
     tools = partial(tools_named, magics.shell) if given.live else None
     consent = consent_of(magics.shell)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
 
+from gptoss_magic.model.fed import Fed
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gptoss_magic.model.protocol import ModelConfig
-    from gptoss_magic.model.step import Fed
 
 LEAST_CAPACITY = 256
 
@@ -34,8 +35,6 @@ def fed_behind(
     caches: Sequence[KVCache], pieces: Sequence[Sequence[int]], dtype: torch.dtype
 ) -> Fed:
     """Each of `pieces` behind what its cache holds, with room for it; a cache is one row."""
-    from gptoss_magic.model.step import Fed
-
     sizes, places = [len(piece) for piece in pieces], list[int]()
     for cache, size in zip(caches, sizes, strict=True):
         start = cache.get_seq_length()
@@ -89,7 +88,7 @@ class KVLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
             old = getattr(self, name)
             if length <= old.shape[2]:
                 continue
-            more = old.new_empty(*old.shape[:2], room, old.shape[3])
+            more = old.new_zeros(*old.shape[:2], room, old.shape[3])  # a graph weighs them by 0
             setattr(self, name, torch.cat([old[:, :, : self.length], more], dim=2))
 
     def _first_seen(self) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
 
+from gptoss_magic.model.fed import Fed
 from gptoss_magic.model.kv_cache import addresses
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from gptoss_magic.model.kv_cache import KVCache
     from gptoss_magic.model.protocol import ModelConfig
-    from gptoss_magic.model.step import Fed
 
 
 class RowsLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
@@ -122,8 +122,6 @@ class RowsCache(Cache):
 
     def fed(self, first: int, pieces: Sequence[Sequence[int]], dtype: torch.dtype) -> Fed:
         """`pieces` behind each row from `first` on."""
-        from gptoss_magic.model.step import Fed
-
         layers, empty = self._held(), torch.empty(self._shape, dtype=dtype)
         for layer in layers:
             if not layer.is_initialized:

@@ -10,56 +10,28 @@ Legend: T new tokens, L layers, k experts a token, V vocabulary, D head size.
 from __future__ import annotations
 
 from ctypes import addressof, byref
-from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate, chain
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers.models.gpt_oss.modeling_gpt_oss import (
-    GptOssAttention,
-    GptOssDecoderLayer,
-    GptOssMLP,
-    GptOssRMSNorm,
-)
 
 from gptoss_magic.model import step_layout as layout
-from gptoss_magic.model.attention import NAME as ATTENTION
+from gptoss_magic.model.attached import StandingBy, why_never
 from gptoss_magic.model.backends import native
-from gptoss_magic.model.experts import PackedExperts, ResidentExperts
-from gptoss_magic.model.linear import ResidentLinear
-from gptoss_magic.model.parts.expert_lora import ExpertLora
-from gptoss_magic.model.parts.low_rank import LinearLora, RouterLora
-from gptoss_magic.model.router import ResidentRouter
+from gptoss_magic.model.kv_cache import fed_behind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
+    from gptoss_magic.model.fed import Fed
+    from gptoss_magic.model.kv_cache import KVCache
     from gptoss_magic.model.protocol import Model
+    from gptoss_magic.model.rows_cache import RowsCache
 
 FEW = 16  # new tokens of a step, at least
 LARGE, LARGE_CHUNK = 4 << 30, 128  # bytes of weights whose chunks are short: ■ waits for their end
 ALONE = 1 << 20  # bytes of weights that do not pay for waking a second thread
-ROTARY = ("default", "linear", "yarn", "llama3")  # whose angles do not change with the length
-PARTS = (
-    *(GptOssDecoderLayer, GptOssAttention, GptOssMLP, GptOssRMSNorm),
-    *(ResidentLinear, ResidentRouter, ResidentExperts, PackedExperts),
-)
-
-
-@dataclass(frozen=True)
-class Fed:
-    """New tokens, row by row: `ids` and their `places` [T].
-
-    `sizes`: how many belong to each row. `caches`: layer by layer, and in each row by row, the
-    addresses of its keys and values [key-value heads, capacity, D], which have room for them, and
-    the distance between two heads in values. Whoever makes it keeps the buffers alive.
-    """
-
-    ids: Sequence[int]
-    places: Sequence[int]
-    sizes: Sequence[int]
-    caches: Sequence[tuple[int, int, int]]
 
 
 class DecodeStep:
@@ -70,20 +42,8 @@ class DecodeStep:
         self.never = _why_never(model)
         if self.never:
             return
-        decoder = model.get_decoder()
-        self._routers = [layer.mlp.router for layer in decoder.layers]
-        self._taps = [layer.mlp.experts.taps for layer in decoder.layers]
-        modules = [module for layer in decoder.layers for module in layer.modules()]
-        modules += [decoder.norm, decoder.embed_tokens, model.get_output_embeddings()]
-        self._hooks = [hooks for m in modules for hooks in (m._forward_hooks, m._forward_pre_hooks)]
-        self._held = [
-            (owner, name, value)
-            for module in modules
-            for owner in (module._modules, module._parameters)
-            for name, value in owner.items()
-        ]
-        self._weights = [v for _, _, v in self._held if isinstance(v, torch.nn.Parameter)]
-        num_bytes = sum(w.numel() * w.element_size() for w in self._weights)
+        self._standing_by = StandingBy(model)
+        num_bytes = sum(w.numel() * w.element_size() for w in self._standing_by.weights)
         self._is_small, self._is_large = num_bytes <= ALONE, num_bytes > LARGE
         self._angles = (torch.empty(0), torch.empty(0))
         self._described: tuple[list[Any], layout.Described] | None = None
@@ -104,9 +64,31 @@ class DecodeStep:
             return f"more than {self.most} new tokens"
         if torch.is_grad_enabled():
             return "gradients are asked for"
-        if any(owner.get(name) is not value for owner, name, value in self._held):
-            return "a module or weight of the model was replaced"
-        return next((why for why in map(_why_not_beside, self._beside()) if why), "")
+        return self._standing_by.why_not() or _why_not_fp32(self._standing_by.parts())
+
+    def take(
+        self, caches: Sequence[KVCache], pieces: Sequence[list[int]], wanted: Sequence[int]
+    ) -> torch.Tensor | None:
+        """Logits [len(wanted), V] of `pieces`, each behind its cache, which grows by it.
+
+        None where that cannot be taken; see `why_not`.
+        """
+        if self.why_not(sum(map(len, pieces))):
+            return None
+        logits_WV = self.run(fed_behind(caches, pieces, self.model.dtype), wanted)
+        for cache, piece in zip(caches, pieces, strict=True):
+            cache.grow(len(piece))
+        return logits_WV
+
+    def take_rows(
+        self, cache: RowsCache, first: int, pieces: Sequence[list[int]]
+    ) -> torch.Tensor | None:
+        """Logits [rows, V] behind each piece, of rows from `first` on; None as `take`."""
+        ends = [*accumulate(map(len, pieces))]
+        if self.why_not(ends[-1]):
+            return None
+        fed = cache.fed(first, pieces, self.model.dtype)
+        return self.run(fed, [end - 1 for end in ends])
 
     def run(self, fed: Fed, wanted: Sequence[int]) -> torch.Tensor:
         """Logits [len(wanted), V] behind the tokens `wanted` (indices into `fed.ids`).
@@ -116,7 +98,7 @@ class DecodeStep:
         model, config = self._model(), self.model.config
         num_new = len(fed.ids)
         cosine, sine = self._rotary(max(fed.places) + 1)
-        routed = (len(self._routers), num_new, config.num_experts_per_tok)
+        routed = (len(self._standing_by.routers), num_new, config.num_experts_per_tok)
         experts, weights = torch.empty(routed, dtype=torch.int32), torch.empty(routed)
         logits = torch.empty(len(wanted), config.vocab_size, dtype=self.model.dtype)
         lists = [fed.ids, fed.places, [0, *accumulate(fed.sizes)], wanted]
@@ -144,20 +126,12 @@ class DecodeStep:
         return f"one call a token, {library.name}"
 
     def _tell(self, experts_LTk: torch.Tensor, weights_LTk: torch.Tensor) -> None:
-        watched = [router.watchers for router in self._routers]
+        watched = [router.watchers for router in self._standing_by.routers]
         if any(watched):
             ids, weights = experts_LTk.long(), weights_LTk.to(self.model.dtype)
             for watchers, ids_Tk, weights_Tk in zip(watched, ids, weights, strict=True):
                 for watch in watchers:
                     watch(ids_Tk, weights_Tk)
-
-    def _beside(self) -> Iterator[Any]:
-        """All that is attached: hooks, branches, probes, and who watches the experts."""
-        yield from chain.from_iterable(hooks.values() for hooks in self._hooks if hooks)
-        for router, taps in zip(self._routers, self._taps, strict=True):
-            yield from router.branches
-            yield from taps.branches
-            yield from (tap for tap in (router.probe, taps.watch) if tap is not None)
 
     def _rotary(self, num_places: int) -> tuple[torch.Tensor, torch.Tensor]:
         """(cosine, sine), each [at least num_places, D / 2], in the model's dtype."""
@@ -170,32 +144,20 @@ class DecodeStep:
 
     def _model(self) -> layout.StepModel:
         """The C description of the model as it stands, made anew where an address has changed."""
-        parts = [_part(beside) for beside in self._beside()]
-        places = [weight.data_ptr() for weight in self._weights]
-        places += [value.data_ptr() for part in parts for value in (part.a, part.b)]
-        scales = [part.scaling * part.scale for part in parts]
-        key = [*map(id, parts), *places, *scales]
+        key = self._standing_by.key()
         if self._described is None or self._described[0] != key:
-            self._described = (key, layout.Described(self.model, parts))
+            self._described = (key, layout.Described(self.model, self._standing_by.parts()))
         return self._described[1].model
 
 
 def _why_never(model: Model) -> str:
     """Why no step of this model can be taken; '' where that depends on the moment."""
-    config: Any = model.config
     if native()[0] is None:
         return native()[1]
     if model.dtype not in {torch.bfloat16, torch.float32}:
         return f"the model is {model.dtype}"
-    rotary = config.rope_parameters.get("rope_type", "default")
-    if rotary not in ROTARY:
-        return f"rotary embeddings of type {rotary!r} change with the length"
-    if config._attn_implementation != ATTENTION:
-        return f"attention is {config._attn_implementation!r}"
-    for layer in model.get_decoder().layers:
-        other = next((m for m in layer.modules() if not isinstance(m, PARTS)), None)
-        if other is not None:
-            return f"a layer has a {type(other).__name__}"
+    if why := why_never(model):
+        return why
     weights = [*model.get_decoder().parameters(), *model.get_output_embeddings().parameters()]
     return next((why for why in map(partial(_why_unread, model.dtype), weights) if why), "")
 
@@ -221,17 +183,8 @@ def _why_unread(dtype: torch.dtype, weight: torch.Tensor) -> str:
     return "" if fits else f"bf16 weights [{outputs}, {inputs}]: inputs are no multiple of 32"
 
 
-def _part(beside: Any) -> Any:
-    """The LoRA that a hook or a branch is of; None for everything else."""
-    if getattr(beside, "__func__", None) is LinearLora._beside:
-        beside = beside.__self__
-    return beside if isinstance(beside, (LinearLora, RouterLora, ExpertLora)) else None
-
-
-def _why_not_beside(beside: Any) -> str:
-    part = _part(beside)
-    if part is None:
-        return f"{getattr(beside, 'family', '') or 'a hook or probe'} stands beside the model"
-    if any(x.dtype != torch.float32 or not x.is_contiguous() for x in (part.a, part.b)):
+def _why_not_fp32(parts: Sequence[Any]) -> str:
+    values = [value for part in parts for value in (part.a, part.b)]
+    if any(x.dtype != torch.float32 or not x.is_contiguous() for x in values):
         return "an adapter is not in fp32"
     return ""

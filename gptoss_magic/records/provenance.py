@@ -180,10 +180,14 @@ class ReflectionRecord(TypedDict):
 
 
 class MapRecord(TypedDict):
-    """A map's rows, and the folder of its journal, `~` for the user's home."""
+    """A map's rows, and the folder of its journal, `~` for the user's home.
+
+    `keys`: the first 12 digits of the key of each row there, in one text.
+    """
 
     rows: int
     journal: str
+    keys: str
 
 
 class PassageRecord(TypedDict):

@@ -150,11 +150,12 @@ class Output:
     def _told(self, text: str) -> Iterator[OutputEvent]:
         item = self._opened
         assert item is not None
+        if not text:
+            return  # its tokens are told with the text that is held back
         tokens, self._tokens = tuple(self._tokens), []
         item.text += text
         item.tokens += tokens
-        if text:
-            yield OutputEvent("text", item, text, tokens)
+        yield OutputEvent("text", item, text, tokens)
 
     def _close(self) -> Iterator[OutputEvent]:
         item = self._opened

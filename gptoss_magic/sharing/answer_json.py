@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.session import current
-from gptoss_magic.sharing.records import record_of
+from gptoss_magic.turns.record import record_of
 from gptoss_magic.turns.surgery import tokens
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import InputError
 from gptoss_magic.harmony.template import template_digest
 from gptoss_magic.session import current
-from gptoss_magic.sharing.records import index_version
 from gptoss_magic.turns.loading import versions
+from gptoss_magic.turns.record import index_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

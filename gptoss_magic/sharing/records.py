@@ -1,6 +1,6 @@
-"""What an answer leaves in its notebook, and how it is read back. Legend: T tokens.
+"""How the records of a notebook's answers are read back. Legend: T tokens.
 
-The record stands in the output's metadata, and once more in the answer's own MIME type, since some
+A record stands in the output's metadata, and once more in the answer's own MIME type, since some
 front ends rewrite metadata. It is untrusted when it is read: all of it is checked.
 """
 
@@ -9,20 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from gptoss_magic.errors import GptOssError, InputError
-from gptoss_magic.harmony.template import template_digest
-from gptoss_magic.session import current
+from gptoss_magic.errors import InputError
+from gptoss_magic.records.packed import unpack_ids, unpack_logprobs
 from gptoss_magic.sharing.notebooks import answer_in, member, outputs_of, record_in, source_of
-from gptoss_magic.sharing.packed import pack_ids, pack_logprobs, unpack_ids, unpack_logprobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from gptoss_magic.records import Answer, Generation
     from gptoss_magic.records.provenance import Provenance
-
-VERSION = 2
-SHORT = 80  # characters of a recalled item; the prompt's tokens have the whole
 
 
 @dataclass(frozen=True)
@@ -55,73 +49,6 @@ class RecordedAnswer:
     fault: str = ""
 
 
-def record_of(answer: Answer) -> dict[str, Any]:
-    """The answer's record for a notebook: about 4 characters a token, and up to 2 KB."""
-    known: dict[str, Any] = {"version": VERSION, **answer.provenance}
-    del known["prompt_tokens"]
-    known["template"] = template_digest(current().codec)
-    known["generations"] = _packed_calls(generations_of(answer))
-    if "tools" in known:
-        calls = [{"name": c["name"], "outcome": c["outcome"]} for c in known["tools"]["calls"]]
-        known["tools"] = {**known["tools"], "calls": calls}
-    if "memory" in known:
-        items = [{**i, "text": i["text"][:SHORT]} for i in known["memory"]["recalled"]]
-        known["memory"] = {**known["memory"], "recalled": items}
-    if indexes := _index_versions(known.get("passages", ())):
-        known["indexes"] = indexes
-    return known
-
-
-def generations_of(answer: Answer) -> tuple[Generation, ...]:
-    """Each call of the model behind an answer."""
-    from gptoss_magic.records import Generation
-
-    about = answer.provenance
-    turn = current().conversations.get(about["turn"]["id"]) if "turn" in about else None
-    if turn is not None and turn.answer.raw_tokens == answer.raw_tokens:
-        return turn.generations
-    ids, seconds = tuple(about["prompt_tokens"]), answer.usage.total_s
-    return (Generation(ids, answer.raw_tokens, answer.finish, 0.0, seconds, answer.logprobs),)
-
-
-def _packed_calls(generations: Sequence[Generation]) -> list[dict[str, Any]]:
-    packed: list[dict[str, Any]] = []
-    before: tuple[int, ...] = ()
-    for said in generations:
-        packed.append(
-            {
-                "prompt": pack_ids(said.prompt_ids, before),
-                "answer": pack_ids(said.answer_ids),
-                "kept": said.num_kept,
-                "logprobs": pack_logprobs(said.logprobs),
-                "finish": said.finish,
-            }
-        )
-        before = (*said.prompt_ids, *said.answer_ids)
-    return packed
-
-
-def _index_versions(passages: Sequence[Any]) -> dict[str, int]:
-    """The versions of the indexes that passages are of, those that lie on this machine.
-
-    Others are the notebook's own passages, or another store's.
-    """
-    names = dict.fromkeys(passage["index"] for passage in passages)
-    versions = {name: index_version(name) for name in names}
-    return {name: version for name, version in versions.items() if version is not None}
-
-
-def index_version(name: str) -> int | None:
-    """The version of an index as it is here; None where it is not."""
-    from gptoss_magic.retrieval.index import Index
-
-    try:
-        version: int = Index.open(name).table.version
-    except GptOssError:
-        return None
-    return version
-
-
 def records_of(notebook: Any) -> Iterator[RecordedAnswer]:
     """The recorded answers of a notebook (nbformat 4, as JSON), in order of execution.
 
@@ -138,12 +65,17 @@ def records_of(notebook: Any) -> Iterator[RecordedAnswer]:
             if turn_id and turn_id in seen:
                 continue  # the same answer, shown once more
             seen.add(turn_id)
-            yield _read(record, asked, number, cell)
+            yield read_record(record, asked, number, _count(cell))
 
 
 def _order(cell: Mapping[str, Any]) -> float:
+    count = _count(cell)
+    return float("inf") if count is None else count
+
+
+def _count(cell: Mapping[str, Any]) -> int | None:
     count = cell.get("execution_count")
-    return count if isinstance(count, int) else float("inf")
+    return count if isinstance(count, int) else None
 
 
 def _raw_records(cell: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
@@ -161,11 +93,10 @@ def _is_run(record: Mapping[str, Any]) -> bool:
     return {"run", "train"} <= record.keys() and not {"generations", "sampling"} & record.keys()
 
 
-def _read(
-    record: dict[str, Any], asked: str, number: int, cell: Mapping[str, Any]
+def read_record(
+    record: dict[str, Any], asked: str, number: int, order: int | None
 ) -> RecordedAnswer:
-    count = cell.get("execution_count")
-    order = count if isinstance(count, int) else None
+    """One answer's record, of the cell `number`; what is wrong with it is its `fault`."""
     about = checked(record)
     try:
         calls, fault = _calls(record), ""

@@ -7,22 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.errors import InputError, error_line
-from gptoss_magic.quoting import printable
+from gptoss_magic.errors import error_line
 from gptoss_magic.session import current
 from gptoss_magic.sharing import differences
-from gptoss_magic.sharing.page_records import notebook_of_page
-from gptoss_magic.sharing.records import records_of
-from gptoss_magic.textfiles import json_value, read_text
+from gptoss_magic.sharing.recorded import recorded_answers
 from gptoss_magic.turns.answer import SILENT, speak
 from gptoss_magic.turns.answer_schema import AnswerSchema
 from gptoss_magic.turns.settle import SAMPLING, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from gptoss_magic.records import Consent, Request
     from gptoss_magic.records.provenance import Provenance
@@ -95,19 +92,21 @@ def replay(
     path: str | Path,
     *,
     cell: int | None = None,
+    journal: str | Path | None = None,
     tool_named: ToolNamed | None = None,
     consent: Consent = lambda tool, arguments, note: "not run: nobody was asked",
     on_answer: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Replayed]:
     """Run the recorded answers of a notebook or of a page again, in order of execution.
 
-    `cell`: of this cell alone, counted from 1. The recorded results of tools stand, unless
-    `tool_named` says which tools a name means here: then each is called again where `consent` lets
-    it. ■ leaves what is done. The session is as before. Raises InputError for a file that is
-    neither or has no such answers, NotLoaded.
+    `cell`: of this cell alone, counted from 1. A map's rows are read from its journal, whose folder
+    is `journal` where it is neither where it was written nor beside the notebook. The recorded
+    results of tools stand, unless `tool_named` says which tools a name means here: then each is
+    called again where `consent` lets it. ■ leaves what is done. The session is as
+    before. Raises InputError for a file that is neither or has no such answers, NotLoaded.
     """
     current().require()
-    return replayed(recorded_answers(path, cell), tool_named, consent, on_answer)
+    return replayed(recorded_answers(path, cell, journal), tool_named, consent, on_answer)
 
 
 def replayed(
@@ -126,39 +125,6 @@ def replayed(
         except KeyboardInterrupt:
             break
     return done
-
-
-def recorded_answers(path: str | Path, cell: int | None = None) -> list[RecordedAnswer]:
-    """What `replay` runs. Raises InputError, StorageError."""
-    answers = answers_in(notebook_at(Path(path).expanduser()), path)
-    chosen = [answer for answer in answers if cell in (None, answer.cell)]
-    if not chosen:
-        numbers = ", ".join(str(n) for n in dict.fromkeys(answer.cell for answer in answers))
-        raise InputError(f"cell {cell}: no answer is recorded there; there are cells {numbers}")
-    return chosen
-
-
-def answers_in(notebook: Any, path: str | Path) -> list[RecordedAnswer]:
-    """The recorded answers of the notebook at `path`. Raises InputError where there are none."""
-    answers = list(records_of(notebook))
-    if not answers:
-        raise InputError(f"{path}: no answer of gptoss_magic is recorded in it")
-    return answers
-
-
-def notebook_at(path: Path) -> Any:
-    """The notebook of a file, as JSON; a page's is inside it. Raises InputError."""
-    check_file(path)
-    text = read_text(path).text
-    if text.lstrip("\ufeff \t\r\n").startswith("<"):
-        return notebook_of_page(text, printable(path))
-    return json_value(text, printable(path))
-
-
-def check_file(path: Path) -> None:
-    """Raise InputError where there is no such file."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; give a notebook (.ipynb) or a page (.html)")
 
 
 def _live(tool_named: ToolNamed, consent: Consent, answer: RecordedAnswer) -> tuple[str, ...]:

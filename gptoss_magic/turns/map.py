@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import InputError
 from gptoss_magic.public import public
 from gptoss_magic.turns.rows.frame import MapFrame
-from gptoss_magic.turns.rows.run import MapSettings, run_map
+from gptoss_magic.turns.rows.run import run_map
+from gptoss_magic.turns.rows.settings import MapSettings
 from gptoss_magic.turns.rows.template import RowTemplate
 from gptoss_magic.turns.settle import settle
 from gptoss_magic.vocabulary import BATCH

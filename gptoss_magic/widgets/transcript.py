@@ -16,13 +16,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gptoss_magic.records import Transcript
 from gptoss_magic.widgets.blocks import Blocks
-from gptoss_magic.widgets.sources import live_sources, sources_text
-from gptoss_magic.widgets.static_html import (
-    meta_line,
-    tool_call_text,
-    transcript_html,
-    transcript_text,
-)
+from gptoss_magic.widgets.plain_view import PlainView, SilentView
+from gptoss_magic.widgets.sources import live_sources
+from gptoss_magic.widgets.static_html import transcript_html, transcript_text
 from gptoss_magic.widgets.steps import step_line
 
 if TYPE_CHECKING:
@@ -181,96 +177,6 @@ class TranscriptView:
         """Send everything to a view that just appeared. May run in another thread."""
         if isinstance(content, dict) and content.get("op") == "ready":
             widget.send(self._state())
-
-
-class PlainView:
-    """Streams to stdout: channels under a heading each, then the tool calls and the counts."""
-
-    def __init__(self, model: str = "") -> None:
-        self.model = model
-        self._channel = ""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._end_line()
-
-    def delta(self, channel: str, text: str) -> None:
-        if channel != self._channel:
-            self._end_line()
-            sys.stdout.write(f"[{channel}]\n")
-        self._channel = channel
-        sys.stdout.write(text)
-        sys.stdout.flush()
-
-    def prefill(self, done: int, total: int) -> None:
-        """Nothing: the terminal shows text only."""
-
-    def step(self, step: Step) -> None:
-        self.delta(f"result · {step_line(step)}", step.result)
-
-    def flush(self) -> None:
-        self._end_line()
-
-    def finish(
-        self,
-        transcript: Transcript,
-        metadata: dict[str, Any] | None = None,  # noqa: ARG002
-        data: dict[str, Any] | None = None,  # noqa: ARG002
-    ) -> None:
-        if not self._channel and transcript.final:
-            self.delta("final", transcript.final)
-        self._end_line()
-        shown = sources_text(transcript.passages, transcript.citations, transcript.support)
-        lines = [*map(tool_call_text, transcript.tool_calls), shown, transcript.note]
-        lines.append(meta_line(transcript) and f"[{meta_line(transcript)}]")
-        sys.stdout.write("".join(f"{line}\n" for line in lines if line))
-
-    def _end_line(self) -> None:
-        if self._channel:
-            sys.stdout.write("\n\n")
-        self._channel = ""
-
-
-class SilentView:
-    """Shows nothing."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        return None
-
-    def delta(self, channel: str, text: str) -> None:  # noqa: ARG002
-        return None
-
-    def prefill(self, done: int, total: int) -> None:
-        return None
-
-    def step(self, step: Step) -> None:
-        return None
-
-    def flush(self) -> None:
-        return None
-
-    def finish(
-        self,
-        transcript: Transcript,  # noqa: ARG002
-        metadata: dict[str, Any] | None = None,  # noqa: ARG002
-        data: dict[str, Any] | None = None,  # noqa: ARG002
-    ) -> None:
-        return None
 
 
 def partial_transcript(blocks: Blocks, model: str, error: BaseException | None) -> Transcript:

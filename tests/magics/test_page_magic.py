@@ -6,7 +6,7 @@ import pytest
 
 from gptoss_magic.magics.complete import candidates
 from gptoss_magic.sharing.page_records import notebook_of_page
-from gptoss_magic.sharing.replay import recorded_answers
+from gptoss_magic.sharing.recorded import recorded_answers
 from tests.page_cases import answer, code, markdown, notebook
 from tests.shell_cells import new_shell, run
 

@@ -35,7 +35,7 @@ def test_all_steps_run_on_a_cpu_and_are_one_json_line_each():
     names = {"linear_error", "transposed_error", "logits_error", "gradients_error"}
     assert checks == names | {"training_loss"}
     speeds = {line["name"]: line["value"] for line in lines if "unit" in line}
-    assert speeds.keys() == {"load", "prefill", "decode", "training"}
+    assert speeds.keys() == {"load", "prefill", "decode", "decode, one call", "training"}
     assert min(speeds.values()) > 0
     assert {line["name"] for line in lines if "why" in line} == {"memory", "transformers"}
 

@@ -14,8 +14,9 @@ from transformers.models.gpt_oss.modeling_gpt_oss import GptOssExperts
 
 from gptoss_magic.errors import CheckpointError
 from gptoss_magic.generation import SamplingSettings
+from gptoss_magic.model.activation import Swiglu
 from gptoss_magic.model.backends import PLAIN, backend_for, describe, native
-from gptoss_magic.model.experts import PackedExperts, Swiglu
+from gptoss_magic.model.experts import PackedExperts
 from gptoss_magic.model.linear import ResidentLinear
 from gptoss_magic.model.load import LoadSettings, load
 from gptoss_magic.model.mxfp4 import Packed, pack, quantize, unpack, values

@@ -107,6 +107,19 @@ def test_several_choices_differ_by_their_seeds_and_repeat(wire):
     assert first["usage"]["completion_tokens"] == 36
 
 
+def test_text_that_is_held_back_for_a_stop_string_keeps_its_logprobs(wire):
+    body = {"model": "base", "messages": [USER], "logprobs": True, "stop": ["a☃", "нет", "bb☃"]}
+    answers = [saying("a нe a bb, нет", "a ☃")] * 2
+    with scripted(current(), *answers):
+        whole = chat(wire, **body)["choices"][0]
+        chunks = wire.events("/v1/chat/completions", body)
+    assert whole["message"]["content"] == "a нe a bb, "
+    streamed = [c["choices"][0]["logprobs"] for c in chunks if c["choices"]]
+    tokens = [token for one in streamed if one for token in one["content"]]
+    assert tokens == whole["logprobs"]["content"]
+    assert bytes(b for token in tokens for b in token["bytes"]).decode() == "a нe a bb, "
+
+
 def test_logprobs_of_each_token_and_the_likeliest(wire):
     said = chat(wire, logprobs=True, top_logprobs=2, max_tokens=6, temperature=0)
     for token in said["choices"][0]["logprobs"]["content"]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.sharing.packed import pack_ids, pack_logprobs, unpack_ids, unpack_logprobs
+from gptoss_magic.records.packed import pack_ids, pack_logprobs, unpack_ids, unpack_logprobs
 
 IDS = st.lists(st.integers(0, 2**24 - 1), max_size=300)
 

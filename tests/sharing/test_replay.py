@@ -2,6 +2,7 @@
 
 import copy
 import json
+from pathlib import Path
 
 import nbclient
 import nbformat
@@ -24,7 +25,7 @@ CELLS = [
     "%%gptoss -t 0 -m 40 -n --schema S\nJSON",
     "%gptoss compare -s 1,2 -t 0.7 -m 8 Which way",
     "import pandas as pd\nrows = pd.DataFrame({'x': ['a', 'b']})",
-    "%%gptoss -t 0 -m 4 --map rows\nSay {{ x }}",
+    "%%gptoss -t 0 -m 4 --map rows --journal 'of a map'\nSay {{ x }}",
 ]
 CELLS[7] += "\nS = {'type': 'object'}"
 CELLS[5], CELLS[7] = CELLS[7], CELLS[5]
@@ -73,13 +74,13 @@ def inside(output):
     return output.get("data", {}).get(MIME, {}).get("record")
 
 
-def test_every_answer_is_identical_and_a_map_is_named(file, loaded):
+def test_every_answer_is_identical(written, file, loaded):
     turns, last = len(current().conversations.turns), current().last
-    done = replay(file)
+    done = replay(file, journal=Path(written[1]).parent / "of a map")
     print([(o.answer.cell, o.words) for o in done])
-    assert [one.verdict for one in done] == ["identical"] * 7 + ["not comparable"]
-    assert done[-1].causes == ("a map's rows stand in its journal, not in the notebook",)
-    assert all(one.change < 0.02 for one in done[:2])
+    assert [one.verdict for one in done] == ["identical"] * 9
+    assert all(one.change < 0.02 for one in done[:2] + done[7:])
+    assert [one.answer.asked for one in done[7:]] == [f"row {n} · {CELLS[8]}" for n in range(2)]
     assert [one.answer.asked for one in done[:2]] == ["Hello", "Привет, мир 🌍"]
     assert (len(current().conversations.turns), current().last) == (turns, last)
 
@@ -104,7 +105,7 @@ def test_one_cell(file, loaded):
 
 
 def test_another_token_parts_there(written, tmp_path, loaded):
-    from gptoss_magic.sharing.packed import pack_ids, unpack_ids
+    from gptoss_magic.records.packed import pack_ids, unpack_ids
 
     def change(record):
         for call in record.get("generations", []):
@@ -135,7 +136,7 @@ def test_another_token_parts_there(written, tmp_path, loaded):
     ids=["weights", "template", "adapter", "package"],
 )
 def test_causes_are_named_where_tokens_part(written, tmp_path, loaded, change, says):
-    from gptoss_magic.sharing.packed import pack_ids, unpack_ids
+    from gptoss_magic.records.packed import pack_ids, unpack_ids
 
     def parting(record):
         change(record)

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from gptoss_magic.records.packed import pack_ids, unpack_ids
 from gptoss_magic.session import current
 from gptoss_magic.sharing.answer_json import answer_json
 from gptoss_magic.sharing.notebooks import KEY
-from gptoss_magic.sharing.packed import pack_ids, unpack_ids
 from tests.shell_cells import run, tiny_shell
 
 

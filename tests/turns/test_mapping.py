@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 import gptoss_magic
 from gptoss_magic.errors import InputError, StorageError
+from gptoss_magic.records.packed import unpack_ids, unpack_logprobs
 from gptoss_magic.session import current
 from gptoss_magic.testing import tiny_checkpoint
 from gptoss_magic.turns.answer_schema import AnswerSchema
@@ -48,6 +49,13 @@ def words(count):
     return pd.DataFrame({"word": [f"word {n}" for n in range(count)], "n": range(count)})
 
 
+def row_record(text):
+    """(record, its one call of the model) of a row's provenance."""
+    record = json.loads(text)
+    (call,) = record["generations"]
+    return record, call
+
+
 def read_all(folder):
     return pd.concat([pd.read_parquet(file) for file in sorted(folder.glob("*.parquet"))])
 
@@ -61,8 +69,10 @@ def test_each_row_says_what_it_says_alone(place):
         alone = gptoss_magic.generate(f"Say word {n} {n + 1} times.", cold=True, **ASK)
         assert journal.final[n] == alone.final
         assert journal.analysis[n] == alone.analysis
-        record = json.loads(journal.provenance[n])
-        assert record["prompt_tokens"] == alone.provenance["prompt_tokens"]
+        record, call = row_record(journal.provenance[n])
+        assert unpack_ids(call["prompt"]) == alone.provenance["prompt_tokens"]
+        assert tuple(unpack_ids(call["answer"])) == alone.raw_tokens
+        assert len(unpack_logprobs(call["logprobs"])) == len(alone.raw_tokens)
         assert record["sampling"]["seed"] == n
     cut = frame.answer.isna()
     assert frame.answer_error[cut].str.contains("cut off after 12|no final", regex=True).all()
@@ -200,9 +210,9 @@ def test_a_schema_reaches_the_prompt_and_what_is_cut_off_is_an_error(place):
     frame = words(2)
     gptoss_magic.map(frame, "{{ word }}", schema=Place, journal=place, **ASK)
     assert frame.answer_error.notna().all()
-    record = json.loads(read_all(place).provenance.iloc[0])
-    codec = current().codec
-    text = b"".join(codec.token_bytes(t) for t in record["prompt_tokens"] if t > 7).decode()
+    _, call = row_record(read_all(place).provenance.iloc[0])
+    codec, prompt_ids = current().codec, unpack_ids(call["prompt"])
+    text = b"".join(codec.token_bytes(t) for t in prompt_ids if t > 7).decode()
     assert "# Response Formats\n\n## Place\n\n{" in text
 
 

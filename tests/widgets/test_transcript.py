@@ -14,6 +14,7 @@ from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 
 from gptoss_magic.records import ToolCall, Transcript, Usage
+from gptoss_magic.widgets.plain_view import PlainView, SilentView
 from gptoss_magic.widgets.progress import ProgressView, bytes_text
 from gptoss_magic.widgets.static_html import (
     MAX_HIGHLIGHTED_CHARS,
@@ -24,7 +25,7 @@ from gptoss_magic.widgets.static_html import (
     transcript_html,
     transcript_text,
 )
-from gptoss_magic.widgets.transcript import Blocks, PlainView, SilentView, open_view
+from gptoss_magic.widgets.transcript import Blocks, open_view
 
 USAGE = Usage(120, 51, 34, 0.25, 2.1, 5.25)
 FULL = Transcript(

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from gptoss_magic.model.protocol import Model
 
+FEW = 64  # rows whose factors are gathered on a GPU
+
 
 class ExpertLora(Part):
     """y_e += scaling · B_e(A_e x) on the routed rows of chosen experts of one projection.
@@ -28,6 +30,7 @@ class ExpertLora(Part):
 
     SETTINGS = ("projection", "experts", "scaling")
     family = "expert lora"
+    ids_n: torch.Tensor
 
     def __init__(
         self,
@@ -40,6 +43,8 @@ class ExpertLora(Part):
         super().__init__(target)
         self.projection, self.experts, self.scaling = projection, tuple(experts), scaling
         self.a, self.b = nn.Parameter(ab[0]), nn.Parameter(ab[1])
+        ids_n = torch.tensor(self.experts, device=ab[0].device)
+        self.register_buffer("ids_n", ids_n, persistent=False)
 
     @staticmethod
     def fits(module: Any) -> bool:
@@ -55,11 +60,25 @@ class ExpertLora(Part):
         """See `experts.ExpertBranch`."""
         if name != self.projection:
             return y_SN
+        if not x_SK.is_cpu and len(x_SK) <= FEW and not torch.is_grad_enabled():
+            return self._gathered(x_SK, y_SN, offsets)
         spans = self._spans(offsets)
         if not spans and not torch.is_grad_enabled():
             return y_SN
         scaling = self.scaling * self.scale
         return cast("Any", _GroupedLora).apply(x_SK, y_SN, self.a, self.b, scaling, spans)  # type: ignore[no-any-return]
+
+    def _gathered(
+        self, x_SK: torch.Tensor, y_SN: torch.Tensor, offsets: torch.Tensor
+    ) -> torch.Tensor:
+        """[S, N]: each row by its own expert's factors. Nothing waits for the device."""
+        rows_S = torch.arange(len(x_SK), dtype=offsets.dtype, device=offsets.device)
+        expert_S = torch.searchsorted(offsets, rows_S, right=True) - 1
+        place_S = torch.searchsorted(self.ids_n, expert_S).clamp(max=len(self.ids_n) - 1)
+        is_chosen_S = self.ids_n[place_S] == expert_S
+        low_S1r = x_SK[:, None].to(self.a.dtype) @ self.a[place_S].mT
+        more_SN = (low_S1r @ self.b[place_S].mT)[:, 0] * (self.scaling * self.scale)
+        return y_SN + more_SN.where(is_chosen_S[:, None], 0).to(y_SN.dtype)
 
     def _spans(self, offsets: torch.Tensor) -> list[tuple[int, int, int]]:
         """(index, first row, end row) of each chosen expert that has rows."""

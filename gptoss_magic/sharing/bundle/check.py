@@ -11,7 +11,7 @@ from gptoss_magic.session import current
 from gptoss_magic.sharing.bundle.pack import machine
 from gptoss_magic.sharing.bundle.texts import template_here
 from gptoss_magic.sharing.bundle.unpack import inspect_bundle
-from gptoss_magic.sharing.records import index_version
+from gptoss_magic.turns.record import index_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -29,7 +29,7 @@ from gptoss_magic.sharing.bundle.texts import (
     template_here,
     token_texts,
 )
-from gptoss_magic.sharing.replay import answers_in, check_file
+from gptoss_magic.sharing.recorded import answers_in, check_file
 from gptoss_magic.textfiles import read_json
 
 if TYPE_CHECKING:

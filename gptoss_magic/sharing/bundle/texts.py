@@ -99,9 +99,9 @@ def template_here() -> str:
 
 def journal_texts(folder: Path) -> Iterator[tuple[str, str]]:
     """What a map's journal has of its rows."""
-    from gptoss_magic.turns.rows.journal import Journal
+    from gptoss_magic.turns.rows.journal import read_journal
 
-    for record in Journal(folder).known.values():
+    for record in read_journal(folder).values():
         for name in ("final", "analysis", "error", "provenance"):
             yield f"journal {folder.name}, row {record['row']}", str(record.get(name) or "")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
@@ -85,6 +86,7 @@ def body_of(said: Mapping[str, Any]) -> DepthBody:
 
 def read_rows(rows: Any, names: Mapping[str, Any]) -> Reading:
     """The rows: a name or a file, lines or YAML as a text, or records. Raises InputError."""
+    rows = str(rows) if isinstance(rows, Path) else rows
     if isinstance(rows, str):
         is_text = "\n" in rows.strip() or "→" in rows
         return read(None, rows, {}) if is_text else read(rows.strip(), "", names)

@@ -53,16 +53,20 @@ def candidates(task: DepthTask) -> tuple[list[Candidate], list[Dropped]]:
 
 def chosen(listed: Sequence[Candidate], steps: Sequence[int], strengths: str) -> list[Candidate]:
     """Those of the steps (none: all), bare always; 'usual' strengths or 'all' of them."""
-    if strengths not in STRENGTHS:
-        raise InputError(f"strengths {strengths!r}: give {' or '.join(STRENGTHS)}")
-    wrong = [step for step in steps if not 0 <= step <= LAST]
-    if wrong:
-        raise InputError(f"rung {wrong[0]}: the ladder has 0 to {LAST}")
     return [
         one
         for one in listed
         if (not steps or one.rung.step in (0, *steps)) and (strengths == "all" or not one.place)
     ]
+
+
+def check_choice(steps: Sequence[int], strengths: str) -> None:
+    """Raise InputError for steps and strengths that the ladder has not."""
+    if strengths not in STRENGTHS:
+        raise InputError(f"strengths {strengths!r}: give {' or '.join(STRENGTHS)}")
+    wrong = [step for step in steps if not 0 <= step <= LAST]
+    if wrong:
+        raise InputError(f"rung {wrong[0]}: the ladder has 0 to {LAST}")
 
 
 def read_steps(text: str) -> tuple[int, ...]:

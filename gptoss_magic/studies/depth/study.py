@@ -21,7 +21,7 @@ from gptoss_magic.studies.depth.journal import (
     plain_body,
     read_study,
 )
-from gptoss_magic.studies.depth.ladder import Candidate, candidates
+from gptoss_magic.studies.depth.ladder import Candidate, candidates, check_choice
 from gptoss_magic.studies.depth.plan import MINUTES, StudySetting, plan_study
 from gptoss_magic.studies.depth.runner import DepthStudy
 from gptoss_magic.studies.depth.split import split_rows
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from gptoss_magic.studies.depth.task import DepthTask
 
 NAME = "depth"
+MOST_NAME = 40  # letters of a study's name
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,6 @@ def depth(
         "steps": steps,
     }
     where = Places(Path(folder), Path(runs))
-    current().ready()
     if resume:
         study = resumed(name, where, names or {}, said)
     else:
@@ -117,12 +117,10 @@ def planned(
     names: Mapping[str, Any] | None = None,
 ) -> DepthStudy:
     """A new study with its plan; nothing is written. Raises InputError."""
-    folder = folder_of(name, where.studies)
-    if folder.exists():
-        raise InputError(f"{folder}: there is such a study; resume it, or give another name")
+    folder = _free_folder(name, where)
     if not setting.minutes > 0:
         raise InputError(f"minutes {setting.minutes:g}: give a number above 0")
-    current().require_local()
+    check_choice(setting.steps, setting.strengths)
     numbers = guard_numbers(body.guards)
     guards = guards_of(numbers, setting.seed)
     if body.persona:
@@ -130,7 +128,9 @@ def planned(
     body, reading = task_parts(body, names or {})
     split = split_rows(reading.rows, setting.num_held, setting.seed)
     task = split_task(name, body, names or {}, split, reading.lines())
+    current().ready().require_local()
     plan, rungs = plan_study(task, guards, setting, where.runs)
+    _check_runs(name, plan.rungs, where.runs)
     study = DepthStudy(task, guards, plan, rungs, folder, where.runs)
     study.record = StudyRecord(
         name, plain_body(vars(body)), numbers, split, setting, plan, dict(_identity())
@@ -156,6 +156,7 @@ def resumed(
     """
     folder = folder_of(name, where.studies)
     record = read_study(folder)
+    current().ready().require_local()
     if record.model.get("weights") != _identity().get("weights"):
         raise InputError(
             f"{folder}: begun on {record.model.get('model')}, but {current().name} is loaded; load "
@@ -180,6 +181,27 @@ def _candidate(rung: Rung, task: DepthTask, folder: Path) -> Candidate:
         return Candidate(rung)
     why = next((one.why for one in dropped if one.rung.key == rung.key), "this version has it not")
     raise InputError(f"{folder}: rung {rung.key} is still to be run, but {why}")
+
+
+def _free_folder(name: str, where: Places) -> Path:
+    """Where a new study is to lie. Raises InputError for a name that is taken, or too long."""
+    folder = folder_of(name, where.studies)
+    if folder.exists():
+        raise InputError(f"{folder}: there is such a study; resume it, or give another name")
+    if len(name) > MOST_NAME:
+        raise InputError(
+            f"name {name!r}: at most {MOST_NAME} letters, its runs' names go behind it"
+        )
+    return folder
+
+
+def _check_runs(name: str, rungs: Sequence[Rung], runs: Path) -> None:
+    """Raise InputError for a run of another study that a rung's run would go on from."""
+    for run in (runs / f"{name}-{rung.key}" for rung in rungs):
+        if run.exists():
+            raise InputError(
+                f"{run}: there is such a run already; give the study another name, or delete it"
+            )
 
 
 def _functions(

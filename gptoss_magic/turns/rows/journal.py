@@ -23,10 +23,11 @@ FLUSH_S = 2.0
 FIELDS = ("key", "row", "final", "analysis", "error", "finish", "num_tokens", "provenance")
 NUMBERS = {"row", "num_tokens"}
 OURS = re.compile(r"\d{20}-\d+")  # time and process
+KEY_DIGITS = 12  # of a row's key in a notebook, hexadecimal
 
 
 class RowRecord(TypedDict):
-    """One row of a map: all of FIELDS. `provenance` is its JSON text."""
+    """One row of a map: all of FIELDS. `provenance`: `turns.record.record_of`, as JSON text."""
 
     key: str
     row: int
@@ -48,9 +49,8 @@ class Journal:
         self._written_at = monotonic()
         with _storage(folder, "cannot be made: mend its permissions"):
             folder.mkdir(parents=True, exist_ok=True)
-        self._there = self._files()  # another kernel may add to them meanwhile
-        records = [record for file in self._there for record in _read(file)]
-        self.known = {record["key"]: record for record in records}
+        self._there = _files(folder)  # another kernel may add to them meanwhile
+        self.known = _records(self._there)
 
     def __enter__(self) -> Self:
         return self
@@ -108,9 +108,19 @@ class Journal:
             part.replace(whole)
         return whole
 
-    def _files(self) -> list[Path]:
-        """Those that a journal wrote, oldest first; other Parquet files are none of ours."""
-        return sorted(file for file in self.folder.glob("*.parquet") if OURS.fullmatch(file.stem))
+
+def read_journal(folder: Path) -> dict[str, RowRecord]:
+    """The records of a journal by key; nothing is made or changed. Raises StorageError."""
+    return _records(_files(folder))
+
+
+def _files(folder: Path) -> list[Path]:
+    """Those that a journal wrote, oldest first; other Parquet files are none of ours."""
+    return sorted(file for file in folder.glob("*.parquet") if OURS.fullmatch(file.stem))
+
+
+def _records(files: list[Path]) -> dict[str, RowRecord]:
+    return {record["key"]: record for file in files for record in _read(file)}
 
 
 @contextmanager

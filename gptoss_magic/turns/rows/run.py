@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import DoesNotFit, InputError, ServerError, error_line
@@ -19,59 +17,20 @@ from gptoss_magic.records import Mapped
 from gptoss_magic.session import current
 from gptoss_magic.turns.answer import provenance_of
 from gptoss_magic.turns.prompt import ids_of, messages_of
+from gptoss_magic.turns.record import record_of
 from gptoss_magic.turns.rows.journal import Journal
-from gptoss_magic.vocabulary import BATCH, NONE
+from gptoss_magic.turns.rows.settings import default_journal
+from gptoss_magic.vocabulary import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from gptoss_magic.generation.protocol import Engine
-    from gptoss_magic.records import Answer, Request, SamplingSettings, TokenDelta
+    from gptoss_magic.records import Answer, SamplingSettings, TokenDelta
     from gptoss_magic.records.provenance import Provenance, ServerRecord
     from gptoss_magic.turns.rows.frame import MapFrame
+    from gptoss_magic.turns.rows.settings import MapSettings
     from gptoss_magic.turns.rows.template import RowTemplate
-
-
-@dataclass(frozen=True)
-class MapSettings:
-    """`request`: what each row is asked, its prompt apart. `num_rows` at most at a time.
-
-    A row's seed is the sampling's seed plus the row's number. `journal`: a folder, or None for one
-    of the user's data directory by the question. A request that `is_new` forgets what the journal
-    has of these rows. `pinned_date`: the user's; a map may go on another day where there is none.
-    """
-
-    request: Request
-    num_rows: int = BATCH
-    journal: Path | None = None
-    pinned_date: str | None = None
-
-    @property
-    def greedy(self) -> bool:
-        """True where no seed is used."""
-        return self.request.sampling.temperature == 0
-
-    def key(self, *parts: Any) -> str:
-        """A digest of the model, the settings and `parts`; the seed counts where it is used."""
-        request, shelf = self.request, current().shelf
-        whole = request.sampling.record().items()
-        sampler = {name: value for name, value in whole if name not in ("seed", "lookup")}
-        scope: dict[str, Any] = {
-            **current().require().identity,
-            "system": request.voice.instructions or None,
-            "effort": request.effort,
-            "date": self.pinned_date,
-        }
-        if remote := current().remote:
-            scope["server"] = remote.url
-        if request.voice.terms:  # quoted in the rows that name them
-            scope["terms"] = request.voice.sha256
-        if request.adapters:
-            records = shelf.records(request.adapters)
-            scope["adapters"] = [(record["uid"], record["scale"]) for record in records]
-        schema = {"guided": request.schema.schema} if request.schema else None
-        text = json.dumps([scope, sampler, schema, *parts], sort_keys=True, default=str)
-        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def run_map(
@@ -101,13 +60,6 @@ def run_map(
         return run.summary()
 
 
-def default_journal(settings: MapSettings, template: str) -> Path:
-    """One folder per question: model, settings and template."""
-    from platformdirs import user_data_path
-
-    return user_data_path("gptoss_magic") / "maps" / settings.key(template)[:16]
-
-
 class _Run:
     def __init__(self, frame: MapFrame, settings: MapSettings, journal: Journal) -> None:
         self.engine = current().engine
@@ -121,6 +73,7 @@ class _Run:
         self.prompts: list[BatchPrompt] = []
         self.engines: list[Engine] = []  # what answers each
         self.asked: list[tuple[int, str]] = []  # row and key of each prompt
+        self.keys: list[str] = []  # of the rows that the journal has, or will have
         self.done = self.kept = self.failed = self.num_tokens = self.num_broken = 0
         self.finish, self.began = "return", time.perf_counter()
         self.grammar = self.engine.grammar(schema.enforced, calls=False) if schema else None
@@ -143,6 +96,7 @@ class _Run:
         if key in self.journal.known:
             known = self.journal.known[key]
             self.kept += 1
+            self.keys.append(key)
             return self._put(row, known["final"], known["error"])
         request = replace(self.request, prompt=prompt, sampling=sampling)
         request = replace(request, messages=messages_of(request))
@@ -239,6 +193,7 @@ class _Run:
     def _keep(self, row: int, key: str, answer: Answer) -> None:
         error = _fault(answer)
         self._put(row, answer.final, error)
+        self.keys.append(key)
         self.journal.add(
             {
                 "key": key,
@@ -248,7 +203,7 @@ class _Run:
                 "error": error,
                 "finish": answer.finish,
                 "num_tokens": answer.usage.completion_tokens,
-                "provenance": json.dumps(answer.provenance),
+                "provenance": json.dumps(record_of(answer)),
             }
         )
 
@@ -276,6 +231,7 @@ class _Run:
             total_s=time.perf_counter() - self.began,
             journal=str(self.journal.folder),
             num_broken=self.num_broken,
+            keys=tuple(self.keys),
             provenance={**self.provenance, "sampling": self.request.sampling.record()},
         )
 

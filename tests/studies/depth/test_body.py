@@ -57,6 +57,7 @@ def test_rows_are_a_variable_or_a_file(tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text("prompt,answer\nÄ?,ö\n", "utf-8")
     assert read_rows(str(path), {}).rows[0].prompt == "Ä?"
+    assert read_rows(path, {}).rows[0].prompt == "Ä?"
     assert read_rows("mine", {"mine": [{"prompt": "a", "answer": "b"}]}).rows[0].prompt == "a"
 
 

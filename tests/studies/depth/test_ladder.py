@@ -6,7 +6,7 @@ from gptoss_magic.agents.tools import tool
 from gptoss_magic.errors import InputError
 from gptoss_magic.session import current
 from gptoss_magic.studies.depth.body import body_of
-from gptoss_magic.studies.depth.ladder import candidates, chosen, read_steps
+from gptoss_magic.studies.depth.ladder import candidates, check_choice, chosen, read_steps
 from gptoss_magic.studies.depth.split import split_rows
 from gptoss_magic.studies.depth.task import split_task, task_parts
 from gptoss_magic.tuning.methods import METHODS
@@ -99,6 +99,6 @@ def test_bare_is_always_there_and_the_others_as_they_are_asked_for():
         "bare", "examples-4", "hot-r8", "random-r8", "all-r8",
     ]  # fmt: skip
     with pytest.raises(InputError, match="rung 14: the ladder has 0 to 13"):
-        chosen(able, (14,), "all")
+        check_choice((14,), "all")
     with pytest.raises(InputError, match="strengths 'some'"):
-        chosen(able, (), "some")
+        check_choice((), "some")

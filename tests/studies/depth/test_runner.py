@@ -327,10 +327,19 @@ def test_a_study_s_name_is_taken_once(study):
         study(rungs=(3,))
 
 
+def test_a_run_that_another_study_left_is_not_gone_on_with(study, place):
+    study(rungs=(7,), max_tokens=8, guards={"form": 1})
+    (place / "gptoss_depth").rename(place / "elsewhere")
+    with pytest.raises(InputError, match="depth-attention-r8: there is such a run already"):
+        study(rungs=(7,), max_tokens=8)
+    assert not (place / "gptoss_depth").exists()
+
+
 @pytest.mark.parametrize(
     ("said", "words"),
     [
         ({"name": "a b"}, "name 'a b'"),
+        ({"name": "a" * 41}, "at most 40 letters"),
         ({"minutes": 0.0}, "minutes 0"),
         ({"held_out": 11}, "held out 11"),
         ({"rungs": (14,)}, "rung 14"),
