@@ -17,6 +17,7 @@ const late = (ms: number): Promise<null> => new Promise(done => setTimeout(done,
 export class KernelLink {
   private _state: IKernelState | null = null;
   private _comm: Kernel.IComm | null = null;
+  private _isUnanswered = false;
   private readonly _changed = new Signal<this, void>(this);
   private readonly _heard = new Signal<this, string>(this);
 
@@ -49,19 +50,24 @@ export class KernelLink {
     }
   }
 
-  /** The comm that was open before this page was. */
+  /** The comm that was open before this page was. A kernel that does not answer is asked again. */
   private async _find(): Promise<void> {
+    this._isUnanswered = false;
     const info = await control<{ comms?: Record<string, unknown> }>(this.kernel, 'comm_info_request', {
       target_name: TARGET
     });
+    this._isUnanswered = info === null;
     if (info?.comms && COMM in info.comms && !this._comm && !this.kernel.isDisposed) {
       this._bind(this.kernel.createComm(TARGET, COMM));
       await this._ask('state');
     }
   }
 
-  /** A restart keeps the connection: what the old kernel said is over. */
+  /** A restart keeps the connection: what the old kernel said is over. Idle, it answers again. */
   private readonly _onStatus = (_: unknown, status: Kernel.Status): void => {
+    if (status === 'idle' && this._isUnanswered) {
+      void this._find();
+    }
     if (status === 'restarting' || status === 'autorestarting' || status === 'dead') {
       this._forget();
     }

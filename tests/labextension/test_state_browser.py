@@ -1,5 +1,10 @@
 """The panel and the status bar while a cell runs, after a reload in the middle, and Stop."""
 
+import os
+import signal
+
+import pytest
+
 LONG = "%%gptoss --new -t 0 -m 60000\nSpeak for long"
 
 
@@ -43,6 +48,23 @@ def test_a_page_that_is_loaded_while_a_cell_runs_finds_it_and_stops_it(front):
     doing(front, "Running %%gptoss")
     stop(front)
     doing(front, "Idle")
+
+
+def test_a_kernel_that_was_silent_when_the_page_came_is_found_later(front):
+    if front.app != "lab":
+        pytest.skip("what a page asks is the same in both")
+    cell = front.add("import os\nprint('pid', os.getpid())")
+    front.run(cell)
+    front.wait(cell)
+    pid = int(front.cell(cell).locator(".jp-OutputArea").inner_text().split("pid")[1])
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        front.open("live.ipynb")
+        front.page.wait_for_timeout(8000)  # the page gives up after six seconds
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    front.show_panel()
+    front.panel.get_by_text("tiny").wait_for(timeout=60_000)
 
 
 def test_a_restart_ends_what_was_said_and_load_ext_says_it_anew(front):
