@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gptoss_magic.tuning.data import Row
 
 LEAST = 4  # rows on either side
-SHARE, MOST = 0.3, 50  # held out where nobody says how many
+SHARE, MOST = 1 / 3, 50  # held out where nobody says how many
 OPENING = ("system", "developer")
 INSTRUCTIONS, TOOLS = "# Instructions\n\n", "# Tools"
 
