@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.lora import adapters
 from gptoss_magic.session import current
@@ -43,6 +44,19 @@ OPTIONS: list[opt.Option] = [
     (("-p", "--plan"), {"action": "store_true", "help": "only say what it would take"}),
     (("-o", "--output"), {"help": "put the Evaluated into this variable"}),
 ]
+FLIP: list[opt.Option] = [
+    (
+        ("number",),
+        {
+            "type": int,
+            "nargs": "?",
+            "default": 1,
+            "metavar": "N",
+            "help": "of the flips; the first",
+        },
+    )
+]
+FLIPPING = opt.parser("%gptoss evaluate flip", FLIP, "Where a flip's routing parts.")
 PARSER = opt.parser("%gptoss evaluate", OPTIONS, "Benchmarks of the resident model.")
 
 
@@ -58,17 +72,38 @@ def run(line: str, magics: Any) -> None:
     if given.plan:
         return None
     evaluated = answered(made, given.force)
+    magics.evaluated = made, evaluated
     show(evaluated)
     if given.output:
         names[given.output] = evaluated
     return None
 
 
+def show_flip(line: str, magics: Any) -> None:
+    """One flip of the last evaluation: both answers, and where their routing parts."""
+    from IPython.display import display
+
+    from gptoss_magic.studies.flip_routing import parting_of
+    from gptoss_magic.widgets.flips import flip_html, flip_text
+
+    number = opt.parse(FLIPPING, line).number
+    if magics.evaluated is None:
+        raise InputError("no evaluation yet in this kernel: %gptoss evaluate SUITE --arms …")
+    made, evaluated = magics.evaluated
+    flips = evaluated.flips()
+    if not 1 <= number <= len(flips):
+        raise InputError(f"flip {number}: the last evaluation has {len(flips)} of them")
+    flip = flips[number - 1]
+    parting = parting_of(made.asks, *flip)
+    data = {"text/html": flip_html(flip, parting), "text/plain": flip_text(flip, parting)}
+    display(data, raw=True)
+
+
 def check_names(suites: Sequence[str]) -> None:
     """Raise InputError for what is neither a suite nor one of the other commands."""
     from gptoss_magic.evaluation.suites import SUITES
 
-    known = [*SUITES, "held-out", "retrieval", "questions"]
+    known = [*SUITES, "held-out", "retrieval", "questions", "flip"]
     check_known("suite", [name.partition(":")[0] for name in suites], known)
 
 
@@ -191,5 +226,6 @@ def show_suites() -> None:
         ("--data", "FILE", "a .jsonl file, or a variable, of your own items"),
         ("retrieval", "NAME FILE", "how well an index finds things"),
         ("questions", "NAME -o FILE", "questions about an index"),
+        ("flip", "N", "of the last evaluation: where the routing of its two answers parts"),
     ]
     show_table(("suite", "part", "what"), rows)

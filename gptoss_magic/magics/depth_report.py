@@ -112,9 +112,10 @@ def pick(given: Namespace, magics: Any) -> None:
     check_free(name, file, is_forced=given.force)
     if picked.run:
         magics.load_default()
-        attach(picked, Path(given.runs or RUNS_FOLDER))
     with whole_file(file) as fresh:
         fresh.write_text(render_persona(picked.persona), "utf-8")
+        if picked.run:  # where it cannot be attached, nothing is written
+            attach(picked, Path(given.runs or RUNS_FOLDER))
     current().personas[name] = picked.persona
     current().persona = (name,)
     print("\n".join(said(picked, file)))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from gptoss_magic.retrieval.evaluate import Evaluation
 
-COMMANDS = ["retrieval", "questions"]
+COMMANDS = ["retrieval", "questions", "flip"]
 RETRIEVAL: list[opt.Option] = [
     (("name",), {"metavar": "NAME", "help": "an index"}),
     (("file",), {"metavar": "QUESTIONS.jsonl", "help": "questions, and what answers them"}),
@@ -42,6 +42,8 @@ def run(line: str, magics: Any) -> None:
     command, _, rest = line.strip().partition(" ")
     if command not in COMMANDS:
         return benchmarks.run(line, magics)
+    if command == "flip":
+        return benchmarks.show_flip(rest, magics)
     given = opt.parse(PARSERS[command], rest)
     if command == "retrieval":
         return retrieval(given, magics.shell.user_ns)
@@ -53,6 +55,8 @@ def words(typed: list[str]) -> list[str]:
         return [*COMMANDS, *benchmarks.words(typed)]
     if typed[0] not in COMMANDS:
         return benchmarks.words(typed)
+    if typed[0] == "flip":
+        return []
     return opt.flags(QUESTIONS if typed[0] == "questions" else RETRIEVAL)
 
 

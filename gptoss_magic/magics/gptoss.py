@@ -61,6 +61,7 @@ class GptOssMagics(Magics):
     answers: Any = Dict(
         help="what was answered, by the cell's number: for %gptoss index --notebook"
     )
+    evaluated: Any = None  # (planned, Evaluated) of the last evaluation, for its flips
     panel: Any = None  # what shows these, where `%gptoss panel` was run
 
     @no_var_expand

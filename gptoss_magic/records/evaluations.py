@@ -124,6 +124,25 @@ class SharedText:
 
 
 @dataclass(frozen=True)
+class RoutingParting:
+    """The first place where two answers are routed apart, of tokens that are the same.
+
+    `token` (from 0, of the prompt or of the answer), its `layer` (from 0) and `text`; the experts
+    of either side. None where they part nowhere, before the tokens do, behind `num_same` of them.
+    `is_repeated`: both answers came out as they were recorded.
+    """
+
+    token: int | None
+    layer: int | None
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    text: str
+    is_prompt: bool
+    num_same: int
+    is_repeated: bool
+
+
+@dataclass(frozen=True)
 class Evaluated:
     """An evaluation. `finish` is 'return' or 'interrupt': then its figures are interim.
 

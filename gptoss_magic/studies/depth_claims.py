@@ -82,7 +82,8 @@ def _share(depth: Depth) -> Conclusion:
         return Conclusion(f"{words}: it has no shares.", SHARE, OPEN)
     share = share_of_gain(one, _highest(trained) if one is best else best, bare)
     if share is None:
-        return Conclusion("its share of the best gain has no bounds.", SHARE, OPEN)
+        words = "no rung that trains is seen to gain" if one is best else "no answers are there"
+        return Conclusion(f"{words}: {words_of(one)} has no share of that.", SHARE, OPEN)
     of_what = "of the best gain of a rung that trains" if one is best else "of the best gain"
     verdict, tail = _share_verdict(share)
     return Conclusion(f"{words_of(one)} reaches {percent(share)} {of_what}{tail}.", SHARE, verdict)
@@ -164,7 +165,7 @@ def _whole(depth: Depth) -> Conclusion:
 
     That each is below needs no correction for their number; that one is damaged has Holm's.
     """
-    tuned = [one for one in depth.results if one.rung.step in EXPERT_STEPS]
+    tuned = [one for one in depth.results if _tunes_experts(one)]
     figures = [(one, guard) for one in tuned for guard in one.guards if _is_reasoning(guard)]
     known = [(one, guard) for one, guard in figures if guard.difference is not None]
     if not known:
@@ -187,6 +188,11 @@ def _whole(depth: Depth) -> Conclusion:
     more = f"; of {left} more reasoning could not be compared" if left else ""
     verdict = HOLDS if is_whole and not left else OPEN
     return Conclusion(f"{words} ({margin}{more}).", WHOLE, verdict)
+
+
+def _tunes_experts(one: RungResult) -> bool:
+    """Of the ladder's own rungs; a combination has its context's effect too."""
+    return one.rung.step in EXPERT_STEPS or one.rung.key.startswith("router-experts-")
 
 
 def _is_reasoning(guard: GuardFigure) -> bool:

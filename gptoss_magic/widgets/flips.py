@@ -14,7 +14,7 @@ from gptoss_magic.widgets.static_html import BOX, MUTED
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gptoss_magic.records.evaluations import Attempt
+    from gptoss_magic.records.evaluations import Attempt, RoutingParting
 
     Flip = tuple[Attempt, Attempt]
 
@@ -50,6 +50,36 @@ def flips_text(flips: Sequence[Flip]) -> str:
     lines = [f"  {_title(*flip)}" for flip in flips[:MOST]]
     more = [f"  … {len(flips) - MOST} more"] if len(flips) > MOST else []
     return "\n".join(["Flips:", *lines, *more]) if flips else ""
+
+
+def flip_html(flip: Flip, parting: RoutingParting) -> str:
+    """One flip, open, with where its routing parts."""
+    words = escape(routing_words(*flip, parting))
+    shown = _details(*flip).replace("<details>", "<details open>", 1)
+    return f'<div class="gptoss-flips" style="margin-top: 8px">{shown}<div>{words}</div></div>'
+
+
+def flip_text(flip: Flip, parting: RoutingParting) -> str:
+    """The same in two lines."""
+    return f"{_title(*flip)}\n{routing_words(*flip, parting)}"
+
+
+def routing_words(before: Attempt, after: Attempt, parting: RoutingParting) -> str:
+    """Where the routing parts, in a sentence. Of a private item no token is shown."""
+    again = "" if parting.is_repeated else " Asked again, an answer was not as it was recorded."
+    if parting.token is None:
+        same = f"the same way through all layers for {parting.num_same:,} tokens"
+        return f"Both are routed {same}; then their tokens part, or end.{again}"
+    where = "prompt" if parting.is_prompt else "answer"
+    text = "" if before.private else f" {parting.text!r}"
+    sides = (
+        f"{one.arm} to experts {', '.join(map(str, experts))}"
+        for one, experts in ((before, parting.before), (after, parting.after))
+    )
+    return (
+        f"The routing parts at token {parting.token:,} of the {where}{text}, layer "
+        f"{parting.layer}: {'; '.join(sides)}.{again}"
+    )
 
 
 def _title(before: Attempt, after: Attempt) -> str:

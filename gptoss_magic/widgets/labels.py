@@ -20,7 +20,7 @@ TALL, WIDE, WIDER = 12.0, 6.6, 11.5  # of a letter at 11 pixels; of one of East 
 MARK = 6.5  # half of a mark's side
 NEAR = (9.0, 14.0)
 FAR = (22.0, 32.0, 44.0, 58.0, 74.0, 92.0, 112.0, 134.0, 160.0)
-FARTHER, ON_BOX, ON_LINE, ON_THREAD, THROUGH = 0.12, 25.0, 2.5, 20.0, 4.0  # what a place costs
+FARTHER, ON_BOX, ON_LINE, ON_THREAD, THROUGH = 0.2, 40.0, 2.5, 20.0, 4.0  # what a place costs
 ANGLES = (0, 180, 270, 90, 315, 45, 225, 135, 338, 22, 202, 158, 292, 248, 68, 112)
 
 

@@ -1,6 +1,7 @@
 """`%gptoss evaluate SUITE…` in a shell: plan, tables, picture, flips, completion, errors."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from IPython.utils.capture import capture_output
@@ -154,3 +155,33 @@ def test_tab_offers_suites_options_and_arms(shell):
     assert candidates("%gptoss evaluate gsm8k hum") == ["human-eval"]
     assert "base,effort:low" in candidates("%gptoss evaluate gsm8k --arms base,")
     assert "-K" in candidates("%gptoss evaluate retrieval docs -K")
+
+
+def test_a_flip_shows_where_its_routing_parts(shell, items):
+    """With the tiny model itself, whose answers are cut: the verdicts are set by hand."""
+    magics = shell.magics_manager.registry["GptOssMagics"]
+    magics.evaluated = None
+    result, _ = run(shell, "%gptoss evaluate flip")
+    assert "no evaluation yet" in str(result.error_in_exec)
+    line = (
+        f"%gptoss evaluate --data '{items}' -a base,effort:low,effort:medium -l 2 -m 6 -t 0 --new"
+    )
+    assert run(shell, line)[0].success
+    made, found = magics.evaluated
+    attempts = tuple(
+        replace(one, verdict="right" if one.arm == "base" else "wrong") for one in found.attempts
+    )
+    magics.evaluated = made, replace(found, attempts=attempts)
+    num_turns = len(current().conversations.turns)
+    result, text = run(shell, "%gptoss evaluate flip 1")
+    assert result.success
+    assert "(base → effort:low)" in text
+    assert "The routing parts at token" in text
+    assert "base to experts" in text
+    assert "Asked again" not in text
+    _, same = run(shell, "%gptoss evaluate flip 3")
+    assert "(base → effort:medium)" in same
+    assert "Both are routed the same way through all layers for" in same
+    assert len(current().conversations.turns) == num_turns
+    result, _ = run(shell, "%gptoss evaluate flip 9")
+    assert "the last evaluation has 4 of them" in str(result.error_in_exec)

@@ -180,7 +180,7 @@ def test_rows_grow_from_other_terms_than_the_suite_asks_about(shell):
     learned, asked = split_terms(terms)
     assert (len(learned), len(asked)) == (6, 3)
     with scripted(current(), *(saying("no") for _ in range(4))) as engine:
-        _, shown = run(shell, "%%gptoss_data --from-terms fleet -n 1 -o grown\n")
+        _, shown = run(shell, "%%gptoss_data --from-terms fleet -n 1 -o grown\nAbout boats.")
     assert f"6 of 9 terms; kept for the suite terms:fleet: {asked[0].name}" in shown
     told = "".join(current().codec.decode(ids) for ids in engine.prompts)
     assert not any(term.name in told for term in asked)

@@ -38,7 +38,7 @@ YES, NO = ("yes", "да", "верно"), ("no", "нет", "неверно")
 
 
 @dataclass(frozen=True)
-class Words:
+class AskWords:
     """How it is asked in a language."""
 
     definition: str
@@ -50,7 +50,7 @@ class Words:
     sentence: str
 
 
-ENGLISH = Words(
+ENGLISH = AskWords(
     definition="Which of these is the definition of the term «{name}»?",
     term="Which of these terms has this definition: «{text}»?",
     broader="By the definitions of the field, is «{one}» a kind of «{other}»?",
@@ -59,7 +59,7 @@ ENGLISH = Words(
     yes_no="\n\nYour final answer is yes or no alone.",
     sentence="\n\nDo not use the name «{alternative}» in your final answer.",
 )
-RUSSIAN = Words(
+RUSSIAN = AskWords(
     definition="Какое из этих определений — определение термина «{name}»?",
     term="У какого из этих терминов такое определение: «{text}»?",
     broader="Верно ли по определениям области, что «{one}» — вид того, что называют «{other}»?",
@@ -119,7 +119,9 @@ def _items(term: Term, terms: Sequence[Term], seed: int) -> Iterator[Pair]:
             yield _preferred(term, alternative, words)
 
 
-def _chosen(term: Term, terms: Sequence[Term], words: Words, draw: random.Random) -> Iterator[Pair]:
+def _chosen(
+    term: Term, terms: Sequence[Term], words: AskWords, draw: random.Random
+) -> Iterator[Pair]:
     """Its definition among others, and the term among others; relatives are the hardest ones."""
     others = [one for one in terms if one.definition != term.definition]
     draw.shuffle(others)
@@ -148,7 +150,7 @@ def _numbered(name: str, question: str, choices: Sequence[str], place: int, ask:
 
 
 def _relations(
-    term: Term, terms: Sequence[Term], words: Words, draw: random.Random
+    term: Term, terms: Sequence[Term], words: AskWords, draw: random.Random
 ) -> Iterator[Pair]:
     """Is it a kind of what is broader (yes), and of what is not (no): as often."""
     above = ancestors(term, terms)
@@ -169,7 +171,7 @@ def _relations(
         yield replace(item, kind="relation"), partial(graded_yes, is_kind=is_kind)
 
 
-def _preferred(term: Term, alternative: str, words: Words) -> Pair:
+def _preferred(term: Term, alternative: str, words: AskWords) -> Pair:
     """The preferred name in the place of another one."""
     said = _plain(alternative)
     item = SuiteItem(
