@@ -169,6 +169,10 @@ class Shelf:
         """For a provenance: what `active(names)` will put beside the model."""
         return [self.held[name].record() for name in self.chosen(names)]
 
+    def num_virtual(self, names: Sequence[str]) -> int:
+        """Positions that these put in front of every prompt."""
+        return self._active(self.chosen(names)).num_virtual
+
     @contextmanager
     def active(self, names: Sequence[str] | None = None) -> Iterator[Active]:
         """Within, these adapters (None: the default) stand beside the model, and no others."""

@@ -62,9 +62,9 @@ def bounded(request: Request, max_tokens: int) -> Request:
 
     Raises ContextOverflow where there is none.
     """
-    engine = current().engine
-    prompt_ids = tuple(ids_of(request))
-    room = engine.context - len(prompt_ids)
+    engine, prompt_ids = current().engine, tuple(ids_of(request))
+    num_virtual = current().shelf.num_virtual(request.adapters) if request.adapters else 0
+    room = engine.context - num_virtual - len(prompt_ids)
     if room < 1:
         raise ContextOverflow(
             f"the prompt has {len(prompt_ids)} tokens, and the context {engine.context}: shorten it"

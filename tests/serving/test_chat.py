@@ -3,8 +3,11 @@
 import json
 
 import pytest
+import torch
 
 import gptoss_magic
+from gptoss_magic.adapters import Adapter
+from gptoss_magic.model.parts import SoftPrompt
 from gptoss_magic.records import Message
 from gptoss_magic.scripted import calling, saying, scripted
 from gptoss_magic.session import current
@@ -251,3 +254,15 @@ def test_while_a_run_trains_it_says_to_come_again(wire):
         status, said = wire.send("/v1/chat/completions", {"model": "base", "messages": [USER]})
     assert status == 503
     assert "trains the model" in said["error"]["message"]
+
+
+def test_a_soft_prompt_takes_its_room_of_the_context(wire):
+    soft = Adapter("soft", (SoftPrompt(torch.randn(4, 64)),))
+    current().shelf.add(soft)
+    room = current().engine.context - 4
+    asked = {"model": "base+soft", "prompt": [9] * (room - 2), "max_tokens": 50}
+    said = complete(wire, **asked)
+    assert said["usage"]["completion_tokens"] <= 2
+    status, error = wire.send("/v1/completions", asked | {"prompt": [9] * room})
+    assert status == 400
+    assert "the context" in error["error"]["message"]

@@ -66,6 +66,10 @@ class RemoteShelf(Shelf):
             raise InputError(f"{'+'.join(names)}: a server puts one adapter beside its model")
         return wanted
 
+    def num_virtual(self, names: Sequence[str]) -> int:
+        """0: what a server's adapter takes of its context, only it knows."""
+        return 0
+
     @contextmanager
     def active(self, names: Sequence[str] | None = None) -> Iterator[Active]:
         """Within, prompts of this thread are answered beside these (None: the default)."""

@@ -1,0 +1,103 @@
+"""The one-call step against the modules over 200 prompts, on models of three sizes."""
+
+import copy
+from itertools import product
+
+import pytest
+import torch
+
+from benchmarks.make_checkpoint import make
+from gptoss_magic.harmony import HarmonyCodec
+from gptoss_magic.model.backends import native
+from gptoss_magic.model.kv_cache import KVCache, fed_behind
+from gptoss_magic.model.load import LoadSettings, load
+from gptoss_magic.model.step import DecodeStep
+from tests.model.test_step import ids_of, pair
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(native()[0] is None, reason="no C++ library"),
+]
+ASKED = """What is {n} times {n}?
+Сколько будет {n} плюс {n}?
+Name {n} rivers.
+{n} слов о море
+def f{n}(x): return
+["n", {n}, "of",
+Translate: 'море {n}'
+Why is {n} odd?
+The year {n} began with
+写{n}行诗""".splitlines()
+PROMPTS = [text.format(n=n) for n, text in product(range(3, 43, 2), ASKED)]
+SAID = 8  # tokens behind each prompt
+
+
+def answers(model, ids):
+    """(modules' logits [SAID, V], the step's) behind a prompt and the modules' greedy tokens."""
+    caches = [KVCache(model.config) for _ in range(2)]
+    step, said, by_step = DecodeStep(model), [], []
+    with torch.no_grad():
+        assert not step.why_not(1)
+        model(torch.tensor([ids[:-1]]), past_key_values=caches[0], use_cache=True)
+        caches[1].copy_of(caches[0], len(ids) - 1)
+        token = ids[-1]
+        for _ in range(SAID):
+            new = torch.tensor([[token]])
+            said.append(model(new, past_key_values=caches[0], use_cache=True).logits[0, -1])
+            by_step.append(step.run(fed_behind(caches[1:], [[token]], model.dtype), [0])[0])
+            caches[1].grow(1)
+            token = int(said[-1].argmax())
+    return torch.stack(said), torch.stack(by_step)
+
+
+def built_in(dtype):
+    resident = load(LoadSettings(), lambda *_: None)
+    codec = HarmonyCodec(resident.tokenizer)
+    prompts = [codec.encode(f"user{text}assistant") for text in PROMPTS]
+    return resident.model.to(dtype), prompts
+
+
+def test_there_are_200_prompts():
+    assert len(set(PROMPTS)) == 200
+
+
+@pytest.mark.parametrize("name", ["tiny", "built-in"])
+def test_in_fp32_the_same_tokens_and_logits(name):
+    if name == "tiny":
+        model, prompts = pair()[0], [ids_of(5 + n % 40, n) for n in range(len(PROMPTS))]
+    else:
+        model, prompts = built_in(torch.float32)
+    for ids in prompts:
+        want, made = answers(model, ids)
+        assert (made - want).abs().max() < 1e-4 * max(1, want.abs().max())
+        assert torch.equal(made.argmax(-1), want.argmax(-1))
+
+
+def test_in_bf16_it_is_nearer_to_fp32_than_the_modules_are():
+    model, prompts = built_in(torch.bfloat16)
+    wide, errors, same = copy.deepcopy(model).float(), [], [0, 0]
+    for ids in prompts[::4]:
+        want = answers(wide, ids)[0]
+        ours = answers(model, ids)
+        errors.append([(one.float() - want)[0].abs().mean() for one in ours])
+        for way, one in enumerate(ours):
+            same[way] += int(one[0].argmax() == want[0].argmax())
+    by_modules, by_step = torch.tensor(errors).mean(0).tolist()
+    print(f"mean error: modules {by_modules:.4f}, step {by_step:.4f}; likeliest token {same}")
+    assert by_step < 1.05 * by_modules
+
+
+def test_4_layers_of_20b_shapes_say_what_the_modules_say(tmp_path):
+    make(tmp_path / "model", "20b", 4)
+    model = load(LoadSettings(str(tmp_path / "model")), lambda *_: None).model
+    size, apart, num_same = model.config.vocab_size, [], 0
+    for number in range(len(PROMPTS)):
+        draw = torch.Generator().manual_seed(number)
+        ids = torch.randint(0, size, (5 + number % 20,), generator=draw).tolist()
+        want, made = answers(model, ids)
+        apart.append(((made - want).float().abs().max() / want.float().abs().max()).item())
+        num_same += int((made.argmax(-1) == want.argmax(-1)).sum())
+    share = num_same / (len(PROMPTS) * SAID)
+    print(f"largest difference {max(apart):.4f} of the largest logit; likeliest token {share:.3f}")
+    assert max(apart) < 0.05
+    assert share > 0.95
