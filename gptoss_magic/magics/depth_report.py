@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from gptoss_magic.records.depth import Depth
-    from gptoss_magic.studies.depth_pick import PickedRung
+    from gptoss_magic.studies.depth.pick import PickedRung
 
 SHOW: list[opt.Option] = [
     (("name",), {"nargs": "?", "metavar": "NAME", "help": "a study; the newest"}),
@@ -40,7 +40,7 @@ def run(line: str, magics: Any) -> None:
         return pick(opt.parse(PICKING, rest), magics)
     if command == "list":
         return show_list()
-    from gptoss_magic.studies.depth_folder import chosen_study, depth_of
+    from gptoss_magic.studies.depth.folder import chosen_study, depth_of
 
     given = opt.parse(SHOWING, line)
     depth = depth_of(chosen_study(given.name))
@@ -52,8 +52,8 @@ def run(line: str, magics: Any) -> None:
 
 def words(typed: list[str]) -> list[str]:
     """Studies; behind pick the rungs of the newest."""
+    from gptoss_magic.studies.depth.folder import all_studies
     from gptoss_magic.studies.depth.journal import read_study
-    from gptoss_magic.studies.depth_folder import all_studies
 
     studies = all_studies()
     if typed[:1] != ["pick"] or len(typed) == 1:
@@ -69,7 +69,7 @@ def show(depth: Depth) -> None:
     from IPython.display import display
 
     from gptoss_magic.sharing.notebooks import KEY
-    from gptoss_magic.studies.depth_report import concluded
+    from gptoss_magic.studies.depth.report import concluded
     from gptoss_magic.widgets.depth import depth_html, depth_text
 
     whole = depth if depth.conclusions else concluded(depth)
@@ -81,7 +81,7 @@ def show(depth: Depth) -> None:
 def show_list() -> None:
     """A study a row."""
     from gptoss_magic.magics.index import show_table
-    from gptoss_magic.studies.depth_folder import all_studies, depth_of
+    from gptoss_magic.studies.depth.folder import all_studies, depth_of
 
     rows = [_row(depth_of(folder)) for folder in all_studies()]
     if not rows:
@@ -102,8 +102,8 @@ def pick(given: Namespace, magics: Any) -> None:
     """Attach what the rung trained, write its persona, and use it."""
     from gptoss_magic.agents.persona_file import render_persona
     from gptoss_magic.atomic import whole_file
-    from gptoss_magic.studies.depth_folder import chosen_study
-    from gptoss_magic.studies.depth_pick import pick as picked_of
+    from gptoss_magic.studies.depth.folder import chosen_study
+    from gptoss_magic.studies.depth.pick import pick as picked_of
 
     folder = chosen_study(given.study)
     name = given.persona or f"{folder.name}-{given.rung}"

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from gptoss_magic.records.depth import Bounds, GuardFigure
-from gptoss_magic.studies.depth_report import concluded
+from gptoss_magic.studies.depth.report import concluded
 from gptoss_magic.widgets.depth import depth_html, depth_text, picture, rung_table
 from gptoss_magic.widgets.depth_chart import FAMILIES, family_of
 from gptoss_magic.widgets.labels import placed_labels

@@ -19,10 +19,10 @@ from gptoss_magic.studies.depth.figures import gain_of, plan_with, results_of
 from gptoss_magic.studies.depth.general import GeneralTexts, routing_drift
 from gptoss_magic.studies.depth.journal import RungRecord, keep_rung, kept_rung
 from gptoss_magic.studies.depth.judge import judged
+from gptoss_magic.studies.depth.report import concluded
 from gptoss_magic.studies.depth.setup import Setup, asks_of_rung
 from gptoss_magic.studies.depth.task import TASK
 from gptoss_magic.studies.depth.trained import attach_again, train, wanted_for
-from gptoss_magic.studies.depth_report import concluded
 from gptoss_magic.studies.evaluate import attempt_of
 from gptoss_magic.turns.loading import versions
 from gptoss_magic.turns.progress import silent

@@ -13,9 +13,9 @@ from gptoss_magic.errors import CheckpointError, InputError
 from gptoss_magic.scripted import scripted
 from gptoss_magic.session import current
 from gptoss_magic.studies.depth.body import body_of
+from gptoss_magic.studies.depth.folder import depth_of
 from gptoss_magic.studies.depth.plan import StudySetting
 from gptoss_magic.studies.depth.study import begin, depth, planned
-from gptoss_magic.studies.depth_folder import depth_of
 from gptoss_magic.testing import tiny_checkpoint
 from tests.studies.depth.conftest import ROWS
 

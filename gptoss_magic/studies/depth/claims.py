@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gptoss_magic.evaluation.statistics import holm
 from gptoss_magic.records.depth import BARE, Conclusion
-from gptoss_magic.studies.depth_figures import (
+from gptoss_magic.studies.depth.compared import (
     LEVEL,
     bare_of,
     gain_values,
@@ -17,13 +17,13 @@ from gptoss_magic.studies.depth_figures import (
     share_of_gain,
     words_of,
 )
-from gptoss_magic.studies.depth_words import capital, loss_words, percent, points
+from gptoss_magic.studies.depth.words import capital, loss_words, percent, points
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gptoss_magic.records.depth import Bounds, Depth, GuardFigure, RungResult
-    from gptoss_magic.studies.depth_figures import PairedDifference
+    from gptoss_magic.studies.depth.compared import PairedDifference
 
 HOLDS, FAILS = "holds here", "does not hold here"
 OPEN, UNTRIED = "not decided here", "not tried here"

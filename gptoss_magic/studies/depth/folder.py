@@ -9,7 +9,7 @@ from gptoss_magic.errors import CheckpointError, InputError
 from gptoss_magic.records.depth import BARE, Depth
 from gptoss_magic.studies.depth.figures import plan_with, results_of
 from gptoss_magic.studies.depth.journal import FOLDER, RECORD, folder_of, kept_rung, read_study
-from gptoss_magic.studies.depth_report import concluded
+from gptoss_magic.studies.depth.report import concluded
 
 if TYPE_CHECKING:
     from gptoss_magic.studies.depth.journal import StudyRecord

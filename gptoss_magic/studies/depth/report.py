@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gptoss_magic.records.depth import BARE, GENERAL_TEXT, Conclusion
-from gptoss_magic.studies.depth_claims import claims
-from gptoss_magic.studies.depth_figures import (
+from gptoss_magic.studies.depth.claims import claims
+from gptoss_magic.studies.depth.compared import (
     LEVEL,
     bare_of,
     gain_values,
@@ -16,7 +16,7 @@ from gptoss_magic.studies.depth_figures import (
     share_of_gain,
     words_of,
 )
-from gptoss_magic.studies.depth_words import capital, loss_words, percent, points, smallest_words
+from gptoss_magic.studies.depth.words import capital, loss_words, percent, points, smallest_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

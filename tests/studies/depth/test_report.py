@@ -10,11 +10,11 @@ import pytest
 from gptoss_magic.errors import CheckpointError, InputError
 from gptoss_magic.evaluation.statistics import fieller
 from gptoss_magic.records.depth import Bounds, GuardFigure, Rung
-from gptoss_magic.studies.depth_claims import FAILS, HOLDS, HOT, OPEN, PACKED, SHARE, UNTRIED, WHOLE
-from gptoss_magic.studies.depth_figures import gain_values, share_of_gain
-from gptoss_magic.studies.depth_folder import chosen_study, depth_of
-from gptoss_magic.studies.depth_pick import pick
-from gptoss_magic.studies.depth_report import concluded, frontier_of
+from gptoss_magic.studies.depth.claims import FAILS, HOLDS, HOT, OPEN, PACKED, SHARE, UNTRIED, WHOLE
+from gptoss_magic.studies.depth.compared import gain_values, share_of_gain
+from gptoss_magic.studies.depth.folder import chosen_study, depth_of
+from gptoss_magic.studies.depth.pick import pick
+from gptoss_magic.studies.depth.report import concluded, frontier_of
 from tests.depth_cases import attempts, bounds, guard_figure, study, with_result, write_study
 
 
