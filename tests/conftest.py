@@ -31,6 +31,7 @@ SHOWN = "in a browser"
 # that no worker goes on alone at the end; those of one line share their module's fixtures, so they
 # stay together. What is not named here comes in its random order behind them.
 LONGEST = {
+    "tests/test_notebooks.py::test_a_depth_study": 280,
     "tests/test_notebooks.py::test_a_style_is_learned": 270,
     SHOWN: 200,
     "tests/test_notebooks.py": 140,
@@ -39,6 +40,7 @@ LONGEST = {
     "tests/model/test_gpu.py": 80,
     "tests/sharing/test_bundle.py": 50,
     "tests/sharing/test_replay.py": 40,
+    "tests/studies/depth": 40,
     "tests/model/test_hub.py": 30,
     "tests/magics/test_memory_magics.py": 25,
     "tests/model/test_packed.py::test_a_compiled_model": 25,

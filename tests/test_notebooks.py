@@ -102,16 +102,20 @@ def test_a_depth_study_says_what_each_rung_gains_and_breaks(tmp_path):
         "\n".join(o["data"]["text/plain"] for o in cell.get("outputs", ()) if "data" in o)
         for cell in notebook.cells
     ]
-    plan, style, facts = (
+    style, facts = (
         text for cell, text in zip(notebook.cells, texts, strict=True)
         if cell.source.startswith("%%gptoss_depth")
     )  # fmt: skip
-    assert "the task has no tools" in plan
-    for words in ("system text", "LoRA on hot experts", "LoRA on random experts"):
-        assert words in style
+    words = (
+        "system text",
+        "LoRA on hot experts",
+        "LoRA on random experts",
+        "the task has no tools",
+    )
+    assert [one for one in words if one not in style] == []
     assert "retrieval over the rows" in facts
-    assert texts[-1].startswith(
-        "('return', ['bare', 'system', 'examples-4', 'attention-r8', 'hot-r8',"
+    assert " ".join(texts[-1].split()).startswith(
+        "('return', ['bare', 'system', 'examples-4', 'hot-r8', 'random-r8', 'all-r8']"
     )
     assert "radio-hot-r8" in str(notebook.cells[-2].outputs)
     assert (tmp_path / "gptoss_runs/radio-hot-r8/adapter/adapter_model.safetensors").is_file()
