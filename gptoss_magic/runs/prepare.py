@@ -98,9 +98,10 @@ class Tuning:
                 break
 
 
-def prepare(wanted: Wanted, progress: Progress = silent) -> Tuning:
+def prepare(wanted: Wanted, progress: Progress = silent, *, watched: bool = True) -> Tuning:
     """Tokens, routing, parts and plan of a run; the model is loaded first where none is.
 
+    Not `watched`: no time is in the plan and no drift beside the steps; each takes seconds.
     Raises InputError where something does not fit together; nothing is written.
     """
     from gptoss_magic.runs.parts import parts_of
@@ -113,16 +114,16 @@ def prepare(wanted: Wanted, progress: Progress = silent) -> Tuning:
     train = replace(wanted.train, learning_rate=rate)
     texts = texts_of(replace(wanted, train=train), engine, progress)
     method, parts = parts_of(wanted, engine, texts.steps, progress)
-    work = work_of(engine.model, method, parts, (texts.steps, texts.held_out))
+    work = work_of(engine.model, method, parts, (texts.steps, texts.held_out), watched=watched)
     trainer = trainer_of(engine.model, method, parts, work, train)
-    plan = plan_of(resident, trainer, method)
+    plan = plan_of(resident, trainer, method, speed_of(trainer) if watched else None)
     described, about = layout(parts), texts.about
     run = Run(folder, method, train, resident.identity, described, about, texts.base)
     return Tuning(run, trainer, plan, (texts.steps, texts.held_out), texts.prompts)
 
 
-def resume(name: str, folder: Path = Path(FOLDER)) -> Tuning:
-    """A run of `folder` where its newest checkpoint stands.
+def resume(name: str, folder: Path = Path(FOLDER), *, watched: bool = True) -> Tuning:
+    """A run of `folder` where its newest checkpoint stands; `watched` as of `prepare`.
 
     Raises InputError where there is none, or it was made on another model.
     """
@@ -135,7 +136,7 @@ def resume(name: str, folder: Path = Path(FOLDER)) -> Tuning:
     run, checkpoint = opened(folder / checked_name(name))
     steps, held_out = read_data(run)
     parts = revive(run.parts, engine.model.device)
-    work = work_of(engine.model, run.method, parts, (steps, held_out))
+    work = work_of(engine.model, run.method, parts, (steps, held_out), watched=watched)
     trainer = trainer_of(engine.model, run.method, parts, work, run.train)
     load_checkpoint(checkpoint, trainer)
     prompts = prompts_of(held_out or steps[0], engine)
@@ -152,18 +153,23 @@ def settings_for(method: MethodSettings, num_rows: int, **given: Any) -> TrainSe
 
 
 def work_of(
-    model: Model, method: MethodSettings, parts: Sequence[Any], data: tuple[Any, Any]
+    model: Model,
+    method: MethodSettings,
+    parts: Sequence[Any],
+    data: tuple[Any, Any],
+    *,
+    watched: bool,
 ) -> TrainingWork:
-    """What the trainer needs beside the parts; the drift's base is measured here."""
+    """What the trainer needs beside the parts; where `watched`, the drift's base is measured."""
     from gptoss_magic.runs.parts import trained_experts
     from gptoss_magic.tuning.drift import Drifting
     from gptoss_magic.tuning.methods import method_of
     from gptoss_magic.tuning.trainer import TrainingWork
 
     steps, held_out = data
-    drift = Drifting(
-        model, _probe(held_out or steps[0]), trained_experts(parts, model.config.num_hidden_layers)
-    )
+    experts, drift = trained_experts(parts, model.config.num_hidden_layers), None
+    if watched:
+        drift = Drifting(model, _probe(held_out or steps[0]), experts)
     own = method_of(method).step
     return TrainingWork(steps, held_out, drift, *(own(parts, method) if own else ()))
 
@@ -185,8 +191,10 @@ def trainer_of(
     return Trainer(model, parts, work, train, checkpointing=recompute)
 
 
-def plan_of(resident: Any, trainer: Trainer, method: MethodSettings) -> TunePlan:
-    """Memory and time of the run; the time from one sequence forward and backward."""
+def plan_of(
+    resident: Any, trainer: Trainer, method: MethodSettings, tokens_per_s: float | None
+) -> TunePlan:
+    """Memory of the run, and its time where the speed is known."""
     from gptoss_magic.adapters import Adapter
     from gptoss_magic.model.plan import free_bytes
     from gptoss_magic.tuning.plan import make_tune_plan
@@ -207,7 +215,7 @@ def plan_of(resident: Any, trainer: Trainer, method: MethodSettings) -> TunePlan
         free=free_bytes(device),
         packed=hasattr(resident.model.get_decoder().layers[0].mlp.experts, "packed"),
         recompute=trainer.checkpointing,
-        tokens_per_s=speed_of(trainer),
+        tokens_per_s=tokens_per_s,
     )
 
 

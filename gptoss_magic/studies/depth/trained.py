@@ -87,10 +87,10 @@ def _begun(wanted: Wanted) -> Tuning:
     folder = wanted.folder / wanted.name
     if folder.exists():
         if latest_checkpoint(folder) is not None:
-            return resume(wanted.name, wanted.folder)
+            return resume(wanted.name, wanted.folder, watched=False)
         read_run(folder)  # it is a run, and nothing of it was trained yet
         shutil.rmtree(folder)
-    tuning = prepare(wanted)
+    tuning = prepare(wanted, watched=False)  # timed by the plan, measured by the study
     assert tuning.plan is not None  # only a resumed run has none
     require_fit(tuning.plan)
     tuning.begin()
