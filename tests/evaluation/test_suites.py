@@ -64,7 +64,14 @@ def test_unknown_names_are_refused(means):
         open_suite("gsm8k:easy", None, 0, means)
 
 
-@pytest.mark.parametrize("name", SUITES)
+PACKAGED = [name for name, suite in SUITES.items() if suite.module in PACKAGES]
+
+
+def test_all_suites_but_a_personas_terms_are_of_packages():
+    assert set(SUITES) - set(PACKAGED) == {"terms"}
+
+
+@pytest.mark.parametrize("name", PACKAGED)
 def test_a_suite_opens_or_names_its_package(name, means):
     if find_spec(PACKAGES[SUITES[name].module]) is None:
         with pytest.raises(MissingPackage, match="pip install"):
