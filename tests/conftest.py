@@ -31,7 +31,7 @@ SHOWN = "in a browser"
 # that no worker goes on alone at the end; those of one line share their module's fixtures, so they
 # stay together. What is not named here comes in its random order behind them.
 LONGEST = {
-    "tests/test_notebooks.py::test_a_depth_study": 280,
+    "tests/test_notebooks.py::test_a_depth_study": 190,
     "tests/test_notebooks.py::test_a_style_is_learned": 270,
     SHOWN: 200,
     "tests/test_notebooks.py": 140,
