@@ -131,14 +131,10 @@ def check_free(name: str, file: Path, *, is_forced: bool) -> None:
 
 def attach(picked: PickedRung, runs: Path) -> None:
     """Attach the run's adapter where it is not. Raises InputError, where it is another model's."""
+    from gptoss_magic.studies.depth.study import check_model
     from gptoss_magic.studies.depth.trained import attach_again
 
-    known = current().require().identity
-    if picked.model.get("weights") != known.get("weights"):
-        raise InputError(
-            f"the study was made on {picked.model.get('model')}, but {current().name} is loaded; "
-            "load that one first"
-        )
+    check_model(picked.model, "the study was made")
     attach_again(picked.run, runs)
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.atomic import NewLines
 from gptoss_magic.errors import InputError
-from gptoss_magic.session import current
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -68,9 +67,9 @@ def holds(options: Namespace, magics: Any) -> None:
 
 def positioned(name: str) -> Persona:
     """The persona with what it extends. Raises InputError for one without a position."""
-    from gptoss_magic.agents.layers import overlay
+    from gptoss_magic.turns.names import persona_named
 
-    persona = overlay(current().layers([part.strip() for part in name.split("+")]))
+    persona = persona_named(name)
     if not persona.position.all_rules:
         raise InputError(
             f"persona {name}: no position to ask about; write position: with values, rules or never"

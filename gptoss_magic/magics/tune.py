@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +11,13 @@ from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics import tune_options
 from gptoss_magic.magics.checks import check_alone, said_in
-from gptoss_magic.magics.door import in_background, through
-from gptoss_magic.magics.tune_watch import probe_text, watch_of
+from gptoss_magic.magics.door import through
+from gptoss_magic.magics.tune_run import run_tuning
+from gptoss_magic.magics.tune_watch import watch_of
 from gptoss_magic.session import current
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable
 
     from gptoss_magic.runs.prepare import Tuning
     from gptoss_magic.tuning.notes import Reading
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 TUNE = opt.parser(
     "%%gptoss_tune", tune_options.TUNE, "Tune the resident model on the cell's rows, or on DATA."
 )
-KEY = "gptoss_magic"
 CARD_GB = 80.0
 BESIDE = {"card": "like", "replay": "after", "edits": "from_conversation"}
 BESIDE |= {"every": "suite", "suite": "every", "items": "every"}
@@ -60,7 +58,7 @@ def tune(line: str, body: str, names: dict[str, Any]) -> None:
         read_run(Path(options.runs) / checked_name(options.resume))  # before a model is loaded
         tuning = resume(options.resume, Path(options.runs))
         tuning.probe = watch_of(options, names)
-        return _run(tuning, options, names)
+        return run_tuning(tuning, options, names)
     options.name = checked_name(options.name or tune_options.NAME)
     if options.axolotl:
         take_axolotl(options)
@@ -128,7 +126,7 @@ def _stage(wanted: Any, options: Namespace, names: dict[str, Any]) -> None:
         require_fit(tuning.plan)
         tuning.probe = watch_of(options, names)
         tuning.begin()
-        _run(tuning, options, names)
+        run_tuning(tuning, options, names)
 
 
 def rows_of(options: Namespace, body: str, names: dict[str, Any]) -> Reading:
@@ -245,82 +243,3 @@ def show_example(tuning: Tuning, number: int) -> None:
         raise InputError(f"--show {number}: there are examples 0 to {len(examples) - 1}")
     found = pieces(examples[number], current().codec)
     display({"text/html": example_html(found), "text/plain": example_text(found)}, raw=True)
-
-
-def _run(tuning: Tuning, options: Namespace, names: dict[str, Any]) -> None:
-    from gptoss_magic.tuning.control import Control
-    from gptoss_magic.widgets.tuning import TuningPanel
-
-    control, train = Control(), tuning.run.train
-    facts = [("method", tuning.run.method.name), ("rows", str(tuning.run.about.get("rows", "-")))]
-    how = f"{tuning.run.name} (resumed)" if options.resume else tuning.run.name
-    panel = TuningPanel(
-        control, how, tuning.trainer.num_steps, train.learning_rate, facts, quiet=options.quiet
-    )
-    if options.background:
-        return _train_behind(tuning, control, panel, (names, options.output))
-    try:
-        _train(tuning, control, panel, (names, options.output))
-    except KeyboardInterrupt:
-        print(f"interrupted: %gptoss_tune --resume {tuning.run.name} goes on from the last step")
-
-
-def _train_behind(tuning: Tuning, *rest: Any) -> None:
-    """`_train` in a thread of its own; the next cell finds that it has the model."""
-    current().check_idle()
-    has_begun = threading.Event()
-    thread = in_background(tuning.run.name, _train, tuning, *rest, has_begun.set)
-    while thread.is_alive() and not has_begun.wait(0.1):
-        pass
-
-
-def _train(
-    tuning: Tuning,
-    control: Any,
-    panel: Any,
-    result: tuple[dict[str, Any], str | None],
-    on_begin: Callable[[], None] = lambda: None,
-) -> None:
-    """The run under its panel. ■ keeps what was done and says how to go on.
-
-    `result`: the notebook's names, and the one that gets the report.
-    """
-    from gptoss_magic.magics.lab import show_step
-    from gptoss_magic.magics.report import report_html, report_text
-    from gptoss_magic.runs.report import finish
-
-    with current().training_by(tuning.run.name, control), panel:
-        on_begin()
-        for metrics in tuning.trainer.progress.history:
-            panel.step(metrics)
-        steps = tuning.steps(control)
-        try:
-            for metrics in steps:
-                panel.step(metrics)
-                if metrics.probe is not None:
-                    panel.note(probe_text(metrics.probe))
-                show_step(tuning.run, tuning.trainer.progress.history)
-        finally:
-            steps.close()
-        if tuning.run.finish == "stopped":
-            panel.note("stopped: writing the adapter")
-        report = finish(tuning, lambda done, total, note: panel.note(f"{note} {done} of {total}"))
-        panel.finish(report_html(report), report_text(report), {KEY: provenance(tuning)})
-    names, output = result
-    if output:
-        names[output] = report
-
-
-def provenance(tuning: Tuning) -> dict[str, Any]:
-    """What is needed to repeat the run."""
-    from gptoss_magic.turns import versions
-
-    run = tuning.run
-    return {
-        "run": run.name,
-        "model": run.model,
-        "method": run.method.record(),
-        "train": run.train.record(),
-        "data": run.about,
-        "versions": versions(),
-    }

@@ -13,6 +13,14 @@ BARE = "bare"
 GENERAL_TEXT = "general text"  # the guard whose scores are minus nats a token
 
 
+def signed(value: float, digits: int, sign: str = "+") -> str:
+    """A number with a true minus; '…' for what is not finite."""
+    if not math.isfinite(value):
+        return "…"
+    rounded = round(value, digits)
+    return f"{rounded + 0.0:{sign if rounded else ''}.{digits}f}".replace("-", "−")
+
+
 @dataclass(frozen=True)
 class Bounds:
     """A figure in 95 % bounds."""
@@ -20,6 +28,20 @@ class Bounds:
     value: float
     low: float
     high: float
+
+    @property
+    def points(self) -> str:
+        """`+31 [22, 40]` of a difference of shares."""
+        return f"{signed(100 * self.value, 0)} {self._ends}"
+
+    @property
+    def percent(self) -> str:
+        """`71 % [58, 82]` of a share."""
+        return f"{signed(100 * self.value, 0, '')} % {self._ends}"
+
+    @property
+    def _ends(self) -> str:
+        return f"[{signed(100 * self.low, 0, '')}, {signed(100 * self.high, 0, '')}]"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import GptOssError, InputError
 from gptoss_magic.quoting import printable
-from gptoss_magic.sharing.notebooks import member
 from gptoss_magic.sharing.records import read_record
 from gptoss_magic.textfiles import json_value
 from gptoss_magic.turns.rows.journal import KEY_DIGITS, read_journal
@@ -94,5 +93,4 @@ def _answer(row: RowRecord, answer: RecordedAnswer) -> RecordedAnswer:
         record = json_value(row["provenance"], f"row {row['row']}")
     except InputError as error:
         return replace(answer, asked=asked, fault=f"the record is damaged: {error}")
-    about = member({"record": record}, "record")
-    return read_record(about, asked, answer.cell, answer.order)
+    return read_record(record if isinstance(record, dict) else {}, asked, answer.cell, answer.order)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.agents.layers import overlay
 from gptoss_magic.errors import InputError
 from gptoss_magic.evaluation.statistics import smallest_difference
 from gptoss_magic.evaluation.suite import Means, Opening, seed_of
@@ -17,6 +16,7 @@ from gptoss_magic.records import Message
 from gptoss_magic.records.evaluations import EvaluationPlan, SuitePlan
 from gptoss_magic.session import current
 from gptoss_magic.studies.answer_journal import key_of
+from gptoss_magic.turns.names import persona_named
 from gptoss_magic.turns.prompt import opening as opening_of
 from gptoss_magic.turns.settle import answer_form
 from gptoss_magic.vocabulary import BATCH
@@ -70,8 +70,7 @@ def means_of(names: Mapping[str, Any]) -> Means:
 
 def terms_of(persona: str) -> tuple[Term, ...]:
     """The terms of a persona, or of `a+b`. Raises InputError for none of that name."""
-    parts = [part.strip() for part in persona.split("+")]
-    return overlay(current().layers(parts)).terms
+    return persona_named(persona).terms
 
 
 def opened(

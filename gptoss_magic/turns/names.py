@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
+from gptoss_magic.agents.layers import overlay
 from gptoss_magic.errors import InputError
 from gptoss_magic.session import current
 from gptoss_magic.vocabulary import BASE, NONE, nearest
+
+if TYPE_CHECKING:
+    from gptoss_magic.agents.persona import Persona
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,11 @@ def read_name(name: str) -> ModelName:
             return _with_parts(name, rest)
     near = nearest(name, [base, *names_beside(base)])
     raise InputError(f"model {name!r}: there is none of that name{near or f'; there is {base}'}")
+
+
+def persona_named(names: str) -> Persona:
+    """A persona, or a base with its overlays, `a+b`, as one. Raises InputError."""
+    return overlay(current().layers([name.strip() for name in names.split("+")]))
 
 
 def _with_parts(name: str, rest: str) -> ModelName:

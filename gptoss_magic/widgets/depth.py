@@ -12,7 +12,7 @@ from base64 import b64encode
 from html import escape
 from typing import TYPE_CHECKING
 
-from gptoss_magic.records.depth import BARE, GENERAL_TEXT
+from gptoss_magic.records.depth import BARE, GENERAL_TEXT, signed
 from gptoss_magic.widgets.depth_chart import HEIGHT, WIDTH, depth_svg, shown, spots_of
 from gptoss_magic.widgets.static_html import MUTED
 from gptoss_magic.widgets.tables import SCROLL, table_html, table_text
@@ -57,11 +57,6 @@ def depth_text(depth: Depth) -> str:
     return "\n\n".join(filter(None, parts))
 
 
-def picture(depth: Depth) -> str:
-    """Gain against damage with its caption, and the table of all figures below."""
-    return _image(depth) + _table(depth)
-
-
 def _table(depth: Depth) -> str:
     if not depth.results:
         return f'<div style="{MUTED}">{escape(_heading(depth))}: no rung is measured yet.</div>'
@@ -95,7 +90,7 @@ def _row(depth: Depth, one: RungResult, guards: Sequence[str]) -> list[str]:
         rung.key,
         rung.name + parts,
         rung.strength,
-        _percent(one.score),
+        one.score.percent,
         _points(one.gain),
         *(_guard_cell(figures.get(name)) for name in guards),
         _number(one.kl, 3),
@@ -104,7 +99,7 @@ def _row(depth: Depth, one: RungResult, guards: Sequence[str]) -> list[str]:
         _count(one.trained),
         _bytes(one.size),
         _duration(one.seconds),
-        "" if rung.key == BARE else _signed(one.extra_tokens, 0),
+        "" if rung.key == BARE else signed(one.extra_tokens, 0),
         _standing(depth, one),
     ]
 
@@ -159,14 +154,14 @@ def _tooltip(one: RungResult) -> str:
     """A rung's numbers, a line each."""
     rung, damage = one.rung, one.damage
     lines = [f"{rung.key}: {rung.name}, {rung.strength}"]
-    lines.append(f"right {_percent(one.score)}")
+    lines.append(f"right {one.score.percent}")
     if one.gain is not None:
         lines.append(f"gain {_points(one.gain)} points")
     if damage is not None and rung.key != BARE:
         lines.append(f"worst loss {_points(damage)} points")
     lines += [f"{guard.name} {cell}" for guard in one.guards if (cell := _guard_cell(guard))]
     cost = [f"{_count(one.trained)} trained" if one.trained else "", _bytes(one.size)]
-    cost += [f"{_signed(one.extra_tokens, 0)} tokens an answer"] if rung.key != BARE else []
+    cost += [f"{signed(one.extra_tokens, 0)} tokens an answer"] if rung.key != BARE else []
     lines.append(" · ".join(filter(None, cost)))
     return "\n".join(filter(None, lines))
 
@@ -222,31 +217,15 @@ def _left_lines(depth: Depth) -> Iterator[str]:
     yield from depth.plan.notes
 
 
-def _percent(bounds: Bounds) -> str:
-    return f"{_signed(100 * bounds.value, 0, '')} % {_ends(bounds, 100, 0)}"
-
-
 def _points(bounds: Bounds | None) -> str:
-    return "" if bounds is None else f"{_signed(100 * bounds.value, 0)} {_ends(bounds, 100, 0)}"
+    return "" if bounds is None else bounds.points
 
 
 def _number(bounds: Bounds | None, digits: int, sign: str = "") -> str:
     if bounds is None:
         return ""
-    return f"{_signed(bounds.value, digits, sign)} {_ends(bounds, 1, digits)}"
-
-
-def _ends(bounds: Bounds, times: float, digits: int) -> str:
-    low, high = (_signed(times * end, digits, "") for end in (bounds.low, bounds.high))
-    return f"[{low}, {high}]"
-
-
-def _signed(value: float, digits: int, sign: str = "+") -> str:
-    """A number with a true minus; '…' for what is not finite."""
-    if not math.isfinite(value):
-        return "…"
-    rounded = round(value, digits)
-    return f"{rounded + 0.0:{sign if rounded else ''}.{digits}f}".replace("-", "−")
+    low, high = (signed(end, digits, "") for end in (bounds.low, bounds.high))
+    return f"{signed(bounds.value, digits, sign)} [{low}, {high}]"
 
 
 def _count(number: int) -> str:

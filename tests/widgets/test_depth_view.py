@@ -10,7 +10,7 @@ import pytest
 
 from gptoss_magic.records.depth import Bounds, GuardFigure
 from gptoss_magic.studies.depth.report import concluded
-from gptoss_magic.widgets.depth import depth_html, depth_text, picture, rung_table
+from gptoss_magic.widgets.depth import depth_html, depth_text, rung_table
 from gptoss_magic.widgets.depth_chart import FAMILIES, family_of
 from gptoss_magic.widgets.labels import placed_labels
 from tests.depth_cases import bounds, study, with_result
@@ -30,13 +30,13 @@ def whole():
 
 
 def test_every_rung_has_a_mark_with_its_numbers(whole):
-    tree = svg_of(picture(whole))
+    tree = svg_of(depth_html(whole))
     titles = [one.text for one in tree.iter(f"{NAME}title")]
     assert len(titles) == 25
     (hot,) = [words for words in titles if words.startswith("hot-r8:")]
     assert "gain +69 [57, 77] points" in hot
     assert "5.31 M trained · 10.6 MB · −4 tokens an answer" in hot
-    assert len(re.findall(r'<span title="', picture(whole))) == 25
+    assert len(re.findall(r'<span title="', depth_html(whole))) == 25
     labels = {one.text for one in tree.iter(f"{NAME}text")}
     assert {one.rung.key for one in whole.results} <= labels
 
@@ -66,7 +66,7 @@ def test_beaten_rungs_are_grey_and_families_have_a_shape_of_their_own(whole):
     ]
     marks = {
         group.find(f"{NAME}title").text.partition(":")[0]: list(group)[1].attrib
-        for group in svg_of(picture(whole)).iter(f"{NAME}g")
+        for group in svg_of(depth_html(whole)).iter(f"{NAME}g")
         if group.find(f"{NAME}title") is not None
     }
     assert marks["all-r8"]["fill"] == "none"
@@ -87,8 +87,10 @@ def test_the_table_has_all_figures_and_says_what_is_missing(whole):
     persona = dict(zip(headers, next(row for row in rows if row[0] == "persona"), strict=True))
     assert persona["reasoning, points"] == "not compared: 40 % are cut"
     assert persona["standing"] == "not placed"
-    assert "Without a place, since not measured: persona." in picture(odd)
-    assert "persona:" not in "".join(one.text for one in svg_of(picture(odd)).iter(f"{NAME}title"))
+    assert "Without a place, since not measured: persona." in depth_html(odd)
+    assert "persona:" not in "".join(
+        one.text for one in svg_of(depth_html(odd)).iter(f"{NAME}title")
+    )
 
 
 @pytest.mark.parametrize(
@@ -115,7 +117,7 @@ def test_what_is_not_finite_is_drawn_nowhere():
     depth = study({"persona", "hot-r8"})
     depth = with_result(depth, "persona", gain=endless, kl=nothing, drift=float("nan"))
     depth = concluded(with_result(depth, "hot-r8", gain=nothing))
-    drawn = ET.tostring(svg_of(picture(depth)), encoding="unicode")
+    drawn = ET.tostring(svg_of(depth_html(depth)), encoding="unicode")
     assert not re.search(r"\b(nan|inf)\b", drawn)
     assert "+10 […, …]" in depth_text(depth)
     assert "nan" not in depth_text(depth)

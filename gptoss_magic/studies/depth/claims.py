@@ -17,7 +17,7 @@ from gptoss_magic.studies.depth.compared import (
     share_of_gain,
     words_of,
 )
-from gptoss_magic.studies.depth.words import capital, loss_words, percent, points
+from gptoss_magic.studies.depth.words import capital, loss_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -86,7 +86,7 @@ def _share(depth: Depth) -> Conclusion:
         return Conclusion(f"{words}: {words_of(one)} has no share of that.", SHARE, OPEN)
     of_what = "of the best gain of a rung that trains" if one is best else "of the best gain"
     verdict, tail = _share_verdict(share)
-    return Conclusion(f"{words_of(one)} reaches {percent(share)} {of_what}{tail}.", SHARE, verdict)
+    return Conclusion(f"{words_of(one)} reaches {share.percent} {of_what}{tail}.", SHARE, verdict)
 
 
 def _share_verdict(share: Bounds) -> tuple[str, str]:
@@ -154,7 +154,7 @@ def _tested_sentence(one: _Tested, p: float, num: int) -> Conclusion:
         return Conclusion(f"{found.refused}.", one.claim, OPEN)
     by = f"p = {p:.2g} by Holm over {num} claims" if num > 1 else f"p = {p:.2g}"
     margin = f"; less than {100 * MARGIN:.0f} points count as none" if one.claim == PACKED else ""
-    words = one.what.format(points=points(found.bounds))
+    words = one.what.format(points=found.bounds.points)
     return Conclusion(
         f"{words}, {found.num_items} items, {by}{margin}.", one.claim, one.decide(found, p)
     )

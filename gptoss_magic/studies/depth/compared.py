@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gptoss_magic.records.depth import Depth, GuardFigure, RungResult
+    from gptoss_magic.records.evaluations import ArmComparison
 
     Item = tuple[str, str]
 
@@ -46,9 +47,10 @@ def difference_of(after: RungResult, before: RungResult, seed: int) -> PairedDif
     if not found:
         return PairedDifference(0, refused="no answers of both are there")
     one = found[0]
-    if one.difference is None or one.low is None or one.high is None or one.p is None:
+    bounds = difference_bounds(one)
+    if bounds is None or one.p is None:
         return PairedDifference(one.num_items, refused=one.refused)
-    return PairedDifference(one.num_items, Bounds(one.difference, one.low, one.high), one.p)
+    return PairedDifference(one.num_items, bounds, one.p)
 
 
 def pooled_difference(
@@ -66,8 +68,8 @@ def pooled_difference(
     if len(whole) < 2:  # noqa: PLR2004 (one item says nothing of the others)
         return PairedDifference(len(whole), refused="no items were answered by all")
     if not any(whole):
-        return PairedDifference(len(whole), _bounds(stats.paired_share(0, 0, len(whole))))
-    bounds = _bounds(stats.bootstrap(whole, seed))
+        return PairedDifference(len(whole), bounds_of(stats.paired_share(0, 0, len(whole))))
+    bounds = bounds_of(stats.bootstrap(whole, seed))
     return PairedDifference(len(whole), bounds, stats.permutation(whole, seed))
 
 
@@ -78,7 +80,7 @@ def share_of_gain(part: RungResult, whole: RungResult, bare: RungResult) -> Boun
     found = stats.fieller(
         [parts[item] - base[item] for item in items], [wholes[item] - base[item] for item in items]
     )
-    return None if found is None else _bounds(found)
+    return None if found is None else bounds_of(found)
 
 
 def rights_of(result: RungResult) -> dict[Item, float]:
@@ -134,5 +136,13 @@ def _gain_value(result: RungResult, bare: RungResult | None, seed: int) -> float
     return 2 * (1 - NormalDist().cdf(abs(gain.value) / error))
 
 
-def _bounds(found: stats.Interval) -> Bounds:
+def bounds_of(found: stats.Interval) -> Bounds:
+    """An interval, as records have it."""
     return Bounds(found.value, found.low, found.high)
+
+
+def difference_bounds(pair: ArmComparison) -> Bounds | None:
+    """The difference of two arms; None where they were not compared."""
+    if pair.difference is None or pair.low is None or pair.high is None:
+        return None
+    return Bounds(pair.difference, pair.low, pair.high)

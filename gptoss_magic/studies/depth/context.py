@@ -7,16 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gptoss_magic.agents.layers import overlay
 from gptoss_magic.agents.persona import Persona
 from gptoss_magic.agents.persona_file import render_persona
 from gptoss_magic.atomic import whole_file
 from gptoss_magic.errors import InputError
 from gptoss_magic.evaluation.suite import SuiteItem
 from gptoss_magic.quoting import harmless_lines
-from gptoss_magic.session import current
 from gptoss_magic.studies.depth.setup import BARE_SETUP, Setup, base_request, request_of
 from gptoss_magic.studies.depth.split import talk_before
+from gptoss_magic.turns.names import persona_named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,8 +106,7 @@ def _read(file: Path) -> Setup:
 
 def _named(task: DepthTask) -> Persona:
     """The persona and what it extends, laid together under the study's name."""
-    parts = tuple(part.strip() for part in task.body.persona.split("+"))
-    return replace(overlay(current().layers(parts)), name=task.name, extends="")
+    return replace(persona_named(task.body.persona), name=task.name, extends="")
 
 
 def _written(task: DepthTask, seed: int) -> str:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.evaluation import statistics as stats
 from gptoss_magic.evaluation.scores import compared, scores_of
-from gptoss_magic.records.depth import BARE, Bounds, Dropped, GuardFigure, RungResult
+from gptoss_magic.evaluation.suite import RIGHT
+from gptoss_magic.records.depth import BARE, Bounds, Depth, Dropped, GuardFigure, RungResult
+from gptoss_magic.studies.depth.compared import bounds_of, difference_bounds
 from gptoss_magic.studies.depth.guards import FORM, TEXT
 from gptoss_magic.studies.depth.task import TASK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
-    from gptoss_magic.evaluation.statistics import Interval
     from gptoss_magic.records.depth import DepthPlan
-    from gptoss_magic.records.evaluations import ArmComparison, ArmScore, Attempt
+    from gptoss_magic.records.evaluations import ArmComparison, ArmScore
     from gptoss_magic.studies.depth.journal import RungRecord
 
 
@@ -36,6 +38,24 @@ def results_of(records: Sequence[RungRecord], guards: Sequence[str]) -> tuple[Ru
             ),
         )
         for one in made
+    )
+
+
+def depth_with(
+    plan: DepthPlan,
+    records: Sequence[RungRecord],
+    finish: str,
+    folder: Path,
+    provenance: dict[str, Any],
+) -> Depth:
+    """A study as far as its records go, without what it comes to."""
+    done = [one for one in records if not one.why]
+    return Depth(
+        plan=plan_with(plan, records),
+        results=results_of(done, [guard.name for guard in plan.guards]) if done else (),
+        finish=finish,
+        folder=str(folder),
+        provenance=provenance,
     )
 
 
@@ -78,7 +98,7 @@ def _result(
     return RungResult(
         rung=record.rung,
         score=Bounds(score.score, score.low, score.high),
-        gain=None if pair is None else _difference(pair),
+        gain=None if pair is None else difference_bounds(pair),
         guards=tuple(
             _text_figure(record, bare)
             if name == TEXT
@@ -102,7 +122,7 @@ def _guard_figure(name: str, score: ArmScore, pair: ArmComparison | None) -> Gua
     bounds = Bounds(score.score, score.low, score.high)
     if pair is None:
         return GuardFigure(name, bounds)
-    return GuardFigure(name, bounds, _difference(pair), pair.p, _plainly(pair.refused))
+    return GuardFigure(name, bounds, difference_bounds(pair), pair.p, _plainly(pair.refused))
 
 
 def _plainly(refused: str) -> str:
@@ -136,22 +156,11 @@ def _tokens(record: RungRecord) -> float:
     return sum(spent) / len(spent)
 
 
-def _difference(pair: ArmComparison) -> Bounds | None:
-    if pair.difference is None or pair.low is None or pair.high is None:
-        return None
-    return Bounds(pair.difference, pair.low, pair.high)
-
-
 def _mean(values: Sequence[float]) -> Bounds:
     """The mean of clusters, in Student's bounds."""
-    found: Interval = stats.student([[value] for value in values])
-    return Bounds(found.value, found.low, found.high)
+    return bounds_of(stats.student([[value] for value in values]))
 
 
-def gain_of(record: RungRecord, bare: RungRecord) -> float:
-    """How many more of the task's rows are right than bare; to choose the best."""
-    return _right(record.attempts) - _right(bare.attempts)
-
-
-def _right(attempts: Sequence[Attempt]) -> float:
-    return float(sum(one.verdict == "right" for one in attempts if one.suite == TASK))
+def num_right(record: RungRecord) -> int:
+    """How many of the task's rows are right; to choose the best."""
+    return sum(one.verdict == RIGHT for one in record.attempts if one.suite == TASK)

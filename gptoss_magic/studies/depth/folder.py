@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gptoss_magic.errors import CheckpointError, InputError
-from gptoss_magic.records.depth import BARE, Depth
-from gptoss_magic.studies.depth.figures import plan_with, results_of
+from gptoss_magic.records.depth import BARE
+from gptoss_magic.studies.depth.figures import depth_with
 from gptoss_magic.studies.depth.journal import FOLDER, RECORD, folder_of, kept_rung, read_study
 from gptoss_magic.studies.depth.report import concluded
 
 if TYPE_CHECKING:
+    from gptoss_magic.records.depth import Depth
     from gptoss_magic.studies.depth.journal import StudyRecord
 
 
@@ -50,15 +51,9 @@ def all_studies(folder: str | Path = FOLDER) -> list[Path]:
 def _depth(folder: Path, record: StudyRecord) -> Depth:
     kept = [kept_rung(folder, rung.key) for rung in record.plan.rungs]
     there = [one for one in kept if one is not None]
-    done = [one for one in there if not one.why]
-    if done and done[0].rung.key != BARE:
+    done = next((one for one in there if not one.why), None)
+    if done is not None and done.rung.key != BARE:
         raise InputError(f"{folder}: bare is missing, with which all is compared; resume the study")
-    guards = [guard.name for guard in record.plan.guards]
-    made = Depth(
-        plan=plan_with(record.plan, there),
-        results=results_of(done, guards) if done else (),
-        finish="return" if len(there) == len(kept) else "interrupt",
-        folder=str(folder),
-        provenance={**record.model, "seed": record.plan.seed},
-    )
-    return concluded(made)
+    finish = "return" if len(there) == len(kept) else "interrupt"
+    about = {**record.model, "seed": record.plan.seed}
+    return concluded(depth_with(record.plan, there, finish, folder, about))

@@ -12,7 +12,7 @@ from gptoss_magic.evaluation.suite import RIGHT, Suite, SuiteItem, Verdict, righ
 from gptoss_magic.evaluation.suites import open_suite
 from gptoss_magic.evaluation.suites.bfcl import called
 from gptoss_magic.evaluation.suites.own_items import same_answers
-from gptoss_magic.records.depth import DepthGuard
+from gptoss_magic.records.depth import GENERAL_TEXT, DepthGuard
 from gptoss_magic.studies.asks import means_of
 from gptoss_magic.studies.depth import guard_items as items
 from gptoss_magic.vocabulary import check_known
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from gptoss_magic.records import Answer
 
-TEXT = "general text"
+TEXT = GENERAL_TEXT
 FORM = "form"
 OWN = "our own items"
 TOKENS = 256  # of an answer, thought included

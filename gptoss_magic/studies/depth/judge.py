@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.evaluation.suite import ENDED, Suite, SuiteItem, Verdict, right_if
+from gptoss_magic.evaluation.suite import CUT, ENDED, RIGHT, Suite, SuiteItem, Verdict, right_if
 from gptoss_magic.quoting import harmless_lines
 from gptoss_magic.studies.depth.setup import BARE_SETUP, asks_of_rung
 from gptoss_magic.turns.settle import answer_form
@@ -78,7 +78,7 @@ def _ask(rubric: str, item: SuiteItem, answer: Answer, first: str) -> str:
 
 def _verdict(item: SuiteItem, answer: Answer, said: dict[str, str]) -> Verdict:
     if not _is_whole(answer):
-        return Verdict("cut", f"ended by {answer.finish}")
+        return Verdict(CUT, f"ended by {answer.finish}")
     own_first, new_first = said[f"{item.id}, own first"], said[f"{item.id}, new first"]
     as_good = (own_first in ("second", SAME), new_first in ("first", SAME))
     if as_good[0] != as_good[1]:
@@ -100,7 +100,7 @@ def _is_whole(answer: Answer) -> bool:
 
 
 def _ungraded(_item: SuiteItem, _answer: Answer) -> Verdict:
-    return Verdict("right")
+    return Verdict(RIGHT)
 
 
 def _quoted(text: str) -> str:

@@ -16,14 +16,14 @@ from gptoss_magic.studies.depth.compared import (
     share_of_gain,
     words_of,
 )
-from gptoss_magic.studies.depth.words import capital, loss_words, percent, points, smallest_words
+from gptoss_magic.studies.depth.ladder import PERSONA
+from gptoss_magic.studies.depth.words import capital, loss_words, smallest_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from gptoss_magic.records.depth import Depth, GuardFigure, RungResult
 
-PERSONA = 2  # its step on the ladder
 MOST_NAMED = 6  # rungs that one sentence names
 
 
@@ -114,13 +114,13 @@ def _best_sentence(
         first = "The largest gain" if num > 1 else "The gain"
         return Conclusion(
             f"{first} on {plan.num_held_out} held-out rows is that of {words_of(best)}: "
-            f"{points(best.gain)} points{_with_damage(depth, best)} ({over})."
+            f"{best.gain.points} points{_with_damage(depth, best)} ({over})."
         )
     gains = [one for one in depth.results if one.gain is not None and one.rung.key in values]
     if not gains:
         return Conclusion("No rung was compared with bare on the task.")
     top = max(gains, key=lambda one: one.gain.value if one.gain else 0.0)
-    at = f"{words_of(top)} with {points(top.gain)} points" if top.gain else ""
+    at = f"{words_of(top)} with {top.gain.points} points" if top.gain else ""
     return Conclusion(
         f"No rung is seen to gain on the task ({over}): the highest is {at}, and "
         f"{plan.num_held_out} held-out rows show a gain from about {100 * plan.smallest:.0f} "
@@ -138,7 +138,7 @@ def _share_sentences(depth: Depth, best: RungResult) -> Iterator[Conclusion]:
         share = share_of_gain(one, best, bare)
         if share is not None:
             yield Conclusion(
-                f"{capital(words_of(one))} alone reaches {percent(share)} of the best gain"
+                f"{capital(words_of(one))} alone reaches {share.percent} of the best gain"
                 f"{_with_damage(depth, one)}."
             )
     if is_context(best):
@@ -161,7 +161,7 @@ def context_best(depth: Depth) -> RungResult | None:
 def _lost_sentence(depth: Depth, values: Mapping[str, float]) -> Iterator[Conclusion]:
     """Rungs that are seen to lose on the task itself."""
     lost = [
-        f"{words_of(one)} {points(one.gain)} points"
+        f"{words_of(one)} {one.gain.points} points"
         for one in depth.results
         if one.gain is not None and one.gain.high < 0 and values.get(one.rung.key, 1.0) < LEVEL
     ]

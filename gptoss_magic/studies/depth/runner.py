@@ -6,16 +6,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gptoss_magic.errors import ContextOverflow, DoesNotFit, InputError, MissingPackage
-from gptoss_magic.records.depth import BARE, Depth
+from gptoss_magic.records.depth import BARE
 from gptoss_magic.runs.wanted import FOLDER as RUNS
 from gptoss_magic.session import current
 from gptoss_magic.studies.answer_journal import AnswerJournal
 from gptoss_magic.studies.depth import context, ladder
 from gptoss_magic.studies.depth.asked import asked
-from gptoss_magic.studies.depth.figures import gain_of, plan_with, results_of
+from gptoss_magic.studies.depth.figures import depth_with, num_right
 from gptoss_magic.studies.depth.general import GeneralTexts, routing_drift
 from gptoss_magic.studies.depth.journal import RungRecord, keep_rung, kept_rung
 from gptoss_magic.studies.depth.judge import judged
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from gptoss_magic.evaluation.suite import Verdict
-    from gptoss_magic.records.depth import DepthPlan
+    from gptoss_magic.records.depth import Depth, DepthPlan
     from gptoss_magic.records.evaluations import Attempt
     from gptoss_magic.studies.depth.asked import Answers
     from gptoss_magic.studies.depth.guards import Guards
@@ -76,7 +76,7 @@ class DepthStudy:
 
     def run(
         self,
-        told: Callable[[Depth], object] = lambda depth: None,
+        told: Callable[[Depth], object] | None = None,
         progress: Progress = silent,
     ) -> Depth:
         """Run what is not done yet; `told` is given all that is, behind each rung.
@@ -89,25 +89,16 @@ class DepthStudy:
             try:
                 for candidate in self.rungs:
                     self._add(candidate, progress)
-                    told(self.depth())
+                    if told is not None:
+                        told(self.depth())
             except KeyboardInterrupt:
                 self.finish = "interrupt"
         return concluded(self.depth())
 
     def depth(self) -> Depth:
         """The figures of what is done so far."""
-        done = [one for one in self.records if not one.why]
-        names = [guard.name for guard in self.guards.about]
-        return Depth(
-            plan=plan_with(self.plan, self.records),
-            results=results_of(done, names) if done else (),
-            finish=self.finish,
-            folder=str(self.folder),
-            provenance=self._provenance(),
-        )
-
-    def _provenance(self) -> dict[str, Any]:
-        return {**current().require().identity, "versions": versions(), "seed": self.plan.seed}
+        about = {**current().require().identity, "versions": versions(), "seed": self.plan.seed}
+        return depth_with(self.plan, self.records, self.finish, self.folder, about)
 
     def _add(self, candidate: Candidate, progress: Progress) -> None:
         """The record of a rung: as it was kept, or by running it."""
@@ -198,10 +189,7 @@ class DepthStudy:
         sides = [[one for one in done if one.rung.trains is trains] for trains in (False, True)]
         if not all(sides):
             raise InputError("one of its two parts could not be made")
-        bare = self.records[0]
-        context_one, trained_one = (
-            max(side, key=lambda one: gain_of(one, bare)).rung.key for side in sides
-        )
+        context_one, trained_one = (max(side, key=num_right).rung.key for side in sides)
         return context_one, trained_one
 
     def _index_size(self, setup: Setup) -> int:

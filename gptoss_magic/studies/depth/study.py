@@ -26,6 +26,7 @@ from gptoss_magic.studies.depth.plan import MINUTES, StudySetting, plan_study
 from gptoss_magic.studies.depth.runner import DepthStudy
 from gptoss_magic.studies.depth.split import split_rows
 from gptoss_magic.studies.depth.task import split_task, task_parts
+from gptoss_magic.turns.names import persona_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -72,7 +73,7 @@ def depth(
     runs: str | Path = RUNS,
     names: Mapping[str, Any] | None = None,
     on_plan: Callable[[DepthPlan], None] = lambda plan: None,
-    on_rung: Callable[[Depth], None] = lambda depth: None,
+    on_rung: Callable[[Depth], None] | None = None,
 ) -> Depth:
     """How far the resident model can be specialised for a task, by what, and what that breaks.
 
@@ -124,7 +125,7 @@ def planned(
     numbers = guard_numbers(body.guards)
     guards = guards_of(numbers, setting.seed)
     if body.persona:
-        current().layers(tuple(part.strip() for part in body.persona.split("+")))
+        persona_named(body.persona)
     body, reading = task_parts(body, names or {})
     split = split_rows(reading.rows, setting.num_held, setting.seed)
     task = split_task(name, body, names or {}, split, reading.lines())
@@ -157,11 +158,7 @@ def resumed(
     folder = folder_of(name, where.studies)
     record = read_study(folder)
     current().ready().require_local()
-    if record.model.get("weights") != _identity().get("weights"):
-        raise InputError(
-            f"{folder}: begun on {record.model.get('model')}, but {current().name} is loaded; load "
-            "that one first"
-        )
+    check_model(record.model, f"{folder}: begun")
     functions = _functions(record, names or {}, said or {})
     body, _ = task_parts(DepthBody(**{**record.body, "rows": ()}), functions, read=False)
     guards = guards_of(record.guards, record.setting.seed)
@@ -214,6 +211,14 @@ def _functions(
         known[record.body["checker"]] = checker
     known |= {getattr(tool, "__name__", ""): tool for tool in said.get("tools") or ()}
     return known
+
+
+def check_model(model: Mapping[str, Any], what: str) -> None:
+    """Raise InputError where the loaded model is not the one that a study was made on."""
+    if model.get("weights") != _identity().get("weights"):
+        raise InputError(
+            f"{what} on {model.get('model')}, but {current().name} is loaded; load that one first"
+        )
 
 
 def _identity() -> Mapping[str, Any]:

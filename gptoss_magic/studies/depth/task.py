@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.evaluation.overlap import TunedTexts
-from gptoss_magic.evaluation.suite import Suite, SuiteItem, Verdict
+from gptoss_magic.evaluation.suite import RIGHT, WRONG, Suite, SuiteItem, Verdict
 from gptoss_magic.evaluation.suites.own_items import asked_checker, same_answers
 from gptoss_magic.records import Answer, Usage
 from gptoss_magic.studies.asks import means_of
@@ -101,7 +101,7 @@ def _tool(tool: Any, names: Mapping[str, Any]) -> Any:
 
 def _unjudged(_item: SuiteItem, _answer: Answer) -> Verdict:
     """Until the judge has its word."""
-    return Verdict("wrong", "not judged yet")
+    return Verdict(WRONG, "not judged yet")
 
 
 def _remarks(body: DepthBody, suite: Suite, held: Sequence[HeldRow]) -> list[str]:
@@ -116,7 +116,7 @@ def _remarks(body: DepthBody, suite: Suite, held: Sequence[HeldRow]) -> list[str
     if len(failed) == len(said):
         raise InputError(f"the checker fails on every row's own answer: {first_few(failed)}")
     wrong = [
-        f"{name}{f' ({one.note})' if one.note else ''}" for name, one in said if one.word != "right"
+        f"{name}{f' ({one.note})' if one.note else ''}" for name, one in said if one.word != RIGHT
     ]
     return [f"the checker refuses rows' own answers: {first_few(wrong)}"] if wrong else []
 

@@ -10,21 +10,9 @@ from gptoss_magic.records.depth import GENERAL_TEXT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gptoss_magic.records.depth import Bounds, DepthGuard, GuardFigure
+    from gptoss_magic.records.depth import DepthGuard, GuardFigure
 
 SEEN = (1.96 + 0.84) / 1.96  # half widths of a 95 % interval, for 80 % power
-
-
-def points(bounds: Bounds) -> str:
-    """`+31 [22, 40]` of a difference of shares."""
-    low, high = _whole(100 * bounds.low), _whole(100 * bounds.high)
-    return f"{_whole(100 * bounds.value, '+')} [{low}, {high}]"
-
-
-def percent(bounds: Bounds) -> str:
-    """`71 % [58, 82]` of a share."""
-    low, high = _whole(100 * bounds.low), _whole(100 * bounds.high)
-    return f"{_whole(100 * bounds.value)} % [{low}, {high}]"
 
 
 def loss_words(guard: GuardFigure) -> str:
@@ -32,7 +20,7 @@ def loss_words(guard: GuardFigure) -> str:
     if guard.difference is None:
         return "not measured"
     if guard.name != GENERAL_TEXT:
-        return points(guard.difference)
+        return guard.difference.points
     one = guard.difference
     return f"{_nats(one.value, '+')} [{_nats(one.low)}, {_nats(one.high)}]"
 
@@ -65,13 +53,6 @@ def _smallest_of(figure: GuardFigure) -> float:
 def capital(text: str) -> str:
     """The text as a sentence begins."""
     return text[:1].upper() + text[1:]
-
-
-def _whole(value: float, sign: str = "") -> str:
-    if not math.isfinite(value):
-        return "…"
-    text = f"{value:{sign}.0f}"
-    return ("0" if float(text) == 0 else text).replace("-", "−")
 
 
 def _nats(value: float, sign: str = "") -> str:
