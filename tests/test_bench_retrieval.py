@@ -9,6 +9,7 @@ from benchmarks.corpus import Question, answerable, is_hit, questions, topic
 from benchmarks.figure import compared
 from benchmarks.peers import side
 from benchmarks.retrieval import summary
+from benchmarks.retrieval_growth import grown
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,12 @@ def test_our_side_answers_most_questions(corpus):
     made = summary([found, found])
     assert made["vector_p50_ms"] <= made["vector_p95_ms"]
     assert made["hybrid_recall_at_5"] > 0.6
+
+
+def test_a_table_grows_as_an_index_is_made_today(tmp_path):
+    lines = grown(tmp_path, (300, 600))
+    assert [line["chunks"] for line in lines] == [300, 600]
+    assert all(line["both_ms"][0] > 0 for line in lines)
 
 
 def test_the_figures_are_registered_and_a_line_has_what_else_was_measured():
