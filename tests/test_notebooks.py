@@ -114,6 +114,9 @@ def test_a_depth_study_says_what_each_rung_gains_and_breaks(tmp_path):
     )
     assert [one for one in words if one not in style] == []
     assert "retrieval over the rows" in facts
+    ((spoken, record),) = prompts(notebook)
+    assert "Roger." in spoken
+    assert record["persona"]["name"] == "operator"
     assert " ".join(texts[-1].split()).startswith(
         "('return', ['bare', 'system', 'examples-4', 'hot-r8', 'random-r8', 'all-r8']"
     )

@@ -8,6 +8,7 @@ size, I intermediate size.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
@@ -46,6 +47,34 @@ class PackedLinear(torch.autograd.Function):
             expert_S = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
             dbias = torch.zeros_like(ctx.bias).index_add_(0, expert_S, dy_SN.to(ctx.bias.dtype))
         return dx, dbias, None, None
+
+
+class FrozenLinear(torch.autograd.Function):
+    """y = x·W + b by expert of frozen dense weights [E, K, N]; saves no activation."""
+
+    @staticmethod
+    def forward(ctx: Any, x_SK: Any, bias_EN: Any, offsets: Any, w_EKN: Any) -> torch.Tensor:
+        ctx.w, ctx.offsets = w_EKN, offsets
+        return _by_expert(x_SK, offsets, w_EKN, bias_EN)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        return _by_expert(grads[0], ctx.offsets, ctx.w.mT), None, None, None
+
+
+def _by_expert(
+    x_SK: torch.Tensor, offsets: torch.Tensor, w_EKN: torch.Tensor, bias_EN: Any = None
+) -> torch.Tensor:
+    """[S, N]: x·W + b, each expert's product in its place."""
+    y_SN = x_SK.new_empty(len(x_SK), w_EKN.shape[2])
+    for expert, (first, end) in enumerate(pairwise(offsets.tolist())):
+        if first < end:
+            x, out = x_SK[first:end], y_SN[first:end]
+            if bias_EN is None:
+                torch.mm(x, w_EKN[expert], out=out)
+            else:
+                torch.addmm(bias_EN[expert], x, w_EKN[expert], out=out)
+    return y_SN
 
 
 class ExpertBranch(Protocol):
@@ -213,6 +242,9 @@ class ResidentExperts(GptOssExperts):
 
     def _linear(self, name: str, x_SK: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
         w_EKN, bias_EN = getattr(self, name), getattr(self, f"{name}_bias")
+        if not is_slow(x_SK) and not (w_EKN.requires_grad or bias_EN.requires_grad):
+            y_SN: torch.Tensor = cast("Any", FrozenLinear).apply(x_SK, bias_EN, offsets, w_EKN)
+            return y_SN
         rows = torch.split(x_SK, offsets.diff().tolist())
         parts = zip(rows, w_EKN, bias_EN, strict=True)
         return torch.cat([_product(x, w, bias) for x, w, bias in parts if len(x)])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from gptoss_magic.records import Example, ToolSpec
 from gptoss_magic.session import current
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from gptoss_magic.generation import Engine
     from gptoss_magic.model.protocol import Model
-    from gptoss_magic.records import Answer
+    from gptoss_magic.records import Answer, Request
 
 DATE = "2025-01-01"
 MAX_TOKENS = 160
@@ -48,6 +49,7 @@ TOOLS = (
     ToolSpec("get_time", "The current time in a city.", CITY),
     ToolSpec("get_weather", "The weather in a city.", CITY),
 )
+BASES: WeakKeyDictionary[Engine, tuple[Request, Canary]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -72,13 +74,29 @@ def canary(
     general: Sequence[Example],
     on_answer: Callable[[int, int], None] = lambda done, total: None,
 ) -> Canary:
-    """Of the model beside `adapters` (none: the bare base): greedy, about a thousand tokens."""
-    from gptoss_magic.turns.many import answer_all, for_prompts
+    """Of the model beside `adapters` (none: the bare base): greedy, about a thousand tokens.
+
+    The bare base is asked anew only where it is asked otherwise than before.
+    """
     from gptoss_magic.turns.settle import settle
 
     plain = settle(
         temperature=0.0, max_tokens=MAX_TOKENS, date=DATE, adapters=list(adapters) or [NONE]
     )
+    kept = None if adapters else BASES.get(current().local_engine)
+    if kept is not None and kept[0] == plain:
+        return kept[1]
+    made = _asked(plain, general, on_answer)
+    if not adapters:
+        BASES[current().local_engine] = plain, made
+    return made
+
+
+def _asked(
+    plain: Request, general: Sequence[Example], on_answer: Callable[[int, int], None]
+) -> Canary:
+    from gptoss_magic.turns.many import answer_all, for_prompts
+
     offered = replace(plain, tools=TOOLS)
     requests = for_prompts(plain, PLAIN) + for_prompts(offered, [prompt for prompt, _ in ASKED])
     answers = answer_all(requests, on_answer)
