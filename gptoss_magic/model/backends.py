@@ -39,7 +39,7 @@ class Plain:
     ) -> torch.Tensor:
         """x·Wᵀ + b of each row's expert, [S, N]."""
         y_SN = x_SK.new_empty(len(x_SK), w.shape[1])
-        for expert, first, last in _groups(offsets):
+        for expert, first, last in groups(offsets):
             y = x_SK[first:last] @ w.expert(expert, x_SK.dtype).T
             y_SN[first:last] = y if bias_EN is None else y + bias_EN[expert].to(y.dtype)
         return y_SN
@@ -47,12 +47,12 @@ class Plain:
     def transposed(self, dy_SN: torch.Tensor, offsets: torch.Tensor, w: Packed) -> torch.Tensor:
         """dy·W of each row's expert, [S, K]."""
         dx_SK = dy_SN.new_empty(len(dy_SN), w.shape[2])
-        for expert, first, last in _groups(offsets):
+        for expert, first, last in groups(offsets):
             dx_SK[first:last] = dy_SN[first:last] @ w.expert(expert, dy_SN.dtype)
         return dx_SK
 
 
-def _groups(offsets: torch.Tensor) -> list[tuple[int, int, int]]:
+def groups(offsets: torch.Tensor) -> list[tuple[int, int, int]]:
     """(expert, first row, last row) of the experts that have rows."""
     places = offsets.tolist()
     return [(e, a, b) for e, (a, b) in enumerate(pairwise(places)) if a < b]

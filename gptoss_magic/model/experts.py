@@ -8,7 +8,6 @@ size, I intermediate size.
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
@@ -16,7 +15,7 @@ from torch import nn
 from transformers.models.gpt_oss.modeling_gpt_oss import GptOssExperts
 
 from gptoss_magic.model.activation import READ_TURNED, Swiglu
-from gptoss_magic.model.backends import backend_for, native
+from gptoss_magic.model.backends import backend_for, groups, native
 from gptoss_magic.model.linear import FEW, fast_linear, has_library, is_recorded
 from gptoss_magic.model.mxfp4 import Packed
 from gptoss_magic.model.pages import let_go
@@ -67,13 +66,12 @@ def _by_expert(
 ) -> torch.Tensor:
     """[S, N]: x·W + b, each expert's product in its place."""
     y_SN = x_SK.new_empty(len(x_SK), w_EKN.shape[2])
-    for expert, (first, end) in enumerate(pairwise(offsets.tolist())):
-        if first < end:
-            x, out = x_SK[first:end], y_SN[first:end]
-            if bias_EN is None:
-                torch.mm(x, w_EKN[expert], out=out)
-            else:
-                torch.addmm(bias_EN[expert], x, w_EKN[expert], out=out)
+    for expert, first, end in groups(offsets):
+        x, out = x_SK[first:end], y_SN[first:end]
+        if bias_EN is None:
+            torch.mm(x, w_EKN[expert], out=out)
+        else:
+            torch.addmm(bias_EN[expert], x, w_EKN[expert], out=out)
     return y_SN
 
 
