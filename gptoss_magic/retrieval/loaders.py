@@ -113,7 +113,11 @@ def html(text: str) -> Parsed:
         from bs4 import BeautifulSoup
     except ImportError as error:
         raise MissingPackage("HTML needs beautifulsoup4: pip install gptoss_magic[rag]") from error
-    soup = BeautifulSoup(text, "html.parser")
+    return markdown(page_text(BeautifulSoup(text, "html.parser")))
+
+
+def page_text(soup: Any) -> str:
+    """The text of a parsed page, which is taken apart by it."""
     for tag in soup(NOT_TEXT):
         tag.decompose()
     body = soup.find("main") or soup.body or soup
@@ -125,7 +129,7 @@ def html(text: str) -> Parsed:
     for tag in body.find_all(BLOCKS):
         tag.insert_before("\n- " if tag.name == "li" else "\n")
         tag.insert_after("\n")
-    return markdown(re.sub(r"\s*\n\s*\n\s*", "\n\n", body.get_text()).strip())
+    return re.sub(r"\s*\n\s*\n\s*", "\n\n", body.get_text()).strip()
 
 
 def notebook(text: str) -> Parsed:
