@@ -1,6 +1,5 @@
 """A host that the user named, on loopback: what it cannot make the browser do."""
 
-import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -154,7 +153,7 @@ def test_names_of_this_machine_are_never_asked(site, name):
     """However loopback is written: what the system makes of the name is checked."""
     host = f"{name}:{site.server_port}"
     fetcher = Fetcher(host, resolve=lambda h, p: ["127.0.0.1"] if "nip" in h else resolved(h, p))
-    with pytest.raises(InputError, match="no public address|no such host"):
+    with pytest.raises(InputError, match=r"no public address|no such host"):
         fetcher.get(f"http://{host}/")
     assert site.asked == []
 
@@ -165,23 +164,20 @@ def test_a_name_with_one_private_address_among_public_ones_is_refused(site):
         pages.fetch(f"{site.url}/")
 
 
-def test_a_name_that_leads_elsewhere_the_second_time_is_asked_once(site, monkeypatch):
-    """DNS rebinding: the checked address is the one that is connected to, and each hop is checked."""
+def test_a_name_that_leads_elsewhere_the_second_time_is_asked_once(site):
+    """DNS rebinding: what connects takes the checked address, and each hop is checked anew.
+
+    No other resolver knows the name, so that a second look at it would fail.
+    """
     answers = iter([["127.0.0.1"], ["127.0.0.1"], ["10.0.0.1"]])
     site.replies["/hop"] = (302, {"Location": "/"}, b"")
     pages = pages_of(
         site, resolve=lambda h, p: next(answers), is_allowed=lambda a: a == "127.0.0.1"
     )
-
-    def nobody(*asked, **_named):
-        assert asked[0] in ("127.0.0.1", b"127.0.0.1"), asked
-        return real(*asked, **_named)
-
-    real = socket.getaddrinfo
-    monkeypatch.setattr(socket, "getaddrinfo", nobody)
     with pytest.raises(InputError, match=r"leads to 10\.0\.0\.1"):
         pages.fetch(f"{site.url}/hop")
     assert paths(site) == ["/robots.txt", "/hop"]
+    assert next(answers, None) is None
 
 
 REDIRECTS = [
