@@ -12,8 +12,10 @@ from benchmarks.figure import Unavailable
 from benchmarks.peers import python_with
 from gptoss_magic.agents.browser.results import search_page
 from gptoss_magic.agents.browser.tools import browser_tools
+from gptoss_magic.errors import InputError
 from gptoss_magic.harmony import HarmonyCodec
 from gptoss_magic.records import Snippet, SourcePage
+from gptoss_magic.retrieval.cite import check
 from tests.neighbours.conftest import ROOT, Peers
 from tests.page_sources import Calls, Written
 
@@ -55,9 +57,7 @@ class Searched(Written):
 
     def search(self, query, k):
         if query != "moon":
-            from gptoss_magic.errors import InputError
-
-            raise InputError("BackendError: nothing is known of it")
+            raise InputError("nothing is known of it")
         return HITS
 
 
@@ -172,8 +172,6 @@ def test_the_namespace_says_the_same(theirs):
 
 def test_the_same_marks_are_citations(theirs, ours):
     """Theirs are urls alone: a page's; ours have lines too."""
-    from gptoss_magic.retrieval.cite import check
-
     opened = {one.cursor: one for one in ours[1]}
     for text, urls in zip(ANSWERS, theirs["cited"], strict=True):
         passages = [one.passage for one in opened.values()]
