@@ -14,8 +14,8 @@ READY = """\
 import json, time
 from gptoss_magic.scripted import calling, saying, scripted
 from gptoss_magic.session import current
-final = "The Moon orbits the Earth in 27.3 days 【1†L4】. On Mars live two million green people 【1†L6】."
-final += " So they say 【1†L99】."
+final = "The Moon orbits the Earth in 27.3 days 【1†L4】. "
+final += "On Mars live two million green people 【1†L6】. So they say 【1†L99】."
 seen = []
 def last(prompt):
     seen.append(prompt)
@@ -43,7 +43,7 @@ def notebook(folder):
 
 
 def check(page):
-    """The first citation is plain and unfolds its line; the second is red; the third is no page's."""
+    """The first citation is plain, the second red, the third of no line; they unfold."""
     final = page.locator(".gptoss-final")
     final.wait_for(timeout=60_000)
     borne, doubted = final.locator("details.gptoss-cite").all()

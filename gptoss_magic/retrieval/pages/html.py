@@ -11,7 +11,7 @@ from urllib.parse import urldefrag, urljoin, urlsplit
 from gptoss_magic.errors import InputError, MissingPackage
 from gptoss_magic.quoting import page_line, page_lines
 from gptoss_magic.records import SourcePage
-from gptoss_magic.retrieval.loaders import page_text
+from gptoss_magic.retrieval.loaders import body_of, page_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,13 +66,14 @@ def html_page(
     try:
         soup = _soup(html[:MAX_CHARS])
         own = soup.title.get_text() if soup.title else ""
-        for image in soup.find_all("img"):
+        body = body_of(soup)
+        for image in body.find_all("img"):
             words = " ".join(str(image.get("alt") or image.get("title") or "").split())
             image.replace_with(f"[Image: {words}]" if words else "[Image]")
-        for anchor in soup.find_all("a", href=True):
+        for anchor in body.find_all("a", href=True):
             anchor.replace_with(links.mark(anchor.get_text(" "), str(anchor["href"]).strip()))
         name = " ".join((title or own or domain(url) or url).split())
-        return links.page(name, page_text(soup), read_at)
+        return links.page(name, page_text(body), read_at)
     except RecursionError as error:
         raise InputError("its HTML is nested too deep to be read") from error
 
