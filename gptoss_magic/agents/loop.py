@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gptoss_magic.records import OpenPage
-    from gptoss_magic.records.provenance import CallRecord, ToolsRecord
+    from gptoss_magic.records.provenance import CallRecord, ToolsRecord, ToolTerms
 
 Respond = Callable[[list[Message], Budget], Answer]
 
@@ -194,9 +194,7 @@ class ToolRun:
         """The last turn's answer with all that the run said, called and was told."""
         last = self.answers[-1]
         tools: ToolsRecord = {
-            "offered": {
-                t.name: {"policy": t.policy, "origin": t.origin} for t in self.tools.values()
-            },
+            "offered": {tool.name: _terms(tool) for tool in self.tools.values()},
             "limits": asdict(self.limits),
             "calls": [_record(step) for step in self.steps],
         }
@@ -263,6 +261,11 @@ def _told(step: Step, caller: Message) -> Message:
         return Message("tool", step.result, channel, "assistant", author=name)
     author = recipient if recipient == name else f"functions.{name}"
     return Message("tool", step.result, "commentary", "assistant", author=author)
+
+
+def _terms(tool: Tool) -> ToolTerms:
+    terms: ToolTerms = {"policy": tool.policy, "origin": tool.origin}
+    return {**terms, "offer": tool.offer} if tool.offer else terms
 
 
 def _record(step: Step) -> CallRecord:
