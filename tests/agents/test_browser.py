@@ -133,6 +133,8 @@ def test_wrong_cursors_links_and_lines(call, raw, told):
     [
         ("open", '{"cursor": "x"}', "`cursor` should be an integer, not `str`"),
         ("open", '{"loc": 1.5}', "`loc` should be an integer, not `float`"),
+        ("open", '{"loc": Infinity}', "`loc` should be an integer, not `float`"),
+        ("open", '{"cursor": true}', "`cursor` should be an integer, not `bool`"),
         ("open", '{"where": 1}', "no argument where; there are id, cursor"),
         ("search", "{}", "`query` is missing"),
         ("find", '{"pattern": " "}', "`pattern` is missing"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,7 @@ FIELDS: dict[str, dict[str, Any]] = {
 SHOWS = "built in; shows what is open already"
 NEEDED = {"search": "query", "find": "pattern"}
 ALSO = {"top_n": "topn"}
+NUMERAL = re.compile(r"\s*-?[0-9]{1,9}\s*")
 
 
 def browser_tools(sources: Sequence[PageSource], widths: Widths) -> list[Tool]:
@@ -144,10 +146,11 @@ def _value(field: str, kind: str | list[str], value: Any) -> Any:
         return value in (True, "true")
     if kind == "string":
         return value if isinstance(value, str) else str(value)
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if is_number and value == int(value):
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float) and value.is_integer():
         return int(value)
-    if isinstance(value, str) and value.strip().lstrip("-").isdecimal():
+    if isinstance(value, str) and NUMERAL.fullmatch(value):
         return int(value)  # a link's number, or a cursor, in quotes
     if isinstance(kind, list) and isinstance(value, str):
         return value
