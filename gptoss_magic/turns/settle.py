@@ -138,12 +138,11 @@ def specs_of(tools: Sequence[OfferedTool]) -> list[Any]:
 
 def _check_numbers(request: Request) -> None:
     """Raise InputError where two kinds of sources would be cited by the same numbers."""
-    names = [
-        tool.spec.name for tool in request.tools if tool.spec.space or tool.spec.name == "search"
-    ]
-    is_browsing = any(name != "search" for name in names)
-    if is_browsing and (request.passages is not None or "search" in names):
-        other = "passages" if request.passages is not None else "the tool search"
+    names = [tool.spec.name for tool in request.tools]
+    is_browsing = any(name.startswith("browser.") for name in names)
+    other = "passages" if request.passages is not None else ""
+    other = "the tool search" if "search" in names else other
+    if is_browsing and other:
         raise InputError(
             f"{other} and the browser number their sources differently: leave one of them out; "
             "browser:INDEX searches an index too"
