@@ -71,6 +71,7 @@ if TYPE_CHECKING:
         settle,
         unload,
     )
+    from gptoss_magic.turns.browser import browser
     from gptoss_magic.turns.loading import attach, detach, use
     from gptoss_magic.turns.surgery import branch, refine, tokens
 
@@ -115,6 +116,7 @@ __all__ = [
     "attach",
     "bench",
     "branch",
+    "browser",
     "by_policy",
     "check_bundle",
     "compare",
@@ -177,6 +179,7 @@ _ROOMS = {
         *("Axes", "answer", "bench", "compare", "generate", "grid", "load", "map", "respond"),
         *("settle", "unload"),
     ),
+    "turns.browser": ("browser",),
     "turns.loading": ("attach", "detach", "use"),
     "turns.surgery": ("branch", "refine", "tokens"),
 }

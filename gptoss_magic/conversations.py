@@ -10,7 +10,7 @@ from gptoss_magic.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from gptoss_magic.records import Message, Turn
+    from gptoss_magic.records import Message, OpenPage, Turn
 
 
 class Conversations:
@@ -71,6 +71,15 @@ class Conversations:
     def messages(self, name: str) -> list[Message]:
         """What the next turn of a conversation sees, its own question apart."""
         return [message for turn in self.chain(name) for message in turn.messages]
+
+    def pages(self, name: str) -> list[OpenPage]:
+        """What the model opened in a conversation, oldest first: what left the window, too."""
+        turn, turns = self.last(name), []
+        while turn is not None:
+            turns.append(turn)
+            turn = self.turns.get(turn.parent)
+        steps = (step for turn in turns[::-1] for step in turn.answer.steps)
+        return [step.page for step in steps if step.page is not None]
 
     def is_last(self, turn: Turn) -> bool:
         """True where the turn's conversation has not gone on."""

@@ -10,6 +10,8 @@ LINE_BREAKS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029]")
 SURROGATE = re.compile(r"[\ud800-\udfff]")
 UNSHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 BROKEN = str.maketrans({"【": "[", "】": "]", "†": "+"})
+ON_PAGES = str.maketrans({"【": "〖", "】": "〗", "\u200b": None})  # as gpt-oss's own browser does
+OPEN_MARK, MAX_MARK = "【", 110  # characters, of a citation
 
 
 def encodable(text: str) -> str:
@@ -59,6 +61,44 @@ def harmless(text: str) -> str:
 def harmless_lines(text: str) -> str:
     """Untrusted text of several lines, each made harmless; only line feeds end a line."""
     return "\n".join(map(harmless, text.replace("\r\n", "\n").split("\n")))
+
+
+def page_line(text: str) -> str:
+    """One line of an untrusted page, as a browser shows it: no mark of it can pass for a link."""
+    text = LINE_BREAKS.sub(" ", text).translate(ON_PAGES)
+    return text.replace("<|", "< |").replace("|>", "| >")
+
+
+def page_lines(text: str) -> str:
+    """Untrusted text of several lines, each as `page_line` has it."""
+    return "\n".join(map(page_line, text.replace("\r\n", "\n").split("\n")))
+
+
+class HeldMarks:
+    """Text of channels as it streams, where no half of a citation `【6†L9-L11】` is shown.
+
+    What may yet become one is held back until it is whole, its line or channel ends, or it is too
+    long to be one.
+    """
+
+    def __init__(self) -> None:
+        self._channel = self._held = ""
+
+    def take(self, channel: str, text: str) -> list[tuple[str, str]]:
+        """(channel, text) that may be shown now, in order."""
+        released = self.rest() if channel != self._channel else []
+        self._channel = channel
+        text = self._held + text
+        at = text.rfind(OPEN_MARK)
+        is_open = at >= 0 and not any(end in text[at:] for end in "】\n")
+        cut = at if is_open and len(text) - at < MAX_MARK else len(text)
+        self._held = text[cut:]
+        return [*released, *([(channel, text[:cut])] if cut else [])]
+
+    def rest(self) -> list[tuple[str, str]]:
+        """What was held back and is no citation: something else comes, or nothing."""
+        held, self._held = self._held, ""
+        return [(self._channel, held)] if held else []
 
 
 def _escaped(match: re.Match[str]) -> str:

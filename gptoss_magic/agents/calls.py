@@ -91,6 +91,8 @@ def result_of(value: Any, limit: int) -> tuple[ToolResult, str]:
         if isinstance(value, ToolResult)
         else ToolResult(harmless_lines(as_text(value)).strip("\n"))
     )
+    if given.page is not None:
+        return given, ""  # a window of a page, harmless and bounded by its tokens
     if not given.text.strip():
         return ToolResult(NOTHING, given.passages, given.plan), ""
     if len(given.text) <= limit:

@@ -79,5 +79,5 @@ def headless(tool: Tool) -> str:
     """The words where consent is needed and nobody can be asked."""
     return (
         f"not run: {tool.name} needs the user's consent, and nobody can be asked here "
-        f"(%gptoss tools allow {tool.name}, in a cell before, lets it run unasked)"
+        f"(%gptoss tools allow {tool.offer or tool.name}, in a cell before, lets it run unasked)"
     )

@@ -17,11 +17,13 @@ from gptoss_magic.agents.tools import Tool, ToolResult
 from gptoss_magic.errors import ContextOverflow, error_line, errors_in
 from gptoss_magic.quoting import harmless_lines
 from gptoss_magic.records import Answer, Consent, Limits, Message, Step, ToolCall, Usage
+from gptoss_magic.records.messages import NATIVE_SPACES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gptoss_magic.records.provenance import CallRecord, ToolsRecord
+    from gptoss_magic.records import OpenPage
+    from gptoss_magic.records.provenance import CallRecord, ToolsRecord, ToolTerms
 
 Respond = Callable[[list[Message], Budget], Answer]
 
@@ -36,6 +38,8 @@ def run(
     tools: Sequence[Tool],
     consent: Consent,
     limits: Limits | None = None,
+    *,
+    pages: Sequence[OpenPage] = (),
 ) -> Generator[Step, None, Answer]:
     """Answer `messages` with the help of `tools`; yields each call as it is done.
 
@@ -43,11 +47,11 @@ def run(
     `budget.tokens` and call `budget.check()` at each token. `consent(tool, arguments, note)` is
     None where the call may run, else the words of refusal; no tool runs without it. All calls get
     an answer, whatever they look like; errors of a tool go to the model. After the last allowed
-    call the model has one more turn to answer. ■ ends the run and keeps what there is.
+    call the model has one more turn to answer. ■ ends the run and keeps what there is. `pages`:
+    what the conversation has open already.
     """
-    state = ToolRun(
-        list(messages), {tool.name: tool for tool in tools}, consent, limits or Limits()
-    )
+    by_name = {tool.name: tool for tool in tools}
+    state = ToolRun(list(messages), by_name, consent, limits or Limits(), list(pages))
     try:
         while state.turn(respond):
             yield from state.calls()
@@ -67,10 +71,11 @@ class ToolRun:
     tools: Mapping[str, Tool]
     consent: Consent
     limits: Limits
+    pages: list[OpenPage] = field(default_factory=list)
     said: list[Message] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
-    pending: list[tuple[ToolCall, str]] = field(default_factory=list)
+    pending: list[tuple[ToolCall, Message]] = field(default_factory=list)
     finish: str = ""
     ended_by: str = ""
     is_last: bool = False
@@ -94,8 +99,8 @@ class ToolRun:
         self.answers.append(answer)
         self.said += answer.messages
         self.budget.tokens -= answer.usage.completion_tokens
-        recipients = [m.recipient for m in answer.messages if m.recipient not in (None, "all")]
-        self.pending = [(c, r or "") for c, r in zip(answer.tool_calls, recipients, strict=True)]
+        callers = [m for m in answer.messages if m.recipient not in (None, "all")]
+        self.pending = list(zip(answer.tool_calls, callers, strict=True))
         if answer.finish == "interrupt":
             self.finish = "limit" if self.budget.is_over else "interrupt"
         elif not self.pending or self.is_last:
@@ -106,7 +111,7 @@ class ToolRun:
         """Answer each call of the turn; the thought before them goes with the first."""
         answer = self.answers[-1]
         while self.pending:
-            call, recipient = self.pending[0]
+            call, caller = self.pending[0]
             is_end = len(self.pending) == 1 and bool(answer.messages[-1].recipient)
             step = self._step(call, is_cut=is_end and answer.finish in ("length", "stop"))
             if not any(done.turn == step.turn for done in self.steps):
@@ -116,7 +121,7 @@ class ToolRun:
                 )
             del self.pending[0]
             self.steps.append(step)
-            self.said.append(_told(step, recipient))
+            self.said.append(_told(step, caller))
             yield step
         self.is_last = len(self.steps) >= self.limits.calls
 
@@ -151,7 +156,11 @@ class ToolRun:
     def _allowed(self, tool: Tool, arguments: dict[str, Any], step: Step) -> Step:
         began = time.monotonic()
         try:
-            refused = self.consent(tool, dict(step.call.arguments or {}), step.note)
+            asked, note = tool, step.note
+            if tool.asked_for is not None:
+                asked, about = tool.asked_for(tool, arguments, self.pages)
+                note = "; ".join(filter(None, (note, about)))
+            refused = self.consent(asked, dict(step.call.arguments or {}), note)
         except KeyboardInterrupt:
             self.finish = "interrupt"
             return replace(step, outcome="interrupt", result=f"not run: {INTERRUPTED}")
@@ -163,10 +172,13 @@ class ToolRun:
 
     def _called(self, tool: Tool, arguments: dict[str, Any], step: Step) -> Step:
         began, seconds = time.monotonic(), min(self.limits.call_seconds, self.budget.seconds)
+        if tool.sees_pages:
+            arguments = {**arguments, "pages": tuple(self.pages)}
         outcome, value = outcome_of(tool, arguments, seconds)
         if outcome == "interrupt":
             self.finish = "interrupt"
         result, cut = result_of(value, self.limits.chars)
+        self.pages += [result.page] if result.page else []
         return replace(
             step,
             outcome=outcome,
@@ -175,15 +187,14 @@ class ToolRun:
             note="; ".join(filter(None, (step.note, cut))),
             passages=result.passages,
             plan=result.plan,
+            page=result.page,
         )
 
     def answer(self) -> Answer:
         """The last turn's answer with all that the run said, called and was told."""
         last = self.answers[-1]
         tools: ToolsRecord = {
-            "offered": {
-                t.name: {"policy": t.policy, "origin": t.origin} for t in self.tools.values()
-            },
+            "offered": {tool.name: _terms(tool) for tool in self.tools.values()},
             "limits": asdict(self.limits),
             "calls": [_record(step) for step in self.steps],
         }
@@ -239,11 +250,22 @@ def summed(usages: Sequence[Usage]) -> Usage:
     return Usage(**{name: sum(getattr(usage, name) for usage in usages) for name in names})
 
 
-def _told(step: Step, recipient: str) -> Message:
-    """The tool's message; its author is the tool that ran, or what the model called."""
-    name = step.call.name
+def _told(step: Step, caller: Message) -> Message:
+    """The tool's message; its author is the tool that ran, or what the model called.
+
+    A tool that gpt-oss knows by heart answers in the channel that it was called in.
+    """
+    name, recipient = step.call.name, caller.recipient or ""
+    if name.partition(".")[0] in NATIVE_SPACES:
+        channel = caller.channel or "commentary"
+        return Message("tool", step.result, channel, "assistant", author=name)
     author = recipient if recipient == name else f"functions.{name}"
     return Message("tool", step.result, "commentary", "assistant", author=author)
+
+
+def _terms(tool: Tool) -> ToolTerms:
+    terms: ToolTerms = {"policy": tool.policy, "origin": tool.origin}
+    return {**terms, "offer": tool.offer} if tool.offer else terms
 
 
 def _record(step: Step) -> CallRecord:

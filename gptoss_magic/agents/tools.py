@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from gptoss_magic.errors import InputError
 from gptoss_magic.public import public
 from gptoss_magic.quoting import one_line
-from gptoss_magic.records import Passage, ToolSpec
+from gptoss_magic.records import ToolSpec
+from gptoss_magic.records.messages import NATIVE_SPACES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
+
+    from gptoss_magic.records import OpenPage, Passage
+
+    AskedFor = Callable[["Tool", Mapping[str, Any], Sequence[OpenPage]], tuple["Tool", str]]
 
 Policy = Literal["ask", "auto", "never"]
 POLICIES: tuple[Policy, ...] = ("ask", "auto", "never")
@@ -23,12 +28,14 @@ class ToolResult:
     """What a tool gives back where text alone is not enough.
 
     `passages`: quoted in `text` under their numbers; the answer's citations are checked against
-    them. `plan`: the goals as they stand now, a line each.
+    them. `plan`: the goals as they stand now, a line each. `page`: what the browser opened; `text`
+    is a window of it then, harmless and as long as it may be.
     """
 
     text: str
     passages: tuple[Passage, ...] | None = None
     plan: str = ""
+    page: OpenPage | None = None
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,10 @@ class Tool:
     `parameters` is a JSON schema of type object (empty: no parameters). `function` takes them by
     keyword. `check` turns the model's arguments into the function's, or raises ValueError with
     words for the model. `policy`: 'ask' (before each call), 'auto' (runs at once) or 'never'.
-    `origin` says where the function comes from, and in which process it runs.
+    `origin` says where the function comes from, and in which process it runs. `space`: see
+    `ToolSpec`. `sees_pages`: the function also takes `pages`, what the conversation has open.
+    `offer`: what `--tool` calls it, where that is not its name. `asked_for(tool, arguments, pages)`
+    gives the tool that the user is asked about for this call, and a note on it.
     """
 
     name: str
@@ -48,11 +58,15 @@ class Tool:
     policy: Policy = "ask"
     origin: str = NOTEBOOK
     check: Callable[[dict[str, Any]], dict[str, Any]] = dict
+    space: str = ""
+    sees_pages: bool = False
+    offer: str = ""
+    asked_for: AskedFor | None = None
 
     def __post_init__(self) -> None:
         if self.policy not in POLICIES:
             raise InputError(f"policy {self.policy!r}: give ask, auto or never")
-        if not self.name.isidentifier():
+        if not self.is_native and not self.name.isidentifier():
             raise InputError(f"tool {self.name!r}: a name has letters, digits and underscores")
 
     def __call__(self, *positional: Any, **keywords: Any) -> Any:
@@ -60,9 +74,14 @@ class Tool:
         return self.function(*positional, **keywords)
 
     @property
+    def is_native(self) -> bool:
+        """True for a tool of a namespace that gpt-oss knows by heart, such as `browser.open`."""
+        return self.name.partition(".")[0] in NATIVE_SPACES and "." in self.name
+
+    @property
     def spec(self) -> ToolSpec:
         """What the model is told."""
-        return ToolSpec(self.name, self.description, self.parameters)
+        return ToolSpec(self.name, self.description, self.parameters, self.space)
 
     @property
     def identity(self) -> tuple[str, str, str]:

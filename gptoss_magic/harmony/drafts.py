@@ -6,11 +6,13 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gptoss_magic.harmony.header import COMMENTARY, FINAL, Header
+from gptoss_magic.harmony.channel_names import COMMENTARY, FINAL
 from gptoss_magic.records import ToolCall, function_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from gptoss_magic.harmony.header import Header
 
 
 @dataclass

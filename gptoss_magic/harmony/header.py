@@ -13,15 +13,17 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from gptoss_magic.harmony.channel_names import CLOSE, COMMENTARY, nearest
+from gptoss_magic.records.messages import FUNCTIONS, NATIVE_SPACES
+from gptoss_magic.vocabulary import CHANNELS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-ANALYSIS, COMMENTARY, FINAL = CHANNELS = ("analysis", "commentary", "final")
 ASSISTANT = "assistant"
 OTHER_ROLES = ("system", "developer", "user", "tool")
+TOOL_ROLES = (FUNCTIONS, *(f"{space}." for space in NATIVE_SPACES), "python")
 AUDIENCE = frozenset(("all", ASSISTANT, *OTHER_ROLES))  # they are spoken to, but are no tools
-THOUGHT = ("think", "thinking", "thought", "reasoning")  # other formats' words for analysis
-CLOSE = 0.7  # of difflib: 'anaylsis' is 0.87 like 'analysis', 'fianl' 0.8 like 'final'
 
 GONE = "\ud800"  # stands where a header's word was; no decoded text has a lone surrogate
 SKIPPED = re.compile(rf"[\s{GONE}]*")
@@ -92,23 +94,6 @@ def read_header(parts: Sequence[HeaderPart], *, titled: bool) -> Header:
     return header
 
 
-def nearest(word: str, shortest: int = 3) -> str:
-    """The channel that `word` means: misspelt, cut (to `shortest` letters), or ''."""
-    letters = "".join(filter(str.isalpha, word.casefold()))
-    if not letters:
-        return ""
-    for name in CHANNELS:
-        if not letters.replace(name, ""):
-            return name
-    if letters in THOUGHT:
-        return ANALYSIS
-    for name in CHANNELS:
-        is_cut = name.startswith(letters) and len(letters) >= shortest
-        if is_cut or (len(letters) > 2 and letters in name):
-            return name
-    return next(iter(get_close_matches(letters, CHANNELS, 1, CLOSE)), "")
-
-
 def _settle(header: Header) -> None:
     """What only the whole header can say."""
     recipient = header.recipient or ""
@@ -123,7 +108,7 @@ def _settle(header: Header) -> None:
     header.recipient = recipient or None
     if header.recipient and not header.channel:
         header.channel = COMMENTARY
-    if header.role in OTHER_ROLES or header.role.startswith("functions."):
+    if header.role in OTHER_ROLES or header.role.startswith(TOOL_ROLES):
         header.channel = COMMENTARY  # not the assistant's own words, whatever channel they claim
 
 

@@ -18,18 +18,11 @@ import codecs
 import re
 from typing import TYPE_CHECKING
 
+from gptoss_magic.harmony.channel_names import ANALYSIS, COMMENTARY, FINAL
 from gptoss_magic.harmony.drafts import Draft, called, settled_channels
-from gptoss_magic.harmony.header import (
-    ANALYSIS,
-    ASSISTANT,
-    CHANNELS,
-    COMMENTARY,
-    FINAL,
-    Header,
-    HeaderPart,
-    read_header,
-)
+from gptoss_magic.harmony.header import ASSISTANT, Header, HeaderPart, read_header
 from gptoss_magic.records import ChannelDelta, Message, ToolCall
+from gptoss_magic.vocabulary import CHANNELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.harmony.native import tools_section
 from gptoss_magic.harmony.schema import definition
 from gptoss_magic.records import Message
 from gptoss_magic.vocabulary import EFFORT, check_effort
@@ -19,13 +20,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SystemSettings:
-    """What the system message says. `current_date` is YYYY-MM-DD or None for no date line."""
+    """What the system message says. `current_date` is YYYY-MM-DD or None for no date line.
+
+    `has_tools`: the developer message defines functions. `native`: tools of other namespaces.
+    """
 
     identity: str = "You are ChatGPT, a large language model trained by OpenAI."
     knowledge_cutoff: str = "2024-06"
     current_date: str | None = None
     effort: str = EFFORT
     has_tools: bool = False
+    native: tuple[ToolSpec, ...] = ()
 
 
 def system_message(settings: SystemSettings) -> Message:
@@ -39,7 +44,8 @@ def system_message(settings: SystemSettings) -> Message:
     )
     if settings.has_tools:
         channels += "\nCalls to these tools must go to the commentary channel: 'functions'."
-    return Message("system", f"{head}\n\nReasoning: {settings.effort}\n\n{channels}")
+    parts = (head, f"Reasoning: {settings.effort}", tools_section(settings.native), channels)
+    return Message("system", "\n\n".join(filter(None, parts)))
 
 
 def developer_message(

@@ -32,6 +32,7 @@ HELP = """\
 %%gptoss [OPTIONS]     prompt it: the cell's body is the prompt; %%gptoss? lists the options
 %%gptoss --rag NAME    answer from an index, with citations that are checked
 %%gptoss --tool NAME   let the model call a function; each call needs your consent
+%%gptoss --tool browser:SOURCE,…   let it search, open and find in pages, and cite their lines
 %%gptoss --edit        the body is the last answer's new analysis; final is written again
 %%gptoss --map FRAME   the body is a Jinja template, answered for each row of a DataFrame
 %%gptoss_tune          tune on the cell's rows: a plan, then with --go a run with a live panel

@@ -35,7 +35,10 @@ PROMPT: list[Option] = [
     (("-c", "--conversation"), {"help": f"name of the conversation; {CONVERSATION}"}),
     (
         ("-T", "--tool"),
-        {"action": "append", "help": "a function, python, search:INDEX, notebook, plan, a server"},
+        {
+            "action": "append",
+            "help": "a function, python, search:INDEX, browser:SOURCE, notebook, plan, a server",
+        },
     ),
     (("-N", "--calls"), {"type": int, "help": "tools: at most so many calls"}),
     (("--no-run",), {"action": "store_true", "help": "tools: show the call, run nothing"}),

@@ -75,15 +75,16 @@ def consent_of(shell: Any) -> Consent:
 def named(name: str, place: ToolPlace) -> list[Tool]:
     """The tools that `name` means. Raises InputError where there is none.
 
-    A function of the notebook comes first, then a built-in tool (`search:INDEX`), then an MCP
-    server (all its tools) or one tool of it (`SERVER.TOOL`).
+    A function of the notebook comes first, then a built-in tool (`search:INDEX`), or three of them
+    (`browser:SOURCE,…`), then an MCP server (all its tools) or one tool of it (`SERVER.TOOL`).
     """
     given = place.shell.user_ns.get(name)
     if isinstance(given, Tool) or (callable(given) and not isinstance(given, type)):
         return [as_tool(given)]
     word, _, argument = name.partition(":")
     if word in BUILT_IN:
-        return [BUILT_IN[word](ToolPlace(**{**vars(place), "argument": argument}))]
+        made = BUILT_IN[word](ToolPlace(**{**vars(place), "argument": argument}))
+        return made if isinstance(made, list) else [made]
     server, _, one = name.partition(".")
     if server in current().servers:
         from gptoss_magic.agents.servers import identifier
@@ -202,7 +203,17 @@ def _recall(place: ToolPlace) -> Tool:
     return recall_tool(memory.name, lambda query: lines(memory.recall(query, notebook=where)))
 
 
-BUILT_IN: dict[str, Callable[[ToolPlace], Tool]] = {
+def _browser(place: ToolPlace) -> list[Tool]:
+    from gptoss_magic.retrieval.pages.cells import NotebookPages
+    from gptoss_magic.turns.browser import browser_over
+
+    names = place.shell.user_ns
+    cells = NotebookPages(lambda: names.get("In", [""]), lambda: names.get("Out", {}))
+    return browser_over((place.argument or "notebook").split(","), cells)
+
+
+BUILT_IN: dict[str, Callable[[ToolPlace], Tool | list[Tool]]] = {
+    "browser": _browser,
     "notebook": _notebook,
     "plan": _plan,
     "python": _python,

@@ -55,6 +55,7 @@ def show(names: list[str], shell: Any) -> None:
     check_nothing("%gptoss tools list", " ".join(names))
     policies = current().policies
     rows = [(name, policies.of(t), t.origin, t.description) for name, t in known(shell)]
+    rows.append(("browser:SOURCE", "ask", "built in; reads pages", "Search, open, find, and cite."))
     rows.append(("search:INDEX", "ask", "built in; reads an index", "Search the user's documents."))
     show_table(("tool", "policy", "from", "what it does"), rows)
 

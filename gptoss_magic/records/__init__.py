@@ -9,7 +9,8 @@ from gptoss_magic.records.messages import (
     ToolSpec,
     function_name,
 )
-from gptoss_magic.records.quotes import Citation, Passage, Support
+from gptoss_magic.records.pages import OpenPage, PageSource, Snippet, SourcePage
+from gptoss_magic.records.quotes import PAGES, Citation, Passage, Support
 from gptoss_magic.records.requests import (
     AnswerForm,
     Consent,
@@ -34,6 +35,7 @@ from gptoss_magic.records.studies import (
 from gptoss_magic.records.terms import Term
 
 __all__ = [
+    "PAGES",
     "AdapterComparison",
     "Answer",
     "AnswerForm",
@@ -50,10 +52,14 @@ __all__ = [
     "Mapped",
     "Message",
     "OfferedTool",
+    "OpenPage",
+    "PageSource",
     "Passage",
     "Request",
     "RoutingTrace",
     "SamplingSettings",
+    "Snippet",
+    "SourcePage",
     "Step",
     "StepMetrics",
     "SuiteProbe",

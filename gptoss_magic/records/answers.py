@@ -9,6 +9,7 @@ from gptoss_magic.records.provenance import ShownProvenance
 
 if TYPE_CHECKING:
     from gptoss_magic.records.messages import Message, ToolCall
+    from gptoss_magic.records.pages import OpenPage
     from gptoss_magic.records.provenance import Provenance
     from gptoss_magic.records.quotes import Citation, Passage, Support
 
@@ -22,7 +23,8 @@ class Step:
     'cut' (the model's call was cut off) or 'limit' (of the run). `result` is what the model was
     told. Calls of one turn share `turn`, from 1; the first of them has `thought` and `said`.
     Times in seconds; `call_s` without the wait for consent. `note`: what was repaired or cut.
-    `passages` are None where the tool quotes none; `plan` is the goals' tree as lines.
+    `passages` are None where the tool quotes none; `plan` is the goals' tree as lines; `page` is
+    what the browser opened.
     """
 
     turn: int
@@ -36,6 +38,7 @@ class Step:
     note: str = ""
     passages: tuple[Passage, ...] | None = None
     plan: str = ""
+    page: OpenPage | None = None
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 FUNCTIONS = "functions."
+NATIVE_SPACES = ("browser",)  # of tools that gpt-oss knows by heart
 
 
 @dataclass(frozen=True)
 class ToolSpec:
-    """A function that the model may call. `parameters` is a JSON schema of type object."""
+    """A function that the model may call. `parameters` is a JSON schema of type object.
+
+    `space`: of a tool that gpt-oss knows by heart (`browser.search`), what the system message says
+    of its namespace; '' for a function, which the developer message defines.
+    """
 
     name: str
     description: str = ""
     parameters: dict[str, Any] = field(default_factory=dict)
+    space: str = ""
 
     @property
     def spec(self) -> ToolSpec:

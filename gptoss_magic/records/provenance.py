@@ -142,11 +142,15 @@ class CallRecord(TypedDict):
     outcome: str
 
 
-class ToolTerms(TypedDict):
-    """How a tool was offered."""
-
+class _ToolTerms(TypedDict):
     policy: str
     origin: str
+
+
+class ToolTerms(_ToolTerms, total=False):
+    """How a tool was offered. `offer`: what `--tool` calls it, where that is not its name."""
+
+    offer: str
 
 
 class _ToolsRecord(TypedDict):

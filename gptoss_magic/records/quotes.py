@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+PAGES = "browser:"  # the index of what a model opened; no index can be called so
+
 
 @dataclass(frozen=True)
 class Passage:
@@ -27,7 +29,8 @@ class Passage:
 class Citation:
     """What an answer refers to, `text` as it stands there from character `start` on.
 
-    `valid`: a passage of that `number` was given, and the lines, where named, lie in it.
+    `valid`: a passage of that `number` was given, and the lines, where named, lie in it. `doubt`:
+    why these lines do not bear what is said, as far as comparing words can tell; '' where they do.
     """
 
     text: str
@@ -36,6 +39,7 @@ class Citation:
     first_line: int | None
     last_line: int | None
     valid: bool
+    doubt: str = ""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from gptoss_magic.quoting import harmless
 from gptoss_magic.records import Answer, Citation, Passage
+from gptoss_magic.retrieval.claims import judged
 from gptoss_magic.retrieval.support import overlap, support
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def cited(answer: Answer, passages: Sequence[Passage] | None, question: str = ""
     """
     if passages is None:
         return answer
-    citations = check(answer.final, passages)
+    citations = judged(answer.final, check(answer.final, passages), passages)
     provenance: Provenance = {**answer.provenance, "passages": list(map(_record, passages))}
     if question:
         provenance["question_overlap"] = round(overlap(question, passages), 3)

@@ -12,8 +12,8 @@ from gptoss_magic.retrieval import store
 from gptoss_magic.retrieval.chunks import chunk_id
 from gptoss_magic.retrieval.embedders import embedder_named
 from gptoss_magic.retrieval.folding import folded
-from gptoss_magic.retrieval.held import Held
-from gptoss_magic.retrieval.ingest import Ingest, Ingested, known, origins
+from gptoss_magic.retrieval.held import COLUMNS, Held
+from gptoss_magic.retrieval.ingest import Ingest, Ingested, among, known, origins
 from gptoss_magic.retrieval.query import NUM_CANDIDATES, Query, hits
 from gptoss_magic.retrieval.rerank import reranked
 from gptoss_magic.retrieval.retriever import in_turn
@@ -212,6 +212,15 @@ def _passage(number: int, name: str, group: Sequence[dict[str, Any]]) -> Passage
         text=text,
         score=max(row["score"] for row in group),
     )
+
+
+def whole(table: Any, name: str, source: str) -> Passage | None:
+    """All that an index holds of a source, as one passage; None where it holds nothing."""
+    with store.storage_errors(name):
+        asked = table.search().where(among([source]).to_sql()).select(COLUMNS)
+        rows = asked.limit(table.count_rows() + 1).to_arrow().to_pylist()
+    rows = [{**row, "score": 0.0} for row in sorted(rows, key=lambda row: row["number"])]
+    return _passage(1, name, rows) if rows else None
 
 
 def search_all(

@@ -113,10 +113,18 @@ def html(text: str) -> Parsed:
         from bs4 import BeautifulSoup
     except ImportError as error:
         raise MissingPackage("HTML needs beautifulsoup4: pip install gptoss_magic[rag]") from error
-    soup = BeautifulSoup(text, "html.parser")
+    return markdown(page_text(body_of(BeautifulSoup(text, "html.parser"))))
+
+
+def body_of(soup: Any) -> Any:
+    """What a parsed page shows, without scripts, styles and menus, which are taken out of it."""
     for tag in soup(NOT_TEXT):
         tag.decompose()
-    body = soup.find("main") or soup.body or soup
+    return soup.find("main") or soup.body or soup
+
+
+def page_text(body: Any) -> str:
+    """The text of a page's body, which is taken apart by it."""
     for tag in body.find_all(re.compile(r"^h[1-6]$")):
         title = " ".join(tag.get_text().split())
         tag.replace_with(f"\n\n{'#' * int(tag.name[1])} {title}\n\n")
@@ -125,7 +133,7 @@ def html(text: str) -> Parsed:
     for tag in body.find_all(BLOCKS):
         tag.insert_before("\n- " if tag.name == "li" else "\n")
         tag.insert_after("\n")
-    return markdown(re.sub(r"\s*\n\s*\n\s*", "\n\n", body.get_text()).strip())
+    return re.sub(r"\s*\n\s*\n\s*", "\n\n", body.get_text()).strip()
 
 
 def notebook(text: str) -> Parsed:

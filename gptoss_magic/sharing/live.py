@@ -51,8 +51,12 @@ def changed_results(
 
 
 def _offered(answer: RecordedAnswer) -> list[str]:
+    """What `--tool` called them, each once: three tools may have been offered by one name."""
     offered = answer.about.get("tools", {}).get("offered", {})
-    return [str(name) for name in offered] if isinstance(offered, dict) else []
+    if not isinstance(offered, dict):
+        return []
+    terms = ((name, told if isinstance(told, dict) else {}) for name, told in offered.items())
+    return list(dict.fromkeys(str(told.get("offer") or name) for name, told in terms))
 
 
 def _said(call: RecordedCall) -> Answer:

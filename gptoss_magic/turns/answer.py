@@ -17,6 +17,7 @@ from gptoss_magic.public import public
 from gptoss_magic.quoting import num_surrogates
 from gptoss_magic.records import Generation, Listener, Message, Turn
 from gptoss_magic.session import current
+from gptoss_magic.turns.cited import all_cited, pages_before
 from gptoss_magic.turns.loading import versions
 from gptoss_magic.turns.prompt import open_turn, rendered
 from gptoss_magic.turns.recall import kept_of
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
         AnswerForm,
         ChannelDelta,
         Consent,
-        Passage,
         Request,
         Step,
     )
@@ -217,7 +217,7 @@ def _kept(
 ) -> Answer:
     """The answer with its sources, persona and recalled items; its turn is on the record."""
     session, recall = current(), opened.recall
-    made = all_cited(made, request.passages, request.prompt)
+    made = all_cited(made, request.passages, request.prompt, pages_before(request))
     conversations = session.conversations
     goes_on = bool(request.prompt and request.conversation and not request.probe)
     asked = Message("user", request.prompt)
@@ -269,17 +269,6 @@ def _hold_last(answer: Answer) -> None:
     """The notebook's last answer is its own, whatever other threads are told meanwhile."""
     if threading.current_thread() is threading.main_thread():
         current().last = answer
-
-
-def all_cited(answer: Answer, passages: Sequence[Passage] | None, question: str = "") -> Answer:
-    """The answer with its citations checked against what the prompt and the tools quoted."""
-    from gptoss_magic.retrieval.cite import cited
-
-    given = [step.passages for step in answer.steps if step.passages is not None]
-    if passages is None and not given:
-        return answer
-    numbered = {p.number: p for quoted in (passages or (), *given) for p in quoted}
-    return cited(answer, [numbered[number] for number in sorted(numbered)], question)
 
 
 class _Sharing:

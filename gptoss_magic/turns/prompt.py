@@ -49,9 +49,11 @@ def opening(request: Request, rules: str = "") -> list[Message]:
     from gptoss_magic.harmony import SystemSettings, developer_message, system_message
     from gptoss_magic.retrieval.cite import grounded
 
-    specs = specs_of(request.tools)
+    offered = specs_of(request.tools)
+    native = tuple(spec for spec in offered if spec.space)
+    specs = [spec for spec in offered if not spec.space]
     settings = SystemSettings(
-        effort=request.effort, current_date=request.date, has_tools=bool(specs)
+        effort=request.effort, current_date=request.date, has_tools=bool(specs), native=native
     )
     system, _ = grounded(request.voice.instructions or None, request.passages, request.prompt)
     terms = "" if request.prompt else terms_text(request)  # of others' whole messages

@@ -9,7 +9,8 @@ from gptoss_magic.errors import InputError
 from gptoss_magic.quoting import harmless_lines
 from gptoss_magic.records import Message, Voice
 from gptoss_magic.session import current
-from gptoss_magic.turns.answer import all_cited, speak
+from gptoss_magic.turns.answer import speak
+from gptoss_magic.turns.cited import all_cited
 from gptoss_magic.turns.prompt import messages_of, opening, quoted_prompt
 from gptoss_magic.turns.surgery import adapters_then, last_turn_of, put_in_place
 from gptoss_magic.vocabulary import NONE

@@ -109,6 +109,7 @@ def settle(
         remembers=remembers,
         no_memory=no_memory,
     )
+    _check_numbers(request)
     (ready or current().ready)()
     return _for_model(request, says)
 
@@ -133,6 +134,19 @@ def specs_of(tools: Sequence[OfferedTool]) -> list[Any]:
         if names.count(name) > 1:
             raise InputError(f"tool {name}: given twice; the model could not tell them apart")
     return specs
+
+
+def _check_numbers(request: Request) -> None:
+    """Raise InputError where two kinds of sources would be cited by the same numbers."""
+    names = [tool.spec.name for tool in request.tools]
+    is_browsing = any(name.startswith("browser.") for name in names)
+    other = "passages" if request.passages is not None else ""
+    other = "the tool search" if "search" in names else other
+    if is_browsing and other:
+        raise InputError(
+            f"{other} and the browser number their sources differently: leave one of them out; "
+            "browser:INDEX searches an index too"
+        )
 
 
 def notebook_name() -> str:
@@ -259,7 +273,9 @@ def _tools(
 
     names = [name for name in persona.tools or () if name not in given] if tool_named else []
     for name in names:
-        if name.partition(":")[::2] == ("python", "kernel"):
+        word, _, argument = name.partition(":")
+        reaches = word == "browser" and any(sign in argument for sign in ":/~")
+        if reaches or (word, argument) == ("python", "kernel"):
             raise InputError(f"persona: it may not name {name}; --tool {name} offers it")
     offered: list[OfferedTool] = []
     for tool in (*given, *names):

@@ -12,8 +12,9 @@ from gptoss_magic.errors import InputError
 from gptoss_magic.public import public
 from gptoss_magic.records import Message
 from gptoss_magic.session import current
-from gptoss_magic.turns.answer import SILENT, all_cited, kept_apart, speak
+from gptoss_magic.turns.answer import SILENT, kept_apart, speak
 from gptoss_magic.turns.answer_schema import AnswerSchema
+from gptoss_magic.turns.cited import all_cited
 from gptoss_magic.turns.recall import kept_of, said_anew
 from gptoss_magic.turns.settle import settle
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gptoss_magic.turns.cited import pages_before
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -39,7 +41,8 @@ def answered_with_tools(
         return answer
 
     tools = [as_tool(tool) for tool in request.tools]
-    steps = run(turn, request.messages, tools, listener.consent, request.limits)
+    pages = pages_before(request)
+    steps = run(turn, request.messages, tools, listener.consent, request.limits, pages=pages)
     return finished(steps, listener.on_step), tuple(generations)
 
 

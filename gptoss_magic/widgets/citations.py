@@ -25,6 +25,7 @@ MARK = re.compile("\\{\ue000(\\d+)\ue001\\}")
 OURS = re.compile("[\ue000\ue001]")
 LINK = "color: var(--jp-content-link-color, #2f6fd0); cursor: pointer; display: inline; "
 LINK += "text-decoration: underline"
+DOUBTED = f"{WARNING}; cursor: pointer; display: inline; text-decoration: underline dotted"
 FOUND = "color: var(--jp-ui-font-color2, #767676); cursor: pointer; display: inline; "
 FOUND += "border-bottom: 1px dotted; font-size: 0.9em"
 PLAIN = "color: var(--jp-ui-font-color2, #767676); font-style: italic; font-size: 0.9em"
@@ -57,8 +58,12 @@ def citation_html(citation: Citation, given: dict[int, Passage]) -> str:
         )
     lines = _lines(citation.first_line, citation.last_line)
     label = f"[{citation.number}{' · ' + lines if lines else ''}]"
-    within = (citation.first_line or 0, citation.last_line or 0)
-    return _unfolding(label, "cited by the model", LINK, given[citation.number], within)
+    passage, within = given[citation.number], (citation.first_line or 0, citation.last_line or 0)
+    if not citation.doubt:
+        return _unfolding(label, "cited by the model", LINK, _quote(passage, within))
+    warning = f'<span style="{WARNING}">{escape(citation.doubt)}</span>\n'
+    about = f"cited by the model, but {citation.doubt}"
+    return _unfolding(f"{label} (?)", about, DOUBTED, warning + _quote(passage, within))
 
 
 def support_html(support: Support, given: dict[int, Passage]) -> str:
@@ -72,7 +77,7 @@ def support_html(support: Support, given: dict[int, Passage]) -> str:
         "not cited by the model; found by comparing words: "
         f"{support.found} of {support.words} stand there"
     )
-    return " " + _unfolding(label, about, FOUND, given[support.number], within)
+    return " " + _unfolding(label, about, FOUND, _quote(given[support.number], within))
 
 
 def _lines(first: int | None, last: int | None) -> str:
@@ -81,15 +86,16 @@ def _lines(first: int | None, last: int | None) -> str:
     return f"line {first}" if first == last else f"lines {first}–{last}"
 
 
-def _unfolding(
-    label: str, about: str, style: str, passage: Passage, within: tuple[int, int]
-) -> str:
+def _unfolding(label: str, about: str, style: str, inner: str) -> str:
     return (
         f'<details class="gptoss-cite" style="{FOLD}"><summary style="{style}" '
         f'title="{escape(about)}">{escape(label)}</summary>'
-        f'<div style="{QUOTE}">{passage_link(passage, *within)}\n{quote_html(passage, *within)}'
-        "</div></details>"
+        f'<div style="{QUOTE}">{inner}</div></details>'
     )
+
+
+def _quote(passage: Passage, within: tuple[int, int]) -> str:
+    return f"{passage_link(passage, *within)}\n{quote_html(passage, *within)}"
 
 
 def mark_rule(state: StateInline, silent: bool) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.quoting import HeldMarks
 from gptoss_magic.widgets.sources import sources_text
 from gptoss_magic.widgets.static_html import meta_line, tool_call_text
 from gptoss_magic.widgets.steps import step_line
@@ -21,7 +22,7 @@ class PlainView:
 
     def __init__(self, model: str = "") -> None:
         self.model = model
-        self._channel = ""
+        self._channel, self._marks = "", HeldMarks()
 
     def __enter__(self) -> Self:
         return self
@@ -35,8 +36,12 @@ class PlainView:
         self._end_line()
 
     def delta(self, channel: str, text: str) -> None:
+        for name, shown in self._marks.take(channel, text):
+            self._write(name, shown)
+
+    def _write(self, channel: str, text: str) -> None:
         if channel != self._channel:
-            self._end_line()
+            self._break()
             sys.stdout.write(f"[{channel}]\n")
         self._channel = channel
         sys.stdout.write(text)
@@ -46,7 +51,9 @@ class PlainView:
         """Nothing: the terminal shows text only."""
 
     def step(self, step: Step) -> None:
-        self.delta(f"result · {step_line(step)}", step.result)
+        for name, shown in self._marks.rest():
+            self._write(name, shown)
+        self._write(f"result · {step_line(step)}", step.result)
 
     def flush(self) -> None:
         self._end_line()
@@ -66,6 +73,11 @@ class PlainView:
         sys.stdout.write("".join(f"{line}\n" for line in lines if line))
 
     def _end_line(self) -> None:
+        for name, shown in self._marks.rest():
+            self._write(name, shown)
+        self._break()
+
+    def _break(self) -> None:
         if self._channel:
             sys.stdout.write("\n\n")
         self._channel = ""

@@ -63,7 +63,8 @@ def sources_text(
         lines.append(f"{passage_line(passage, names)}{_cited(counts, passage)}")
         if quotes:
             lines += [f"    {line}" for line in passage.text.split("\n")]
-    lines += [invented_line(citations or ()), *map(support_line, support)]
+    lines += [invented_line(citations or ()), *doubt_lines(citations or ())]
+    lines += map(support_line, support)
     return "\n".join(filter(None, lines))
 
 
@@ -178,6 +179,11 @@ def invented_line(citations: Sequence[Citation]) -> str:
     """Which citations name nothing that was given; empty where there is none."""
     invented = dict.fromkeys(citation.text for citation in citations if not citation.valid)
     return f"Not among the sources: {', '.join(invented)}" if invented else ""
+
+
+def doubt_lines(citations: Sequence[Citation]) -> list[str]:
+    """Which citations their lines do not bear, and why."""
+    return [f"Doubtful: {one.text}: {one.doubt}" for one in citations if one.valid and one.doubt]
 
 
 def support_line(support: Support) -> str:

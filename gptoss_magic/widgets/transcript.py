@@ -14,6 +14,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gptoss_magic.quoting import HeldMarks
 from gptoss_magic.records import Transcript
 from gptoss_magic.widgets.blocks import Blocks
 from gptoss_magic.widgets.plain_view import PlainView, SilentView
@@ -96,7 +97,7 @@ class TranscriptView:
     def __init__(self, model: str = "", passages: Sequence[Passage] = (), hz: float = 10) -> None:
         self.model, self._sources = model, live_sources(passages)
         self._period = 1 / hz
-        self._blocks = Blocks()
+        self._blocks, self._marks = Blocks(), HeldMarks()
         self._read = (0, 0)
         self._sent_at = self._began = monotonic()
         self._snapshot_after = FIRST_SNAPSHOT_S
@@ -118,13 +119,15 @@ class TranscriptView:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._release()
         if self._widget is not None and isinstance(error, Exception) and not self._blocks.whole():
             self._become({"text/plain": ""}, {})  # the error's own line says it all
         elif self._widget is not None:
             self.finish(partial_transcript(self._blocks, self.model, error))
 
     def delta(self, channel: str, text: str) -> None:
-        self._blocks.add(channel, text)
+        for name, shown in self._marks.take(channel, text):
+            self._blocks.add(name, shown)
         if monotonic() - self._sent_at >= self._period:
             self._flush()
 
@@ -133,11 +136,22 @@ class TranscriptView:
         self._flush()
 
     def step(self, step: Step) -> None:
+        self._release()
+        given = step.passages or ((step.page.passage,) if step.page else ())
+        if given and self._widget is not None:
+            self._sources = [*self._sources, *live_sources(given)]
+            self._widget.sources = self._sources
         self._blocks.add(f"result · {step_line(step)}", step.result)
         self._flush()
 
     def flush(self) -> None:
+        self._release()
         self._flush()
+
+    def _release(self) -> None:
+        """What was held back as half a citation is none."""
+        for name, shown in self._marks.rest():
+            self._blocks.add(name, shown)
 
     def finish(
         self,

@@ -26,6 +26,7 @@ export interface ICitation {
   start: number;
   number: number;
   isValid: boolean;
+  doubt: string;
 }
 
 /** `logprob` in nats; null where it was not kept. */
@@ -124,7 +125,13 @@ function passageOf(passage: Json): IPassage {
 
 function citationOf(citation: Json): ICitation {
   const { text: words, start, number: n, valid } = citation;
-  return { text: text(words), start: number(start), number: number(n), isValid: valid !== false };
+  return {
+    text: text(words),
+    start: number(start),
+    number: number(n),
+    isValid: valid !== false,
+    doubt: text(citation.doubt)
+  };
 }
 
 /** The answer, or one line that says why there is none to show. */

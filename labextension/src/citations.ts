@@ -13,8 +13,10 @@ function placeOf(source: string, citation: ICitation): number {
 }
 
 function markNode(citation: ICitation, host: () => HTMLElement): HTMLElement {
-  const node = el('a', `gptoss-lab-cite${citation.isValid ? '' : ' gptoss-lab-mod-wrong'}`, citation.text);
-  node.title = citation.isValid ? `Source ${citation.number}` : 'There is no such source';
+  const isWrong = !citation.isValid || citation.doubt;
+  const node = el('a', `gptoss-lab-cite${isWrong ? ' gptoss-lab-mod-wrong' : ''}`, citation.text);
+  const about = citation.doubt ? `Source ${citation.number}: ${citation.doubt}` : `Source ${citation.number}`;
+  node.title = citation.isValid ? about : 'There is no such source';
   if (citation.isValid) {
     node.href = '#';
     node.addEventListener('click', event => {
@@ -43,7 +45,7 @@ export function citationMarks(answer: IAnswer, host: () => HTMLElement): IMark[]
 }
 
 function passageNode(passage: IPassage): HTMLElement {
-  const lines = passage.firstLine ? `, lines ${passage.firstLine}–${passage.lastLine}` : '';
+  const lines = passage.lastLine ? `, lines ${passage.firstLine}–${passage.lastLine}` : '';
   const heading = passage.heading ? ` · ${passage.heading}` : '';
   const label = `${passage.number}. ${passage.source}${lines}${heading}`;
   return folded(`source-${passage.number}`, label, 'gptoss-lab-source', plain(passage.text));

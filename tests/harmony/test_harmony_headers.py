@@ -5,8 +5,8 @@ import re
 import pytest
 
 from gptoss_magic.harmony import HarmonyCodec, HarmonyParser, prune, render
+from gptoss_magic.harmony.channel_names import nearest
 from gptoss_magic.harmony.channels import channels_of
-from gptoss_magic.harmony.header import nearest
 from gptoss_magic.records import Message
 from gptoss_magic.testing import tiny_tokenizer
 

@@ -101,3 +101,31 @@ def test_another_call_parts(file):
     assert one.verdict == "parts"
     assert one.parting.call == 0
     assert one.parting.here_rest.startswith("R")
+
+
+def test_a_run_of_the_browser_is_replayed_with_its_pages(tmp_path):
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "moon.md").write_text("# Moon\n\nIt has no air.\n")
+    tools = gptoss_magic.browser(str(docs), policy="auto")
+    said = calling("browser.open", json.dumps({"id": f"folder:{docs}/moon.md"}))
+    script = (said, saying("It has no air 【0†L4】."))
+    with scripted(current(), *script):
+        made = gptoss_magic.generate("Air?", tools=tools, consent=by_policy(), date="2026-01-01")
+    record = answer_json(made)["record"]
+    assert [passage["number"] for passage in record["passages"]] == [0]
+    output = {"metadata": {KEY: json.loads(json.dumps(record))}}
+    path = tmp_path / "run.ipynb"
+    path.write_text(json.dumps({"cells": [{"source": "x", "outputs": [output]}]}))
+    named = []
+
+    def run_again():
+        with scripted(current(), *script):
+            how = {"tool_named": lambda name: named.append(name) or tools, "consent": by_policy()}
+            (one,) = replay(path, **how)
+        return one
+
+    assert run_again().verdict == "identical"
+    assert named == [f"browser:{docs}"]
+    (docs / "moon.md").write_text("# Moon\n\nIt has some air.\n")
+    assert "tool browser.open: «[0] Moon" in run_again().words

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.harmony.header import ANALYSIS, COMMENTARY, FINAL
+from gptoss_magic.harmony.channel_names import ANALYSIS, COMMENTARY, FINAL
 from gptoss_magic.records import function_name
 
 if TYPE_CHECKING:
