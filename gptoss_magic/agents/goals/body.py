@@ -72,7 +72,7 @@ def read_test(value: Any, label: str, kinds: Sequence[str] = KINDS) -> GoalTest:
         value = {value.strip(): True}
     elif isinstance(value, str) and value.strip():
         value = {"python": value}
-    if value is None or value == "" or value == {}:
+    if not value and value is not False:
         raise InputError(f"{label} is empty; {TESTS}")
     if not isinstance(value, dict) or len(value) != 1:
         shown = one_line(repr(value), 60)
@@ -129,33 +129,36 @@ def _named(goals: Any) -> list[tuple[Any, Any]]:
     return goals_of
 
 
+def check_goal(goal: Goal) -> Goal:
+    """The goal. Raises InputError for a name that cannot be one, and for no text."""
+    if not NAME.fullmatch(goal.name):
+        raise InputError(
+            f"goal {one_line(repr(goal.name), 60)}: a name has letters, digits, blanks, '_', '-' "
+            "and '.', 40 at most"
+        )
+    if not goal.text.strip():
+        raise InputError(f"goal {goal.name}: no text; say what is to be reached")
+    return goal
+
+
 def _goal(name: Any, said: Any, each: Mapping[str, Any], kinds: Sequence[str]) -> Goal:
     name = encodable(str(name)).strip()
-    if not NAME.fullmatch(name):
-        raise InputError(
-            f"goal {one_line(repr(name), 60)}: a name has letters, digits, blanks, '_', '-' and "
-            "'.', 40 at most"
-        )
     label = f"goal {name}"
     if not isinstance(said, dict):
         raise InputError(f"{label}: write text: and test: below it")
     check_known(f"{label}: key", map(str, said), GOAL_KEYS)
-    text, drop = (
-        _text(said.get("text"), f"{label}: text"),
-        _text(said.get("drop"), f"{label}: drop"),
-    )
-    if not text:
-        raise InputError(f"{label}: no text; say what is to be reached")
+    text = _text(said.get("text"), f"{label}: text")
     own = _numbers(said.get("budget"), f"{label}: budget", GoalBudget)
-    return Goal(
+    goal = Goal(
         name=name,
         text=text,
         test=read_test(said.get("test"), f"{label}: its test", kinds),
         after=_list(said.get("after"), f"{label}: after"),
         tools=_list(said.get("tools"), f"{label}: tools"),
         budget=GoalBudget(**{**each, **own}),
-        drop=drop,
+        drop=_text(said.get("drop"), f"{label}: drop"),
     )
+    return check_goal(goal)
 
 
 def _numbers(said: Any, label: str, kind: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,9 @@ from gptoss_magic.vocabulary import check_known
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from gptoss_magic.records.goals import Goal, GoalTry
+    from gptoss_magic.records.goals import Goal, GoalPlan, GoalTry
+
+LEFT_OUT = "the cell has it no more"
 
 
 def check_graph(goals: Sequence[Goal]) -> None:
@@ -62,7 +65,7 @@ def before(goals: Sequence[Goal], name: str) -> set[str]:
 def key_of(goal: Goal, inputs: Mapping[str, str]) -> str:
     """A digest of what is asked and of the answers that are quoted; budgets do not count."""
     test = goal.test
-    given = test.given if isinstance(test.given, dict) else getattr(test.given, "__name__", "")
+    given = test.given if isinstance(test.given, dict) else ""
     tools = [one if isinstance(one, str) else getattr(one, "name", repr(one)) for one in goal.tools]
     whole = [
         *(goal.name, goal.text, test.kind, test.text, test.least, given, tools),
@@ -96,26 +99,30 @@ def nodes_of(
 
 
 def _node(goal: Goal, tries: Sequence[GoalTry], nodes: Mapping[str, GoalNode]) -> GoalNode:
-    if goal.drop:
-        return GoalNode(goal, "dropped", goal.drop, tuple(tries))
     above = [nodes[name] for name in goal.after]
     stuck = [node.goal.name for node in above if node.state in ("failed", "blocked", "dropped")]
-    if stuck:
-        return GoalNode(goal, "blocked", f"it waits for {', '.join(stuck)}", tuple(tries))
-    if any(node.state != "done" for node in above):
-        return GoalNode(goal, "open", "", tuple(tries))
-    key = key_of(goal, {node.goal.name: node.answer for node in above})
-    own = tuple(one for one in tries if one.key == key)
+    state, reason = "open", ""
+    if goal.drop:
+        state, reason = "dropped", goal.drop
+    elif stuck:
+        state, reason = "blocked", f"it waits for {', '.join(stuck)}"
+    elif all(node.state == "done" for node in above):
+        key = key_of(goal, {node.goal.name: node.answer for node in above})
+        return _tried(goal, tuple(one for one in tries if one.key == key))
+    return GoalNode(goal, state, reason, tuple(tries))
+
+
+def _tried(goal: Goal, own: tuple[GoalTry, ...]) -> GoalNode:
+    """A goal that nothing stands in the way of, by the tries that count."""
     passed = next((number for number, one in enumerate(own, 1) if one.passed), 0)
     if passed:
         return GoalNode(goal, "done", own[passed - 1].reason, own[:passed])
-    if own and own[-1].waits:
-        return GoalNode(goal, "blocked", own[-1].reason, own)
-    spent = spent_words(goal, own)
     last = own[-1].reason if own else ""
-    if spent:
-        return GoalNode(goal, "failed", "; ".join(filter(None, (last, spent))), own)
-    return GoalNode(goal, "open", last, own)
+    if own and own[-1].waits:
+        return GoalNode(goal, "blocked", last, own)
+    spent = spent_words(goal, own)
+    reason = "; ".join(filter(None, (last, spent)))
+    return GoalNode(goal, "failed" if spent else "open", reason, own)
 
 
 def spent_words(goal: Goal, tries: Sequence[GoalTry]) -> str:
@@ -132,3 +139,13 @@ def _bounds(goal: Goal, tries: Sequence[GoalTry]) -> Iterator[str]:
         yield f"{tokens:,} of {budget.tokens:,} tokens"
     if seconds >= budget.seconds:
         yield f"{seconds:.0f} of {budget.seconds:g} seconds"
+
+
+def with_left_out(
+    plan: GoalPlan, earlier: Sequence[Goal], tries: Mapping[str, Sequence[GoalTry]]
+) -> GoalPlan:
+    """Goals of an earlier run that the cell has no more, and that were tried, stand as dropped."""
+    known = set(plan.names)
+    gone = [one for one in earlier if one.name not in known and tries.get(one.name)]
+    dropped = [replace(one, after=(), drop=one.drop or LEFT_OUT) for one in gone]
+    return replace(plan, goals=(*plan.goals, *dropped))

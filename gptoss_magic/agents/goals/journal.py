@@ -1,27 +1,31 @@
 """What was tried at goals, line by line in one file: it only grows, and outlives the kernel.
 
-Each line is a JSON object with its `kind`: 'begin' (a run, with the cell's text), 'try' (one try,
-whole), 'tick' (what the user says of the last one), 'void' (earlier tries of a goal do not count any more, and why), 'plan' and 'replan' (what
-the model proposed and the user agreed to), 'stop' (■), 'new' (all before it is over). A line is on
-the disk before the next is made; one that a crash cut is told, and the others go on.
+Each line is a JSON object with its `kind`: 'begin' (a run, with its goals), 'try' (one try,
+whole), 'tick' (what the user says of the last one), 'void' (earlier tries of a goal do not count
+any more, and why), 'plan' and 'replan' (what the model proposed and the user agreed to), 'stop'
+(■), 'new' (all before it is over). A line is on the disk before the next is made; one that a crash
+cut is told, and the others go on.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError, StorageError
 from gptoss_magic.quoting import printable
 from gptoss_magic.records import Message
-from gptoss_magic.records.goals import GoalTry
+from gptoss_magic.records.goals import Goal, GoalBudget, GoalTest, GoalTry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
     from typing import IO
 
 KINDS = ("begin", "try", "tick", "void", "plan", "replan", "stop", "new")
@@ -32,9 +36,10 @@ MESSAGE = tuple(one.name for one in fields(Message) if one.name != "ids")
 class GoalHistory:
     """What a journal says: `tries` by goal that still count, proposals by what they were made for.
 
-    `faults`: lines that cannot be read, a line each.
+    `goals`: those of the latest run. `faults`: lines that cannot be read, a line each.
     """
 
+    goals: list[Goal]
     tries: dict[str, list[GoalTry]]
     plans: dict[str, Any]
     replans: dict[str, list[dict[str, Any]]]
@@ -81,6 +86,10 @@ class GoalJournal:
             why = error.strerror or error
             raise StorageError(f"{self.name}: {why}; free some space, and run it again") from error
 
+    def add_begin(self, goals: Sequence[Goal]) -> None:
+        """A run begins, with these goals; functions and types of a script by their names."""
+        self.add("begin", time=time.time(), goals=[told_goal(goal) for goal in goals])
+
     def add_try(self, one: GoalTry) -> None:
         """A try that is decided."""
         whole = {name.name: getattr(one, name.name) for name in fields(GoalTry)}
@@ -90,7 +99,7 @@ class GoalJournal:
 
 def read_history(path: Path) -> GoalHistory:
     """What the journal says; nothing is made or changed. Raises StorageError."""
-    history = GoalHistory({}, {}, {}, ())
+    history = GoalHistory([], {}, {}, {}, ())
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -119,6 +128,8 @@ def _take(said: dict[str, Any], history: GoalHistory) -> None:
     if kind == "try":
         one = _try(said)
         history.tries.setdefault(one.goal, []).append(one)
+    elif kind == "begin":
+        history.goals[:] = [_goal(one) for one in said["goals"]]
     elif kind == "tick":
         history.tries[said["goal"]][-1] = ticked(history.tries[said["goal"]][-1], said["passed"])
     elif kind == "void":
@@ -128,10 +139,32 @@ def _take(said: dict[str, Any], history: GoalHistory) -> None:
     elif kind == "replan":
         history.replans.setdefault(str(said["of"]), []).append(dict(said["said"]))
     elif kind == "new":
-        for held in (history.tries, history.plans, history.replans):
+        for held in (history.goals, history.tries, history.plans, history.replans):
             held.clear()
     elif kind not in KINDS:
         raise ValueError(kind)
+
+
+def told_goal(goal: Goal) -> dict[str, Any]:
+    """A goal as JSON has it; functions and types by their names."""
+    test = goal.test
+    given = test.given if isinstance(test.given, dict) else None
+    told = {**vars(goal), "test": {**vars(test), "given": given}, "budget": vars(goal.budget)}
+    return {**told, "tools": [one if isinstance(one, str) else one.name for one in goal.tools]}
+
+
+def _goal(said: dict[str, Any]) -> Goal:
+    """The goal. Raises TypeError, KeyError, AttributeError."""
+    test, budget = GoalTest(**said["test"]), GoalBudget(**said["budget"])
+    texts = [said[key] for key in ("name", "text", "drop")]
+    names = [*said["after"], *said["tools"], test.kind, test.text]
+    numbers = [test.least, *vars(budget).values()]
+    if not all(isinstance(one, str) for one in (*texts, *names)):
+        raise TypeError("a name")
+    if not all(isinstance(one, (int, float)) for one in numbers):
+        raise TypeError("a number")
+    tuples = {key: tuple(said[key]) for key in ("after", "tools")}
+    return Goal(**{**said, "test": test, "budget": budget, **tuples})
 
 
 def _try(said: dict[str, Any]) -> GoalTry:
@@ -182,3 +215,14 @@ def _lock(file: IO[bytes], name: str) -> None:
         ) from error
     except OSError:  # a file system without locks
         return
+
+
+def journal_path(name: str, notebook: str, place: str | Path | None = None) -> Path:
+    """Where the journal of goals lies: a file that is named, else one of the user's data."""
+    from platformdirs import user_data_path
+
+    if place is not None:
+        return Path(place).expanduser()
+    digest = hashlib.sha256(f"{notebook}\0{name}".encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    slug = re.sub(r"[^\w.-]+", "-", name)[:40].strip("-.")
+    return user_data_path("gptoss_magic") / "goals" / f"{slug}-{digest}.jsonl"

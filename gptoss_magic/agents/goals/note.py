@@ -38,15 +38,12 @@ def note_of(
 ) -> Message:
     """The graph again, which goal this is, why earlier tries did not pass, what is left of it."""
     left = f"{tokens:,} tokens" + (f" and {calls} calls" if calls else "")
-    lines = [
-        "# Goals",
-        "",
-        *_graph_lines(plan, goal),
-        "",
+    task = (
         f"You work on {harmless(goal.name)}: try {len(tries) + 1} of {goal.budget.tries}, {left} "
         f"left. It is done when {test_words(goal.test)}; saying so does not make it done. Give the "
-        "result of this goal alone as your final answer.",
-    ]
+        "result of this goal alone as your final answer."
+    )
+    lines = ["# Goals", "", *_graph_lines(plan, goal), "", task]
     for number, one in enumerate(tries, 1):
         said = in_width(harmless(one.answer), MOST_FAILED) or "nothing"
         reason = in_width(harmless(one.reason), MOST_FAILED)
@@ -58,7 +55,7 @@ def test_words(test: GoalTest) -> str:
     """What the model is told of a test: what to give, not how it is looked at."""
     return {
         "schema": "your answer follows the schema",
-        "citations": f"it cites {test.least} or more of the lines that you were given, each rightly",
+        "citations": f"it cites lines that you were given, {test.least} times or more",
         "tick": "the user agrees with it",
     }.get(test.kind, "the user's own test passes")
 

@@ -125,7 +125,7 @@ def _settled(goal: Goal, names: Mapping[str, Any]) -> GoalTest:
     value = names[text]
     is_schema = isinstance(value, (type, dict)) or get_origin(value) is not None
     kind = "schema" if is_schema else "function" if callable(value) else "python"
-    if test.kind != "python" and test.kind != kind:
+    if test.kind not in ("python", kind):
         raise InputError(f"{label}: {text} is {_article(value)}, no {test.kind}")
     return replace(test, kind=kind, text=text)
 

@@ -36,6 +36,7 @@ class Lane:
         plan: GoalPlan,
         goal: Goal,
         request: Request,
+        *,
         answers: Mapping[str, str],
         earlier: Sequence[GoalTry],
         consent: Consent,
@@ -81,7 +82,7 @@ class Lane:
         return replace(self.request, messages=messages, sampling=sampling)
 
     def take(self, asked: Request, answer: Answer) -> None:
-        """One answer of the model; the calls in it run now. ■ in a call raises KeyboardInterrupt."""
+        """One answer of the model; its calls run now. Raises KeyboardInterrupt for ■ in one."""
         prompt_ids = answer.provenance["prompt_tokens"]
         answer, generation = spoken(asked, prompt_ids, answer, time.time() - answer.usage.total_s)
         self.generations.append(generation)

@@ -42,8 +42,8 @@ or the name of a function of the user's that looks at the answer.
 Use as few goals as the wish needs. Goals that do not need each other do not wait for each other."""
 REPLANNER = """\
 A goal failed. Propose other goals in its place, with new names, and let open goals wait for them \
-(after), or drop open goals that make no sense any more, and say why. Goals that are done or failed \
-stay as they are."""
+(after), or drop open goals that make no sense any more, and say why. Goals that are done or \
+failed stay as they are."""
 TOKENS = 1024
 
 

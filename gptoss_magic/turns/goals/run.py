@@ -6,10 +6,9 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.agents.goals.graph import key_of, nodes_of
+from gptoss_magic.agents.goals.graph import key_of, nodes_of, with_left_out
 from gptoss_magic.agents.goals.journal import GoalJournal, read_history, ticked
 from gptoss_magic.errors import ContextOverflow
 from gptoss_magic.records import Listener
@@ -72,6 +71,7 @@ class GoalRun:
         self.tries, self.notes = history.tries, list(history.faults)
         earlier = history.replans.get(self.setting.body, [])
         self.plan, self.num_replans = with_replans(self.plan, earlier), len(earlier)
+        self.plan = with_left_out(self.plan, history.goals, self.tries)
         self.tests = self.tests_of(self.plan)
 
     @property
@@ -91,6 +91,7 @@ class GoalRun:
 
     def run(self) -> GoalBoard:
         """To the end, or to ■, which keeps all that is decided. Raises what no goal can mend."""
+        self.journal.add_begin(self.plan.goals)
         try:
             self._retest()
             while self._round():
@@ -100,6 +101,13 @@ class GoalRun:
             self.journal.add("stop", why="interrupt", open=list(self.lanes))
             self.lanes.clear()
         return self.board
+
+    def again(self) -> None:
+        """Goals that failed begin anew, with their whole budget."""
+        for node in self.nodes:
+            if node.state == "failed":
+                self.journal.add("void", goal=node.goal.name, why="again")
+                del self.tries[node.goal.name]
 
     def _retest(self) -> None:
         """Answers that an earlier run kept are looked at again: a done goal is one that passes."""
@@ -147,7 +155,9 @@ class GoalRun:
             request = replace(request, schema=form, sampling=sampling)
             consent = partial(self._consent, goal.name)
             answers = self._answers()
-            self.lanes[goal.name] = Lane(self.plan, goal, request, answers, node.tries, consent)
+            self.lanes[goal.name] = Lane(
+                self.plan, goal, request, answers=answers, earlier=node.tries, consent=consent
+            )
 
     def _ready(self) -> list[GoalNode]:
         known = {node.goal.name: node for node in self.nodes}
@@ -214,7 +224,7 @@ class GoalRun:
         del self.lanes[goal.name]
 
     def _replan(self) -> bool:
-        """Other goals in the place of one that failed, where the model proposes and the user agrees."""
+        """Other goals in the place of one that failed, if the user agrees to what is proposed."""
         failed = [node for node in self.nodes if node.state == "failed"]
         if not failed or self.num_replans >= self.plan.replan or self._spent():
             return False
@@ -230,6 +240,7 @@ class GoalRun:
             return False
         self.journal.add("replan", of=self.setting.body, said=changes)
         self.plan, self.tests = plan, self.tests_of(plan)
+        self.journal.add_begin(plan.goals)
         return True
 
     def _consent(self, name: str, tool: Any, arguments: dict[str, Any], note: str) -> str | None:
@@ -282,17 +293,3 @@ class GoalRun:
         if budget.seconds is not None and seconds >= budget.seconds:
             return f"{budget.seconds:g} seconds"
         return ""
-
-
-def journal_path(name: str, notebook: str, place: str | Path | None = None) -> Path:
-    """Where the journal of goals lies: a file that is named, else one of the user's data."""
-    import hashlib
-    import re
-
-    from platformdirs import user_data_path
-
-    if place is not None:
-        return Path(place).expanduser()
-    digest = hashlib.sha256(f"{notebook}\0{name}".encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    slug = re.sub(r"[^\w.-]+", "-", name)[:40].strip("-.")
-    return user_data_path("gptoss_magic") / "goals" / f"{slug}-{digest}.jsonl"
