@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     )
     from gptoss_magic.records.depth import Depth
     from gptoss_magic.records.evaluations import Evaluated
+    from gptoss_magic.records.goals import Goal, GoalBoard
     from gptoss_magic.retrieval.index import Index
     from gptoss_magic.retrieval.script import evaluate_retrieval, index, search
     from gptoss_magic.serving.remote.connect import connect
@@ -71,6 +72,8 @@ if TYPE_CHECKING:
         settle,
         unload,
     )
+    from gptoss_magic.turns.goals.rows import goal_rows
+    from gptoss_magic.turns.goals.script import goal, goals
     from gptoss_magic.turns.loading import attach, detach, use
     from gptoss_magic.turns.surgery import branch, refine, tokens
 
@@ -86,6 +89,8 @@ __all__ = [
     "Difference",
     "DoesNotFit",
     "Evaluated",
+    "Goal",
+    "GoalBoard",
     "GptOssError",
     "Index",
     "InputError",
@@ -125,6 +130,9 @@ __all__ = [
     "evaluate",
     "evaluate_retrieval",
     "generate",
+    "goal",
+    "goal_rows",
+    "goals",
     "grid",
     "index",
     "load",
@@ -158,6 +166,7 @@ _ROOMS = {
     "extension": ("load_ipython_extension", "unload_ipython_extension"),
     "records.depth": ("Depth",),
     "records.evaluations": ("Evaluated",),
+    "records.goals": ("Goal", "GoalBoard"),
     "retrieval.index": ("Index",),
     "retrieval.script": ("evaluate_retrieval", "index", "search"),
     "studies.tune": ("tune",),
@@ -177,6 +186,8 @@ _ROOMS = {
         *("Axes", "answer", "bench", "compare", "generate", "grid", "load", "map", "respond"),
         *("settle", "unload"),
     ),
+    "turns.goals.rows": ("goal_rows",),
+    "turns.goals.script": ("goal", "goals"),
     "turns.loading": ("attach", "detach", "use"),
     "turns.surgery": ("branch", "refine", "tokens"),
 }

@@ -15,7 +15,7 @@ import os
 import re
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,18 +32,19 @@ KINDS = ("begin", "try", "tick", "void", "plan", "replan", "stop", "new")
 MESSAGE = tuple(one.name for one in fields(Message) if one.name != "ids")
 
 
-@dataclass(frozen=True)
+@dataclass
 class GoalHistory:
     """What a journal says: `tries` by goal that still count, proposals by what they were made for.
 
-    `goals`: those of the latest run. `faults`: lines that cannot be read, a line each.
+    `name` and `goals`: of the latest run. `faults`: lines that cannot be read, a line each.
     """
 
-    goals: list[Goal]
-    tries: dict[str, list[GoalTry]]
-    plans: dict[str, Any]
-    replans: dict[str, list[dict[str, Any]]]
-    faults: tuple[str, ...]
+    name: str = ""
+    goals: list[Goal] = field(default_factory=list)
+    tries: dict[str, list[GoalTry]] = field(default_factory=dict)
+    plans: dict[str, Any] = field(default_factory=dict)
+    replans: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
 
 
 class GoalJournal:
@@ -86,9 +87,10 @@ class GoalJournal:
             why = error.strerror or error
             raise StorageError(f"{self.name}: {why}; free some space, and run it again") from error
 
-    def add_begin(self, goals: Sequence[Goal]) -> None:
+    def add_begin(self, name: str, goals: Sequence[Goal]) -> None:
         """A run begins, with these goals; functions and types of a script by their names."""
-        self.add("begin", time=time.time(), goals=[told_goal(goal) for goal in goals])
+        told = [told_goal(goal) for goal in goals]
+        self.add("begin", name=name, time=time.time(), goals=told)
 
     def add_try(self, one: GoalTry) -> None:
         """A try that is decided."""
@@ -99,7 +101,7 @@ class GoalJournal:
 
 def read_history(path: Path) -> GoalHistory:
     """What the journal says; nothing is made or changed. Raises StorageError."""
-    history = GoalHistory([], {}, {}, {}, ())
+    history = GoalHistory()
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -114,7 +116,8 @@ def read_history(path: Path) -> GoalHistory:
             _take(json.loads(line.decode("utf-8")), history)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             faults.append(f"line {number} of the journal is damaged and left out")
-    return replace(history, faults=tuple(faults))
+    history.faults = tuple(faults)
+    return history
 
 
 def ticked(one: GoalTry, passed: bool) -> GoalTry:
@@ -129,7 +132,8 @@ def _take(said: dict[str, Any], history: GoalHistory) -> None:
         one = _try(said)
         history.tries.setdefault(one.goal, []).append(one)
     elif kind == "begin":
-        history.goals[:] = [_goal(one) for one in said["goals"]]
+        history.goals = [_goal(one) for one in said["goals"]]
+        history.name = str(said["name"])
     elif kind == "tick":
         history.tries[said["goal"]][-1] = ticked(history.tries[said["goal"]][-1], said["passed"])
     elif kind == "void":
@@ -226,3 +230,14 @@ def journal_path(name: str, notebook: str, place: str | Path | None = None) -> P
     digest = hashlib.sha256(f"{notebook}\0{name}".encode("utf-8", "surrogatepass")).hexdigest()[:8]
     slug = re.sub(r"[^\w.-]+", "-", name)[:40].strip("-.")
     return user_data_path("gptoss_magic") / "goals" / f"{slug}-{digest}.jsonl"
+
+
+def journals(notebook: str) -> list[tuple[str, Path]]:
+    """(name, file) of the goals of a notebook, in the user's data."""
+    folder = journal_path("", notebook).parent
+    found = []
+    for path in sorted(folder.glob("*.jsonl")):
+        name = read_history(path).name
+        if name and journal_path(name, notebook) == path:
+            found.append((name, path))
+    return found

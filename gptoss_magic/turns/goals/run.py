@@ -91,7 +91,7 @@ class GoalRun:
 
     def run(self) -> GoalBoard:
         """To the end, or to ■, which keeps all that is decided. Raises what no goal can mend."""
-        self.journal.add_begin(self.plan.goals)
+        self.journal.add_begin(self.setting.name, self.plan.goals)
         try:
             self._retest()
             while self._round():
@@ -240,7 +240,7 @@ class GoalRun:
             return False
         self.journal.add("replan", of=self.setting.body, said=changes)
         self.plan, self.tests = plan, self.tests_of(plan)
-        self.journal.add_begin(plan.goals)
+        self.journal.add_begin(self.setting.name, plan.goals)
         return True
 
     def _consent(self, name: str, tool: Any, arguments: dict[str, Any], note: str) -> str | None:
