@@ -21,7 +21,7 @@ ASK: dict[str, Any] = {"effort": "low", "date": "2026-01-01", "temperature": 0, 
 def goals_s(lanes: int) -> float:
     """Seconds of eight goals with a try each, nothing reused of an earlier run."""
     goals = [
-        gptoss_magic.goal(topic, f"Explain why the {topic} is as it is.", "len(answer) > 0", tries=1)
+        gptoss_magic.goal(topic, f"Why is the {topic} as it is?", "len(answer) > 0", tries=1)
         for topic in TOPICS
     ]
     current().local_engine.prefixes.held.clear()

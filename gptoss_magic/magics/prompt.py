@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.magics.body import expand
+from gptoss_magic.magics.body import expand, own_text
 from gptoss_magic.magics.memory import name_notebook
 from gptoss_magic.magics.search import found_passages
 from gptoss_magic.magics.show import left_behind, transcript
@@ -37,6 +37,7 @@ def ask(options: Namespace, body: str, names: dict[str, Any], magics: Any) -> An
     passages = found_passages(options, prompt, names, magics.rag)
     request = settle(
         prompt,
+        own_text=own_text(body, is_raw=options.raw),
         defaults=traits_of(magics),
         ready=magics.load_default,
         tool_named=tool_finder(options, magics, passages),

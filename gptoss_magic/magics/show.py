@@ -56,9 +56,11 @@ def notes(provenance: Provenance) -> list[str]:
     passages, overlap = provenance.get("passages"), provenance.get("question_overlap", 1.0)
     silent = "" if passages is None else silence(len(passages), overlap)
     persona = provenance["persona"]["name"] if "persona" in provenance else ""
+    signals = provenance["persona"].get("signals", []) if "persona" in provenance else []
     return [
         probe_note(provenance.get("probe")),
         f"persona {persona}." if persona else "",
+        f"Heard: {'; '.join(signals)}." if signals else "",
         terms_note(provenance.get("terms")),
         surgery_note(provenance.get("surgery")),
         silent,

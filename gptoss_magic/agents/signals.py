@@ -1,0 +1,159 @@
+"""Signals of a persona: words of the user that call an overlay, tools, adapters or an effort.
+
+A persona is untrusted, so a signal names things and brings none, and what it is heard by is no
+regular expression: words as they stand, each with one `*` at most for the rest of the word. They
+are heard in what the user typed alone, never in what was put into it.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import InputError
+from gptoss_magic.quoting import one_line
+from gptoss_magic.vocabulary import EFFORTS, check_known
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MOST, MOST_WORDS, MOST_CHARS = 50, 6, 80
+MARKS = ".,;:!?…\"'«»„“”()[]{}"
+GIVE = "give overlay:, tools:, adapters: or effort:"
+
+
+@dataclass(frozen=True)
+class Signal:
+    """What is heard (`on`: any of these) and what it calls for the turn; () and '' call nothing.
+
+    `overlay`: names of personas that are laid on top. `tools` come beside those of the persona.
+    """
+
+    on: tuple[str, ...]
+    overlay: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    adapters: tuple[str, ...] = ()
+    effort: str = ""
+
+    @property
+    def words(self) -> str:
+        """What it calls: `effort high, overlay terse`."""
+        called = {name: getattr(self, name) for name in CALLED}
+        return ", ".join(
+            f"{name} {value if isinstance(value, str) else '+'.join(value)}"
+            for name, value in called.items()
+            if value
+        )
+
+
+CALLED = tuple(one.name for one in fields(Signal) if one.name != "on")
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A signal that was heard, by which of its words."""
+
+    signal: Signal
+    on: str
+
+    @property
+    def words(self) -> str:
+        """For the transcript and the record."""
+        return f"{self.on}: {self.signal.words}"
+
+
+def read_signals(value: Any, label: str) -> tuple[Signal, ...]:
+    """Signals of a persona's front matter: a list with `on:` each, or words to what they call.
+
+    Raises InputError.
+    """
+    if value is None:
+        return ()
+    if isinstance(value, dict):
+        value = [{"on": on, **one} if isinstance(one, dict) else one for on, one in value.items()]
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise InputError(f"{label}: write a list: - on: words, and below it effort: high")
+    if len(value) > MOST:
+        raise InputError(f"{label}: {len(value)} of them; give {MOST} at most")
+    return tuple(_signal(one, label) for one in value)
+
+
+def signals_record(signals: Sequence[Signal]) -> list[dict[str, Any]]:
+    """The same as YAML has it."""
+    return [
+        {name: list(v) if isinstance(v, tuple) else v for name, v in vars(one).items() if v}
+        for one in signals
+    ]
+
+
+def heard(signals: Sequence[Signal], text: str) -> list[Heard]:
+    """The signals that stand in the user's text, in their order; each once."""
+    said = [_forms(word) for word in _plain(text).split()]
+    found = []
+    for signal in signals:
+        on = next((on for on in signal.on if _stands_in(on, said)), None)
+        if on is not None:
+            found.append(Heard(signal, on))
+    return found
+
+
+def _signal(said: dict[Any, Any], label: str) -> Signal:
+    check_known(f"{label}: key", map(str, said), ("on", *CALLED))
+    on = _names(said.get("on"), f"{label}: on")
+    if not on:
+        raise InputError(f"{label}: on: give the words that it is heard by")
+    label = f"{label}: {one_line(on[0], 40)}"
+    for words in on:
+        _check_words(words, label)
+    keys = ("overlay", "tools", "adapters")
+    names = {key: _names(said.get(key), f"{label}: {key}") for key in keys}
+    effort = said.get("effort") or ""
+    if effort and effort not in EFFORTS:
+        raise InputError(f"{label}: effort: give {', '.join(EFFORTS)}")
+    if not effort and not any(names.values()):
+        raise InputError(f"{label}: it calls nothing; {GIVE}")
+    return Signal(on, **names, effort=effort)
+
+
+def _names(value: Any, label: str) -> tuple[str, ...]:
+    listed = value if isinstance(value, list) else [] if value is None else [value]
+    if not all(isinstance(one, str) and one.strip() for one in listed):
+        raise InputError(f"{label}: give a text, or a list of texts")
+    return tuple(dict.fromkeys(" ".join(one.split()) for one in listed))
+
+
+def _check_words(text: str, label: str) -> None:
+    words = text.split()
+    if len(words) > MOST_WORDS or len(text) > MOST_CHARS:
+        raise InputError(f"{label}: give {MOST_WORDS} words and {MOST_CHARS} characters at most")
+    for word in words:
+        if word.count("*") > 1 or len(word.replace("*", "")) < 2:  # noqa: PLR2004 (one hears all)
+            raise InputError(
+                f"{label}: {one_line(word, 40)}: give two letters or more, and one * at most"
+            )
+
+
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFC", text).casefold()
+
+
+def _forms(word: str) -> tuple[str, ...]:
+    """A word of the text as it stands, and without the marks around it."""
+    return word, word.strip(MARKS), word.rstrip(MARKS), word.lstrip(MARKS)
+
+
+def _stands_in(on: str, said: Sequence[tuple[str, ...]]) -> bool:
+    wanted = _plain(on).split()
+    return any(
+        all(_is_word(one, said[start + n]) for n, one in enumerate(wanted))
+        for start in range(len(said) - len(wanted) + 1)
+    )
+
+
+def _is_word(wanted: str, forms: tuple[str, ...]) -> bool:
+    head, star, tail = wanted.partition("*")
+    if not star:
+        return wanted in forms
+    least = len(head) + len(tail)
+    return any(len(one) >= least and one.startswith(head) and one.endswith(tail) for one in forms)
