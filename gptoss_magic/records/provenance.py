@@ -88,12 +88,13 @@ class LayerRecord(TypedDict):
 
 
 class PersonaRecord(TypedDict):
-    """The persona whole, its layers from the base up, and signals of it that were heard."""
+    """The persona whole, its layers from the base up, signals it heard, who handed over to it."""
 
     name: str
     sha256: str
     layers: list[LayerRecord]
     signals: NotRequired[list[str]]
+    handed_by: NotRequired[str]
 
 
 class TermsRecord(TypedDict):

@@ -74,8 +74,8 @@ def settle(
     () is nobody. `own_text`: what the user typed, without what was put into it; signals of the
     persona are heard there alone. `tool_named(name, voice)`: the tools that the notebook knows by
     a name, the persona's names among them. All that can be refused without a model is refused
-    before one is loaded by `ready` (None: what fits this machine). A temperature that nobody says is the
-    checkpoint's, a seed is drawn, a date is today's.
+    before one is loaded by `ready` (None: what fits this machine). A temperature that nobody says
+    is the checkpoint's, a seed is drawn, a date is today's.
     Raises InputError: an unknown name, with the nearest right one, and values that cannot be.
     """
     for given in (line, defaults or {}):
@@ -257,10 +257,12 @@ def _tools(
     given: Sequence[Any], persona: Persona, voice: Voice, tool_named: ToolNamed | None
 ) -> tuple[OfferedTool, ...]:
     """The line's tools and those that the persona names, where names can be looked up."""
+    from gptoss_magic.agents.handoff import NAME as HANDOFF
     from gptoss_magic.agents.tools import as_tool
     from gptoss_magic.records import ToolSpec
 
-    names = [name for name in persona.tools or () if name not in given] if tool_named else []
+    named = [*(persona.tools or ()), *([HANDOFF] if persona.handoff else [])]
+    names = [name for name in named if name not in given] if tool_named else []
     for name in names:
         if name.partition(":")[::2] == ("python", "kernel"):
             raise InputError(f"persona: it may not name {name}; --tool {name} offers it")
