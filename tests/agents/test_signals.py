@@ -1,7 +1,5 @@
 """Signals: what may stand in a persona's file, and where they are heard and where not."""
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,13 +78,10 @@ def test_words_are_heard_as_they_stand(text, found):
 
 
 def test_no_word_of_a_file_is_a_regular_expression():
-    signals = read_signals(
-        [{"on": "(a+)+$", "effort": "high"}, {"on": "a*b", "effort": "low"}], "x"
-    )
-    began = time.monotonic()
-    assert heard(signals, "a" * 200_000) == []
-    assert [one.on for one in heard(signals, "(a+)+$ aXb")] == ["(a+)+$", "a*b"]
-    assert time.monotonic() - began < 5
+    value = [{"on": "(a+)+$", "effort": "high"}, {"on": "aa*b", "effort": "low"}]
+    signals = read_signals(value, "x")
+    assert heard(signals, "a" * 200_000) == []  # as a pattern it would never end
+    assert [one.on for one in heard(signals, "(a+)+$ aaXb")] == ["(a+)+$", "aa*b"]
 
 
 @given(st.text(max_size=60), st.text("abвг ", min_size=2, max_size=9))
