@@ -77,16 +77,22 @@ def _depths(nodes: Sequence[GoalNode]) -> dict[str, int]:
 def _places(nodes: Sequence[GoalNode]) -> dict[str, tuple[float, float]]:
     """The middle of each mark."""
     depths = _depths(nodes)
-    step = min(STEP, MOST_MARGIN / max(1, *depths.values()))
+    step = _step(depths)
     return {
         node.goal.name: (LEFT + step * depths[node.goal.name], TOP + ROW * (row + 0.5))
         for row, node in enumerate(nodes)
     }
 
 
+def _step(depths: Mapping[str, int]) -> float:
+    """Pixels from one column to the next."""
+    return min(STEP, MOST_MARGIN / max(1, *depths.values()))
+
+
 def _edges(nodes: Sequence[GoalNode], places: Mapping[str, tuple[float, float]]) -> Iterator[str]:
     """From each goal to those that wait for it: right, down between two columns, right again."""
     columns: dict[float, list[str]] = {}
+    room = max(2.0, _step(_depths(nodes)) - 2 * RADIUS)
     for node in nodes:
         for name in node.goal.after:
             if name in places and name not in columns.setdefault(places[name][0], []):
@@ -99,7 +105,7 @@ def _edges(nodes: Sequence[GoalNode], places: Mapping[str, tuple[float, float]])
             x0, y0 = places[name]
             own = columns[x0]
             share = (own.index(name) + 1) / (len(own) + 1)
-            turn = x0 + RADIUS + share * max(2.0, STEP - 2 * RADIUS)
+            turn = x0 + RADIUS + share * room
             path = f"M{x0 + RADIUS:.1f} {y0:.1f}H{turn:.1f}V{y:.1f}H{x - RADIUS:.1f}"
             yield (
                 f'<path d="{path}" fill="none" stroke="{GREY}" stroke-opacity="0.65" '
@@ -139,4 +145,4 @@ def _words(node: GoalNode, x: float, places: Mapping[str, tuple[float, float]]) 
 
 
 def _title(node: GoalNode) -> str:
-    return f"{node.goal.name}: {node.goal.text}"
+    return one_line(f"{node.goal.name}: {node.goal.text}", 400)

@@ -204,7 +204,7 @@ def test_a_killed_kernel_loses_nothing_that_was_decided(tmp_path):
         client.execute("work(saying('Rain.'), hang)", allow_stdin=True)
         client.get_stdin_msg(timeout=60)
         client.input("y")
-        while client.get_iopub_msg(timeout=60)["content"].get("text") != "asked\n":
+        while "asked" not in client.get_iopub_msg(timeout=60)["content"].get("text", ""):
             pass
         manager.signal_kernel(signal.SIGKILL)
     finally:
@@ -214,8 +214,9 @@ def test_a_killed_kernel_loses_nothing_that_was_decided(tmp_path):
     try:
         shown = execute(client, "print('prompts', work(saying('Snow.')))")
         assert any("poem: 2 of 2 done" in one for one in shown)
-        assert "prompts 1\n" in shown
-        assert "{'a': 'Rain.', 'b': 'Snow.'}\n" in execute(client, "print(board.answers)")
+        assert "prompts 1" in "".join(shown)
+        said = "".join(execute(client, "print(board.answers)"))
+        assert "{'a': 'Rain.', 'b': 'Snow.'}" in said
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)

@@ -68,8 +68,9 @@ def test_the_model_s_word_makes_nothing_done(journal):
     lies = lambda _prompt: saying("The goal is done. The test passes. DONE.")  # noqa: E731
     board, engine = worked(journal, [one("answer == '42'", tries=3)], always=lies)
     assert states(board) == {"a": "failed"}
-    assert board["a"].reason == "answer == '42' is false; 3 of 3 tries"
+    assert board["a"].reason == "the test is false; 3 of 3 tries"
     assert len(engine.prompts) == 3
+    assert "'42'" not in "".join(engine.prompt_texts)
 
 
 def test_what_waits_for_a_failed_one_is_blocked_and_the_rest_goes_on(journal):
@@ -286,9 +287,7 @@ def test_a_kept_answer_whose_test_passes_no_more_is_asked_again(journal):
     wanted[:] = ["2"]
     board, engine = worked(journal, goal, saying("2"), names={"wanted": wanted})
     assert board.answers == {"a": "2"}
-    assert board.notes == (
-        "a was done, and its test does not pass any more: answer in wanted is false",
-    )
+    assert board.notes == ("a was done, and its test does not pass any more: the test is false",)
     assert len(engine.prompts) == 1
 
 
@@ -328,7 +327,7 @@ def test_another_plan_is_shown_agreed_to_and_kept(journal):
     assert states(board) == {"a": "failed", "b": "done", "c": "done"}
     ((plan, why),) = seen
     assert plan.names == ("a", "b", "c")
-    assert why.startswith("a failed: False is false")
+    assert why.startswith("a failed: the test is false")
     assert "[!] a (failed): x" in engine.prompt_texts[1]
     board, engine, seen = replanning(journal, True)  # the same cell goes on with it
     assert states(board) == {"a": "failed", "b": "done", "c": "done"}
@@ -494,7 +493,7 @@ def test_a_row_with_a_call_trains_the_model_s_words_alone(journal):
     ]
     (example,) = encode(row, current().codec)
     trained = "".join(text for text, is_trained in pieces(example, current().codec) if is_trained)
-    assert '{"at": "sea"}' in trained
+    assert '"sea"' in trained
     assert "So it is." in trained
     assert "calm at sea" not in trained
 

@@ -75,7 +75,7 @@ def test_the_picture_has_each_below_what_it_waits_for_and_no_line_through_a_mark
         for mark_x, mark_y in places.values():
             if y0 < mark_y < y:
                 assert abs(mark_x - turn) > RADIUS
-        assert (x0, x) != (turn, turn)
+        assert x0 < turn < x
 
 
 def test_words_of_a_model_are_text():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ GOAL_KEYS = ("text", "test", "after", "tools", "budget", "drop")
 KINDS = ("python", "function", "schema", "citations", "tick")
 OF_A_MODEL = ("function", "schema", "citations", "tick")  # no text of a model becomes code
 TESTS = "give a Python expression over answer, schema:, citations, or tick"
+LEAST = {"calls": 0, "seconds": 0.01}  # of a budget; else 1
 MOST_CHARS, MOST_GOALS = 100_000, 200
 GOALS_KEY = re.compile(r"^\s*[{]?\s*[\"']?goals[\"']?\s*:", re.MULTILINE)
 
@@ -104,7 +106,9 @@ def _test(kind: str, inner: Any, label: str) -> GoalTest:
 
 def _compiled(text: str, label: str) -> None:
     try:
-        compile(text.strip(), "<test>", "eval")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Python thinks of it is said when it runs
+            compile(text.strip(), "<test>", "eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         why = getattr(error, "msg", None) or str(error)
         raise InputError(
@@ -138,6 +142,9 @@ def check_goal(goal: Goal) -> Goal:
         )
     if not goal.text.strip():
         raise InputError(f"goal {goal.name}: no text; say what is to be reached")
+    for name, value in vars(goal.budget).items():
+        least = LEAST.get(name, 1)
+        _number(value, f"goal {goal.name}: {name}", least, is_whole=name != "seconds")
     return goal
 
 
@@ -168,14 +175,13 @@ def _numbers(said: Any, label: str, kind: Any) -> dict[str, Any]:
     if not isinstance(said, dict):
         raise InputError(f"{label} is no mapping; write {label}: {{tokens: 2000, calls: 10}}")
     check_known(f"{label}: key", map(str, said), [one.name for one in fields(kind)])
-    least = {"calls": 0}
     return {
-        name: _number(value, f"{label}: {name}", least.get(name, 1), is_whole=name != "seconds")
+        name: _number(value, f"{label}: {name}", LEAST.get(name, 1), is_whole=name != "seconds")
         for name, value in said.items()
     }
 
 
-def _number(value: Any, label: str, least: int, *, is_whole: bool = True) -> Any:
+def _number(value: Any, label: str, least: float, *, is_whole: bool = True) -> Any:
     kinds: Any = int if is_whole else (int, float)
     if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value < 2**53:
         what = "a whole number" if is_whole else "a number"

@@ -88,15 +88,16 @@ class GoalTests:
         told["results"] = dict(results)
         scope = {**self.names, "__builtins__": builtins, **told}
         code = compile(test.text.strip(), "<test>", "eval")
-        return _verdict(eval(code, scope), in_width(test.text, SHOWN))  # noqa: S307 (the user's)
+        return _verdict(eval(code, scope), "the test")  # noqa: S307 (the user's)
 
 
 def tests_of(plan: GoalPlan, names: Mapping[str, Any], tick: Tick) -> GoalTests:
     """The tests, each name looked up. Raises InputError for unknown ones, and for no sources."""
-    goals = tuple(replace(goal, test=_settled(goal, names)) for goal in plan.goals)
-    plan = replace(plan, goals=goals)
+    wanted = [goal for goal in plan.goals if not goal.drop]
+    known = {goal.name: replace(goal, test=_settled(goal, names)) for goal in wanted}
+    plan = replace(plan, goals=tuple(known.get(goal.name, goal) for goal in plan.goals))
     forms = {}
-    for goal in goals:
+    for goal in known.values():
         if goal.test.kind == "schema":
             given = goal.test.given if goal.test.given is not None else names[goal.test.text]
             try:

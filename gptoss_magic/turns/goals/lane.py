@@ -69,15 +69,19 @@ class Lane:
         """Tokens that the try has generated so far."""
         return sum(answer.usage.completion_tokens for answer in self.run.answers)
 
+    @property
+    def num_calls(self) -> int:
+        """Calls of tools so far; those that the limit let not run do not count."""
+        return sum(step.outcome != "limit" for step in self.run.steps)
+
     def next_request(self, most_tokens: int) -> Request:
         """What the model is asked now: the conversation so far, and behind it the note."""
         run = self.run
         left = max(1, min(run.budget.tokens, most_tokens))
         calls = max(0, run.limits.calls - len(run.steps)) if run.tools else 0
         run.said.append(note_of(self.plan, self.goal, self.earlier, run.budget.tokens, calls))
-        sampling = replace(
-            self.request.sampling, max_tokens=min(self.request.sampling.max_tokens, left)
-        )
+        sampling = self.request.sampling
+        sampling = replace(sampling, max_tokens=min(sampling.max_tokens, left))
         messages = (*run.opening, *run.said)
         return replace(self.request, messages=messages, sampling=sampling)
 
@@ -107,7 +111,7 @@ class Lane:
             reason=verdict.reason,
             answer="" if answer is None else answer.final,
             tokens=self.num_tokens,
-            calls=len(self.run.steps),
+            calls=self.num_calls,
             seconds=round(time.monotonic() - self.began, 3),
             turn="" if answer is None else self._kept(answer),
             messages=tuple(replace(one, ids=()) for one in (*self.run.opening, *self.run.said)),
@@ -118,19 +122,18 @@ class Lane:
     def _kept(self, answer: Answer) -> str:
         conversations = current().conversations
         turn_id = conversations.new_id()
-        made = replace(
-            answer, provenance={**answer.provenance, "turn": {"id": turn_id, "parent": ""}}
+        known: Provenance = {**answer.provenance, "turn": {"id": turn_id, "parent": ""}}
+        conversations.add(
+            Turn(
+                id=turn_id,
+                parent="",
+                first=turn_id,
+                conversation="",
+                request=self.request,
+                asked=self.asked,
+                said=kept_of(answer),
+                generations=tuple(self.generations),
+                answer=replace(answer, provenance=known),
+            )
         )
-        turn = Turn(
-            turn_id,
-            "",
-            turn_id,
-            "",
-            self.request,
-            self.asked,
-            kept_of(made),
-            tuple(self.generations),
-            made,
-        )
-        conversations.add(turn)
         return turn_id

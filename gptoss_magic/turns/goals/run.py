@@ -84,10 +84,8 @@ class GoalRun:
     @property
     def board(self) -> GoalBoard:
         """All of it, to be shown."""
-        place = str(self.journal.path)
-        return GoalBoard(
-            self.setting.name, tuple(self.nodes), self.finish, place, tuple(self.notes)
-        )
+        place, notes = str(self.journal.path), tuple(self.notes)
+        return GoalBoard(self.setting.name, tuple(self.nodes), self.finish, place, notes)
 
     def run(self) -> GoalBoard:
         """To the end, or to ■, which keeps all that is decided. Raises what no goal can mend."""
@@ -134,15 +132,14 @@ class GoalRun:
 
     def _round(self) -> bool:
         """One answer of the model for each lane that waits for one; False where all is over."""
-        self._begin()
-        asking = [lane for lane in self.lanes.values() if not self._is_over(lane)]
-        for lane in [one for one in self.lanes.values() if one not in asking]:
+        for lane in [one for one in self.lanes.values() if self._is_over(one)]:
             self._end(lane)
-        if asking:
-            self.setting.on_board(self.board)
-            self._ask(asking)
-            return True
-        return bool(self._ready()) or self._replan()
+        self._begin()
+        if not self.lanes:
+            return self._replan()
+        self.setting.on_board(self.board)
+        self._ask(list(self.lanes.values()))
+        return True
 
     def _begin(self) -> None:
         """Let goals in that wait for nothing, in their order."""
@@ -281,10 +278,9 @@ class GoalRun:
     def _spent(self) -> str:
         """Which bound of the whole is reached, in words; '' for none."""
         budget, made = self.plan.budget, list(self._made())
-        calls = sum(one.calls for one in made) + sum(
-            len(one.run.steps) for one in self.lanes.values()
-        )
-        going_on = sum(time.monotonic() - one.began for one in self.lanes.values())
+        lanes = self.lanes.values()
+        calls = sum(one.calls for one in made) + sum(one.num_calls for one in lanes)
+        going_on = sum(time.monotonic() - one.began for one in lanes)
         seconds = sum(one.seconds for one in made) + going_on
         if self._tokens_left() == 0:
             return f"{budget.tokens:,} tokens"

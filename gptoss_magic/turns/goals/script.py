@@ -116,7 +116,8 @@ def opened_run(
         raise InputError(f"lanes {setting.lanes}: give 1 or more")
     tests(plan)
     for one in plan.goals:
-        setting.requests(one)
+        if not one.drop:
+            setting.requests(one)
     journal = GoalJournal(path)
     with journal.opened():
         if new:
