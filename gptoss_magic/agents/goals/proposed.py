@@ -119,9 +119,8 @@ def plan_yaml(values: Mapping[str, Any]) -> str:
     """Goals as the text of a cell."""
     import yaml
 
-    return str(
-        yaml.safe_dump({"goals": dict(values)}, allow_unicode=True, sort_keys=False, width=90)
-    )
+    whole = json.loads(json.dumps({"goals": values}))  # no part of it is another's too
+    return str(yaml.safe_dump(whole, allow_unicode=True, sort_keys=False, width=90))
 
 
 def _goal_values(one: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ NO_TICK = "it waits for your tick: %gptoss goal tick NAME GOAL, or run it where 
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GoalVerdict:
     """What a test says, and its evidence. `passed`: None where nobody could be asked."""
 
     passed: bool | None
@@ -53,33 +53,35 @@ class GoalTests:
     forms: Mapping[str, AnswerForm]
     tick: Tick
 
-    def decide(self, goal: Goal, answer: Answer, results: Mapping[str, str]) -> Verdict:
+    def decide(self, goal: Goal, answer: Answer, results: Mapping[str, str]) -> GoalVerdict:
         """Whether `answer` passes. Raises KeyboardInterrupt for ■ alone."""
         if not answer.final.strip():
-            return Verdict(False, f"no answer: {_ending(answer)}")
+            return GoalVerdict(False, f"no answer: {_ending(answer)}")
         if answer.finish in ("length", "limit"):
-            return Verdict(False, f"the answer is cut off: {_ending(answer)}")
+            return GoalVerdict(False, f"the answer is cut off: {_ending(answer)}")
         if goal.test.kind == "citations":
             return _cited(answer, goal.test.least)
         if goal.test.kind == "tick":
             said = self.tick(goal, answer.final)
             words = {True: "ticked by the user", False: "the user does not agree"}
-            return Verdict(said, NO_TICK if said is None else words[said])
+            return GoalVerdict(said, NO_TICK if said is None else words[said])
         return self.judged(goal, answer.final, results)
 
-    def judged(self, goal: Goal, final: str, results: Mapping[str, str]) -> Verdict:
+    def judged(self, goal: Goal, final: str, results: Mapping[str, str]) -> GoalVerdict:
         """The same of a text alone, for tests that need no more: python, function, schema."""
         form, value = self.forms.get(goal.name), None
         if form is not None:
             try:
                 value = form.value(final)
             except InputError as error:
-                return Verdict(False, str(error))
+                return GoalVerdict(False, str(error))
         if goal.test.kind == "schema":
-            return Verdict(True, f"it follows the schema: {_short(final)}")
+            return GoalVerdict(True, f"it follows the schema: {_short(final)}")
         return _run(lambda: self._called(goal, final, value, results))
 
-    def _called(self, goal: Goal, final: str, value: Any, results: Mapping[str, str]) -> Verdict:
+    def _called(
+        self, goal: Goal, final: str, value: Any, results: Mapping[str, str]
+    ) -> GoalVerdict:
         test = goal.test
         if test.kind == "function":
             function = test.given if test.given is not None else self.names[test.text]
@@ -147,7 +149,7 @@ def _is_read(node: ast.Name) -> bool:
     return isinstance(node.ctx, ast.Load)
 
 
-def _run(action: Callable[[], Verdict]) -> Verdict:
+def _run(action: Callable[[], GoalVerdict]) -> GoalVerdict:
     """What the user's test says; an error of it, and one that never ends, is a verdict too."""
     is_main = threading.current_thread() is threading.main_thread()
     try:
@@ -156,50 +158,50 @@ def _run(action: Callable[[], Verdict]) -> Verdict:
     except NoTimer:  # this platform bounds nothing
         return _run_unbounded(action)
     except OutOfTime:
-        return Verdict(False, f"the test took longer than {TEST_SECONDS:g} s")
+        return GoalVerdict(False, f"the test took longer than {TEST_SECONDS:g} s")
     except BaseException as error:  # noqa: BLE001 (a test's SystemExit must not end the kernel)
         return _raised(error)
 
 
-def _run_unbounded(action: Callable[[], Verdict]) -> Verdict:
+def _run_unbounded(action: Callable[[], GoalVerdict]) -> GoalVerdict:
     try:
         return action()
     except BaseException as error:  # noqa: BLE001 (as above)
         return _raised(error)
 
 
-def _raised(error: BaseException) -> Verdict:
+def _raised(error: BaseException) -> GoalVerdict:
     if any(isinstance(one, KeyboardInterrupt) for one in errors_in(error)):
         raise error
     if isinstance(error, AssertionError) and str(error):
-        return Verdict(False, one_line(str(error), 300))
-    return Verdict(False, f"the test raised {error_line(error)}")
+        return GoalVerdict(False, one_line(str(error), 300))
+    return GoalVerdict(False, f"the test raised {error_line(error)}")
 
 
-def _verdict(said: Any, what: str) -> Verdict:
+def _verdict(said: Any, what: str) -> GoalVerdict:
     """A truth, or a pair of it and a reason."""
     reason = ""
     if isinstance(said, tuple) and len(said) == 2 and isinstance(said[1], str):  # noqa: PLR2004
         said, reason = said
     if said is None:
-        return Verdict(False, f"{what} gave None: let it give True or False")
+        return GoalVerdict(False, f"{what} gave None: let it give True or False")
     passed = bool(said)
     shown = "" if isinstance(said, bool) else f" ({_short(repr(said))})"
-    return Verdict(
+    return GoalVerdict(
         passed, one_line(reason, 300) or f"{what} is {'true' if passed else 'false'}{shown}"
     )
 
 
-def _cited(answer: Answer, least: int) -> Verdict:
+def _cited(answer: Answer, least: int) -> GoalVerdict:
     """So many citations, each of lines that were quoted, and none that is not."""
     wrong = [one.text for one in answer.citations if not one.valid]
     if wrong:
-        return Verdict(False, f"{', '.join(wrong[:3])}: no such lines were quoted")
+        return GoalVerdict(False, f"{', '.join(wrong[:3])}: no such lines were quoted")
     if len(answer.citations) < least:
-        return Verdict(False, f"{len(answer.citations)} of {least} citations")
+        return GoalVerdict(False, f"{len(answer.citations)} of {least} citations")
     sources = {one.number: one.source for one in answer.passages}
     places = dict.fromkeys(f"{one.text} {sources.get(one.number, '')}" for one in answer.citations)
-    return Verdict(True, one_line(f"cited: {'; '.join(places)}", 300))
+    return GoalVerdict(True, one_line(f"cited: {'; '.join(places)}", 300))
 
 
 def _value(final: str) -> Any:

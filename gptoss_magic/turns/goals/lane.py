@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from gptoss_magic.records import Answer, Consent, Request
     from gptoss_magic.records.goals import Goal, GoalPlan
-    from gptoss_magic.turns.goals.deciding import Verdict
+    from gptoss_magic.records.provenance import Provenance
+    from gptoss_magic.turns.goals.deciding import GoalVerdict
 
 
 class Lane:
@@ -102,7 +103,7 @@ class Lane:
             return None
         return all_cited(self.run.answer(), self.request.passages, self.goal.text)
 
-    def decided(self, key: str, verdict: Verdict, answer: Answer | None) -> GoalTry:
+    def decided(self, key: str, verdict: GoalVerdict, answer: Answer | None) -> GoalTry:
         """The try with its verdict; its turn is kept, to be branched from."""
         return GoalTry(
             goal=self.goal.name,

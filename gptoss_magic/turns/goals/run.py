@@ -15,7 +15,7 @@ from gptoss_magic.records import Listener
 from gptoss_magic.records.goals import GoalBoard
 from gptoss_magic.session import current
 from gptoss_magic.turns.answer import speak
-from gptoss_magic.turns.goals.deciding import Verdict
+from gptoss_magic.turns.goals.deciding import GoalVerdict
 from gptoss_magic.turns.goals.lane import Lane
 from gptoss_magic.turns.goals.propose import replanned, with_replans
 from gptoss_magic.turns.many import each_answer
@@ -210,7 +210,7 @@ class GoalRun:
         goal = self.tests.plan[lane.goal.name]
         answer, answers = lane.answer(), self._answers()
         if lane.failed or answer is None:
-            verdict = Verdict(False, lane.failed or "it was not answered")
+            verdict = GoalVerdict(False, lane.failed or "it was not answered")
         else:
             with self._unhurried(goal.name if goal.test.kind == "tick" else None):
                 verdict = self.tests.decide(goal, answer, answers)
