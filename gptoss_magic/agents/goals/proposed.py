@@ -6,6 +6,7 @@ that the user's notebook defines already.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
