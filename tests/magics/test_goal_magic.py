@@ -141,6 +141,18 @@ def test_a_wrong_cell_is_one_line_and_leaves_nothing(shell, cell, words):
     assert "no goals yet" in run(shell, "%gptoss goal list")[1]
 
 
+def test_citations_of_an_index(shell, tmp_path):
+    (tmp_path / "sea.md").write_text("# Море\n\nВ гавани сорок кораблей.\n")
+    run(shell, f"%gptoss index {tmp_path}/sea.md --as sea --embedder words")
+    cell = "%%gptoss_goal w -o board\nrag: sea\ngoals:\n"
+    cell += "  a: {text: Сколько кораблей в гавани?, test: citations}"
+    _, engine = asked(shell, cell, saying("Сорок."), saying("Сорок 【1†L3】."))
+    assert "L3: В гавани сорок кораблей." in engine.prompt_texts[0]
+    node = shell.user_ns["board"]["a"]
+    assert [one.passed for one in node.tries] == [False, True]
+    assert node.reason.startswith("cited: 【1†L3】 ")
+
+
 def test_tools_of_goals_ask_as_ever(shell):
     cell = "%%gptoss_goal w -o board\ntools: [plan]\ngoals:\n  a: {text: x, test: 'True'}"
     asked(shell, cell, calling("plan", '{"goal": "x"}'), saying("So."))

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.records.goals import GoalNode
@@ -66,13 +66,18 @@ def key_of(goal: Goal, inputs: Mapping[str, str]) -> str:
     """A digest of what is asked and of the answers that are quoted; budgets do not count."""
     test = goal.test
     given = test.given if isinstance(test.given, dict) else ""
-    tools = [one if isinstance(one, str) else getattr(one, "name", repr(one)) for one in goal.tools]
+    tools = list(map(tool_name, goal.tools))
     whole = [
         *(goal.name, goal.text, test.kind, test.text, test.least, given, tools),
         sorted((name, inputs[name]) for name in goal.after),
     ]
     text = json.dumps(whole, sort_keys=True, default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def tool_name(tool: Any) -> str:
+    """What a tool of a goal is called: a name of the notebook, a `Tool`, or a function."""
+    return tool if isinstance(tool, str) else str(getattr(tool, "name", "") or tool.__name__)
 
 
 def nodes_of(

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.agents.goals.graph import tool_name
 from gptoss_magic.errors import InputError, StorageError
 from gptoss_magic.quoting import printable
 from gptoss_magic.records import Message
@@ -154,7 +155,7 @@ def told_goal(goal: Goal) -> dict[str, Any]:
     test = goal.test
     given = test.given if isinstance(test.given, dict) else None
     told = {**vars(goal), "test": {**vars(test), "given": given}, "budget": vars(goal.budget)}
-    return {**told, "tools": [one if isinstance(one, str) else one.name for one in goal.tools]}
+    return {**told, "tools": list(map(tool_name, goal.tools))}
 
 
 def _goal(said: dict[str, Any]) -> Goal:
