@@ -29,7 +29,8 @@ class Lane:
     """A try in the making. `request`: the goal's, settled; `earlier`: its tries so far.
 
     It begins behind the goal's own opening, whatever an earlier try said: what that one computed
-    is cut from the cache down to there.
+    is cut from the cache down to there. `asks`: what the answer must be, where nothing holds it to
+    that.
     """
 
     def __init__(
@@ -41,9 +42,10 @@ class Lane:
         answers: Mapping[str, str],
         earlier: Sequence[GoalTry],
         consent: Consent,
+        asks: str = "",
     ) -> None:
         self.plan, self.goal, self.earlier = plan, goal, tuple(earlier)
-        self.asked = Message("user", goal_text(goal, answers))
+        self.asked = Message("user", goal_text(goal, answers) + asks)
         self.request = replace(request, prompt=self.asked.content)
         first = Message("user", quoted_prompt(self.request))
         budget = goal.budget

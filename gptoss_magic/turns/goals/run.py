@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from gptoss_magic.turns.goals.deciding import GoalTests
 
 LANES = 8
+AS_JSON = "\n\nAnswer with JSON alone that follows this schema: "
 NO_BUDGET = "the budget of all goals is spent"
 RETESTED = ("python", "function", "schema")  # kinds that ask nobody and need the answer alone
 
@@ -148,12 +150,15 @@ class GoalRun:
                 return
             goal, request = node.goal, self.setting.requests(node.goal)
             sampling = replace(request.sampling, seed=request.sampling.seed + len(node.tries))
-            form = self.tests.forms.get(goal.name)
-            request = replace(request, schema=form, sampling=sampling)
-            consent = partial(self._consent, goal.name)
-            answers = self._answers()
+            form, can_hold = self.tests.forms.get(goal.name), current().engine.capabilities.grammar
             self.lanes[goal.name] = Lane(
-                self.plan, goal, request, answers=answers, earlier=node.tries, consent=consent
+                self.plan,
+                goal,
+                replace(request, schema=form if can_hold else None, sampling=sampling),
+                answers=self._answers(),
+                earlier=node.tries,
+                consent=partial(self._consent, goal.name),
+                asks=f"{AS_JSON}{json.dumps(form.schema)}" if form and not can_hold else "",
             )
 
     def _ready(self) -> list[GoalNode]:

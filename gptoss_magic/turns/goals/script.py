@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from gptoss_magic.agents.consent import by_policy
 from gptoss_magic.agents.goals.body import check_goal, plan_of, read_plan, read_test
@@ -83,13 +84,7 @@ def goals(
     them; without one, those that `@tool(policy="auto")` made. `settings`: as of `generate`.
     Raises InputError, NotLoaded, StorageError. ■ ends the run and keeps what is decided.
     """
-    if isinstance(goals, str):
-        plan = read_plan(goals)
-    elif isinstance(goals, dict):
-        plan = plan_of(goals)
-    else:
-        check_graph(goals)
-        plan = GoalPlan(tuple(goals), about, tuple(tools), replan=replan)
+    plan = _plan(goals, about, tools, replan)
     setting = GoalSetting(
         name=checked_name(name),
         body=digest(plan_text(plan)),
@@ -174,6 +169,23 @@ def plan_text(plan: GoalPlan) -> str:
 def digest(text: str) -> str:
     """Of what the user wrote: 16 hexadecimal digits."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _plan(
+    goals: Sequence[Goal] | Mapping[str, Any] | str, about: str, tools: Sequence[Any], replan: int
+) -> GoalPlan:
+    """The plan of what a script gave; what stands beside YAML goes before it."""
+    if isinstance(goals, str):
+        plan = read_plan(goals)
+    elif isinstance(goals, dict):
+        plan = plan_of(goals)
+    else:
+        plan = GoalPlan(tuple(cast("Sequence[Goal]", goals)))
+        check_graph(plan.goals)
+    offered = (*plan.tools, *tools)
+    return dataclasses.replace(
+        plan, about=about or plan.about, tools=offered, replan=replan or plan.replan
+    )
 
 
 def _test(test: Any, name: str) -> GoalTest:
