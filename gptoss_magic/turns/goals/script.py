@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -183,9 +183,7 @@ def _plan(
         plan = GoalPlan(tuple(cast("Sequence[Goal]", goals)))
         check_graph(plan.goals)
     offered = (*plan.tools, *tools)
-    return dataclasses.replace(
-        plan, about=about or plan.about, tools=offered, replan=replan or plan.replan
-    )
+    return replace(plan, about=about or plan.about, tools=offered, replan=replan or plan.replan)
 
 
 def _test(test: Any, name: str) -> GoalTest:
