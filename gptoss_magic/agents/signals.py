@@ -98,6 +98,16 @@ def heard(signals: Sequence[Signal], text: str) -> list[Heard]:
     return found
 
 
+def with_word(prompt: str, word: str, number: int) -> str:
+    """The prompt with a word in front of it, or behind it, in turn."""
+    return f"{prompt} {word}" if number % 2 else f"{word} {prompt}"
+
+
+def without_word(prompt: str, word: str) -> str:
+    """The same without it."""
+    return prompt.removeprefix(f"{word} ").removesuffix(f" {word}").strip()
+
+
 def _signal(said: dict[Any, Any], label: str) -> Signal:
     check_known(f"{label}: key", map(str, said), ("on", *CALLED))
     on = _names(said.get("on"), f"{label}: on")
