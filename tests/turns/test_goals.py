@@ -250,6 +250,16 @@ def test_a_tick_is_the_user_s_and_waits_where_nobody_is_there(journal):
     assert board["a"].reason == "ticked by the user"
 
 
+def test_stop_at_the_question_loses_no_answer(journal):
+    def stopped(_goal, _answer):
+        raise KeyboardInterrupt
+
+    board, _ = worked(journal, [one("tick")], saying("a poem"), tick=stopped)
+    assert (board.finish, states(board)) == ("interrupt", {"a": "blocked"})
+    board, engine = worked(journal, [one("tick")], tick=lambda *_: True)
+    assert (board.answers, engine.prompts) == ({"a": "a poem"}, [])
+
+
 def test_a_tick_that_is_refused_is_a_try_that_did_not_pass(journal):
     said = [False, True]
     board, engine = worked(

@@ -35,7 +35,7 @@ NO_TICK = "it waits for your tick: %gptoss goal tick NAME GOAL, or run it where 
 
 @dataclass(frozen=True)
 class GoalVerdict:
-    """What a test says, and its evidence. `passed`: None where nobody could be asked."""
+    """What a test says, and its evidence. `passed`: None where the user is to say."""
 
     passed: bool | None
     reason: str
@@ -62,9 +62,7 @@ class GoalTests:
         if goal.test.kind == "citations":
             return _cited(answer, goal.test.least)
         if goal.test.kind == "tick":
-            said = self.tick(goal, answer.final)
-            words = {True: "ticked by the user", False: "the user does not agree"}
-            return GoalVerdict(said, NO_TICK if said is None else words[said])
+            return GoalVerdict(None, NO_TICK)  # the answer is kept before anybody is asked
         return self.judged(goal, answer.final, results)
 
     def judged(self, goal: Goal, final: str, results: Mapping[str, str]) -> GoalVerdict:

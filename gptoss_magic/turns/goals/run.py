@@ -113,8 +113,8 @@ class GoalRun:
         """Answers that an earlier run kept are looked at again: a done goal is one that passes."""
         for name in [node.goal.name for node in self.nodes]:
             node = self._node(name)  # what stands before it may have changed just now
-            if node.tries and node.tries[-1].waits:
-                self._tick(node)
+            if node.tries and node.tries[-1].waits and node.tries[-1] is self.tries[name][-1]:
+                self._tick(node.goal, node.tries[-1])
             if node.state != "done" or node.goal.test.kind not in RETESTED:
                 continue
             verdict = self.tests.judged(self.tests.plan[name], node.answer, self._answers())
@@ -124,13 +124,13 @@ class GoalRun:
                 self.journal.add("void", goal=name, why=why)
                 del self.tries[name]
 
-    def _tick(self, node: GoalNode) -> None:
-        """Ask for a tick that nobody could give when the answer came."""
-        said = self.tests.tick(node.goal, node.tries[-1].answer)
+    def _tick(self, goal: Goal, one: GoalTry) -> None:
+        """Ask the user; where nobody is there the goal goes on waiting."""
+        with self._unhurried(goal.name):
+            said = self.tests.tick(goal, one.answer)
         if said is not None:
-            name = node.goal.name
-            self.journal.add("tick", goal=name, passed=said)
-            self.tries[name][-1] = ticked(self.tries[name][-1], said)
+            self.journal.add("tick", goal=goal.name, passed=said)
+            self.tries[goal.name][-1] = ticked(one, said)
 
     def _round(self) -> bool:
         """One answer of the model for each lane that waits for one; False where all is over."""
@@ -217,13 +217,14 @@ class GoalRun:
         if lane.failed or answer is None:
             verdict = GoalVerdict(False, lane.failed or "it was not answered")
         else:
-            with self._unhurried(goal.name if goal.test.kind == "tick" else None):
-                verdict = self.tests.decide(goal, answer, answers)
+            verdict = self.tests.decide(goal, answer, answers)
         key = key_of(lane.goal, {name: answers[name] for name in lane.goal.after})
         made = lane.decided(key, verdict, answer)
         self.journal.add_try(made)
         self.tries.setdefault(goal.name, []).append(made)
         del self.lanes[goal.name]
+        if made.waits:
+            self._tick(goal, made)
 
     def _replan(self) -> bool:
         """Other goals in the place of one that failed, if the user agrees to what is proposed."""
@@ -251,13 +252,13 @@ class GoalRun:
             return self.setting.consent(tool, arguments, note)
 
     @contextmanager
-    def _unhurried(self, name: str | None) -> Iterator[None]:
-        """Within, the user takes time that is no goal's; `name` has it already. None: no user."""
+    def _unhurried(self, name: str) -> Iterator[None]:
+        """Within, the user takes time that is no goal's; the goal `name` has it already."""
         began = time.monotonic()
         try:
             yield
         finally:
-            waited = time.monotonic() - began if name is not None else 0.0
+            waited = time.monotonic() - began
             for lane in self.lanes.values():
                 lane.began += waited
                 if lane.goal.name != name:
