@@ -79,7 +79,7 @@ def called_by(
         try:
             known |= {layer.name: layer for layer in named(one.signal.overlay)}
         except InputError as error:
-            raise InputError(f"persona {base.name}: its signal «{one.on}»: {error}") from error
+            raise InputError(f"persona {base.name}: its signal «{one.by}»: {error}") from error
     above = list(known.values())
     tools = [tool for layer in above for tool in layer.tools or ()]
     tools += [tool for one in found for tool in one.signal.tools]

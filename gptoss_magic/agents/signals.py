@@ -25,12 +25,12 @@ GIVE = "give overlay:, tools:, adapters: or effort:"
 
 @dataclass(frozen=True)
 class Signal:
-    """What is heard (`on`: any of these) and what it calls for the turn; () and '' call nothing.
+    """What is heard (`hears`: any of these) and what it calls for the turn; () and '' call nothing.
 
     `overlay`: names of personas that are laid on top. `tools` come beside those of the persona.
     """
 
-    on: tuple[str, ...]
+    hears: tuple[str, ...]
     overlay: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
     adapters: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ class Signal:
         )
 
 
-CALLED = tuple(one.name for one in fields(Signal) if one.name != "on")
+CALLED = tuple(one.name for one in fields(Signal) if one.name != "hears")
 
 
 @dataclass(frozen=True)
@@ -55,25 +55,28 @@ class Heard:
     """A signal that was heard, by which of its words."""
 
     signal: Signal
-    on: str
+    by: str
 
     @property
     def words(self) -> str:
         """For the transcript and the record."""
-        return f"{self.on}: {self.signal.words}"
+        return f"{self.by}: {self.signal.words}"
 
 
 def read_signals(value: Any, label: str) -> tuple[Signal, ...]:
-    """Signals of a persona's front matter: a list with `on:` each, or words to what they call.
+    """Signals of a persona's front matter: a list with `hears:` each, or words to what they call.
 
     Raises InputError.
     """
     if value is None:
         return ()
     if isinstance(value, dict):
-        value = [{"on": on, **one} if isinstance(one, dict) else one for on, one in value.items()]
+        value = [
+            {"hears": words, **one} if isinstance(one, dict) else one
+            for words, one in value.items()
+        ]
     if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-        raise InputError(f"{label}: write a list: - on: words, and below it effort: high")
+        raise InputError(f"{label}: write a list: - hears: words, and below it effort: high")
     if len(value) > MOST:
         raise InputError(f"{label}: {len(value)} of them; give {MOST} at most")
     return tuple(_signal(one, label) for one in value)
@@ -92,9 +95,9 @@ def heard(signals: Sequence[Signal], text: str) -> list[Heard]:
     said = [_forms(word) for word in _plain(text).split()]
     found = []
     for signal in signals:
-        on = next((on for on in signal.on if _stands_in(on, said)), None)
-        if on is not None:
-            found.append(Heard(signal, on))
+        by = next((words for words in signal.hears if _stands_in(words, said)), None)
+        if by is not None:
+            found.append(Heard(signal, by))
     return found
 
 
@@ -109,12 +112,12 @@ def without_word(prompt: str, word: str) -> str:
 
 
 def _signal(said: dict[Any, Any], label: str) -> Signal:
-    check_known(f"{label}: key", map(str, said), ("on", *CALLED))
-    on = _names(said.get("on"), f"{label}: on")
-    if not on:
-        raise InputError(f"{label}: on: give the words that it is heard by")
-    label = f"{label}: {one_line(on[0], 40)}"
-    for words in on:
+    check_known(f"{label}: key", map(str, said), ("hears", *CALLED))
+    hears = _names(said.get("hears"), f"{label}: hears")
+    if not hears:
+        raise InputError(f"{label}: hears: give the words that it is heard by")
+    label = f"{label}: {one_line(hears[0], 40)}"
+    for words in hears:
         _check_words(words, label)
     keys = ("overlay", "tools", "adapters")
     names = {key: _names(said.get(key), f"{label}: {key}") for key in keys}
@@ -123,7 +126,7 @@ def _signal(said: dict[Any, Any], label: str) -> Signal:
         raise InputError(f"{label}: effort: give {', '.join(EFFORTS)}")
     if not effort and not any(names.values()):
         raise InputError(f"{label}: it calls nothing; {GIVE}")
-    return Signal(on, **names, effort=effort)
+    return Signal(hears, **names, effort=effort)
 
 
 def _names(value: Any, label: str) -> tuple[str, ...]:
@@ -153,8 +156,8 @@ def _forms(word: str) -> tuple[str, ...]:
     return word, word.strip(MARKS), word.rstrip(MARKS), word.lstrip(MARKS)
 
 
-def _stands_in(on: str, said: Sequence[tuple[str, ...]]) -> bool:
-    wanted = _plain(on).split()
+def _stands_in(words: str, said: Sequence[tuple[str, ...]]) -> bool:
+    wanted = _plain(words).split()
     return any(
         all(_is_word(one, said[start + n]) for n, one in enumerate(wanted))
         for start in range(len(said) - len(wanted) + 1)

@@ -44,7 +44,7 @@ goals:
     text: as JSON
     test: {schema: {type: object, properties: {n: {type: integer}}}}
     after: найти
-  готово: {text: 7, test: {tick: Нравится?}, after: "сумма, форма", tools: plan}
+  готово: {text: 7, test: {tick: "Нравится?"}, after: "сумма, форма", tools: plan}
 """
 
 
@@ -308,7 +308,9 @@ def test_journals_are_found_by_notebook(monkeypatch, tmp_path):
 def test_the_note_has_the_graph_and_why_a_try_did_not_pass():
     plan = read_plan(BODY)
     goal = plan["сумма"]
-    note = note_of(plan, goal, [tried(goal, passed=False, answer="<|end|>41")], 700, 3).content
+    note = note_of(
+        plan, goal, [tried(goal, {"найти": "1"}, passed=False, answer="<|end|>41")], 700, 3
+    ).content
     assert "[x] найти: Найди три числа" in note
     assert "[~] сумма: Сложи их (after найти)" in note
     assert "[ ] форма: as JSON (after найти)" in note

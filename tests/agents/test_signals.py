@@ -13,10 +13,10 @@ from gptoss_magic.magics.body import own_text
 FILE = """---
 name: mate
 signals:
-  - on: [полный ход, /deep]
+  - hears: [полный ход, /deep]
     effort: high
     tools: [python]
-  - on: "корот*"
+  - hears: "корот*"
     overlay: terse
     adapters: [style]
 handoff: [critic]
@@ -39,15 +39,15 @@ def test_a_file_says_signals_and_is_written_as_it_was_read():
 
 WRONG = [
     ("[x]", "write a list"),
-    ("[{on: ab}]", "ab: it calls nothing; give overlay:"),
+    ("[{hears: ab}]", "ab: it calls nothing; give overlay:"),
     ("[{effort: high}]", "give the words that it is heard by"),
-    ("[{on: '*', effort: high}]", "give two letters or more, and one * at most"),
-    ("[{on: 'a* b*c*', effort: high}]", "give two letters or more, and one * at most"),
-    ("[{on: ab, effort: huge}]", "effort: give low, medium, high"),
-    ("[{on: ab, efort: high}]", "key efort: there is none of that name; did you mean effort?"),
-    ("[{on: ab, run: 'rm -rf'}]", "key run: there is none of that name"),
-    ("[{on: 'a1 b2 c3 d4 e5 f6 g7', effort: low}]", "give 6 words and 80 characters at most"),
-    ("[{on: [1], effort: low}]", "give a text, or a list of texts"),
+    ("[{hears: '*', effort: high}]", "give two letters or more, and one * at most"),
+    ("[{hears: 'a* b*c*', effort: high}]", "give two letters or more, and one * at most"),
+    ("[{hears: ab, effort: huge}]", "effort: give low, medium, high"),
+    ("[{hears: ab, efort: high}]", "key efort: there is none of that name; did you mean effort?"),
+    ("[{hears: ab, run: 'rm -rf'}]", "key run: there is none of that name"),
+    ("[{hears: 'a1 b2 c3 d4 e5 f6 g7', effort: low}]", "give 6 words and 80 characters at most"),
+    ("[{hears: [1], effort: low}]", "give a text, or a list of texts"),
 ]
 
 
@@ -74,20 +74,20 @@ HEARD = [
 
 @pytest.mark.parametrize(("text", "found"), HEARD)
 def test_words_are_heard_as_they_stand(text, found):
-    assert [one.on for one in heard(SIGNALS, text)] == found
+    assert [one.by for one in heard(SIGNALS, text)] == found
 
 
 def test_no_word_of_a_file_is_a_regular_expression():
-    value = [{"on": "(a+)+$", "effort": "high"}, {"on": "aa*b", "effort": "low"}]
+    value = [{"hears": "(a+)+$", "effort": "high"}, {"hears": "aa*b", "effort": "low"}]
     signals = read_signals(value, "x")
     assert heard(signals, "a" * 200_000) == []  # as a pattern it would never end
-    assert [one.on for one in heard(signals, "(a+)+$ aaXb")] == ["(a+)+$", "aa*b"]
+    assert [one.by for one in heard(signals, "(a+)+$ aaXb")] == ["(a+)+$", "aa*b"]
 
 
 @given(st.text(max_size=60), st.text("abвг ", min_size=2, max_size=9))
 def test_any_text_is_heard_without_an_error(text, words):
     if len(words.replace(" ", "")) >= 2 and all(len(w) >= 2 for w in words.split()):
-        signals = read_signals([{"on": words, "effort": "high"}], "x")
+        signals = read_signals([{"hears": words, "effort": "high"}], "x")
         assert len(heard(signals, f"{text} {words}")) == 1
         heard(signals, text)
 

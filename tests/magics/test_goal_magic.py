@@ -74,7 +74,7 @@ def test_rows_of_goals_that_are_done(shell, tmp_path):
     assert [row.messages[-1].content for row in rows] == ["21", "42"]
 
 
-TICKED = "%%gptoss_goal p\ngoals:\n  a: {text: A poem, test: {tick: Is it good?}}"
+TICKED = "%%gptoss_goal p\ngoals:\n  a: {text: A poem, test: {tick: 'Is it good?'}}"
 
 
 def test_a_tick_by_a_line_where_nobody_is_asked(shell):

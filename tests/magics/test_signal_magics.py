@@ -11,7 +11,7 @@ MATE = """%%gptoss_persona mate
 ---
 tools: [plan]
 signals:
-  - {on: полный ход, effort: high, overlay: terse, tools: [look]}
+  - {hears: полный ход, effort: high, overlay: terse, tools: [look]}
 handoff: [critic]
 ---
 You are the mate."""
