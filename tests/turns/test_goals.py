@@ -509,7 +509,7 @@ def test_a_row_with_a_call_trains_the_model_s_words_alone(journal):
 
 
 def test_a_script_s_wrong_goals_are_one_line(journal):
-    with pytest.raises(InputError, match="goal a/b"):
+    with pytest.raises(InputError, match="goal 'a/b'"):
         gptoss_magic.goal("a/b", "x", "tick")
     with pytest.raises(InputError, match="no text"):
         gptoss_magic.goal("a", " ", "tick")
