@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.decode import DECODE
 from benchmarks.evaluate import EVALUATE
+from benchmarks.goals import goal_lanes_vs_serial
 from benchmarks.layer import LAYER
 from benchmarks.memory import quickstart_peak_rss_mb
 from benchmarks.replay import replay_seconds_vs_generation
@@ -36,6 +37,7 @@ FIGURES = {
         turn10_first_token_vs_generate,
         map_64_rows_vs_loop,
         map_64_rows_vs_generate_batch,
+        goal_lanes_vs_serial,
         routing_capture_overhead,
         query_growth_1k_to_1m,
         quickstart_peak_rss_mb,

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     )
     from gptoss_magic.records.depth import Depth
     from gptoss_magic.records.evaluations import Evaluated
+    from gptoss_magic.records.goals import Goal, GoalBoard
     from gptoss_magic.retrieval.index import Index
     from gptoss_magic.retrieval.script import evaluate_retrieval, index, search
     from gptoss_magic.serving.remote.connect import connect
@@ -72,6 +73,8 @@ if TYPE_CHECKING:
         unload,
     )
     from gptoss_magic.turns.browser import browser
+    from gptoss_magic.turns.goals.rows import goal_rows
+    from gptoss_magic.turns.goals.script import goal, goals
     from gptoss_magic.turns.loading import attach, detach, use
     from gptoss_magic.turns.surgery import branch, refine, tokens
 
@@ -87,6 +90,8 @@ __all__ = [
     "Difference",
     "DoesNotFit",
     "Evaluated",
+    "Goal",
+    "GoalBoard",
     "GptOssError",
     "Index",
     "InputError",
@@ -127,6 +132,9 @@ __all__ = [
     "evaluate",
     "evaluate_retrieval",
     "generate",
+    "goal",
+    "goal_rows",
+    "goals",
     "grid",
     "index",
     "load",
@@ -160,6 +168,7 @@ _ROOMS = {
     "extension": ("load_ipython_extension", "unload_ipython_extension"),
     "records.depth": ("Depth",),
     "records.evaluations": ("Evaluated",),
+    "records.goals": ("Goal", "GoalBoard"),
     "retrieval.index": ("Index",),
     "retrieval.script": ("evaluate_retrieval", "index", "search"),
     "studies.tune": ("tune",),
@@ -180,6 +189,8 @@ _ROOMS = {
         *("settle", "unload"),
     ),
     "turns.browser": ("browser",),
+    "turns.goals.rows": ("goal_rows",),
+    "turns.goals.script": ("goal", "goals"),
     "turns.loading": ("attach", "detach", "use"),
     "turns.surgery": ("branch", "refine", "tokens"),
 }

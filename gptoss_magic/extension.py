@@ -11,6 +11,7 @@ def load_ipython_extension(shell: Any) -> None:
     from gptoss_magic.magics.complete import gptoss_matcher
     from gptoss_magic.magics.data import DataMagics
     from gptoss_magic.magics.depth import DepthMagics
+    from gptoss_magic.magics.goals import GoalMagics
     from gptoss_magic.magics.gptoss import GptOssMagics
     from gptoss_magic.magics.lab import open_link
     from gptoss_magic.magics.persona import PersonaMagics
@@ -44,6 +45,7 @@ def load_ipython_extension(shell: Any) -> None:
         DataMagics(shell=shell),
         DepthMagics(shell=shell),
         PersonaMagics(shell=shell),
+        GoalMagics(shell=shell),
     )
     matchers = shell.Completer.custom_matchers
     if gptoss_matcher not in matchers:
@@ -60,8 +62,8 @@ def unload_ipython_extension(shell: Any) -> None:
     close_link()
     unbind(shell.magics_manager.registry["GptOssMagics"])
     for kind in ("line", "cell"):
-        for name in ("gptoss", "gptoss_tune", "gptoss_data", "gptoss_persona", "gptoss_depth"):
-            shell.magics_manager.magics[kind].pop(name, None)
+        for name in ("", "_tune", "_data", "_persona", "_depth", "_goal"):
+            shell.magics_manager.magics[kind].pop(f"gptoss{name}", None)
     shell.Completer.custom_matchers[:] = [
         matcher for matcher in shell.Completer.custom_matchers if matcher is not gptoss_matcher
     ]

@@ -51,7 +51,11 @@ def test_braces_as_text_by_raw(shell):
 
 
 @pytest.mark.parametrize(
-    "magic", ["%%gptoss", "%%gptoss_tune", "%%gptoss_data", "%%gptoss_persona", "%%gptoss_depth"]
+    "magic",
+    [
+        *("%%gptoss", "%%gptoss_tune", "%%gptoss_data", "%%gptoss_persona", "%%gptoss_depth"),
+        "%%gptoss_goal",
+    ],
 )
 def test_a_magic_s_own_options_are_shown_by_its_question_mark(shell, magic):
     _, shown = run(shell, f"{magic} --no-such-option\nx")
@@ -89,7 +93,7 @@ def test_the_help_names_commands_that_are_there(shell):
 COMMAND = re.compile(r"(?<!%)%gptoss ([a-z]+)(?: ([a-z]+))?|%%gptoss_([a-z]+)")
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*[a-z0-9]")
 FOREIGN = {"--packed", "--no-deps", "--force-reinstall"}  # of `python -m` and pip
-CELLS = {"tune", "data", "persona", "depth"}
+CELLS = {"tune", "data", "persona", "depth", "goal"}
 SENTENCES = {("runs", "lists"), ("traceback", "shows")}  # where the verb is English
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.agents.persona import Character, Persona, Sampler
 from gptoss_magic.agents.persona_file import render_persona
 from gptoss_magic.agents.position import laid
+from gptoss_magic.agents.signals import heard
 from gptoss_magic.agents.terms import key_of
 from gptoss_magic.errors import InputError
 from gptoss_magic.quoting import encodable
 from gptoss_magic.vocabulary import NONE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from gptoss_magic.records import Term
 
@@ -55,7 +57,39 @@ def overlay(layers: Sequence[Persona]) -> Persona:
         terms=_terms(layers),
         rag=_last(layer.rag for layer in layers),
         passages=_last(layer.passages for layer in layers),
+        signals=tuple(signal for layer in layers for signal in layer.signals),
+        handoff=_last(layer.handoff for layer in layers),
     )
+
+
+def called_by(
+    text: str, layers: Sequence[Persona], named: Callable[[Sequence[str]], list[Persona]]
+) -> tuple[Persona, list[Persona], tuple[str, ...]]:
+    """(the persona, its layers, what was heard) where signals of the layers stand in `text`.
+
+    What a signal calls lies on top for the turn; name, memory and index stay the persona's own.
+    Raises InputError where it calls an overlay that is not here.
+    """
+    base = overlay(layers)
+    found = heard(base.signals, text)
+    if not found:
+        return base, list(layers), ()
+    known = {layer.name: layer for layer in layers}
+    for one in found:
+        try:
+            known |= {layer.name: layer for layer in named(one.signal.overlay)}
+        except InputError as error:
+            raise InputError(f"persona {base.name}: its signal «{one.by}»: {error}") from error
+    above = list(known.values())
+    tools = [tool for layer in above for tool in layer.tools or ()]
+    tools += [tool for one in found for tool in one.signal.tools]
+    adapters = next((one.signal.adapters for one in reversed(found) if one.signal.adapters), None)
+    effort = next((one.signal.effort for one in reversed(found) if one.signal.effort), None)
+    offered = tuple(dict.fromkeys(tools)) or None
+    turn = Persona(base.name, effort=effort, adapters=adapters, tools=offered)
+    whole = overlay([*above, turn])
+    own = {key: getattr(base, key) for key in ("name", "memory", "rag", "passages", "handoff")}
+    return replace(whole, **own), above, tuple(one.words for one in found)
 
 
 def _terms(layers: Sequence[Persona]) -> tuple[Term, ...]:

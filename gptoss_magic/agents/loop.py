@@ -83,11 +83,16 @@ class ToolRun:
     def __post_init__(self) -> None:
         self.budget = Budget(self.limits)
 
-    def turn(self, respond: Respond) -> bool:
-        """One turn of the model; False where the run is over."""
+    @property
+    def is_over(self) -> bool:
+        """True where the model is not asked again; `finish` says why."""
         if self.answers and self._is_spent():
             self.finish = self.finish or "limit"
-        if self.finish:
+        return bool(self.finish)
+
+    def turn(self, respond: Respond) -> bool:
+        """One turn of the model; False where the run is over."""
+        if self.is_over:
             return False
         try:
             answer = respond([*self.opening, *self.said], self.budget)

@@ -15,6 +15,7 @@ from gptoss_magic.errors import InputError
 from gptoss_magic.vocabulary import NONE
 
 if TYPE_CHECKING:
+    from gptoss_magic.agents.signals import Signal
     from gptoss_magic.records import Term
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
@@ -48,7 +49,8 @@ class Persona:
     `rag`: the index that it answers from, or 'none', with so many `passages` to a question.
     `extends` names the persona below it. `position`: values, rules and what it would never do.
     `terms` of its field are quoted where they bear on what is asked; `terms_file` names a Turtle
-    file beside the persona that was not read yet. `source` is the file as it was written.
+    file beside the persona that was not read yet. `signals`: words of the user that call something
+    for a turn. `handoff`: personas that it may hand over to. `source`: the file as it was written.
     """
 
     name: str
@@ -65,6 +67,8 @@ class Persona:
     terms_file: str = ""
     rag: str | None = None
     passages: int | None = None
+    signals: tuple[Signal, ...] = ()
+    handoff: tuple[str, ...] | None = None
     source: str = field(default="", compare=False, repr=False)
 
     @property

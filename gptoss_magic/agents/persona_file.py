@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.agents.persona import Character, Persona, Sampler, check_name
 from gptoss_magic.agents.position import position_record, read_position
+from gptoss_magic.agents.signals import read_signals, signals_record
 from gptoss_magic.agents.terms import read_terms, terms_record
 from gptoss_magic.errors import InputError
 from gptoss_magic.quoting import encodable
@@ -164,6 +165,11 @@ def _extended(value: Any, label: str) -> str:
     return check_name(_text(value, label)) if value else ""
 
 
+def _handoff(value: Any, label: str) -> tuple[str, ...] | None:
+    names = _names(value, label)
+    return names if names is None else tuple(map(check_name, names))
+
+
 def _effort(value: Any, label: str) -> Any:
     if value is not None and value not in EFFORTS:
         raise InputError(f"{label}: give {', '.join(EFFORTS)}")
@@ -208,6 +214,7 @@ def _open_values(persona: Persona) -> dict[str, Any]:
     said: dict[str, Any] = {"effort": persona.effort, "sampler": sampler or None}
     said |= {"adapters": persona.adapters, "tools": persona.tools, "memory": persona.memory}
     said |= {"rag": persona.rag, "passages": persona.passages}
+    said |= {"signals": signals_record(persona.signals) or None, "handoff": persona.handoff}
     said["terms"] = persona.terms_file or terms_record(persona.terms) or None
     plain = {key: list(v) if isinstance(v, tuple) else v for key, v in said.items()}
     if persona.memory in ("on", "off"):
@@ -239,6 +246,8 @@ KEYS = (
     "rag",
     "passages",
     "terms",
+    "signals",
+    "handoff",
 )
 READERS: dict[str, Callable[[Any, str], Any]] = {
     "extends": _extended,
@@ -248,6 +257,8 @@ READERS: dict[str, Callable[[Any, str], Any]] = {
     "memory": _memory,
     "rag": _index,
     "passages": _passages,
+    "signals": read_signals,
+    "handoff": _handoff,
 }
 SAMPLER: dict[str, tuple[Any, Callable[[Any], bool], str]] = {
     "temperature": ((int, float), lambda v: 0 <= v < 100, "0 (greedy) or more"),

@@ -32,6 +32,21 @@ def expand(body: str, names: dict[str, Any], *, is_raw: bool = False) -> str:
     return "".join([*parts, _expanded(body[end:], names)])
 
 
+def own_text(body: str, *, is_raw: bool = False) -> str:
+    """What the user typed: the body with a mark, which no word is, for each value put into it."""
+    if is_raw:
+        return body
+    parts, end = [], 0
+    for block in RAW.finditer(body):
+        parts += [_typed(body[end : block.start()]), block[1]]
+        end = block.end()
+    return "".join([*parts, _typed(body[end:])])
+
+
+def _typed(text: str) -> str:
+    return EXPRESSION.sub(lambda one: one[0] if NUMBERS.fullmatch(one[1]) else " \0 ", text)
+
+
 def _expanded(text: str, names: dict[str, Any]) -> str:
     return EXPRESSION.sub(lambda match: _value(match[1], match[0], names), text)
 

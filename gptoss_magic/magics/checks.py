@@ -83,6 +83,7 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "branch": _whole("--branch", 0, "0 (no token stays) or more"),
     "calls": _whole("--calls", 1, "1 or more, or --no-run"),
     "batch": _whole("batch", 1, "1 row or more"),
+    "lanes": _whole("--lanes", 1, "1 goal or more"),
     "scale": Range("scale", -math.inf, "a number").check,
     "context": _whole("--context", 0, "0 (what fits) or more tokens"),
     "drafts": _whole("--drafts", 0, "0 (templates alone) or more"),

@@ -15,6 +15,7 @@ from IPython.core.getipython import get_ipython
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics import tune_options
 from gptoss_magic.magics.depth import DEPTH
+from gptoss_magic.magics.goals import GOAL
 from gptoss_magic.magics.lora import adapters
 from gptoss_magic.magics.nouns import BY_NAME
 from gptoss_magic.magics.toolbox import BUILT_IN
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 PLAIN = ["load", "status", "bench", "unload", "traceback"]
 LINE = re.compile(r"\s*%gptoss\s+(.*)$", re.DOTALL)
-CELL = re.compile(r"%%(gptoss(?:_tune|_data|_persona|_depth)?)(?=\s|$)(.*)", re.DOTALL)
+CELL = re.compile(r"%%(gptoss(?:_tune|_data|_persona|_depth|_goal)?)(?=\s|$)(.*)", re.DOTALL)
 OPEN = re.compile(r"\{\{(?:(?!\}\}).)*$", re.DOTALL)
 NAME = re.compile(r"[^\W\d]\w*(?:\.\w*)*$")
 TABLES = {
@@ -34,6 +35,7 @@ TABLES = {
     "gptoss_tune": tune_options.TUNE,
     "gptoss_data": tune_options.DATA,
     "gptoss_depth": DEPTH,
+    "gptoss_goal": GOAL,
 }
 
 

@@ -43,12 +43,15 @@ def grow_rows(line: str, body: str, names: dict[str, Any]) -> None:
     from IPython.display import display
 
     from gptoss_magic.studies.self_instruct import grown
+    from gptoss_magic.studies.signal_rates import signal_of
+    from gptoss_magic.studies.signal_rows import signal_rows
     from gptoss_magic.widgets.progress import ProgressView
 
     options = opt.parse(DATA, line)
     if not options.output and names.get(ROWS) is not names.get(OURS):
         raise InputError(f"the notebook has a variable {ROWS!r}: name another one by -o")
     seeds = seeds_of(options.seeds, names) if options.seeds else []
+    signal = signal_of(options.signal) if options.signal else None
     terms = learned_terms(options.from_terms) if options.from_terms else ()
     with ProgressView("rows", lambda done, total: f"{done} of {total}") as bar:
         found = grown(
@@ -60,6 +63,8 @@ def grow_rows(line: str, body: str, names: dict[str, Any]) -> None:
             seed=options.seed,
             terms=terms,
         )
+        if signal:
+            found = signal_rows(found, *signal, bar.update)
         bar.finish(f"{len(found.rows)} rows in {found.attempts} attempts. {found.ended}".strip())
     display(bundle(found), raw=True)
     names[options.output or ROWS] = names[OURS] = found.to_records()

@@ -37,6 +37,7 @@ HELP = """\
 %%gptoss --map FRAME   the body is a Jinja template, answered for each row of a DataFrame
 %%gptoss_tune          tune on the cell's rows: a plan, then with --go a run with a live panel
 %%gptoss_persona NAME  a persona: Markdown below YAML front matter; %gptoss persona use NAME
+%%gptoss_goal NAME     goals with a test each, worked on until the tests pass
 %%gptoss_depth         how deep a task can be specialised for, by what, and what that breaks
 %%gptoss_data          grow rows from a description and seeds, to review before tuning
 """.format(nouns="\n".join(f"%gptoss {n.name + ' ' + n.usage:<15}{n.about}" for n in NOUNS))

@@ -167,6 +167,9 @@ def hold(made: Persona) -> None:
     named = ", ".join(filter(None, (*(made.tools or ()), *(made.adapters or ()), made.rag)))
     more = f"; it names {named}" if named else ""
     more += f"; {len(made.terms)} terms" if made.terms else ""
+    for signal in made.signals:
+        more += f"; «{signal.hears[0]}» calls {signal.words}"
+    more += f"; it may hand over to {', '.join(made.handoff)}" if made.handoff else ""
     print(f"persona {made.name} {verb}{more}. %gptoss persona use {made.name}")
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.magics.body import expand
+from gptoss_magic.magics.body import expand, own_text
 from gptoss_magic.magics.memory import name_notebook
 from gptoss_magic.magics.search import found_passages
 from gptoss_magic.magics.show import left_behind, transcript
@@ -15,7 +17,6 @@ from gptoss_magic.session import current
 from gptoss_magic.vocabulary import CONVERSATION, SAMPLER
 
 if TYPE_CHECKING:
-    from argparse import Namespace
     from collections.abc import Callable, Mapping
 
     from gptoss_magic.records import Answer, ChannelDelta, Consent
@@ -25,18 +26,50 @@ TRAITS = ("temperature", "top_p", "top_k", "max_tokens", "effort", "system", "da
 
 
 def ask(options: Namespace, body: str, names: dict[str, Any], magics: Any) -> Answer:
-    """Run the cell: `names` is the notebook's namespace, `magics` has the defaults as traits."""
-    from gptoss_magic.turns import answer, settle
-    from gptoss_magic.widgets.transcript import open_view
+    """Run the cell: `names` is the notebook's namespace, `magics` has the defaults as traits.
+
+    Where a persona hands over, the other one answers next, in an output of its own.
+    """
+    from gptoss_magic.agents.handoff import MOST, handed_prompt, handed_to
 
     prompt = expand(body, names, is_raw=options.raw).strip()
     if not prompt:
         raise InputError("the cell has no prompt: write one below the %%gptoss line")
     check_tool_options(options)
     name_notebook(names)
+    typed = own_text(body, is_raw=options.raw)
+    said, spoken = asked(options, prompt, typed, names, magics), list[str]()
+    while (handed := handed_to(said)) is not None:
+        spoken.append(said.provenance["persona"]["name"])
+        names_of = {name for one in spoken for name in one.split("+")}
+        if handed[0] in names_of or len(spoken) >= MOST:
+            print(f"the handoff to {handed[0]} is not followed: enough personas have spoken")
+            break
+        options = Namespace(**{**vars(options), "persona": handed[0], "new": False})
+        told = handed_prompt(prompt, spoken[-1], handed[1], said)
+        said = asked(options, told, typed, names, magics, handed_by=spoken[-1])
+    if options.output:
+        names[options.output] = said
+    return said
+
+
+def asked(
+    options: Namespace,
+    prompt: str,
+    typed: str,
+    names: dict[str, Any],
+    magics: Any,
+    *,
+    handed_by: str = "",
+) -> Answer:
+    """One persona's answer, on the screen. `typed`: the user's own words of the prompt."""
+    from gptoss_magic.turns import answer, settle
+    from gptoss_magic.widgets.transcript import open_view
+
     passages = found_passages(options, prompt, names, magics.rag)
     request = settle(
         prompt,
+        own_text=typed,
         defaults=traits_of(magics),
         ready=magics.load_default,
         tool_named=tool_finder(options, magics, passages),
@@ -45,13 +78,12 @@ def ask(options: Namespace, body: str, names: dict[str, Any], magics: Any) -> An
         limits=limits_of(options, magics),
         passages=passages,
     )
+    request = replace(request, voice=replace(request.voice, handed_by=handed_by))
     model = current().require().identity["model"]
     with open_view(model, passages or (), quiet=options.quiet) as view:
         listener = listener_of(view, None if options.no_run else consent_of(magics.shell))
         said = answer(request, listener)
         view.finish(transcript(said), **({} if options.quiet else left_behind(said)))
-    if options.output:
-        names[options.output] = said
     return said
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from gptoss_magic.records.provenance import (
         MemoryRecord,
+        PersonaRecord,
         ProbeRecord,
         Provenance,
         ServerRecord,
@@ -55,10 +56,10 @@ def notes(provenance: Provenance) -> list[str]:
     ended = provenance["tools"].get("ended_by", "") if "tools" in provenance else ""
     passages, overlap = provenance.get("passages"), provenance.get("question_overlap", 1.0)
     silent = "" if passages is None else silence(len(passages), overlap)
-    persona = provenance["persona"]["name"] if "persona" in provenance else ""
+    persona = persona_note(provenance["persona"]) if "persona" in provenance else ""
     return [
         probe_note(provenance.get("probe")),
-        f"persona {persona}." if persona else "",
+        persona,
         terms_note(provenance.get("terms")),
         surgery_note(provenance.get("surgery")),
         silent,
@@ -68,6 +69,14 @@ def notes(provenance: Provenance) -> list[str]:
         surrogates_note(provenance.get("lone_surrogates", 0)),
         server_note(provenance.get("server")),
     ]
+
+
+def persona_note(persona: PersonaRecord) -> str:
+    """Who answered, who handed over to it, and which signals of the user it heard."""
+    handed = f", handed over by {persona['handed_by']}" if "handed_by" in persona else ""
+    name = f"persona {persona['name']}{handed}." if persona["name"] else ""
+    heard = f"Heard: {'; '.join(persona['signals'])}." if "signals" in persona else ""
+    return " ".join(filter(None, (name, heard)))
 
 
 def memory_note(memory: MemoryRecord | None) -> str:

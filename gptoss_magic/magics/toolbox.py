@@ -212,8 +212,23 @@ def _browser(place: ToolPlace) -> list[Tool]:
     return browser_over((place.argument or "notebook").split(","), cells)
 
 
+def _handoff(place: ToolPlace) -> Tool:
+    from gptoss_magic.agents.handoff import handoff_tool
+    from gptoss_magic.agents.layers import overlay
+
+    names = overlay(current().layers(place.persona)).handoff or ()
+    if not names:
+        raise InputError("--tool handoff: the persona names none to hand over to (handoff:)")
+    try:
+        current().layers(names)
+    except InputError as error:
+        raise InputError(f"handoff: {error}; %gptoss persona import brings it") from error
+    return handoff_tool(names)
+
+
 BUILT_IN: dict[str, Callable[[ToolPlace], Tool | list[Tool]]] = {
     "browser": _browser,
+    "handoff": _handoff,
     "notebook": _notebook,
     "plan": _plan,
     "python": _python,

@@ -13,7 +13,7 @@ from gptoss_magic.magics import tune_options
 from gptoss_magic.magics.checks import check_alone, said_in
 from gptoss_magic.magics.door import through
 from gptoss_magic.magics.tune_run import run_tuning
-from gptoss_magic.magics.tune_watch import watch_of
+from gptoss_magic.magics.tune_watch import signal_watch, watch_of
 from gptoss_magic.session import current
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def tune(line: str, body: str, names: dict[str, Any]) -> None:
         read_run(Path(options.runs) / checked_name(options.resume))  # before a model is loaded
         tuning = resume(options.resume, Path(options.runs))
         tuning.probe = watch_of(options, names)
+        tuning.signal = signal_watch(options)
         return run_tuning(tuning, options, names)
     options.name = checked_name(options.name or tune_options.NAME)
     if options.axolotl:
@@ -97,7 +98,7 @@ def check(options: Namespace, body: str) -> None:
             "%gptoss_tune",
             options,
             "--resume",
-            ("runs", "background", "output", "quiet", "every", "suite", "items"),
+            ("runs", "background", "output", "quiet", "every", "suite", "items", "signal"),
         )
     if options.epochs is not None and options.num_steps is not None:
         raise InputError("--epochs and --steps: give one of them")
@@ -125,6 +126,7 @@ def _stage(wanted: Any, options: Namespace, names: dict[str, Any]) -> None:
         assert tuning.plan is not None  # only a resumed run has none
         require_fit(tuning.plan)
         tuning.probe = watch_of(options, names)
+        tuning.signal = signal_watch(options)
         tuning.begin()
         run_tuning(tuning, options, names)
 

@@ -73,6 +73,13 @@ TUNE: list[Option] = [
     (("-o", "--output"), {"help": "put the report into this variable"}),
     (("-q", "--quiet"), {"action": "store_true", "help": "show no panel"}),
     (
+        ("--signal",),
+        {
+            "metavar": "WORD=PERSONA",
+            "help": "report how often WORD calls PERSONA's way",
+        },
+    ),
+    (
         ("--every",),
         {"type": int, "help": "steps between two looks at --suite, paired against step 0"},
     ),
@@ -86,6 +93,10 @@ DATA: list[Option] = [
     (
         ("-T", "--from-terms"),
         {"metavar": "PERSONA", "help": "grow from this persona's terms, each in turn"},
+    ),
+    (
+        ("--signal",),
+        {"metavar": "WORD=PERSONA", "help": "in pairs: with WORD as PERSONA answers, and without"},
     ),
     (("-s", "--seed"), {"type": int, "default": 0, "help": "of the sampling"}),
     (("-t", "--temperature"), {"type": float, "default": 0.9, "help": "of proposed prompts"}),

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from gptoss_magic.records import SuiteProbe
+    from gptoss_magic.studies.signal_rates import SignalWatch
     from gptoss_magic.studies.tuning_probe import SuiteWatch
 
 
@@ -23,6 +24,13 @@ def watch_of(options: Namespace, names: dict[str, Any]) -> SuiteWatch | None:
     watch = SuiteWatch(asked, options.every, limit, names)
     print(f"{options.suite}: {watch.score:.0%} right before step 1, of {len(watch.base)} items")
     return watch
+
+
+def signal_watch(options: Namespace) -> SignalWatch | None:
+    """What measures the line's signal behind the run; None without one. Raises InputError."""
+    from gptoss_magic.studies.signal_rates import SignalWatch, signal_of
+
+    return SignalWatch(*signal_of(options.signal)) if options.signal else None
 
 
 def probe_text(probe: SuiteProbe) -> str:

@@ -5,7 +5,7 @@ It stands in a cell's metadata, and a later kernel reads it back, so that any ke
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 
 class ShownProvenance(dict[str, Any]):
@@ -88,11 +88,13 @@ class LayerRecord(TypedDict):
 
 
 class PersonaRecord(TypedDict):
-    """The persona whole, and its layers from the base up."""
+    """The persona whole, its layers from the base up, signals it heard, who handed over to it."""
 
     name: str
     sha256: str
     layers: list[LayerRecord]
+    signals: NotRequired[list[str]]
+    handed_by: NotRequired[str]
 
 
 class TermsRecord(TypedDict):

@@ -70,7 +70,8 @@ class Voice:
 
     `names`: the persona as it was named, a base and its overlays; none is nobody in particular.
     `layers`: (name, SHA-256) of each text that was laid, `sha256` of the whole. `terms` of its
-    field are quoted where a question is about them.
+    field are quoted where a question is about them. `heard`: signals of the user's text, with what
+    each called. `handed_by`: who handed over to it.
     """
 
     names: tuple[str, ...] = ()
@@ -80,6 +81,8 @@ class Voice:
     layers: tuple[tuple[str, str], ...] = ()
     sha256: str = ""
     terms: tuple[Term, ...] = ()
+    heard: tuple[str, ...] = ()
+    handed_by: str = ""
 
     @property
     def instructions(self) -> str:
@@ -91,7 +94,12 @@ class Voice:
         layers: list[LayerRecord] = [
             {"name": name, "sha256": digest} for name, digest in self.layers
         ]
-        return {"name": self.name, "sha256": self.sha256, "layers": layers}
+        record: PersonaRecord = {"name": self.name, "sha256": self.sha256, "layers": layers}
+        if self.heard:
+            record["signals"] = list(self.heard)
+        if self.handed_by:
+            record["handed_by"] = self.handed_by
+        return record
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,11 @@ from gptoss_magic.tuning.runs import Run, checked_name, new_run, read_data, save
 from gptoss_magic.turns.progress import silent
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from gptoss_magic.model.protocol import Model
     from gptoss_magic.records import Example, StepMetrics, SuiteProbe
+    from gptoss_magic.records.signals import SignalRates
     from gptoss_magic.runs.wanted import Wanted
     from gptoss_magic.tuning.plan import TunePlan
     from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
@@ -46,7 +47,8 @@ class Probing(Protocol):
 class Tuning:
     """A run that can be trained: on the disk from `begin` on.
 
-    `data`: (steps, held-out sequences); `prompts`: token ids, answered before and after.
+    `data`: (steps, held-out sequences); `prompts`: token ids, answered before and after. `signal`
+    measures a word that was to be learned, when the run is over.
     """
 
     run: Run
@@ -55,6 +57,7 @@ class Tuning:
     data: tuple[Sequence[Any], Sequence[Any]]
     prompts: Sequence[Any] = ()
     probe: Probing | None = None
+    signal: Callable[[Tuning, Progress], SignalRates] | None = None
 
     def begin(self) -> None:
         """Make the run's folder. Raises InputError where the name is taken."""

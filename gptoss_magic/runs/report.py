@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gptoss_magic.records import Answer
+    from gptoss_magic.records.signals import SignalRates
     from gptoss_magic.runs.prepare import Tuning
     from gptoss_magic.tuning.runs import ReportRecord
     from gptoss_magic.turns.progress import Progress
@@ -30,6 +31,7 @@ class Report:
 
     `faults`: what the canary says fell; empty where it holds. `forgotten`: by earlier run, the
     held-out loss at its end and now. `answers`: (prompt, base's, tuned) of some held-out prompts.
+    `signal`: how often a word calls what it was to call, where the run was told of one.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Report:
     forgotten: dict[str, tuple[float, float]]
     answers: tuple[tuple[str, Answer, Answer], ...]
     attached: str
+    signal: SignalRates | None = None
 
     def record(self) -> ReportRecord:
         """Plain values for the run's file."""
@@ -105,6 +108,7 @@ def measured(tuning: Tuning, attached: str, progress: Progress) -> Report:
         forgotten(tuning),
         tuple(zip(_texts(tuning), *answers, strict=True)),
         attached,
+        tuning.signal(tuning, progress) if tuning.signal else None,
     )
 
 
@@ -142,6 +146,7 @@ def lines(report: Report) -> list[tuple[str, str, str]]:
         (words, f"{getattr(base, name):.0%}", f"{getattr(tuned, name):.0%}")
         for name, words in WORDS.items()
     ]
+    found += report.signal.lines() if report.signal else []
     return found + [
         (f"held-out loss of {name}", _number(then), _number(now))
         for name, (then, now) in report.forgotten.items()

@@ -30,6 +30,7 @@ RULES = {
     "cut off": "the answer did not end by itself",
     "no analysis": "answered without reasoning: such rows would train it away",
     "refusal": "the model declined to answer",
+    "same without the word": "the word changed nothing in the answer",
     "without the term": "neither the prompt nor the answer has the term that it is about",
 }
 REFUSAL = re.compile(

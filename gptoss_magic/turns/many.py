@@ -39,17 +39,22 @@ def answer_all(
     return [answers[index] for index in range(len(requests))]
 
 
-def each_answer(requests: Sequence[Request], num_rows: int = BATCH) -> Iterator[tuple[int, Answer]]:
+def each_answer(
+    requests: Sequence[Request],
+    num_rows: int = BATCH,
+    on_token: Callable[[], None] = lambda: None,
+) -> Iterator[tuple[int, Answer]]:
     """(place, `Answer`) of each as it comes; see `answer_all`. At most `num_rows` at a time.
 
-    What was given stays given, whatever ends it. Between answers, and where another thread waits
+    `on_token` is called at each token where answers come by a batch. What was given stays given,
+    whatever ends it. Between answers, and where another thread waits
     for the model, it is given up. KeyboardInterrupt passes through.
     """
     if not requests:
         return
     can = current().engine.capabilities
     if can.batches:
-        yield from _at_once(requests, num_rows)
+        yield from _at_once(requests, num_rows, on_token)
     elif can.parallel:
         yield from _side_by_side(requests, num_rows)
     else:
@@ -65,7 +70,9 @@ def _one_by_one(requests: Sequence[Request]) -> Iterator[tuple[int, Answer]]:
         yield index, said
 
 
-def _at_once(requests: Sequence[Request], num_rows: int) -> Iterator[tuple[int, Answer]]:
+def _at_once(
+    requests: Sequence[Request], num_rows: int, on_token: Callable[[], None]
+) -> Iterator[tuple[int, Answer]]:
     """By continuous batching, in the local engine."""
     session, beside = current(), requests[0].adapters or (NONE,)
     identity, engine = session.require().identity, session.local_engine
@@ -84,6 +91,7 @@ def _at_once(requests: Sequence[Request], num_rows: int) -> Iterator[tuple[int, 
         fresh: list[int] = []
         with session.using(beside, is_back=is_back):
             for place, delta in stream:
+                on_token()
                 if builders[place].add(delta, requests[place].sampling.stop):
                     fresh.append(place)
                 if fresh or session.queue.is_wanted:

@@ -10,7 +10,7 @@ import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.agents.layers import digest, overlay
+from gptoss_magic.agents.layers import called_by, digest
 from gptoss_magic.errors import InputError
 from gptoss_magic.public import check_kind, public
 from gptoss_magic.records import ExpertProbe, Limits, Request, SamplingSettings, Voice
@@ -61,6 +61,7 @@ def settle(
     messages: Sequence[Message] = (),
     prompt_ids: Sequence[int] = (),
     kept_ids: Sequence[int] = (),
+    own_text: str = "",
     defaults: Mapping[str, Any] | None = None,
     tool_named: ToolNamed | None = None,
     ready: Callable[[], object] | None = None,
@@ -70,10 +71,11 @@ def settle(
 
     `line` and `defaults` have the names of `SETTINGS`; None says nothing. A persona's text takes
     the place of the defaults' system text; the line's stands below it. `persona`: names, or 'a+b';
-    () is nobody. `tool_named(name, voice)`: the tools that the notebook knows by a name, the
-    persona's names among them. All that can be refused without a model is refused before one is
-    loaded by `ready` (None: what fits this machine). A temperature that nobody says is the
-    checkpoint's, a seed is drawn, a date is today's.
+    () is nobody. `own_text`: what the user typed, without what was put into it; signals of the
+    persona are heard there alone. `tool_named(name, voice)`: the tools that the notebook knows by
+    a name, the persona's names among them. All that can be refused without a model is refused
+    before one is loaded by `ready` (None: what fits this machine). A temperature that nobody says
+    is the checkpoint's, a seed is drawn, a date is today's.
     Raises InputError: an unknown name, with the nearest right one, and values that cannot be.
     """
     for given in (line, defaults or {}):
@@ -82,9 +84,10 @@ def settle(
             check_kind(f"setting {name}", value, KINDS[name])
     names = tuple(_names(line.get("persona")) or ())
     layers = current().layers(names)
-    persona = overlay(layers)
+    persona, layers, signals = called_by(own_text, layers, current().layers)
     says = _merged(persona, defaults or {}, line)
     voice = _voice(persona, layers, names, says.get("system"))
+    voice = replace(voice, heard=signals)
     conversation = _conversation(says.get("conversation"), voice.name)
     remembers, no_memory = _memory(persona, conversation)
     request = Request(
@@ -268,10 +271,12 @@ def _tools(
     given: Sequence[Any], persona: Persona, voice: Voice, tool_named: ToolNamed | None
 ) -> tuple[OfferedTool, ...]:
     """The line's tools and those that the persona names, where names can be looked up."""
+    from gptoss_magic.agents.handoff import NAME as HANDOFF
     from gptoss_magic.agents.tools import as_tool
     from gptoss_magic.records import ToolSpec
 
-    names = [name for name in persona.tools or () if name not in given] if tool_named else []
+    named = [*(persona.tools or ()), *([HANDOFF] if persona.handoff else [])]
+    names = [name for name in named if name not in given] if tool_named else []
     for name in names:
         word, _, argument = name.partition(":")
         reaches = word == "browser" and any(sign in argument for sign in ":/~")

@@ -41,6 +41,7 @@ export function kindOf(head: string): Kind | null {
   }
   const kinds: Record<string, Kind> = {
     '%%gptoss_depth': 'yaml',
+    '%%gptoss_goal': 'yaml',
     '%%gptoss_persona': 'persona',
     '%%gptoss_tune': 'yaml'
   };
