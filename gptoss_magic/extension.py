@@ -21,6 +21,7 @@ def load_ipython_extension(shell: Any) -> None:
         provenance_text,
     )
     from gptoss_magic.magics.tune import TuneMagics
+    from gptoss_magic.magics.typed import listen
     from gptoss_magic.model.imports import sleep_at_barriers
     from gptoss_magic.records import Answer
     from gptoss_magic.records.provenance import ShownProvenance
@@ -48,6 +49,7 @@ def load_ipython_extension(shell: Any) -> None:
     matchers = shell.Completer.custom_matchers
     if gptoss_matcher not in matchers:
         matchers.append(gptoss_matcher)
+    listen(shell)
     open_link()
 
 
@@ -56,8 +58,10 @@ def unload_ipython_extension(shell: Any) -> None:
     from gptoss_magic.magics.complete import gptoss_matcher
     from gptoss_magic.magics.lab import close_link
     from gptoss_magic.magics.panel import unbind
+    from gptoss_magic.magics.typed import leave
 
     close_link()
+    leave(shell)
     unbind(shell.magics_manager.registry["GptOssMagics"])
     for kind in ("line", "cell"):
         for name in ("gptoss", "gptoss_tune", "gptoss_data", "gptoss_persona", "gptoss_depth"):

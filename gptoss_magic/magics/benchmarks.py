@@ -56,8 +56,22 @@ FLIP: list[opt.Option] = [
         },
     )
 ]
-FLIPPING = opt.parser("%gptoss evaluate flip", FLIP, "Where a flip's routing parts.")
-PARSER = opt.parser("%gptoss evaluate", OPTIONS, "Benchmarks of the resident model.")
+FLIPPING = opt.parser(
+    "%gptoss evaluate flip",
+    FLIP,
+    "Where the routing of a flip's two answers parts.",
+    ["%gptoss evaluate flip 2"],
+)
+PARSER = opt.parser(
+    "%gptoss evaluate",
+    OPTIONS,
+    "Benchmarks of the resident model; without a suite: which there are.",
+    [
+        "%gptoss evaluate",
+        "%gptoss evaluate gsm8k --plan",
+        "%gptoss evaluate gsm8k bfcl --arms base,adapter:verse,effort:low --limit 50 -o found",
+    ],
+)
 
 
 def run(line: str, magics: Any) -> None:

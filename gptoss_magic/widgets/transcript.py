@@ -91,7 +91,7 @@ def in_kernel() -> bool:
 
 
 class TranscriptView:
-    """A widget in the cell's output that turns into static HTML and text on leaving."""
+    """A widget in the cell's output, from the first event on, and static HTML and text at last."""
 
     def __init__(self, model: str = "", passages: Sequence[Passage] = (), hz: float = 10) -> None:
         self.model, self._sources = model, live_sources(passages)
@@ -104,13 +104,16 @@ class TranscriptView:
         self._handle: Any = None
 
     def __enter__(self) -> Self:
+        self._began = monotonic()
+        return self
+
+    def _open(self) -> None:
+        """Show the widget, once there is something to show: what is refused leaves no output."""
         from IPython.display import display
 
-        self._began = monotonic()
         self._widget = _live_widget_class()(model_name=self.model, sources=self._sources)
         self._widget.on_msg(self._answer)
         self._handle = display(self._widget, display_id=True)
-        return self
 
     def __exit__(
         self,
@@ -125,7 +128,7 @@ class TranscriptView:
 
     def delta(self, channel: str, text: str) -> None:
         self._blocks.add(channel, text)
-        if monotonic() - self._sent_at >= self._period:
+        if self._handle is None or monotonic() - self._sent_at >= self._period:
             self._flush()
 
     def prefill(self, done: int, total: int) -> None:
@@ -152,14 +155,20 @@ class TranscriptView:
         self._become({**(data or {}), **shown}, metadata or {})
 
     def _become(self, data: dict[str, Any], metadata: dict[str, Any]) -> None:
-        widget, self._widget = self._widget, None
+        from IPython.display import display
+
+        widget, self._widget, show = self._widget, None, display
+        if self._handle is not None:
+            show = self._handle.update
         try:
-            self._handle.update(data, raw=True, metadata=metadata)
+            show(data, raw=True, metadata=metadata)
         finally:
             if widget is not None:
                 widget.close()
 
     def _flush(self) -> None:
+        if self._handle is None:
+            self._open()
         if self._widget is None:
             return
         self._sent_at = monotonic()
