@@ -106,7 +106,11 @@ def show_flip(line: str, magics: Any) -> None:
     made, evaluated = magics.evaluated
     flips = evaluated.flips()
     if not 1 <= number <= len(flips):
-        raise InputError(f"flip {number}: the last evaluation has {len(flips)} of them")
+        raise InputError(
+            f"flip {number}: the last evaluation has {len(flips)} of them; give 1 to {len(flips)}"
+            if flips
+            else f"flip {number}: the last evaluation has none; compare other --arms"
+        )
     flip = flips[number - 1]
     parting = parting_of(made.asks, *flip)
     data = {"text/html": flip_html(flip, parting), "text/plain": flip_text(flip, parting)}

@@ -58,7 +58,7 @@ def chosen_answer(name: str | None, names: dict[str, Any]) -> Answer:
     if answer is None:
         raise InputError("there is no answer yet: run a %%gptoss cell first")
     if not isinstance(answer, Answer):
-        raise InputError(f"{name}: a {type(answer).__name__}, no Answer")
+        raise InputError(f"{name}: a {type(answer).__name__}, no Answer; name what -o has kept")
     return answer
 
 
