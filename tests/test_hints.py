@@ -122,9 +122,8 @@ def is_command(noun, verb, cell):
 
 
 def test_each_command_that_a_message_names_is_there(shell):
-    typed = {
-        line.strip() for one in parsers() for line in (one.epilog or "").splitlines()
-    }  # test_help
+    epilogs = "\n".join(one.epilog or "" for one in parsers())  # test_help types them
+    typed = {line.strip() for line in epilogs.splitlines()}
     said = [(place, text) for place, text in messages() if text.split("\n")[0] not in typed]
     named = [(place, *words) for place, text in said for words in COMMAND.findall(text)]
     assert len(named) > 80

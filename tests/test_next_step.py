@@ -1,4 +1,4 @@
-"""Each refusal of a magic says what to do: an option, a command, or a word that asks for something."""
+"""Each refusal of a magic says what to do: an option, a command, or a verb that asks for it."""
 
 import ast
 import re
@@ -23,13 +23,18 @@ STEP = re.compile(
 )
 
 
+# what to do is said where these words come from: the shelf's reason, the parser's options, `nearest`
+ELSEWHERE = ("shelf.no_mxfp4", "self.hint", "{near}")
+
+
 def raised():
     """(file:line, words) of each refusal; … for what is put in, and of constants their words."""
     for path in sorted(PACKAGE.rglob("*.py")):
         module = import_module(f"gptoss_magic.magics.{path.stem}")
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
-                if getattr(node.exc.func, "id", "") in TREE:
+            is_ours = isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)
+            if is_ours and getattr(node.exc.func, "id", "") in TREE:
+                if not any(told in ast.unparse(node.exc) for told in ELSEWHERE):
                     yield f"{path.name}:{node.lineno}", words(node.exc, vars(module))
 
 
