@@ -23,7 +23,7 @@ STEP = re.compile(
 )
 
 
-# what to do is said where these words come from: the shelf's reason, the parser's options, `nearest`
+# said where these words come from: the shelf's reason, the parser's options, the nearest name
 ELSEWHERE = ("shelf.no_mxfp4", "self.hint", "{near}")
 
 
@@ -33,9 +33,10 @@ def raised():
         module = import_module(f"gptoss_magic.magics.{path.stem}")
         for node in ast.walk(ast.parse(path.read_text())):
             is_ours = isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)
-            if is_ours and getattr(node.exc.func, "id", "") in TREE:
-                if not any(told in ast.unparse(node.exc) for told in ELSEWHERE):
-                    yield f"{path.name}:{node.lineno}", words(node.exc, vars(module))
+            if not is_ours or getattr(node.exc.func, "id", "") not in TREE:
+                continue
+            if not any(told in ast.unparse(node.exc) for told in ELSEWHERE):
+                yield f"{path.name}:{node.lineno}", words(node.exc, vars(module))
 
 
 def words(node, names):
