@@ -30,7 +30,7 @@ QUOTE = (
 MUTED = "color: var(--jp-ui-font-color2, #767676); font-size: 0.9em"
 WARNING = "color: var(--jp-error-color1, #d03c3c)"
 PAGE = re.compile(r"\bpage (\d+)")
-SENTENCE = re.compile(r"(?<=[.!?…。！？])\s+|\n+")
+SENTENCE = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])|\n+")
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w{3,}")
 STEM, EXCERPT = 5, 160  # letters of a word, characters of a line
 MARKDOWN = {".md", ".markdown"}
