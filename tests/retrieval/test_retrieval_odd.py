@@ -3,6 +3,7 @@
 import decimal
 import json
 import os
+import re
 import warnings
 from pathlib import Path
 
