@@ -17,7 +17,7 @@ from gptoss_magic.session import current
 from gptoss_magic.vocabulary import EFFORT, EFFORTS, MAX_TOKENS, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 PROMPT = opt.parser(
     "%%gptoss",
@@ -122,8 +122,7 @@ class GptOssMagics(Magics):
         from gptoss_magic.turns.status import status
 
         opt.parse(PLAIN["status"], line)
-        for name, value in status(current()).items():
-            print(f"{name:<15}{value}")
+        show_lines(status(current()))
 
     def _unload(self, line: str) -> None:
         opt.parse(PLAIN["unload"], line)
@@ -143,6 +142,17 @@ class GptOssMagics(Magics):
         opt.parse(PLAIN["traceback"], line)
         error = current().last_error
         print("".join(traceback.format_exception(error)) if error else "no error so far")
+
+
+def show_lines(known: Mapping[str, Any]) -> None:
+    """What is known, by name: a table, and lines of text."""
+    from IPython.display import display
+
+    from gptoss_magic.widgets.tables import table_html
+
+    rows = [(name, str(value)) for name, value in known.items()]
+    text = "\n".join(f"{name:<15}{value}" for name, value in rows)
+    display({"text/html": table_html(("what", "now"), rows), "text/plain": text}, raw=True)
 
 
 def show_plan(plan: Any) -> None:

@@ -108,7 +108,9 @@ class LineParser(argparse.ArgumentParser):
         extra = message.removeprefix("unrecognized arguments: ")
         if extra != message and not self.usage_words:
             raise InputError(f"{self.prog}: it takes nothing; leave {extra!r} out")
-        raise InputError(f"{self.prog}: {message}; {self.hint}")
+        word = extra.partition(" ")[0].partition("=")[0]
+        near = nearest(word, self._option_string_actions) if word.startswith("--") else ""
+        raise InputError(f"{self.prog}: {message}{near}; {self.hint}")
 
     @property
     def hint(self) -> str:

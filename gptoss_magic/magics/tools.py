@@ -24,7 +24,7 @@ PARSERS = {
         "%gptoss tools list",
         [],
         "Every tool by name, with what holds for it now.",
-        ["%gptoss tools"],
+        ["%gptoss tools list"],
     ),
     "allow": opt.parser(
         "%gptoss tools allow",
