@@ -141,12 +141,16 @@ def _sides(headers: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[str]:
 
 
 def _cells(tag: str, texts: Iterator[str] | Sequence[str], sides: Sequence[str]) -> str:
-    scope = ' scope="col"' if tag == "th" else ""
     return "".join(
-        f'<{tag}{scope} style="text-align: {side}; {CELL}; {_wrapped(text, side)}">'
-        f"{escape(text)}</{tag}>"
-        for text, side in zip(texts, sides, strict=True)
+        _cell(tag if text else "td", text, side) for text, side in zip(texts, sides, strict=True)
     )
+
+
+def _cell(tag: str, text: str, side: str) -> str:
+    """A header says of what; one without words is none."""
+    scope = ' scope="col"' if tag == "th" else ""
+    style = f"text-align: {side}; {CELL}; {_wrapped(text, side)}"
+    return f'<{tag}{scope} style="{style}">{escape(text)}</{tag}>'
 
 
 def _wrapped(text: str, side: str) -> str:
