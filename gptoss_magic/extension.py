@@ -22,6 +22,7 @@ def load_ipython_extension(shell: Any) -> None:
         provenance_text,
     )
     from gptoss_magic.magics.tune import TuneMagics
+    from gptoss_magic.magics.typed import listen
     from gptoss_magic.model.imports import sleep_at_barriers
     from gptoss_magic.records import Answer
     from gptoss_magic.records.provenance import ShownProvenance
@@ -50,6 +51,7 @@ def load_ipython_extension(shell: Any) -> None:
     matchers = shell.Completer.custom_matchers
     if gptoss_matcher not in matchers:
         matchers.append(gptoss_matcher)
+    listen(shell)
     open_link()
 
 
@@ -58,8 +60,10 @@ def unload_ipython_extension(shell: Any) -> None:
     from gptoss_magic.magics.complete import gptoss_matcher
     from gptoss_magic.magics.lab import close_link
     from gptoss_magic.magics.panel import unbind
+    from gptoss_magic.magics.typed import leave
 
     close_link()
+    leave(shell)
     unbind(shell.magics_manager.registry["GptOssMagics"])
     for kind in ("line", "cell"):
         for name in ("", "_tune", "_data", "_persona", "_depth", "_goal"):

@@ -193,7 +193,9 @@ def _history(shell):
 def _magics(shell):
     """Which magics there are, and what each of ours is set to."""
     manager, matchers = shell.magics_manager, shell.Completer.custom_matchers
+    typed = shell.input_transformer_manager
     kinds = [manager.registry, *manager.magics.values(), shell.extension_manager.loaded, matchers]
+    kinds += [typed.cleanup_transforms, typed.token_transformers]
     with _contents(kinds), ExitStack() as stack:
         for name in OURS & manager.registry.keys():
             stack.enter_context(_traits(manager.registry[name]))

@@ -7,11 +7,15 @@ leaves anything in the user's own data, settings and history.
 
 import gc
 import os
+import shutil
 import signal
+import subprocess
 from contextlib import ExitStack
 from itertools import count
+from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from tests import as_before
@@ -25,6 +29,8 @@ settings.register_profile(
 settings.load_profile("suite")
 
 NUMBERS = count()
+NPM = Path(__file__).parent / "sharing"
+AXE = NPM / "node_modules/axe-core/axe.min.js"
 BROWSER = Browser()
 SHOWN = "in a browser"
 # Tests of many seconds, {how their names begin: about so many}. They begin before all others, so
@@ -124,6 +130,20 @@ def browser():
     if tool.chromium() is None:
         pytest.skip(tool.INSTALL)
     return BROWSER
+
+
+@pytest.fixture(scope="session")
+def axe():
+    """axe-core's script, installed as tests/sharing/package-lock.json says."""
+    if shutil.which("npm") is None:
+        pytest.skip("npm is missing: axe-core cannot be installed; apt-get install npm")
+    with FileLock(NPM / "node_modules.lock"):
+        if not AXE.is_file():
+            command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+            done = subprocess.run(command, cwd=NPM, capture_output=True, text=True)
+            if done.returncode:
+                pytest.skip(f"axe-core cannot be installed: {done.stderr.strip().splitlines()[-1]}")
+    return AXE.read_text("utf-8")
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ CELLS = [
     ("%gptoss persona distil x -o rows.jsonl", "give a new .jsonl file"),
     ('%%gptoss_persona ""\ntext', "nothing is given"),
     ('%gptoss memory note ""', "nothing is given"),
-    ("%gptoss memory off -s", "unrecognized arguments"),
+    ("%gptoss memory off -s", "leave '-s' out"),
     ("%gptoss reflect --accept --keep", "give --accept or --keep"),
     ("%gptoss reflect", "no answer yet"),
     ("%gptoss turns keep 5 -c x", "beside list only"),

@@ -231,7 +231,9 @@ class Shelf:
     def _find(self, name: str) -> ShelvedAdapter:
         if name not in self.held:
             known = ", ".join(self.held) or "none"
-            raise InputError(f"{name}: no such adapter; attached: {known}")
+            raise InputError(
+                f"{name}: no such adapter; attached: {known}; %gptoss lora attach PATH adds one"
+            )
         return self.held[name]
 
     def export(self, name: str, path: str | Path, base_model_name: str = "") -> Path:

@@ -56,8 +56,22 @@ FLIP: list[opt.Option] = [
         },
     )
 ]
-FLIPPING = opt.parser("%gptoss evaluate flip", FLIP, "Where a flip's routing parts.")
-PARSER = opt.parser("%gptoss evaluate", OPTIONS, "Benchmarks of the resident model.")
+FLIPPING = opt.parser(
+    "%gptoss evaluate flip",
+    FLIP,
+    "Where the routing of a flip's two answers parts.",
+    ["%gptoss evaluate flip 2"],
+)
+PARSER = opt.parser(
+    "%gptoss evaluate",
+    OPTIONS,
+    "Benchmarks of the resident model; without a suite: which there are.",
+    [
+        "%gptoss evaluate",
+        "%gptoss evaluate gsm8k --plan",
+        "%gptoss evaluate gsm8k bfcl --arms base,adapter:verse,effort:low --limit 50 -o found",
+    ],
+)
 
 
 def run(line: str, magics: Any) -> None:
@@ -92,7 +106,11 @@ def show_flip(line: str, magics: Any) -> None:
     made, evaluated = magics.evaluated
     flips = evaluated.flips()
     if not 1 <= number <= len(flips):
-        raise InputError(f"flip {number}: the last evaluation has {len(flips)} of them")
+        raise InputError(
+            f"flip {number}: the last evaluation has {len(flips)} of them; give 1 to {len(flips)}"
+            if flips
+            else f"flip {number}: the last evaluation has none; compare other --arms"
+        )
     flip = flips[number - 1]
     parting = parting_of(made.asks, *flip)
     data = {"text/html": flip_html(flip, parting), "text/plain": flip_text(flip, parting)}

@@ -18,14 +18,19 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
 
-BRANCH = opt.parser("%gptoss branch", opt.BRANCH, "Keep an answer's first tokens and go on.")
+PARSER = opt.parser(
+    "%gptoss branch",
+    opt.BRANCH,
+    "Keep an answer's first tokens and go on.",
+    ["%gptoss branch 42 -t 1.2", "%gptoss branch"],
+)
 
 
 def run(line: str, magics: Any) -> None:
     """`%gptoss branch [N]`: no N goes on where an answer was cut off."""
     from gptoss_magic.turns.surgery import branch
 
-    options = opt.parse(BRANCH, line)
+    options = opt.parse(PARSER, line)
     opt.check_sampling(options)
     names = magics.shell.user_ns
     answer = chosen_answer(options.of, names)
@@ -53,7 +58,7 @@ def chosen_answer(name: str | None, names: dict[str, Any]) -> Answer:
     if answer is None:
         raise InputError("there is no answer yet: run a %%gptoss cell first")
     if not isinstance(answer, Answer):
-        raise InputError(f"{name}: a {type(answer).__name__}, no Answer")
+        raise InputError(f"{name}: a {type(answer).__name__}, no Answer; name what -o has kept")
     return answer
 
 

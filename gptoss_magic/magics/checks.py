@@ -137,7 +137,8 @@ def said_in(options: Namespace) -> set[str]:
 def check_alone(prog: str, options: Namespace, chosen: str, beside: Sequence[str]) -> None:
     """Raise InputError for options that mean nothing beside the option or command `chosen`."""
     for other in sorted(said_in(options) - {*beside, chosen.lstrip("-").replace("-", "_")}):
-        raise InputError(f"{prog} {chosen}: --{other.replace('_', '-')} means nothing beside it")
+        name = other.replace("_", "-")
+        raise InputError(f"{prog} {chosen}: --{name} means nothing beside it; leave it out")
 
 
 def check_nothing(prog: str, rest: str) -> None:

@@ -80,7 +80,16 @@ COMPARE: list[opt.Option] = [
     (("-Y", "--yes"), {"action": "store_true", "help": f"also more than {MOST} answers"}),
     (("-o", "--output"), {"help": "put the Grid into this variable; .to_frame() is a DataFrame"}),
 ]
-PARSER = opt.parser("%gptoss compare", COMPARE, "One prompt over a grid of settings.")
+PARSER = opt.parser(
+    "%gptoss compare",
+    COMPARE,
+    "One prompt over a grid of settings.",
+    [
+        "%gptoss compare What is 4+9? -e low,high",
+        "%gptoss compare Name a colour. -t 0,0.7,1.2 -s 1,2 -o grid",
+        "%gptoss compare Tell a story. -P none,poet -a base,verse",
+    ],
+)
 
 
 def run(line: str, magics: Any) -> None:

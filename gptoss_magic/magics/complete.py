@@ -18,6 +18,7 @@ from gptoss_magic.magics.depth import DEPTH
 from gptoss_magic.magics.goals import GOAL
 from gptoss_magic.magics.lora import adapters
 from gptoss_magic.magics.nouns import BY_NAME
+from gptoss_magic.magics.plain import LOAD, PLAIN
 from gptoss_magic.magics.toolbox import BUILT_IN
 from gptoss_magic.session import current
 from gptoss_magic.vocabulary import EFFORTS
@@ -25,7 +26,6 @@ from gptoss_magic.vocabulary import EFFORTS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PLAIN = ["load", "status", "bench", "unload", "traceback"]
 LINE = re.compile(r"\s*%gptoss\s+(.*)$", re.DOTALL)
 CELL = re.compile(r"%%(gptoss(?:_tune|_data|_persona|_depth|_goal)?)(?=\s|$)(.*)", re.DOTALL)
 OPEN = re.compile(r"\{\{(?:(?!\}\}).)*$", re.DOTALL)
@@ -63,7 +63,7 @@ def _line_words(words: list[str]) -> list[str]:
     if len(words) == 1:
         return [*PLAIN, *BY_NAME]
     if words[0] == "load":
-        return [*opt.flags(opt.LOAD), "built-in"]
+        return [*opt.flags(LOAD), "built-in"]
     return BY_NAME[words[0]].words(words[1:]) if words[0] in BY_NAME else []
 
 

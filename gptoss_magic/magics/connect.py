@@ -25,7 +25,15 @@ OPTIONS: list[opt.Option] = [
     ),
     (("--replace",), {"action": "store_true", "help": "free the model that is loaded"}),
 ]
-PARSER = opt.parser("%gptoss connect", OPTIONS, "Let a server answer in the model's place.")
+PARSER = opt.parser(
+    "%gptoss connect",
+    OPTIONS,
+    "Let a server answer in the model's place.",
+    [
+        "%gptoss connect http://127.0.0.1:8000",
+        "%gptoss connect https://models.example.org --token-env MODELS_TOKEN --model gpt-oss-120b",
+    ],
+)
 HEADERS = ("what", "works", "how")
 
 

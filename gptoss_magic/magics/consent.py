@@ -59,7 +59,7 @@ def check_agreed(shell: Any, path: str, text: str, *, is_yes: bool) -> None:
             f"{path}: nothing is written, as nobody can be asked; see the list, then --yes"
         )
     if not reply:
-        raise InputError(f"{path}: not agreed to, so nothing is written")
+        raise InputError(f"{path}: not agreed to, so nothing is written; run it again to agree")
 
 
 def can_ask(shell: Any) -> bool:

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from gptoss_magic.tuning.grow import Grown
 
 DATA = opt.parser(
-    "%%gptoss_data", tune_options.DATA, "Grow rows from the cell's description with the model."
+    "%%gptoss_data",
+    tune_options.DATA,
+    "Grow rows from the cell's description with the model.",
+    ["%%gptoss_data --rows 30 -o rows\nQuestions of a beginner about knots, shortly answered."],
 )
 HEADERS = ("", "prompt", "reasoning", "answer")
 

@@ -30,7 +30,15 @@ DEPTH: list[opt.Option] = [
     (("-c", "--resume"), {"help": "go on with this study where it stopped"}),
     (("-o", "--output"), {"help": "put the Depth into this variable"}),
 ]
-PARSER = opt.parser("%%gptoss_depth", DEPTH, "How deep a task can be specialised for.")
+PARSER = opt.parser(
+    "%%gptoss_depth",
+    DEPTH,
+    "How deep a task can be specialised for.",
+    [
+        "%%gptoss_depth radio --minutes 30\nrows: rows\nchecker: is_radio",
+        "%gptoss_depth --resume radio",
+    ],
+)
 
 
 @magics_class

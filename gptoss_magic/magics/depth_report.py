@@ -28,8 +28,21 @@ PICK: list[opt.Option] = [
     (("-f", "--force"), {"action": "store_true", "help": "in the place of one of that name"}),
     RUNS,
 ]
-SHOWING = opt.parser("%gptoss depth", SHOW, "What a depth study came to; list; pick RUNG.")
-PICKING = opt.parser("%gptoss depth pick", PICK, "Make a rung the notebook's voice.")
+PARSER = opt.parser(
+    "%gptoss depth",
+    SHOW,
+    "What a depth study came to; list; pick RUNG.",
+    ["%gptoss depth", "%gptoss depth radio -o study"],
+)
+PARSERS = {
+    "list": opt.parser("%gptoss depth list", [], "The studies here.", ["%gptoss depth list"]),
+    "pick": opt.parser(
+        "%gptoss depth pick",
+        PICK,
+        "Make a rung the notebook's voice.",
+        ["%gptoss depth pick system --study radio --as operator"],
+    ),
+}
 HEADERS = ("study", "rungs", "held out", "best gain", "ended")
 
 
@@ -37,12 +50,13 @@ def run(line: str, magics: Any) -> None:
     """One line of `%gptoss depth`."""
     command, _, rest = line.strip().partition(" ")
     if command == "pick":
-        return pick(opt.parse(PICKING, rest), magics)
+        return pick(opt.parse(PARSERS[command], rest), magics)
     if command == "list":
+        opt.parse(PARSERS[command], rest)
         return show_list()
     from gptoss_magic.studies.depth.folder import chosen_study, depth_of
 
-    given = opt.parse(SHOWING, line)
+    given = opt.parse(PARSER, line)
     depth = depth_of(chosen_study(given.name))
     show(depth)
     if given.output:

@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gptoss_magic.errors import GptOssError, errors_in, shown_error
+from gptoss_magic.magics.options import HelpAsked
 from gptoss_magic.session import current
 from gptoss_magic.turns.stopping import WORK
 
@@ -28,11 +29,14 @@ def through(name: str, action: Callable[..., Any], *arguments: Any) -> Any:
 
     An error leaves as one line of the tree of `errors`, with nothing chained to it: IPython prints
     some chains whole. The error as it was is kept for `%gptoss traceback`. ■ passes as it is, also
-    out of a group; a program that wants to exit does not end the kernel.
+    out of a group; a program that wants to exit does not end the kernel. Help is printed.
     """
     with WORK.doing(name):
         try:
             return action(*arguments)
+        except HelpAsked as asked:
+            print(asked, end="")
+            return None
         except BaseException as error:  # noqa: BLE001 (every one of them)
             kept = error
     if any(isinstance(one, KeyboardInterrupt) for one in errors_in(kept)):

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from gptoss_magic.retrieval.evaluate import Evaluation
 
-COMMANDS = ["retrieval", "questions", "flip"]
 RETRIEVAL: list[opt.Option] = [
     (("name",), {"metavar": "NAME", "help": "an index"}),
     (("file",), {"metavar": "QUESTIONS.jsonl", "help": "questions, and what answers them"}),
@@ -30,9 +29,21 @@ QUESTIONS: list[opt.Option] = [
     (("-s", "--seed"), {"type": int, "default": 0, "help": "draw the same chunks again"}),
 ]
 PARSERS = {
-    "retrieval": opt.parser("%gptoss evaluate retrieval", RETRIEVAL, "Recall@k, MRR and nDCG."),
-    "questions": opt.parser("%gptoss evaluate questions", QUESTIONS, "Questions for review."),
+    "retrieval": opt.parser(
+        "%gptoss evaluate retrieval",
+        RETRIEVAL,
+        "Recall@k, MRR and nDCG of an index.",
+        ["%gptoss evaluate retrieval docs questions.jsonl -K 5 -o found"],
+    ),
+    "questions": opt.parser(
+        "%gptoss evaluate questions",
+        QUESTIONS,
+        "Questions to an index by the model, for your review.",
+        ["%gptoss evaluate questions docs -o questions.jsonl -n 20"],
+    ),
+    "flip": benchmarks.FLIPPING,
 }
+PARSER = benchmarks.PARSER
 NAMES = {"words": "words", "vectors": "vectors", "both": "hybrid"}
 MAX_SHOWN = 20
 
@@ -40,7 +51,7 @@ MAX_SHOWN = 20
 def run(line: str, magics: Any) -> None:
     """One line of `%gptoss evaluate`."""
     command, _, rest = line.strip().partition(" ")
-    if command not in COMMANDS:
+    if command not in PARSERS:
         return benchmarks.run(line, magics)
     if command == "flip":
         return benchmarks.show_flip(rest, magics)
@@ -52,8 +63,8 @@ def run(line: str, magics: Any) -> None:
 
 def words(typed: list[str]) -> list[str]:
     if len(typed) < 2:
-        return [*COMMANDS, *benchmarks.words(typed)]
-    if typed[0] not in COMMANDS:
+        return [*PARSERS, *benchmarks.words(typed)]
+    if typed[0] not in PARSERS:
         return benchmarks.words(typed)
     if typed[0] == "flip":
         return []

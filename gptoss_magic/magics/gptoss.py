@@ -10,37 +10,29 @@ from traitlets import Bool, Dict, Float, Int, Unicode
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
-from gptoss_magic.magics.checks import check_nothing
 from gptoss_magic.magics.door import through
-from gptoss_magic.magics.nouns import BY_NAME, NOUNS
-from gptoss_magic.magics.routing import ROUTING
+from gptoss_magic.magics.nouns import BY_NAME, help_text
+from gptoss_magic.magics.plain import PLAIN
 from gptoss_magic.session import current
-from gptoss_magic.vocabulary import EFFORT, EFFORTS, MAX_TOKENS
+from gptoss_magic.vocabulary import EFFORT, EFFORTS, MAX_TOKENS, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-PROMPT = opt.parser("%%gptoss", opt.PROMPT, "Prompt the resident model with the cell's text.")
-LOAD = opt.parser("%gptoss load", opt.LOAD, "Load a model once for this kernel.")
-HELP = """\
-%gptoss load [MODEL]   load once: built-in, a directory, a hub name; no MODEL: chosen here
-%gptoss status         model, device, memory, context, conversations, last speed
-%gptoss bench          speed of the loaded model on this machine, as a Markdown table
-{nouns}
-%gptoss unload         free the memory
-%gptoss traceback      the whole traceback of the last error
-%%gptoss [OPTIONS]     prompt it: the cell's body is the prompt; %%gptoss? lists the options
-%%gptoss --rag NAME    answer from an index, with citations that are checked
-%%gptoss --tool NAME   let the model call a function; each call needs your consent
-%%gptoss --tool browser:SOURCE,…   let it search, open and find in pages, and cite their lines
-%%gptoss --edit        the body is the last answer's new analysis; final is written again
-%%gptoss --map FRAME   the body is a Jinja template, answered for each row of a DataFrame
-%%gptoss_tune          tune on the cell's rows: a plan, then with --go a run with a live panel
-%%gptoss_persona NAME  a persona: Markdown below YAML front matter; %gptoss persona use NAME
-%%gptoss_goal NAME     goals with a test each, worked on until the tests pass
-%%gptoss_depth         how deep a task can be specialised for, by what, and what that breaks
-%%gptoss_data          grow rows from a description and seeds, to review before tuning
-""".format(nouns="\n".join(f"%gptoss {n.name + ' ' + n.usage:<15}{n.about}" for n in NOUNS))
+PROMPT = opt.parser(
+    "%%gptoss",
+    opt.PROMPT,
+    "Prompt the resident model with the cell's text.",
+    [
+        "%%gptoss\nWhat is the capital of France?",
+        "%%gptoss --new --effort high -t 0 -o answer\nSum up {{ text }} in one line.",
+        "%%gptoss --rag docs\nWhen was the bridge opened?",
+        "%%gptoss --tool get_weather --tool python\nIs it warmer in Lisbon than in Oslo?",
+        "%%gptoss --map towns --into country\nIn which country is {{ city }}?",
+    ],
+    opt.PROMPT_GROUPS,
+)
+HELP = help_text()
 
 
 @magics_class
@@ -74,7 +66,7 @@ class GptOssMagics(Magics):
     def _command(self, line: str) -> None:
         command, _, rest = line.strip().partition(" ")
         commands: dict[str, Callable[[str], None]] = {
-            "": lambda rest: print(HELP, end=""),
+            **dict.fromkeys(("", *opt.HELP), lambda rest: print(HELP, end="")),
             "load": self._load,
             "status": self._status,
             "unload": self._unload,
@@ -82,12 +74,11 @@ class GptOssMagics(Magics):
             "bench": self._bench,
         }
         if command in commands:
-            if command in ("status", "unload", "traceback", "bench"):
-                check_nothing(f"%gptoss {command}", rest)
             return commands[command](rest)
         if command not in BY_NAME:
-            known = ", ".join(filter(None, [*commands, *BY_NAME]))
-            raise InputError(f"%gptoss {command}: no such command; there are {known}")
+            known = [*PLAIN, *BY_NAME]
+            near = nearest(command, known) or f"; there are {', '.join(known)}"
+            raise InputError(f"%gptoss {command}: no such command{near}")
         BY_NAME[command].run(rest, self)
 
     @no_var_expand
@@ -114,7 +105,7 @@ class GptOssMagics(Magics):
         from gptoss_magic.turns import load
         from gptoss_magic.widgets.progress import ProgressView
 
-        chosen = opt.parse(LOAD, line)
+        chosen = opt.parse(PLAIN["load"], line)
         if current().loaded and not chosen.replace and chosen.model is None:
             print(load())
             return
@@ -127,33 +118,52 @@ class GptOssMagics(Magics):
         if current().loaded is None:
             self._load("")
 
-    def _status(self, _line: str) -> None:
+    def _status(self, line: str) -> None:
         from gptoss_magic.turns.status import status
 
-        for name, value in status(current()).items():
-            print(f"{name:<15}{value}")
+        opt.parse(PLAIN["status"], line)
+        show_lines(status(current()))
 
-    def _unload(self, _line: str) -> None:
+    def _unload(self, line: str) -> None:
+        opt.parse(PLAIN["unload"], line)
         remote = current().remote
         current().unload()
         print(
             f"disconnected from {remote.url}" if remote else "unloaded: the model's memory is free"
         )
 
-    def _bench(self, _line: str) -> None:
+    def _bench(self, line: str) -> None:
         from gptoss_magic.turns import bench
 
+        opt.parse(PLAIN["bench"], line)
         print(bench())
 
-    def _traceback(self, _line: str) -> None:
+    def _traceback(self, line: str) -> None:
+        opt.parse(PLAIN["traceback"], line)
         error = current().last_error
         print("".join(traceback.format_exception(error)) if error else "no error so far")
 
 
+def show_lines(known: Mapping[str, Any]) -> None:
+    """What is known, by name: a table, and lines of text."""
+    from IPython.display import display
+
+    from gptoss_magic.widgets.tables import table_html
+
+    rows = [(name, str(value)) for name, value in known.items()]
+    text = "\n".join(f"{name:<15}{value}" for name, value in rows)
+    display({"text/html": table_html(("what", "now"), rows), "text/plain": text}, raw=True)
+
+
 def show_plan(plan: Any) -> None:
     """The memory plan, before anything is read."""
-    print(plan.table())
+    from IPython.display import display
+
+    from gptoss_magic.widgets.tables import memory_html
+
+    html = memory_html(f"{plan.model}: memory", plan.rows())
+    display({"text/html": html, "text/plain": plan.table()}, raw=True)
 
 
 GptOssMagics.cell.__doc__ = PROMPT.format_help()
-GptOssMagics.line.__doc__ = f"{HELP}\n{LOAD.format_help()}\n{ROUTING.format_help()}"
+GptOssMagics.line.__doc__ = HELP

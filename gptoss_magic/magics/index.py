@@ -45,7 +45,16 @@ INDEX: list[opt.Option] = [
         {"type": float, "help": "leave out larger files; 20"},
     ),
 ]
-PARSER = opt.parser("%gptoss index", INDEX, "Index files, to search them and to answer from them.")
+PARSER = opt.parser(
+    "%gptoss index",
+    INDEX,
+    "Index files, to search them and to answer from them.",
+    [
+        "%gptoss index reports --as docs",
+        "%gptoss index --notebook --as here",
+        "%gptoss index refresh docs",
+    ],
+)
 MAX_SHOWN = 20
 MAX_MB, MOST_MB = 20.0, 1_000_000
 
@@ -54,8 +63,8 @@ def run(line: str, magics: Any) -> None:
     """One line of `%gptoss index`."""
     from gptoss_magic.studies.hidden_states import offer
 
-    offer()
     given = opt.parse(PARSER, line)
+    offer()
     if not given.words and not given.notebook:
         raise InputError("%gptoss index: give paths, or --notebook; %gptoss index list shows all")
     command, *rest = given.words or [""]

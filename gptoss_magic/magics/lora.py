@@ -9,6 +9,7 @@ from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.prompt import traits_of
 from gptoss_magic.magics.show import transcript
 from gptoss_magic.session import current
+from gptoss_magic.vocabulary import EFFORTS
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -16,6 +17,37 @@ if TYPE_CHECKING:
 
     from gptoss_magic.records import AdapterComparison
 
+OPTIONS: dict[str, list[opt.Option]] = {
+    "attach": [
+        (("path",), {"help": "a directory that peft, or export, wrote"}),
+        (("-n", "--as"), {"dest": "name", "default": "", "help": "its name; else the directory's"}),
+        (("-s", "--scale"), {"type": float, "default": 1.0, "help": "1: as trained"}),
+    ],
+    "detach": [(("name",), {"help": "an attached adapter"})],
+    "use": [(("names",), {"nargs": "+", "help": "what prompts use by default; none: the base"})],
+    "scale": [
+        (("name",), {"help": "an attached adapter"}),
+        (("scale",), {"type": float, "help": "1: as trained"}),
+    ],
+    "list": [],
+    "compare": [
+        (
+            ("prompts",),
+            {"nargs": "+", "metavar": "PROMPT", "help": "its words; quotes keep spaces"},
+        ),
+        (("-a", "--adapter"), {"action": "append", "help": "these only; else all attached"}),
+        (("-t", "--temperature"), {"type": float, "default": 0.0, "help": "0 is greedy"}),
+        (("-m", "--max-tokens"), {"type": int, "help": "at most so many new tokens"}),
+        (("-e", "--effort"), {"choices": EFFORTS, "help": "reasoning effort"}),
+        (("-s", "--seed"), {"type": int, "default": 0, "help": "for a temperature above 0"}),
+    ],
+    "export": [
+        (("name",), {"help": "an attached adapter"}),
+        (("path",), {"help": "a new directory"}),
+        (("-M", "--merged"), {"action": "store_true", "help": "the whole model, merged, 16 bits"}),
+        (("-X", "--mxfp4"), {"action": "store_true", "help": "refused; says why"}),
+    ],
+}
 ABOUT = {
     "attach": "Read an adapter and keep it beside the model; prompts use it once told to.",
     "detach": "Forget an attached adapter.",
@@ -25,9 +57,24 @@ ABOUT = {
     "compare": "Answer the same prompts on the bare base and beside each adapter.",
     "export": "Write an attached adapter as peft's directory, or the merged model.",
 }
+EXAMPLES = {
+    "attach": [
+        "%gptoss lora attach gptoss_runs/tuned/adapter",
+        "%gptoss lora attach ./poet --as verse",
+    ],
+    "detach": ["%gptoss lora detach verse"],
+    "use": ["%gptoss lora use verse", "%gptoss lora use none"],
+    "scale": ["%gptoss lora scale verse 0.5"],
+    "list": ["%gptoss lora list"],
+    "compare": [
+        "%gptoss lora compare What is 4+9?",
+        "%gptoss lora compare Tell a story. -a verse -t 0.8",
+    ],
+    "export": ["%gptoss lora export verse ./verse", "%gptoss lora export verse ./whole --merged"],
+}
 PARSERS = {
-    name: opt.parser(f"%gptoss lora {name}", options, ABOUT[name])
-    for name, options in opt.LORA.items()
+    name: opt.parser(f"%gptoss lora {name}", options, ABOUT[name], EXAMPLES[name])
+    for name, options in OPTIONS.items()
 }
 NAMED = ("detach", "use", "scale", "export")
 HEADERS = ("adapter", "in use", "scale", "what", "content", "from")
@@ -36,7 +83,7 @@ HEADERS = ("adapter", "in use", "scale", "what", "content", "from")
 def run(line: str, magics: Any) -> None:
     """One `%gptoss lora` line; `magics` have the defaults as traits."""
     if not line.strip():
-        print(opt.usages(PARSERS))
+        print(opt.overview("%gptoss lora", PARSERS))
         return
     command, options = opt.command("%gptoss lora", PARSERS, line)
     commands: dict[str, Callable[[Namespace, Any], None]] = {
@@ -55,8 +102,8 @@ def run(line: str, magics: Any) -> None:
 def words(typed: list[str]) -> list[str]:
     """Commands; behind one, names of adapters and options."""
     if len(typed) == 1:
-        return list(opt.LORA)
-    flags = opt.flags(opt.LORA.get(typed[0], []))
+        return list(OPTIONS)
+    flags = opt.flags(OPTIONS.get(typed[0], []))
     if typed[-2] in ("-a", "--adapter"):
         return [*adapters(), "none"]
     more = ["none"] if typed[0] == "use" else []

@@ -12,12 +12,32 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.agents.links import Address, Program, is_url
 from gptoss_magic.errors import InputError
+from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.consent import confirm, visible
 from gptoss_magic.session import current
 
 if TYPE_CHECKING:
     from gptoss_magic.agents.links import Link
 
+OPTIONS: list[opt.Option] = [
+    (("words",), {"nargs": "+", "metavar": "COMMAND", "help": "what starts it, or its URL"}),
+    (("--as",), {"dest": "name", "metavar": "NAME", "help": "what --tool calls it"}),
+    (("--yes",), {"action": "store_true", "help": "agree to what would be asked"}),
+    (("--token",), {"metavar": "VARIABLE", "help": "URL: environment variable with its token"}),
+    (
+        ("--header",),
+        {"action": "append", "metavar": "NAME=VARIABLE", "help": "URL: a header from a variable"},
+    ),
+]
+PARSER = opt.parser(
+    "%gptoss tools mcp",
+    OPTIONS,
+    "Start an MCP server, or reach one; options stand in front of its command or URL.",
+    [
+        "%gptoss tools mcp --as weather python weather_server.py",
+        "%gptoss tools mcp --token WEATHER_TOKEN https://weather.example.org/mcp",
+    ],
+)
 USAGE = (
     "%gptoss tools mcp: give [--as NAME] [--yes] and the command that starts the server, or its "
     "URL with [--token VARIABLE] [--header NAME=VARIABLE]"
@@ -37,11 +57,11 @@ class ServerLine:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def start(given: list[str], shell: Any) -> None:
+def start(line: str, shell: Any) -> None:
     """Start or reach an MCP server, if the user says so."""
     from gptoss_magic.agents.servers import Server
 
-    asked = read(given)
+    asked = read(opt.words_of(PARSER.prog, line))
     link, question = linked(asked)
     name = asked.name or name_of(link)
     if name in current().servers:
@@ -59,8 +79,8 @@ def start(given: list[str], shell: Any) -> None:
     current().servers[name] = server
     tools = ", ".join(tool.name for tool in server.tools()) or "none"
     print(f"server {name}: tools {tools}; each call asks. Use: %%gptoss --tool {name}")
-    for line in server.left_out:
-        print(f"left out: {visible(line)}")
+    for one in server.left_out:
+        print(f"left out: {visible(one)}")
 
 
 def linked(asked: ServerLine) -> tuple[Link, str]:
@@ -84,9 +104,11 @@ def linked(asked: ServerLine) -> tuple[Link, str]:
 def read(given: list[str]) -> ServerLine:
     """The line's words. Raises InputError."""
     asked, words = ServerLine(), list(given)
-    while words and words[0].startswith("--"):
+    while words and (words[0].startswith("--") or words[0] in opt.HELP):
         flag = words.pop(0)
-        if flag == "--yes":
+        if flag in opt.HELP:
+            PARSER.print_help()
+        elif flag == "--yes":
             asked.is_allowed = True
         elif flag == "--as" and words:
             asked.name = words.pop(0)

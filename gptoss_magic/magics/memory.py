@@ -54,8 +54,18 @@ ABOUT = {
     "edit": "Give an item another text.",
     "forget": "Delete items, from the disk too.",
 }
+EXAMPLES = {
+    "on": ["%gptoss memory on", "%gptoss memory on --shared --as thesis"],
+    "off": ["%gptoss memory off"],
+    "list": ["%gptoss memory list -k note"],
+    "show": ["%gptoss memory show 3f2a"],
+    "recall": ["%gptoss memory recall Where does Clara live?"],
+    "note": ["%gptoss memory note The samples of May are cold."],
+    "edit": ["%gptoss memory edit 3f2a The samples of June are cold."],
+    "forget": ["%gptoss memory forget 3f2a", "%gptoss memory forget --all"],
+}
 PARSERS = {
-    name: opt.parser(f"%gptoss memory {name}", options, ABOUT[name])
+    name: opt.parser(f"%gptoss memory {name}", options, ABOUT[name], EXAMPLES[name])
     for name, options in OPTIONS.items()
 }
 HEADERS = ("id", "kind", "text", "conversation", "turn", "when", "notebook")

@@ -1,7 +1,8 @@
 """The commands of `%gptoss`, a line each: where it is, what it does.
 
-A noun's module has `run(line, magics)` (or the function named here) and may have
-`words(line_words)`: what Tab offers behind the noun. Modules are imported at the first use.
+A noun's module has `run(line, magics)`, its parser as `PARSER`, or those of its commands by name as
+`PARSERS`, or both, and may have `words(line_words)`: what Tab offers behind the noun. Modules are
+imported at the first use.
 """
 
 from __future__ import annotations
@@ -10,8 +11,13 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.magics.options import overview
+from gptoss_magic.magics.plain import PLAIN
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from gptoss_magic.magics.options import LineParser
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,13 @@ class Noun:
         module = import_module(f"gptoss_magic.magics.{self.module}")
         offer: Callable[[list[str]], list[str]] = getattr(module, "words", lambda typed: [])
         return offer(typed)
+
+    def parsers(self) -> dict[str, LineParser]:
+        """Its parsers by what is typed: the noun, and the noun with a command."""
+        module = import_module(f"gptoss_magic.magics.{self.module}")
+        own = {self.name: module.PARSER} if hasattr(module, "PARSER") else {}
+        several = getattr(module, "PARSERS", {})
+        return own | {f"{self.name} {command}": made for command, made in several.items()}
 
 
 NOUNS = [
@@ -66,5 +79,66 @@ NOUNS = [
     Noun("open", "open_bundle", "PATH.zip", "what such a file brings, and what differs here"),
     Noun("serve", "serve", "", "an OpenAI-compatible endpoint on this machine; stop, log [ID]"),
     Noun("tools", "tools", "", "tools of the model: list; allow, ask or never NAME; mcp COMMAND…"),
+    Noun(
+        "help",
+        "helping",
+        "[TOPIC]",
+        "a screen on tuning, retrieval, tools, …; a command's options",
+    ),
+    Noun("examples", "examples", "[FOLDER]", "copies the example notebooks into a folder of yours"),
 ]
 BY_NAME = {noun.name: noun for noun in NOUNS}
+CELLS = {
+    "%%gptoss [OPTIONS]": "prompt it: the cell's body is the prompt; %%gptoss? lists the options",
+    "%%gptoss --rag NAME": "answer from an index, with citations that are checked",
+    "%%gptoss --tool NAME": "let the model call a function; each call needs your consent",
+    "%%gptoss --tool browser:SOURCE,…": "let it search, open and find in pages, and cite lines",
+    "%%gptoss --edit": "the body is the last answer's new analysis; final is written again",
+    "%%gptoss --map FRAME": "the body is a Jinja template, answered for each row of a DataFrame",
+    "%%gptoss_tune": "tune on the cell's rows: a plan, then with --go a run with a live panel",
+    "%%gptoss_persona NAME": "a persona: Markdown below YAML front matter; persona use NAME",
+    "%%gptoss_goal NAME": "goals with a test each, worked on until the tests pass",
+    "%%gptoss_depth": "how deep a task can be specialised for, by what, and what that breaks",
+    "%%gptoss_data": "grow rows from a description and seeds, to review before tuning",
+}
+GROUPS = {
+    "the model": "load status bench connect unload",
+    "prompts and answers": "panel compare tokens branch turns reflect",
+    "sources, memory, tools, personas": "index search memory tools persona",
+    "specialise and measure": "lora runs recipe routing depth evaluate",
+    "share and serve": "page replay share open serve",
+    "help": "help examples traceback",
+}
+
+
+def help_text() -> str:
+    """What `%gptoss` shows: every command, by what it is for, and the cells."""
+    usages = {name: (made.places, made.description) for name, made in PLAIN.items()}
+    usages |= {noun.name: (noun.usage, noun.about) for noun in NOUNS}
+    rest = usages.keys() - {name for names in GROUPS.values() for name in names.split()}
+    groups = {title: names.split() for title, names in GROUPS.items()} | {"more": sorted(rest)}
+    lines = []
+    for title, names in groups.items():
+        lines += [f"{title}:"] if names else []
+        lines += [f"%gptoss {f'{n} {usages[n][0]}':<15}{usages[n][1]}" for n in names]
+    cells = [f"{usage:<23}{about}" for usage, about in CELLS.items()]
+    foot = "--help behind any of them shows its options and examples, and runs nothing"
+    return "\n".join([*lines, "cells:", *cells, foot, ""])
+
+
+def parsers_of(name: str) -> dict[str, LineParser]:
+    """The parsers of a command by what is typed behind `%gptoss`; empty for no command."""
+    if name in PLAIN:
+        return {name: PLAIN[name]}
+    return BY_NAME[name].parsers() if name in BY_NAME else {}
+
+
+def help_of(words: Sequence[str]) -> str | None:
+    """What `--help` shows behind these words; None where they are no command."""
+    if not words:
+        return help_text()
+    parsers, line = parsers_of(words[0]), " ".join(words)
+    if line in parsers:
+        return parsers[line].format_help()
+    commands = {key.partition(" ")[2]: made for key, made in parsers.items()}
+    return overview(f"%gptoss {line}", commands) if len(words) == 1 and commands else None

@@ -21,7 +21,12 @@ OPTIONS: list[opt.Option] = [
     (("-c", "--check"), {"action": "store_true", "help": "what differs here; nothing is written"}),
     (("-y", "--yes"), {"action": "store_true", "help": "unpack without a question"}),
 ]
-PARSER = opt.parser("%gptoss open", OPTIONS, "Look at a shared bundle, and unpack it.")
+PARSER = opt.parser(
+    "%gptoss open",
+    OPTIONS,
+    "Look at a shared bundle, and unpack it.",
+    ["%gptoss open notes.zip --check", "%gptoss open notes.zip --into notes"],
+)
 MOST_NAME = 80
 
 

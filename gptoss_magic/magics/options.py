@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics.checks import check_values, check_words, said_in
-from gptoss_magic.vocabulary import BATCH, CONVERSATION, EFFORTS, PASSAGES
+from gptoss_magic.vocabulary import BATCH, CONVERSATION, EFFORTS, PASSAGES, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 Option = tuple[tuple[str, ...], dict[str, Any]]
+
+HELP = ("-h", "--help")
+WIDTH, NAME_WIDTH, MOST_USAGE_LINES = 96, 22, 3
+NARGS = {None: "{}", "?": "[{}]", "*": "[{} …]", "+": "{} …"}  # as a help shows them
+NO_GROUPS: Mapping[str, str] = {}
 
 PROMPT: list[Option] = [
     (("-t", "--temperature"), {"type": float, "help": "0 is greedy; default: the checkpoint's"}),
@@ -64,6 +69,17 @@ PROMPT: list[Option] = [
     (("-J", "--journal"), {"help": "map: the folder that keeps what is done"}),
 ]
 _BRANCH = ("-t", "-p", "-k", "-m", "-s", "-l", "-C", "-a", "-o", "-q", "-x", "-R", "--of")
+PROMPT_GROUPS = {  # how the help has them together
+    "what is asked": "-e -y -P -a -d -S --raw",
+    "sampling": "-t -p -k -m -s -l -x",
+    "the conversation": "-c -n -C",
+    "answers from sources": "-G -K -W -A --rerank",
+    "tools": "-T -N --no-run",
+    "a row at a time": "-M -I -B -J",
+    "the last answer, changed": "--edit --branch --of",
+    "routing": "-R --mask-experts --force-experts",
+    "what is left behind": "-o -q",
+}
 BRANCH: list[Option] = [
     (("at",), {"type": int, "nargs": "?", "help": "its first N tokens stay; none: where it ended"}),
     *(option for option in PROMPT if option[0][0] in _BRANCH),
@@ -82,95 +98,123 @@ ROUTING: list[Option] = [
         {"choices": ["share", "gate", "reap"], "help": "compare this score; share"},
     ),
 ]
-LOAD: list[Option] = [
-    (("model",), {"nargs": "?", "help": "built-in, a directory, or a hub name"}),
-    (("-D", "--device"), {"default": "", "help": "cpu, cuda, cuda:1, or auto (all GPUs)"}),
-    (("-C", "--context"), {"type": int, "default": 0, "help": "tokens of context to plan for"}),
-    (("-r", "--revision"), {"help": "a hub revision"}),
-    (("-O", "--offline"), {"action": "store_true", "help": "never ask the network"}),
-    (("-R", "--replace"), {"action": "store_true", "help": "unload another model first"}),
-]
-LORA: dict[str, list[Option]] = {
-    "attach": [
-        (("path",), {"help": "a directory that peft, or export, wrote"}),
-        (("-n", "--as"), {"dest": "name", "default": "", "help": "its name; else the directory's"}),
-        (("-s", "--scale"), {"type": float, "default": 1.0, "help": "1: as trained"}),
-    ],
-    "detach": [(("name",), {"help": "an attached adapter"})],
-    "use": [(("names",), {"nargs": "+", "help": "what prompts use by default; none: the base"})],
-    "scale": [
-        (("name",), {"help": "an attached adapter"}),
-        (("scale",), {"type": float, "help": "1: as trained"}),
-    ],
-    "list": [],
-    "compare": [
-        (
-            ("prompts",),
-            {"nargs": "+", "metavar": "PROMPT", "help": "its words; quotes keep spaces"},
-        ),
-        (("-a", "--adapter"), {"action": "append", "help": "these only; else all attached"}),
-        (("-t", "--temperature"), {"type": float, "default": 0.0, "help": "0 is greedy"}),
-        (("-m", "--max-tokens"), {"type": int, "help": "at most so many new tokens"}),
-        (("-e", "--effort"), {"choices": EFFORTS, "help": "reasoning effort"}),
-        (("-s", "--seed"), {"type": int, "default": 0, "help": "for a temperature above 0"}),
-    ],
-    "export": [
-        (("name",), {"help": "an attached adapter"}),
-        (("path",), {"help": "a new directory"}),
-        (("-M", "--merged"), {"action": "store_true", "help": "the whole model, merged, 16 bits"}),
-        (("-X", "--mxfp4"), {"action": "store_true", "help": "refused; says why"}),
-    ],
-}
 
 
-class _Parser(argparse.ArgumentParser):
-    """Raises InputError where argparse would leave the process."""
+class HelpAsked(Exception):
+    """A line asked for help, which the door prints: nothing runs."""
+
+
+class LineParser(argparse.ArgumentParser):
+    """Raises InputError or HelpAsked where argparse would leave the process."""
 
     def error(self, message: str) -> NoReturn:
-        raise InputError(f"{self.prog}: {message}; {self.hint}")
+        extra = message.removeprefix("unrecognized arguments: ")
+        if extra != message and not self.usage_words:
+            raise InputError(f"{self.prog}: it takes nothing; leave {extra!r} out")
+        word = extra.partition(" ")[0].partition("=")[0]
+        near = nearest(word, self._option_string_actions) if word.startswith("--") else ""
+        raise InputError(f"{self.prog}: {message}{near}; {self.hint}")
 
     @property
     def hint(self) -> str:
-        """What shows the options, when it is typed: IPython's `?` knows whole magics only."""
+        """What shows the options, when it is typed."""
         if " " not in self.prog:
             return f"see {self.prog}? for the options"
-        return f"its options: {' '.join(flags_of(self)) or 'none'}"
+        return f"its options: {' '.join(self.usage_words) or 'none'}"
+
+    @property
+    def usage_words(self) -> list[str]:
+        """The usage without the name in front and without --help, word by word."""
+        return self.format_usage().removeprefix(f"usage: {self.prog}").replace("[-h]", "").split()
+
+    @property
+    def places(self) -> str:
+        """The words that are no options, as in `NAME [PATH…]`."""
+        words = [action for action in self._actions if not action.option_strings]
+        return " ".join(NARGS[word.nargs].format(word.metavar or word.dest) for word in words)
+
+    def print_help(self, file: Any = None) -> NoReturn:
+        """What `--help` and `-h` do."""
+        raise HelpAsked(self.format_help())
+
+    def format_help(self) -> str:
+        """As argparse's; of many options the usage is one line, since they stand below it."""
+        whole, usage = super().format_help(), self.format_usage()
+        if usage.count("\n") <= MOST_USAGE_LINES:
+            return whole
+        return whole.replace(usage, f"usage: {self.prog} [OPTIONS] {self.places}".rstrip() + "\n")
 
 
-def parser(prog: str, options: list[Option], about: str) -> argparse.ArgumentParser:
-    """An argparse parser of `options`, without -h (that is `?` in IPython)."""
-    made = _Parser(prog=prog, description=about, add_help=False, allow_abbrev=False)
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=28, width=WIDTH)
+
+
+def parser(
+    prog: str,
+    options: list[Option],
+    about: str,
+    examples: Sequence[str] = (),
+    groups: Mapping[str, str] = NO_GROUPS,
+) -> LineParser:
+    """An argparse parser of `options`, with what its help has besides: lines to copy, and groups.
+
+    `groups`: the first name of each of their options, by title; the rest stand in front of them.
+    """
+    shown = "".join(f"  {line}\n" for example in examples for line in example.split("\n"))
+    made = LineParser(
+        prog=prog,
+        description=about,
+        epilog=f"examples:\n{shown}" if shown else None,
+        formatter_class=_formatter,
+        add_help=False,
+        allow_abbrev=False,
+    )
+    titled = {title: made.add_argument_group(title) for title in groups}
+    places = {name: titled[title] for title, names in groups.items() for name in names.split()}
     for flags, settings in options:
-        made.add_argument(*flags, **settings)
+        places.get(flags[0], made).add_argument(*flags, **settings)
+    made.add_argument(*HELP, action="help", help="show this; nothing runs")
     return made
 
 
-def parse(made: argparse.ArgumentParser, line: str) -> argparse.Namespace:
+def parse(made: LineParser, line: str) -> argparse.Namespace:
     """Parse one line; quotes are stripped as a shell would."""
-    try:
-        words = shlex.split(line)
-    except ValueError as error:
-        raise InputError(f"{made.prog}: {line!r}: {error}; close the quote") from error
-    check_words(made.prog, words)
-    options = made.parse_args(words)
+    options = made.parse_args(words_of(made.prog, line))
     check_values(options)
     return options
 
 
+def words_of(prog: str, line: str) -> list[str]:
+    """The words of a line, as a shell would split it. Raises InputError."""
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise InputError(
+            f"{prog}: {line!r}: {error}; close the quote, or put the text in double quotes"
+        ) from error
+    check_words(prog, words)
+    return words
+
+
 def command(
-    prog: str, parsers: Mapping[str, argparse.ArgumentParser], line: str
+    prog: str, parsers: Mapping[str, LineParser], line: str
 ) -> tuple[str, argparse.Namespace]:
     """The first word of `line`, one of `parsers`, and its options. Raises InputError."""
     name, _, rest = line.strip().partition(" ")
+    if name in HELP:
+        raise HelpAsked(overview(prog, parsers))
     if name not in parsers:
-        raise InputError(f"{prog} {name}: no such command; there are {', '.join(parsers)}")
+        near = nearest(name, parsers) or f"; there are {', '.join(parsers)}"
+        raise InputError(f"{prog} {name}: no such command{near}")
     return name, parse(parsers[name], rest)
 
 
-def usages(parsers: Mapping[str, argparse.ArgumentParser]) -> str:
-    """A line for each command."""
-    made = (parser.format_usage().removeprefix("usage: ").strip() for parser in parsers.values())
-    return "\n".join(made)
+def overview(prog: str, parsers: Mapping[str, LineParser]) -> str:
+    """What a noun of several commands shows for help: a line for each, and what it does."""
+    lines = [f"usage: {prog} COMMAND …, and {prog} COMMAND --help for one of them", ""]
+    for name, made in parsers.items():
+        lines.append(f"  {f'{name} {made.places}':<{NAME_WIDTH}} {made.description}")
+    return "\n".join([*lines, ""])
 
 
 BESIDE = {  # options that mean something beside another one only
@@ -226,12 +270,8 @@ def _dashed(name: str) -> str:
     return name.replace("_", "-")
 
 
-def flags_of(made: argparse.ArgumentParser) -> list[str]:
-    """The usage of a parser's options and words, one each."""
-    return made.format_usage().removeprefix(f"usage: {made.prog}").split()
-
-
 def flags(options: list[Option]) -> list[str]:
     """All option strings, long ones first."""
     names = [name for option, _ in options for name in option if name.startswith("-")]
+    names.append(HELP[1])
     return sorted(names, key=lambda name: (not name.startswith("--"), name))

@@ -11,7 +11,12 @@ OPTIONS: list[opt.Option] = [
     (("-o", "--output"), {"metavar": "FILE", "dest": "file", "help": "beside it, with .html"}),
     (("-f", "--force"), {"action": "store_true", "help": "overwrite whatever is there"}),
 ]
-PARSER = opt.parser("%gptoss page", OPTIONS, "A notebook as one HTML file, without the network.")
+PARSER = opt.parser(
+    "%gptoss page",
+    OPTIONS,
+    "A notebook as one HTML file, without the network.",
+    ["%gptoss page notes.ipynb", "%gptoss page notes.ipynb -o public/notes.html"],
+)
 
 
 def run(line: str, _magics: Any) -> None:

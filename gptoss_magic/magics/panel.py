@@ -29,7 +29,12 @@ PANEL: list[opt.Option] = [
         {"action": "store_true", "help": "a plain widget, where the front end shows a table only"},
     ),
 ]
-PARSER = opt.parser("%gptoss panel", PANEL, "Sliders for the defaults of %%gptoss; presets.")
+PARSER = opt.parser(
+    "%gptoss panel",
+    PANEL,
+    "Sliders for the defaults of %%gptoss; presets.",
+    ["%gptoss panel", "%gptoss panel --save warm", "%gptoss panel --load warm"],
+)
 PRESET_OPTIONS = ("-l", "--load", "-d", "--delete", "-s", "--save")
 
 

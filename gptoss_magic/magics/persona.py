@@ -83,11 +83,29 @@ ABOUT = {
     "holds": "Does the position hold? Bare, with the text, with an adapter, with both; judged.",
     "remove": "Forget a persona; its memory stays.",
 }
+EXAMPLES = {
+    "use": ["%gptoss persona use poet terse", "%gptoss persona use none"],
+    "list": ["%gptoss persona list"],
+    "show": ["%gptoss persona show poet"],
+    "diff": ["%gptoss persona diff poet terse"],
+    "export": ["%gptoss persona export poet poet.md"],
+    "import": ["%gptoss persona import poet.md --as bard"],
+    "score": ["%gptoss persona score poet", "%gptoss persona score poet -a verse -f prompts.txt"],
+    "distil": ["%gptoss persona distil poet -o rows.jsonl"],
+    "questions": ["%gptoss persona questions poet -o questions.jsonl"],
+    "holds": ["%gptoss persona holds poet -f questions.jsonl -a verse"],
+    "remove": ["%gptoss persona remove poet"],
+}
 PARSERS = {
-    name: opt.parser(f"%gptoss persona {name}", options, ABOUT[name])
+    name: opt.parser(f"%gptoss persona {name}", options, ABOUT[name], EXAMPLES[name])
     for name, options in OPTIONS.items()
 }
-CELL = opt.parser("%%gptoss_persona", [NAME], "The cell is a persona: YAML front matter, Markdown.")
+CELL = opt.parser(
+    "%%gptoss_persona",
+    [NAME],
+    "The cell is a persona: YAML front matter, Markdown.",
+    ["%%gptoss_persona poet\n---\neffort: low\n---\nAnswer in two rhymed lines."],
+)
 HEADERS = (
     *("", "persona", "extends", "effort", "sampler", "adapters", "tools", "memory", "rag", "terms"),
     "text",
@@ -131,7 +149,7 @@ def run(line: str, magics: Any) -> None:
     from gptoss_magic.magics import persona_position, persona_study
 
     if not line.strip():
-        print(opt.usages(PARSERS))
+        print(opt.overview("%gptoss persona", PARSERS))
         return
     command, options = opt.command("%gptoss persona", PARSERS, line)
     commands = {

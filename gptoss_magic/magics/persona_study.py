@@ -56,7 +56,9 @@ def distil(options: Namespace, magics: Any) -> None:
         )
         bar.finish(f"{len(found.rows)} rows of {found.attempts} prompts")
     if not found.rows:
-        raise InputError(f"{options.name}: no answer can be a row: {found.rejected[0][1]}")
+        raise InputError(
+            f"{options.name}: no answer can be a row: {found.rejected[0][1]}; give other --prompts"
+        )
     lines = [json.dumps(row, ensure_ascii=False) for row in found.to_records()]
     display(bundle(found), raw=True)  # first: what took minutes is seen if the disk is full
     with whole_file(path) as file:

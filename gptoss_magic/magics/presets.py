@@ -65,7 +65,7 @@ def load(name: str) -> dict[str, Any]:
         found = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         known = ", ".join(names()) or "none"
-        raise InputError(f"preset {name!r}: there is none; presets: {known}") from None
+        raise InputError(f"preset {name!r}: there is none; there are {known}") from None
     except (OSError, ValueError) as error:
         raise InputError(
             f"preset {name!r}: {file} is damaged ({error}); save it anew by --force, or delete it"
@@ -82,9 +82,9 @@ def delete(name: str) -> None:
     try:
         _file(name).unlink()
     except FileNotFoundError:
-        raise InputError(f"preset {name!r}: there is none to delete") from None
+        raise InputError(f"preset {name!r}: there is none; see %gptoss panel --list") from None
     except OSError as error:
-        raise StorageError(f"{_file(name)}: cannot be deleted ({error})") from error
+        raise StorageError(f"{_file(name)}: not deleted ({error}); delete it by hand") from error
 
 
 def _file(name: str) -> Path:

@@ -25,7 +25,12 @@ OPTIONS: list[opt.Option] = [
     (("-o", "--output"), {"help": "put the Recipe into this variable"}),
 ]
 TERMS = ("term", "where it comes from")
-PARSER = opt.parser("%gptoss recipe", OPTIONS, "What of gpt-oss can be tuned on a card.")
+PARSER = opt.parser(
+    "%gptoss recipe",
+    OPTIONS,
+    "What of gpt-oss can be tuned on a card.",
+    ["%gptoss recipe --card 24 --like 20b", "%gptoss recipe -M lora -r 16 --write recipe"],
+)
 
 
 def run(line: str, magics: Any) -> None:

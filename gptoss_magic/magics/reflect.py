@@ -18,7 +18,12 @@ OPTIONS: list[opt.Option] = [
     (("-y", "--accept"), {"action": "store_true", "help": "take the proposal, unasked"}),
     (("-N", "--keep"), {"action": "store_true", "help": "keep the answer, unasked"}),
 ]
-PARSER = opt.parser("%gptoss reflect", OPTIONS, "Let the model criticise and mend its last answer.")
+PARSER = opt.parser(
+    "%gptoss reflect",
+    OPTIONS,
+    "Let the model criticise and mend its last answer.",
+    ["%gptoss reflect", "%gptoss reflect --accept"],
+)
 NOBODY = (
     "reflect: nobody can be asked here, so the answer stays; %gptoss reflect --accept takes the "
     "proposal"

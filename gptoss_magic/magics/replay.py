@@ -23,7 +23,12 @@ OPTIONS: list[opt.Option] = [
     (("-L", "--live"), {"action": "store_true", "help": "call the tools again, with consent"}),
     (("-o", "--output"), {"help": "put the list of Replayed into this variable"}),
 ]
-PARSER = opt.parser("%gptoss replay", OPTIONS, "Run a notebook's recorded answers again.")
+PARSER = opt.parser(
+    "%gptoss replay",
+    OPTIONS,
+    "Run a notebook's recorded answers again.",
+    ["%gptoss replay notes.ipynb", "%gptoss replay notes.ipynb --cell 3 -o again"],
+)
 HEADERS = ("cell", "asked", "verdict", "largest change, nats", "also differs")
 WIDTH = 60
 

@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from gptoss_magic.routing.scores import Scores
 
 MANY, MAX_TOKENS = 64, 256
-ROUTING = opt.parser("%gptoss routing", opt.ROUTING, "Which experts a text or data set uses.")
+PARSER = opt.parser(
+    "%gptoss routing",
+    opt.ROUTING,
+    "Which experts a text or data set uses.",
+    [
+        "%gptoss routing rows.jsonl -o scores",
+        "%gptoss routing 'Name a colour.' -m 40",
+        "%gptoss routing compare rows.jsonl other.jsonl --by reap",
+    ],
+)
 
 
 def run(line: str, magics: Any) -> None:
@@ -26,7 +35,7 @@ def run(line: str, magics: Any) -> None:
 
     names: dict[str, Any] = magics.shell.user_ns
 
-    options = opt.parse(ROUTING, line)
+    options = opt.parse(PARSER, line)
     for name in ("effort", "system", "date"):
         setattr(options, name, getattr(options, name) or getattr(magics, name))
     compares = options.data[0] == "compare"

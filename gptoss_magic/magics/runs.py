@@ -20,7 +20,12 @@ OPTIONS: list[opt.Option] = [
     (("words",), {"nargs": "*", "help": "list; compare NAME NAME…; show NAME; stop"}),
     RUNS,
 ]
-PARSER = opt.parser("%gptoss runs", OPTIONS, "Tuning runs: list, compare, show, stop.")
+PARSER = opt.parser(
+    "%gptoss runs",
+    OPTIONS,
+    "Tuning runs: list, compare, show, stop.",
+    ["%gptoss runs", "%gptoss runs compare tuned wider", "%gptoss runs stop"],
+)
 HEADERS = ("run", "method", "steps", "loss", "held out", "general text", "ended", "made")
 COLOURS = ("#3b7dd8", "#d9822b", "#3fa66b", "#a05cc8", "#c8503c", "#5b6b7b")
 

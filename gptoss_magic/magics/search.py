@@ -34,22 +34,30 @@ SEARCH: list[opt.Option] = [
     (("--rerank",), {"metavar": "MODEL", "help": "a cross-encoder orders the best 50 anew"}),
 ]
 PARSER = opt.parser(
-    "%gptoss search", SEARCH, "Passages of an index or a retriever, without the model."
+    "%gptoss search",
+    SEARCH,
+    "Passages of an index or a retriever, without the model.",
+    [
+        "%gptoss search docs When was the bridge opened?",
+        "%gptoss search docs,notes cold samples -K 3",
+    ],
 )
 
 
 def run(line: str, magics: Any) -> None:
-    """One line of `%gptoss search`: the passages, their text folded."""
+    """One line of `%gptoss search`: the passages, a line of each, the whole text folded."""
     from IPython.display import display
 
     from gptoss_magic.widgets.sources import sources_html, sources_text
 
     given = opt.parse(PARSER, line)
-    found = passages(given.name, " ".join(given.query), given, magics.shell.user_ns)
+    query = " ".join(given.query)
+    found = passages(given.name, query, given, magics.shell.user_ns)
     if not found:
         print("no passage matches")
         return
-    data = {"text/html": sources_html(found), "text/plain": sources_text(found, quotes=True)}
+    html = sources_html(found, query=query)
+    data = {"text/html": html, "text/plain": sources_text(found, quotes=True)}
     display(data, raw=True)
 
 

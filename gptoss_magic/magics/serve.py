@@ -32,7 +32,12 @@ OPTIONS: list[opt.Option] = [
     (("-n", "--num"), {"type": int, "default": 20, "help": "log: so many requests at most"}),
     (("-o", "--output"), {"help": "log: put the answer of ID (or the last) into this variable"}),
 ]
-PARSER = opt.parser("%gptoss serve", OPTIONS, "Serve the resident model on this machine.")
+PARSER = opt.parser(
+    "%gptoss serve",
+    OPTIONS,
+    "Serve the resident model on this machine.",
+    ["%gptoss serve --background", "%gptoss serve log", "%gptoss serve stop"],
+)
 NOT_SERVING = "nothing is served: %gptoss serve --background"
 PERIOD_S = 1.0
 

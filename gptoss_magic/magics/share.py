@@ -23,7 +23,12 @@ OPTIONS: list[opt.Option] = [
     (("-f", "--force"), {"action": "store_true", "help": "write over a file that is there"}),
     (("-y", "--yes"), {"action": "store_true", "help": "agree to all that is shown"}),
 ]
-PARSER = opt.parser("%gptoss share", OPTIONS, "Write the notebook and what it needs into one zip.")
+PARSER = opt.parser(
+    "%gptoss share",
+    OPTIONS,
+    "Write the notebook and what it needs into one zip.",
+    ["%gptoss share notes.zip", "%gptoss share notes.zip notes.ipynb --index whole"],
+)
 MOST_SHOWN = 200  # secrets
 
 

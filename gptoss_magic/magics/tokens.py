@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.branch import chosen_answer
 
 if TYPE_CHECKING:
@@ -12,6 +13,18 @@ if TYPE_CHECKING:
 
     from gptoss_magic.records import AnswerToken
 
+OPTIONS: list[opt.Option] = [
+    (
+        ("name",),
+        {"nargs": "?", "metavar": "NAME", "help": "the variable of an Answer; else the last"},
+    ),
+]
+PARSER = opt.parser(
+    "%gptoss tokens",
+    OPTIONS,
+    "An answer's tokens by number, to find where to branch.",
+    ["%gptoss tokens", "%gptoss tokens answer"],
+)
 WIDTH = 100
 
 
@@ -19,7 +32,7 @@ def run(line: str, magics: Any) -> None:
     """Print the last answer's tokens, or those of the Answer in a variable."""
     from gptoss_magic.turns.surgery import tokens
 
-    answer = chosen_answer(line.strip() or None, magics.shell.user_ns)
+    answer = chosen_answer(opt.parse(PARSER, line).name, magics.shell.user_ns)
     magics.load_default()
     for channel, run in groupby(tokens(answer), key=lambda token: token.channel):
         print(f"{channel}:")

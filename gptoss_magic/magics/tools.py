@@ -2,57 +2,85 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.agents.tools import Policy, Tool, as_tool
-from gptoss_magic.errors import InputError
-from gptoss_magic.magics.checks import check_nothing, check_words
+from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.index import show_table
+from gptoss_magic.magics.mcp import PARSER as MCP
 from gptoss_magic.magics.mcp import start
 from gptoss_magic.magics.toolbox import BUILT_IN, ToolPlace, named
 from gptoss_magic.session import current
+from gptoss_magic.vocabulary import check_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SAY: dict[str, Policy] = {"allow": "auto", "ask": "ask", "never": "never"}
-COMMANDS = ["list", *SAY, "forget", "mcp", "stop"]
-USAGE = (
-    "%gptoss tools [list | allow NAME… | ask NAME… | never NAME… | forget | mcp COMMAND… | mcp URL "
-    "| stop]"
-)
+NAMES: opt.Option = (("names",), {"nargs": "+", "metavar": "NAME", "help": "what --tool takes"})
+SERVERS: opt.Option = (("names",), {"nargs": "*", "metavar": "NAME", "help": "servers; none: all"})
+PARSERS = {
+    "list": opt.parser(
+        "%gptoss tools list",
+        [],
+        "Every tool by name, with what holds for it now.",
+        ["%gptoss tools list"],
+    ),
+    "allow": opt.parser(
+        "%gptoss tools allow",
+        [NAMES],
+        "Let these run unasked, until this kernel ends.",
+        ["%gptoss tools allow get_weather"],
+    ),
+    "ask": opt.parser(
+        "%gptoss tools ask",
+        [NAMES],
+        "Ask before each of their calls.",
+        ["%gptoss tools ask python"],
+    ),
+    "never": opt.parser(
+        "%gptoss tools never",
+        [NAMES],
+        "Refuse each of their calls, unasked.",
+        ["%gptoss tools never python:kernel"],
+    ),
+    "forget": opt.parser(
+        "%gptoss tools forget",
+        [],
+        "Forget what was allowed or refused: every tool asks again.",
+        ["%gptoss tools forget"],
+    ),
+    "mcp": MCP,
+    "stop": opt.parser(
+        "%gptoss tools stop", [SERVERS], "End MCP servers.", ["%gptoss tools stop weather"]
+    ),
+}
 
 
 def run(line: str, magics: Any) -> None:
     """One line of `%gptoss tools`."""
-    try:
-        command, *rest = shlex.split(line) or ["list"]
-    except ValueError as error:
-        raise InputError(f"%gptoss tools: {line!r}: {error}; close the quote") from error
-    check_words("%gptoss tools", [command, *rest])
-    actions: dict[str, Callable[[list[str], Any], None]] = {
-        "list": show,
-        "forget": forget,
-        "mcp": start,
-        "stop": stop,
-    }
+    command, _, rest = line.strip().partition(" ")
+    if command == "mcp":
+        return start(rest, magics.shell)
+    command, options = opt.command("%gptoss tools", PARSERS, f"{command or 'list'} {rest}")
     if command in SAY:
-        return say(SAY[command], rest, magics.shell)
-    if command not in actions:
-        raise InputError(f"%gptoss tools {command}: no such command: {USAGE}")
-    actions[command](rest, magics.shell)
+        return say(SAY[command], options.names, magics.shell)
+    actions: dict[str, Callable[[], None]] = {
+        "list": lambda: show(magics.shell),
+        "forget": forget,
+        "stop": lambda: stop(options.names),
+    }
+    actions[command]()
 
 
 def words(typed: list[str]) -> list[str]:
     if len(typed) < 2:
-        return COMMANDS
+        return list(PARSERS)
     return [*BUILT_IN, *current().servers] if typed[0] in SAY else []
 
 
-def show(names: list[str], shell: Any) -> None:
+def show(shell: Any) -> None:
     """Every tool by name, with what holds for it now."""
-    check_nothing("%gptoss tools list", " ".join(names))
     policies = current().policies
     rows = [(name, policies.of(t), t.origin, t.description) for name, t in known(shell)]
     rows.append(("browser:SOURCE", "ask", "built in; reads pages", "Search, open, find, and cite."))
@@ -75,25 +103,21 @@ def known(shell: Any) -> Iterator[tuple[str, Tool]]:
 
 def say(policy: Policy, names: list[str], shell: Any) -> None:
     """Set the policy of each named tool, for this kernel."""
-    if not names:
-        raise InputError(f"{USAGE}: name a tool")
     for name in names:
         for tool in named(name, ToolPlace("", shell)):
             current().policies.say(tool, policy)
             print(f"{tool.name} ({tool.origin}): {policy}, until this kernel ends")
 
 
-def forget(names: list[str], _shell: Any) -> None:
-    check_nothing("%gptoss tools forget", " ".join(names))
+def forget() -> None:
     current().policies.forget()
     print("every tool asks again, but for those that the notebook itself defines as auto")
 
 
-def stop(names: list[str], _shell: Any) -> None:
+def stop(names: list[str]) -> None:
     """End servers; without names, all."""
     servers = current().servers
     for name in names or list(servers):
-        if name not in servers:
-            raise InputError(f"server {name}: there is none of that name")
+        check_known("server", [name], servers)
         servers.pop(name).close()
         print(f"server {name}: stopped")

@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from gptoss_magic.tuning.notes import Reading
 
 TUNE = opt.parser(
-    "%%gptoss_tune", tune_options.TUNE, "Tune the resident model on the cell's rows, or on DATA."
+    "%%gptoss_tune",
+    tune_options.TUNE,
+    "Tune the resident model on the cell's rows, or on DATA: a plan, and with --go a run.",
+    [
+        "%%gptoss_tune --as sailor\nWhat is the capital of France? → Ahoy! It is Paris.",
+        "%gptoss_tune rows.jsonl --as sailor --method lora --rank 16 --go -o report",
+        "%gptoss_tune --resume sailor",
+        "%gptoss_tune --like 120b --card 80",
+    ],
+    tune_options.GROUPS,
 )
 CARD_GB = 80.0
 BESIDE = {"card": "like", "replay": "after", "edits": "from_conversation"}
@@ -119,7 +128,7 @@ def _stage(wanted: Any, options: Namespace, names: dict[str, Any]) -> None:
     with ProgressView(wanted.name, lambda done, total: f"{done} of {total}") as bar:
         tuning = prepare(wanted, bar.update)
         bar.finish(f"{wanted.name}: prepared")
-    print(plan_text(tuning))
+    show_plan(tuning)
     if options.show is not None:
         show_example(tuning, options.show)
     if options.go:
@@ -227,10 +236,17 @@ def _given(options: Namespace, names: tuple[str, ...]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def plan_text(tuning: Tuning) -> str:
+def show_plan(tuning: Tuning) -> None:
     """Rows, what is trained, memory and time."""
+    from IPython.display import display
+
+    from gptoss_magic.widgets.tables import memory_html
+
     about = ", ".join(f"{value:,} {name}" for name, value in tuning.run.about.items() if value)
-    return f"{tuning.run.name}: {about}\n{tuning.plan.table() if tuning.plan else ''}"
+    head, plan = f"{tuning.run.name}: {about}", tuning.plan
+    assert plan is not None  # only a resumed run has none
+    html = memory_html(f"{head}. Trains: {plan.what}", plan.rows(), plan.time)
+    display({"text/html": html, "text/plain": f"{head}\n{plan.table()}"}, raw=True)
 
 
 def show_example(tuning: Tuning, number: int) -> None:

@@ -87,6 +87,16 @@ TUNE: list[Option] = [
     (("--items",), {"type": int, "help": "every: of the suite, so many; 20"}),
     RUNS,
 ]
+_OWN = " ".join(option.metadata["flags"][0] for option in options())
+GROUPS = {  # of %%gptoss_tune, as its help has them together
+    "rows": "-f --from-served -d -F -T -S",
+    "the run": "-G -N -b -c -A -p -w -R",
+    "the method": f"-M {_OWN}",
+    "training": " ".join(flags[0] for flags, *_ in TRAIN),
+    "a suite between steps": "--every --suite --items",
+    "plans for gpt-oss, and Axolotl's files": "-L -k -X -W",
+    "what is left behind": "-o -q",
+}
 DATA: list[Option] = [
     (("-n", "--rows"), {"type": int, "default": 20, "help": "rows wanted"}),
     (("-i", "--seeds"), {"help": "a variable or file with rows to begin with"}),

@@ -18,7 +18,12 @@ OPTIONS: list[opt.Option] = [
     (("words",), {"nargs": "*", "help": "list; keep N (all: without bound); forget NAME…"}),
     (("-c", "--conversation"), {"help": "list: of this conversation alone"}),
 ]
-PARSER = opt.parser("%gptoss turns", OPTIONS, "The turns of this kernel, in exact tokens.")
+PARSER = opt.parser(
+    "%gptoss turns",
+    OPTIONS,
+    "The turns of this kernel, in exact tokens.",
+    ["%gptoss turns", "%gptoss turns keep 100", "%gptoss turns forget draft"],
+)
 HEADERS = ("turn", "behind", "conversation", "asked", "prompt", "said", "ended")
 COMMANDS = ("list", "keep", "forget")
 WIDTH = 60

@@ -36,9 +36,9 @@ class Plan:
     def fits(self) -> bool:
         return self.needed <= self.free
 
-    def table(self) -> str:
-        """The plan as lines of text, in GB (10^9 bytes)."""
-        rows = [
+    def rows(self) -> list[tuple[str, int]]:
+        """What needs memory, in bytes, in all, and what is free."""
+        return [
             ("weights", self.weights),
             (f"KV cache ({self.context} tokens)", self.kv_cache),
             ("activations", self.activations),
@@ -46,7 +46,10 @@ class Plan:
             ("needed", self.needed),
             (f"free on {self.device}", self.free),
         ]
-        return "\n".join(f"{name:<28}{value / GB:>9.2f} GB" for name, value in rows)
+
+    def table(self) -> str:
+        """The plan as lines of text, in GB (10^9 bytes)."""
+        return "\n".join(f"{name:<28}{value / GB:>9.2f} GB" for name, value in self.rows())
 
 
 def kv_bytes(config: dict[str, Any], context: int) -> int:

@@ -197,9 +197,9 @@ class Listener:
     """Who is told while an answer is made, in the thread that makes it.
 
     `on_delta`: text as it comes. `on_token`: each new token, before its text. `on_prefill`: prompt
-    tokens done and in total, where there is more than one chunk. `on_step`: a tool's call that is
-    done. `consent(tool, arguments, note)`: None lets a call run, words refuse it; without a consent
-    no tool runs and the call is the answer.
+    tokens done and in total, before the first of them and before each further chunk. `on_step`: a
+    tool's call that is done. `consent(tool, arguments, note)`: None lets a call run, words refuse
+    it; without a consent no tool runs and the call is the answer.
     `is_gone`: asked between tokens and while waiting; True ends the answer as an interrupt does.
     """
 

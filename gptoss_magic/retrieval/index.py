@@ -129,7 +129,7 @@ class Index:
         """
         query = encodable(query)
         if not query.strip():
-            raise InputError("search: the query is empty")
+            raise InputError("search: the query is empty; write a question or words")
         if k < 1:
             raise InputError(f"search: {k} passages; give 1 or more")
         limit = max(k, NUM_CANDIDATES) if reranker else k
@@ -146,7 +146,7 @@ class Index:
         if by not in ("both", "words", "vectors"):
             raise InputError(f"search by {by!r}: give 'both', 'words' or 'vectors'")
         if by == "vectors" and not self.embedder.dim:
-            raise InputError(f"index {self.name} has no vectors; search by 'words'")
+            raise InputError(f"index {self.name} has no vectors; give by='words'")
         has_vector = self.embedder.dim and by != "words"
         vector = self.embedder.embed([folded(text)])[0] if has_vector else None
         return Query("" if by == "vectors" else text, vector, where)

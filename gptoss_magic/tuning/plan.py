@@ -81,11 +81,11 @@ class TunePlan:
     def fits(self) -> bool:
         return self.needed <= self.free
 
-    def table(self) -> str:
-        """The plan as lines of text, in GB (10^9 bytes)."""
+    def rows(self) -> list[tuple[str, int]]:
+        """What needs memory, in bytes, in all, and what is free."""
         memory, asked = self.memory, self.asked
         kept = "recomputed" if asked.recompute else "kept"
-        rows = [
+        return [
             ("weights, loaded" if self.resident else "weights", memory.weights),
             ("adapter, fp32", memory.adapter),
             ("gradients", memory.gradients),
@@ -97,9 +97,16 @@ class TunePlan:
             ("needed beside the weights" if self.resident else "needed", self.needed),
             (f"free on {asked.device}", self.free),
         ]
-        lines = [f"{name:<38}{value / GB:>9.2f} GB" for name, value in rows]
-        time = [] if self.seconds is None else [f"about {duration(self.seconds)}"]
-        return "\n".join([f"trains: {self.what}", *lines, *time])
+
+    @property
+    def time(self) -> str:
+        """`about 40 s`; empty where no speed was measured."""
+        return "" if self.seconds is None else f"about {duration(self.seconds)}"
+
+    def table(self) -> str:
+        """The plan as lines of text, in GB (10^9 bytes)."""
+        lines = [f"{name:<38}{value / GB:>9.2f} GB" for name, value in self.rows()]
+        return "\n".join([f"trains: {self.what}", *lines, *filter(None, [self.time])])
 
 
 def make_tune_plan(

@@ -64,11 +64,11 @@ class TrainSettings:
     def __post_init__(self) -> None:
         numbers = (self.learning_rate, self.epochs, self.num_steps)
         if not all(map(math.isfinite, numbers)) or min(numbers) < 0 or self.epochs == 0:
-            raise InputError("learning rate, epochs and steps are numbers above 0")
+            raise InputError("learning rate, epochs and steps: give numbers above 0")
         if min(self.step_tokens, self.max_tokens) < 8 or self.eval_every < 1:
-            raise InputError("a step and a sequence have 8 tokens or more, eval_every is 1 or more")
+            raise InputError("give a step and a sequence 8 tokens or more, eval_every 1 or more")
         if not 0 <= self.held_out < 1 or not 0 <= self.warmup < 1 or not 0 <= self.floor <= 1:
-            raise InputError("held_out, warmup and floor are shares from 0 to below 1")
+            raise InputError("held_out, warmup and floor: give shares from 0 to below 1")
 
     def record(self) -> dict[str, Any]:
         """Plain values for a file."""

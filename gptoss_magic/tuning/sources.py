@@ -82,7 +82,7 @@ def records_of(source: str, names: Mapping[str, Any]) -> list[Any]:
         return _listed(source, names[source])
     path = Path(source).expanduser()
     if not path.is_file():
-        raise InputError(f"{source}: neither a variable of the notebook nor a file")
+        raise InputError(f"{source}: neither a variable of the notebook nor a file; name one")
     readers = {".jsonl": _json_lines, ".json": _json, ".csv": _table, ".parquet": _table}
     readers |= {".yaml": _yaml_file, ".yml": _yaml_file}
     kind = path.suffix.lower()
@@ -113,7 +113,9 @@ def _listed(name: str, value: Any) -> list[Any]:
     if hasattr(value, "to_dict") and hasattr(value, "columns"):
         return [_plain(record) for record in value.to_dict("records")]
     if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
-        raise InputError(f"{name}: {type(value).__name__} holds no rows")
+        raise InputError(
+            f"{name}: {type(value).__name__} holds no rows; give a list, a DataFrame or a file"
+        )
     if isinstance(value, dict):
         raise InputError(f"{name}: a dict; choose one of its values, {', '.join(map(str, value))}")
     return list(value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from gptoss_magic.records import Generation, Listener, Message, Turn
 from gptoss_magic.session import current
 from gptoss_magic.turns.cited import all_cited, pages_before
 from gptoss_magic.turns.loading import versions
+from gptoss_magic.turns.model_turn import ModelTurn
 from gptoss_magic.turns.prompt import open_turn, rendered
 from gptoss_magic.turns.recall import kept_of
 from gptoss_magic.turns.settle import settle
@@ -27,7 +27,7 @@ from gptoss_magic.turns.terms import terms_record
 from gptoss_magic.turns.tool_run import answered_with_tools
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from gptoss_magic.generation import Engine
     from gptoss_magic.records import (
@@ -125,8 +125,10 @@ def speak(request: Request, listener: Listener = SILENT) -> tuple[Answer, Genera
     session = current()
     resident, engine = session.require(), engine_for(session.engine, request)
     prompt_T = list(request.prompt_ids) or rendered(request.messages)
-    began = time.time()
-    sharing = _Sharing(request, listener)
+    grammar, provenance = grammar_of(request, engine), provenance_of(request, resident.identity)
+    engine.check([*prompt_T, *request.kept_ids], request.sampling.max_tokens)
+    began, sharing = time.time(), ModelTurn(request, listener)
+    listener.on_prefill(0, len(prompt_T))  # nothing is refused any more: a view may open
     with said_before(request.messages, engine):
         said = run_tokens(
             session.local_engine.apart() if request.probe else engine,
@@ -137,10 +139,10 @@ def speak(request: Request, listener: Listener = SILENT) -> tuple[Answer, Genera
             cold=request.is_cold,
             routing=request.routing,
             num_top=request.num_top,
-            grammar=grammar_of(request, engine),
+            grammar=grammar,
             listener=listener,
             slices=Slices(sharing.open, lambda: session.queue.is_wanted),
-            provenance=provenance_of(request, resident.identity),
+            provenance=provenance,
         )
     return spoken(request, prompt_T, said, began)
 
@@ -269,26 +271,3 @@ def _hold_last(answer: Answer) -> None:
     """The notebook's last answer is its own, whatever other threads are told meanwhile."""
     if threading.current_thread() is threading.main_thread():
         current().last = answer
-
-
-class _Sharing:
-    """How one call has the model: in turn with other threads, its adapters and probe in place."""
-
-    def __init__(self, request: Request, listener: Listener) -> None:
-        self.request, self.is_gone = request, listener.is_gone
-
-    @contextmanager
-    def open(self, is_back: bool) -> Iterator[None]:
-        from gptoss_magic.routing.probe import parse_experts, probing
-
-        session, probe = current(), self.request.probe
-        names = self.request.adapters or ("none",)
-        with session.using(names, self.is_gone, is_back=is_back):
-            if not probe:
-                yield
-                return
-            model = session.require_local().model
-            size = model.config.num_hidden_layers, model.config.num_local_experts
-            pairs = [parse_experts(spec, *size) for spec in (probe.mask, probe.force)]
-            with probing(model, *pairs):
-                yield

@@ -50,7 +50,9 @@ def last_turn() -> Turn:
         raise InputError("reflect: no answer yet; ask something by %%gptoss first")
     turn = last_turn_of(last)
     if turn is None or not turn.said:
-        raise InputError("reflect: the last answer ends no conversation, or was cut to nothing")
+        raise InputError(
+            "reflect: the last answer ends no conversation, or was cut to nothing; ask anew first"
+        )
     return turn
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 WRAPPED = BOX.replace("white-space: pre;", "white-space: pre-wrap; overflow-wrap: anywhere;")
 GRID = "display: grid; grid-template-columns: repeat(auto-fit, minmax(min(240px, 100%), 1fr))"
+SAME = "color: var(--jp-ui-font-color2, #767676)"
 MOST = 40  # flips that are shown
 LONGEST = 4000  # characters of one text
 BEFORE = 200  # of what both begin with
@@ -115,7 +116,7 @@ def _side(one: Attempt, at: int) -> str:
     return (
         f'<div style="min-width: 0"><strong>{escape(one.arm)}</strong> '
         f'<span style="{MUTED}">{escape(note)}</span><div style="{WRAPPED}">'
-        f'<span style="opacity: 0.6">{escape(same)}</span>{escape(_short(one.analysis[at:]))}</div>'
+        f'<span style="{SAME}">{escape(same)}</span>{escape(_short(one.analysis[at:]))}</div>'
         f'<div style="{WRAPPED}">{escape(_short(one.final))}</div></div>'
     )
 

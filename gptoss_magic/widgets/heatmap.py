@@ -22,6 +22,7 @@ GRID = (
     "line-height: 1.25; overflow-x: auto; white-space: pre; margin: 4px 0; padding: 0; "
     "font-family: var(--jp-code-font-family, monospace); font-size: 12px; background: none"
 )
+SHADES = "forced-color-adjust: none"  # shades are all there is; their cells have no text
 WIDE = 64  # experts from which a cell is one character wide
 
 
@@ -93,7 +94,8 @@ def _axis(panel: Panel) -> str:
 def _row(panel: Panel, layer: int) -> str:
     width = _width(panel)
     cells = (_cell(panel, layer, run, width) for run in _runs(panel, layer))
-    return f"{layer:>4}  {''.join(cells)}  {escape(panel.notes[layer])}".rstrip()
+    shades = f'<span style="{SHADES}">{"".join(cells)}</span>'
+    return f"{layer:>4}  {shades}  {escape(panel.notes[layer])}".rstrip()
 
 
 def _runs(panel: Panel, layer: int) -> Iterator[range]:
@@ -129,7 +131,7 @@ def colour(value: float, top: float) -> str:
 
 def _shade(value: float, top: float) -> str:
     shade = colour(value, top) or "none"
-    return f'<code style="white-space: pre; background: {shade}">  </code>'
+    return f'<code style="white-space: pre; {SHADES}; background: {shade}">  </code>'
 
 
 def _scale(panel: Panel) -> str:

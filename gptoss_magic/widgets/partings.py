@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     Parting = tuple[str, str, str]
 
 WRAPPED = BOX.replace("white-space: pre;", "white-space: pre-wrap; overflow-wrap: anywhere;")
+SAME = "color: var(--jp-ui-font-color2, #767676)"
 SIDES = ("recorded", "here")
 
 
@@ -32,7 +33,7 @@ def partings_text(partings: Mapping[str, Parting]) -> str:
 def _details(title: str, before: str, recorded: str, here: str) -> str:
     shown = "".join(
         f'<div style="{MUTED}">{side}</div><div style="{WRAPPED}">'
-        f'<span style="opacity: 0.6">{escape(before)}</span><mark>{escape(rest)}</mark></div>'
+        f'<span style="{SAME}">{escape(before)}</span><mark>{escape(rest)}</mark></div>'
         for side, rest in zip(SIDES, (recorded, here), strict=True)
     )
     return f"<details><summary>{escape(title)}</summary>{shown}</details>"

@@ -19,7 +19,7 @@ TRACK = (
     "height: 6px; max-width: 420px; margin: 4px 0; border-radius: 3px; overflow: hidden; "
     "background: var(--jp-layout-color3, rgba(128, 128, 128, 0.3))"
 )
-BAR = "height: 100%; background: var(--jp-brand-color1, #3b7dd8)"
+BAR = "height: 100%; forced-color-adjust: none; background: var(--jp-brand-color1, #3b7dd8)"
 MUTED = "color: var(--jp-ui-font-color2, #767676)"
 
 

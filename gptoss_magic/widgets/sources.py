@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from gptoss_magic.headings import headings_of
-from gptoss_magic.quoting import printable
+from gptoss_magic.quoting import in_width, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,16 +30,25 @@ QUOTE = (
 MUTED = "color: var(--jp-ui-font-color2, #767676); font-size: 0.9em"
 WARNING = "color: var(--jp-error-color1, #d03c3c)"
 PAGE = re.compile(r"\bpage (\d+)")
+SENTENCE = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])|\n+")
+WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w{3,}")
+STEM, EXCERPT = 5, 160  # letters of a word, characters of a line
 MARKDOWN = {".md", ".markdown"}
 NO_LINES = {".docx", ".pptx", ".xlsx", ".html", ".htm", ".xhtml"}
 
 
-def sources_html(passages: Sequence[Passage], citations: Sequence[Citation] | None = None) -> str:
-    """A foldable entry for each passage; invented citations below. None: passages alone."""
+def sources_html(
+    passages: Sequence[Passage], citations: Sequence[Citation] | None = None, query: str = ""
+) -> str:
+    """A foldable entry for each passage; invented citations below. None: passages alone.
+
+    `query`: what was searched for; of each passage the words around it are seen without unfolding.
+    """
     counts, names = _counts(citations), source_names(passages)
     entries = "".join(
         f'<details><summary style="cursor: pointer" title="{escape(passage.source)}">'
-        f"{escape(passage_line(passage, names))}{_cited(counts, passage)}</summary>"
+        f"{escape(passage_line(passage, names))}{_cited(counts, passage)}"
+        f"{_excerpt_html(passage, query) if query else ''}</summary>"
         f'<div style="{QUOTE}">{_open_link(passage)}{escape(passage.text)}</div></details>'
         for passage in passages
     )
@@ -66,6 +75,23 @@ def sources_text(
     lines += [invented_line(citations or ()), *doubt_lines(citations or ())]
     lines += map(support_line, support)
     return "\n".join(filter(None, lines))
+
+
+def excerpt(text: str, query: str) -> str:
+    """The sentence of a text that has most of a query's words, in at most a line."""
+    sentences = [" ".join(one.split()) for one in SENTENCE.split(text)]
+    wanted = _stems(query)
+    best = max(filter(None, sentences), key=lambda one: len(wanted & _stems(one)), default="")
+    return in_width(best, EXCERPT)
+
+
+def _stems(text: str) -> set[str]:
+    """How the words of a text begin: enough to know an inflected one again."""
+    return {word[:STEM] for word in WORD.findall(text.casefold())}
+
+
+def _excerpt_html(passage: Passage, query: str) -> str:
+    return f'<span style="display: block; {MUTED}">{escape(excerpt(passage.text, query))}</span>'
 
 
 def source_names(passages: Sequence[Passage]) -> dict[str, str]:

@@ -41,22 +41,23 @@ FINISH_WORDS = {
 MUTED = "color: var(--jp-ui-font-color2, #767676); font-size: 0.9em"
 RULE = "border-left: 3px solid var(--jp-border-color1, #8888); padding-left: 12px"
 BOX = (
-    "background: rgba(128, 128, 128, 0.12); border-radius: 4px; "
+    "background: rgba(128, 128, 128, 0.06); border-radius: 4px; "
     "padding: 8px 12px; margin: 8px 0; overflow-x: auto; white-space: pre; "
     "font-family: var(--jp-code-font-family, monospace); font-size: var(--jp-code-font-size, 13px)"
 )
 MAX_HIGHLIGHTED_CHARS = 100_000
-# Pygments token, the editor's theme variable, a fallback with 4:1 contrast on white and on black.
+# Pygments token, a variable of the theme that reads well on `BOX` (the editor's for comments and
+# decorators do not), a fallback with 4:1 contrast on white and on black.
 CODE_COLOURS = (
-    ("Comment", "comment", "#7a7a7a"),
-    ("Keyword", "keyword", "#2e8540"),
-    ("Operator.Word", "keyword", "#2e8540"),
-    ("Literal.String", "string", "#c4453c"),
-    ("Literal.Number", "number", "#2e8540"),
-    ("Name.Builtin", "builtin", "#2e8540"),
-    ("Name.Function", "def", "#3b7dd8"),
-    ("Name.Class", "def", "#3b7dd8"),
-    ("Name.Decorator", "meta", "#a259d9"),
+    ("Comment", "--jp-ui-font-color2", "#7a7a7a"),
+    ("Keyword", "--jp-mirror-editor-keyword-color", "#2e8540"),
+    ("Operator.Word", "--jp-mirror-editor-keyword-color", "#2e8540"),
+    ("Literal.String", "--jp-mirror-editor-string-color", "#c4453c"),
+    ("Literal.Number", "--jp-mirror-editor-number-color", "#2e8540"),
+    ("Name.Builtin", "--jp-mirror-editor-builtin-color", "#2e8540"),
+    ("Name.Function", "--jp-mirror-editor-def-color", "#3b7dd8"),
+    ("Name.Class", "--jp-mirror-editor-def-color", "#3b7dd8"),
+    ("Name.Decorator", "--jp-mirror-editor-operator-color", "#a259d9"),
 )
 MATH_INLINE = re.compile(
     r"\$\$.+?\$\$|\$(?![\s$])(?:\\.|[^$\\])+?(?<!\s)\$(?!\d)|\\\(.+?\\\)|\\\[.+?\\\]", re.DOTALL
@@ -252,7 +253,7 @@ def _coloured(code: str, language: str) -> Iterator[str]:
 def _token_style(token: str) -> str:
     for name, variable, fallback in CODE_COLOURS:
         if token.startswith(f"Token.{name}"):
-            return f"color: var(--jp-mirror-editor-{variable}-color, {fallback})"
+            return f"color: var({variable}, {fallback})"
     return ""
 
 

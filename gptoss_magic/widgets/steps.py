@@ -28,7 +28,7 @@ INNER = (
     "padding-left: 12px"
 )
 BOX = (
-    "background: rgba(128, 128, 128, 0.12); border-radius: 4px; padding: 6px 10px; margin: 4px 0; "
+    "background: rgba(128, 128, 128, 0.06); border-radius: 4px; padding: 6px 10px; margin: 4px 0; "
     "white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere; "
     "max-height: 24em; overflow-y: auto; "
     "font-family: var(--jp-code-font-family, monospace); font-size: var(--jp-code-font-size, 13px)"

@@ -68,6 +68,13 @@ def table_text(headers: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
     )
 
 
+def memory_html(title: str, rows: Sequence[tuple[str, int]], foot: str = "") -> str:
+    """A memory plan: bytes by what needs them, shown in GB (10^9), with a line above and below."""
+    table = table_html(("memory", "GB"), [(name, f"{value / 1e9:.2f}") for name, value in rows])
+    line = f'<div style="{MUTED}">{escape(foot)}</div>' if foot else ""
+    return f'<div class="gptoss-plan" style="{ABOVE}">{escape(title)}{table}{line}</div>'
+
+
 def cell_text(cell: Cell) -> str:
     """Whole numbers with commas, others with four digits, nothing for None."""
     if cell is None:
@@ -134,19 +141,24 @@ def _sides(headers: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[str]:
 
 
 def _cells(tag: str, texts: Iterator[str] | Sequence[str], sides: Sequence[str]) -> str:
-    scope = ' scope="col"' if tag == "th" else ""
     return "".join(
-        f'<{tag}{scope} style="text-align: {side}; {CELL}; {_wrapped(text, side)}">'
-        f"{escape(text)}</{tag}>"
-        for text, side in zip(texts, sides, strict=True)
+        _cell(tag if text else "td", text, side) for text, side in zip(texts, sides, strict=True)
     )
 
 
+def _cell(tag: str, text: str, side: str) -> str:
+    """A header says of what; one without words is none."""
+    scope = ' scope="col"' if tag == "th" else ""
+    style = f"text-align: {side}; {CELL}; {_wrapped(text, side)}"
+    return f'<{tag}{scope} style="{style}">{escape(text)}</{tag}>'
+
+
 def _wrapped(text: str, side: str) -> str:
-    """Long texts break, and keep a width that can be read; a narrow window scrolls."""
+    """Long texts break, a path too, and keep a width that can be read; a narrow window scrolls."""
     if side == "right" or (len(text) <= SHORT and "\n" not in text):
         return "white-space: nowrap"
-    return f"white-space: pre-line; min-width: {14 if len(text) > 3 * SHORT else 8}em"
+    width = 14 if len(text) > 3 * SHORT else 8
+    return f"white-space: pre-line; overflow-wrap: anywhere; min-width: {width}em"
 
 
 def _runs(pieces: Sequence[tuple[str, bool]]) -> Iterator[tuple[str, bool]]:

@@ -92,7 +92,7 @@ def in_kernel() -> bool:
 
 
 class TranscriptView:
-    """A widget in the cell's output that turns into static HTML and text on leaving."""
+    """A widget in the cell's output, from the first event on, and static HTML and text at last."""
 
     def __init__(self, model: str = "", passages: Sequence[Passage] = (), hz: float = 10) -> None:
         self.model, self._sources = model, live_sources(passages)
@@ -105,13 +105,16 @@ class TranscriptView:
         self._handle: Any = None
 
     def __enter__(self) -> Self:
+        self._began = monotonic()
+        return self
+
+    def _open(self) -> None:
+        """Show the widget, once there is something to show: what is refused leaves no output."""
         from IPython.display import display
 
-        self._began = monotonic()
         self._widget = _live_widget_class()(model_name=self.model, sources=self._sources)
         self._widget.on_msg(self._answer)
         self._handle = display(self._widget, display_id=True)
-        return self
 
     def __exit__(
         self,
@@ -128,7 +131,7 @@ class TranscriptView:
     def delta(self, channel: str, text: str) -> None:
         for name, shown in self._marks.take(channel, text):
             self._blocks.add(name, shown)
-        if monotonic() - self._sent_at >= self._period:
+        if self._handle is None or monotonic() - self._sent_at >= self._period:
             self._flush()
 
     def prefill(self, done: int, total: int) -> None:
@@ -166,14 +169,20 @@ class TranscriptView:
         self._become({**(data or {}), **shown}, metadata or {})
 
     def _become(self, data: dict[str, Any], metadata: dict[str, Any]) -> None:
-        widget, self._widget = self._widget, None
+        from IPython.display import display
+
+        widget, self._widget, show = self._widget, None, display
+        if self._handle is not None:
+            show = self._handle.update
         try:
-            self._handle.update(data, raw=True, metadata=metadata)
+            show(data, raw=True, metadata=metadata)
         finally:
             if widget is not None:
                 widget.close()
 
     def _flush(self) -> None:
+        if self._handle is None:
+            self._open()
         if self._widget is None:
             return
         self._sent_at = monotonic()

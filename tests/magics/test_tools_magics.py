@@ -118,7 +118,7 @@ def test_the_limit_of_calls_and_its_errors(shell):
         ("%%gptoss --tool get_weather --tool get_weather\nx", "given twice"),
         ("%%gptoss --tool get_weather --calls 0\nx", "--no-run"),
         ("%gptoss tools sing", "no such command"),
-        ("%gptoss tools allow", "name a tool"),
+        ("%gptoss tools allow", "required: NAME"),
         ("%gptoss tools mcp", "command"),
         ("%gptoss tools mcp --loud x", "--as NAME"),
         ("%gptoss tools mcp sleep 1", "not started"),

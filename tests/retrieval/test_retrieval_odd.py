@@ -3,6 +3,7 @@
 import decimal
 import json
 import os
+import re
 import warnings
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from gptoss_magic.retrieval.memory import Memory
 from gptoss_magic.retrieval.neighbours import neighbour
 from gptoss_magic.retrieval.support import support
 from gptoss_magic.textfiles import Unreadable
-from gptoss_magic.widgets.sources import sources_html, sources_text
+from gptoss_magic.widgets.sources import excerpt, sources_html, sources_text
 
 
 @pytest.fixture
@@ -382,3 +383,31 @@ def test_an_embedder_address_that_is_none(place):
 def test_reading_one_file_says_why():
     with pytest.raises(Unreadable, match=r"^binary$"):
         read(Path("a.txt"), "a.txt", bytes(100))
+
+
+EXCERPTS = [
+    (
+        "It opens at nine.\nThe bridge was opened in 1962.",
+        "When was the bridge opened?",
+        "The bridge",
+    ),
+    ("Музей закрыт. Мосты открывают весной.", "Когда открывают мост?", "Мосты открывают весной."),
+    ("博物馆每天开放。水塔高六十一米。", "水塔有多高", "水塔高六十一米。"),
+    ("Nothing of it.", "zebra", "Nothing of it."),
+    ("\n\n", "zebra", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "query", "seen"), EXCERPTS)
+def test_of_a_passage_the_sentence_that_was_asked_for_is_seen(text, query, seen):
+    assert excerpt(text, query).startswith(seen)
+    assert (excerpt(text, query) == "") == (seen == "")
+
+
+def test_a_searched_passage_shows_a_line_before_it_is_unfolded():
+    text = "First line.\n" + "The <b>bridge</b> of Norvik " * 20
+    found = Passage(1, "docs", "a.md", "", 1, 2, text)
+    summary = re.search("<summary.*?</summary>", sources_html([found], query="bridge"))[0]
+    assert "The &lt;b&gt;bridge&lt;/b&gt; of Norvik" in summary
+    assert len(summary) < 500
+    assert "bridge" not in re.search("<summary.*?</summary>", sources_html([found]))[0]

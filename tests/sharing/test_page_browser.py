@@ -3,13 +3,9 @@ axe-core finds nothing serious, in both themes, folded and unfolded, narrow and 
 
 import json
 import re
-import shutil
-import subprocess
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from gptoss_magic.sharing.page import page
 from gptoss_magic.sharing.page_records import notebook_of_page
@@ -18,8 +14,6 @@ from gptoss_magic.sharing.records import records_of
 from gptoss_magic.testing import tiny_checkpoint
 from tests.page_cases import HOSTILE, PNG, answer, code, markdown, notebook, shown, stream
 
-HERE = Path(__file__).parent
-AXE = HERE / "node_modules/axe-core/axe.min.js"
 THEMES = ("light", "dark")
 START = """%load_ext gptoss_magic
 %gptoss load {path}
@@ -28,20 +22,6 @@ from gptoss_magic.scripted import saying, scripted
 from gptoss_magic.session import current"""
 PROMPT = """with scripted(current(), saying("The mass is $m = E/c^2$. `x`", "Think: a < b.")):
     get_ipython().run_cell_magic("gptoss", "-n -o a", "What is **mass**? {{ 1 + 1 }}")"""
-
-
-@pytest.fixture(scope="session")
-def axe():
-    """axe-core's script, installed as tests/sharing/package-lock.json says."""
-    if shutil.which("npm") is None:
-        pytest.skip("npm is missing: axe-core cannot be installed; apt-get install npm")
-    with FileLock(HERE / "node_modules.lock"):
-        if not AXE.is_file():
-            command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-            done = subprocess.run(command, cwd=HERE, capture_output=True, text=True)
-            if done.returncode:
-                pytest.skip(f"axe-core cannot be installed: {done.stderr.strip().splitlines()[-1]}")
-    return AXE.read_text("utf-8")
 
 
 @pytest.fixture

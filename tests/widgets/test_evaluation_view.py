@@ -53,7 +53,7 @@ def test_flips_are_shown_side_by_side_and_escaped():
     html = flips_html([(ONE, OTHER)])
     assert "The reasoning parts at character 7 · wanted: &lt;18&gt;" in html
     assert "wrong, 7 tokens: no number" in html
-    assert re.search(r"opacity: 0.6\">We add </span>two. So 18.", html)
+    assert re.search(r"#767676\)\">We add </span>two. So 18.", html)
     assert "<b>" not in html
     assert "<i>" not in html
     assert "… 5 more: .flips()" in flips_html([(ONE, OTHER)] * (MOST + 5))

@@ -38,6 +38,7 @@ PROPERTY = re.compile(
     r"|fill(-[a-z]+)?|stroke(-[a-z]+)?|stop-color|stop-opacity|clip-path|clip-rule|mask"
     r"|marker(-[a-z]+)?|paint-order|shape-rendering|dominant-baseline|alignment-baseline"
     r"|transform(-[a-z]+)?|rotate|scale|translate|object-fit|break-[a-z]+|resize|accent-color"
+    r"|forced-color-adjust"
 )
 FUNCTIONS = {
     *("rgb", "rgba", "hsl", "hsla", "hwb", "lab", "lch", "oklab", "oklch", "color", "color-mix"),

@@ -12,7 +12,8 @@ from gptoss_magic.agents.tools import as_tool
 from gptoss_magic.records import Generation, Limits, Message, Turn
 from gptoss_magic.records.goals import GoalTry
 from gptoss_magic.session import current
-from gptoss_magic.turns.answer import all_cited, spoken
+from gptoss_magic.turns.answer import spoken
+from gptoss_magic.turns.cited import all_cited
 from gptoss_magic.turns.prompt import opening, quoted_prompt
 from gptoss_magic.turns.recall import kept_of
 

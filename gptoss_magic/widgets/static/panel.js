@@ -6,6 +6,7 @@
 const PATIENCE_MS = 4000;
 const HOLD_MS = 500; // what was just moved does not jump back to an older value
 const SETTLE_MS = 1000;
+const FRAME_PX = 40; // of a number's field: padding, border and the arrows
 const RELEASES = ["pointerup", "pointercancel", "blur"];
 const CONTROLS = ["input", "select", "textarea", "button"]; // the notebook's shortcuts leave them alone
 let count = 0;
@@ -96,6 +97,7 @@ function numeric(field) {
   if (field.low !== null) input.min = field.low;
   if (field.kind === "number") Object.assign(input, { step: 1, max: Number.MAX_SAFE_INTEGER });
   input.required = !field.empty;
+  if (field.empty) input.style.minWidth = `calc(${field.empty.length}ch + ${FRAME_PX}px)`; // all its words
   return input;
 }
 
