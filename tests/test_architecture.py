@@ -56,6 +56,7 @@ MADE_OF_TORCH = {
     "model.step",
     "model.triton_kernels",
     "model.wide",
+    "tuning.methods.head_lora",
     "tuning.methods.svd",
 }
 THEIRS = {"torch", "transformers", "triton"}

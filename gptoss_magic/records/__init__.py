@@ -28,6 +28,7 @@ from gptoss_magic.records.studies import (
     Drift,
     Example,
     Mapped,
+    RankStep,
     StepMetrics,
     SuiteProbe,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "Message",
     "OfferedTool",
     "Passage",
+    "RankStep",
     "Request",
     "RoutingTrace",
     "SamplingSettings",
