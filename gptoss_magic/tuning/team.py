@@ -23,7 +23,7 @@ class Team(Protocol):
         """A step begins: forget what was counted before."""
 
     def share(self, sequences: Sequences) -> Sequences:
-        """This rank's part of `sequences`; all ranks' parts are all of them."""
+        """The own part of `sequences`; the parts of all ranks are all of them."""
 
     def summed(self, value: float) -> float:
         """The sum of `value` over the ranks."""
