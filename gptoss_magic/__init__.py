@@ -155,7 +155,8 @@ _ROOMS = {
     "agents.tools": ("Tool", "tool"),
     "errors": (
         *("CheckpointError", "ContextOverflow", "DoesNotFit", "GptOssError", "InputError"),
-        *("LaunchError", "MissingPackage", "NotLoaded", "ServerError", "StorageError", "UnexpectedError"),
+        *("LaunchError", "MissingPackage", "NotLoaded", "ServerError", "StorageError"),
+        "UnexpectedError",
     ),
     "extension": ("load_ipython_extension", "unload_ipython_extension"),
     "records.depth": ("Depth",),

@@ -67,9 +67,6 @@ class ServerError(GptOssError, ConnectionError):
 class LaunchError(GptOssError, ChildProcessError):
     """A process of a launched run that failed or was killed."""
 
-    def __str__(self) -> str:
-        return " ".join(str(part) for part in self.args)
-
 
 class UnexpectedError(GptOssError, RuntimeError):
     """An error that nobody foresaw: of this package, or of code that a cell or a tool called."""

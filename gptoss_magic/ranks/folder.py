@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.atomic import whole_file, whole_folder
 from gptoss_magic.errors import CheckpointError, InputError
-from gptoss_magic.ranks.processes import Process
+from gptoss_magic.ranks.processes import Process, with_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 RANKS, LAUNCH, CONTROL = "ranks", "launch.json", "control.json"
 STEPS, LOG = "steps.jsonl", "log.txt"
+WORKER = "gptoss_magic.ranks.worker"  # the module that is a rank
 
 
 @dataclass(frozen=True)
@@ -156,8 +157,9 @@ class RanksFolder:
         return [*([agent] if agent else []), *(state.process for state in self.states().values())]
 
     def alive(self) -> list[Process]:
-        """Those that still run on this machine."""
-        return [process for process in self.processes() if process.is_alive]
+        """Those that still run on this machine, also where they have not said so yet."""
+        known = [process for process in self.processes() if process.is_alive]
+        return known or with_words(WORKER, str(self.path.parent))
 
 
 def _process(found: Any) -> Process | None:

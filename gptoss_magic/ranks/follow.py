@@ -63,7 +63,7 @@ def follow(
     What is done to `control` meanwhile is done to all ranks. `poll` is called in between, so that
     a launcher that this process started is waited for.
     """
-    tail, asked = Tail(folder.steps), Wish()
+    tail, asked, agent = Tail(folder.steps), Wish(), folder.launch().agent
     lost_at: float | None = None
     while True:
         poll()
@@ -76,7 +76,6 @@ def follow(
         if wish != asked:
             folder.wish(wish)
             asked = wish
-        agent = folder.launch().agent
         if agent is not None and not agent.is_alive:
             lost_at = lost_at or time.monotonic()
             if time.monotonic() - lost_at > LOST_S:
@@ -116,7 +115,4 @@ def _lost_line(folder: RanksFolder, lost: list[int], num_ranks: int) -> str:
 def _how_to_go_on(run: Run) -> str:
     checkpoint = latest_checkpoint(run.folder)
     step = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
-    return (
-        f"its checkpoint of step {step} is whole: %gptoss_tune --resume {run.name} goes on, with or "
-        "without --launch"
-    )
+    return f"step {step} is kept: %gptoss_tune --resume {run.name} goes on, alone or by --launch"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import gptoss_magic
 from gptoss_magic.errors import InputError
-from gptoss_magic.ranks.folder import Launch, RanksFolder, Wish
+from gptoss_magic.ranks.folder import WORKER, Launch, RanksFolder, Wish
 from gptoss_magic.ranks.processes import Process, wait_over
 from gptoss_magic.ranks.worker import STORE
 
@@ -57,7 +57,9 @@ def check_cards(num_ranks: int) -> None:
 
     cards = torch.cuda.device_count()
     if num_ranks > cards:
-        raise InputError(f"--launch {num_ranks}: a rank takes a GPU of its own, and there are {cards}")
+        raise InputError(
+            f"--launch {num_ranks}: a rank takes a GPU of its own, and there are {cards}"
+        )
 
 
 def start(run: Run, launch: Launch) -> subprocess.Popen[bytes]:
@@ -81,19 +83,19 @@ def start(run: Run, launch: Launch) -> subprocess.Popen[bytes]:
 
 
 def command(run: Path, launch: Launch, folder: RanksFolder) -> list[str]:
-    """torch's launcher for the ranks of one machine, which meet by a file."""
+    """Torch's launcher for the ranks of one machine, which meet by a file."""
     return [
         *(sys.executable, "-m", "torch.distributed.run"),
         *("--nnodes", "1", "--nproc-per-node", str(launch.num_ranks)),
         *("--rdzv-backend", "c10d", "--rdzv-endpoint", str(folder.path / "rendezvous")),
         *("--rdzv-conf", "store_type=file", "--rdzv-id", run.name),
         *("--local-addr", "127.0.0.1", "--max-restarts", "0"),
-        *("-m", "gptoss_magic.ranks.worker", str(run)),
+        *("-m", WORKER, str(run)),
     ]
 
 
 def environment(launch: Launch, folder: RanksFolder) -> dict[str, str]:
-    """This process's own, without a kernel's; threads are shared out where nothing is said.
+    """The one of this process, without a kernel's; threads are shared out if nothing is said.
 
     The folder that a kernel works in is no place to import from.
     """
@@ -126,10 +128,11 @@ def end(folder: RanksFolder, how: str, patience: float) -> None:
 
 def kill(folder: RanksFolder, patience: float = AGENT_S) -> None:
     """End all processes of a launch: the launcher asks its ranks; what stays is killed."""
-    for process in folder.alive():
-        process.send(signal.SIGTERM)
-    if wait_over(folder.alive, patience):
-        return
-    for process in folder.alive():
-        process.send(signal.SIGKILL)
-    wait_over(folder.alive, DEATH_S)
+    try:
+        for process in folder.alive():
+            process.send(signal.SIGTERM)
+        wait_over(folder.alive, patience)
+    finally:
+        for process in folder.alive():
+            process.send(signal.SIGKILL)
+        wait_over(folder.alive, DEATH_S)

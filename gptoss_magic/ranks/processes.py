@@ -65,6 +65,18 @@ class Process:
                 os.kill(self.pid, number)
 
 
+def with_words(*words: str) -> list[Process]:
+    """Running processes of this machine that were started with all of these words."""
+    import psutil
+
+    found = []
+    for one in psutil.process_iter(["cmdline"]):
+        if set(words) <= set(one.info["cmdline"] or ()):
+            with suppress(ProcessLookupError):
+                found.append(Process.of(one.pid))
+    return [process for process in found if process.is_alive]
+
+
 def wait_over(alive: Callable[[], Sequence[Process]], seconds: float) -> bool:
     """Wait until nothing is alive, at most so long; whether it came to that."""
     until = time.monotonic() + seconds

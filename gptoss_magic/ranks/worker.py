@@ -50,9 +50,7 @@ def main(words: list[str]) -> int:
     return int(ended == "error")
 
 
-def _work(
-    run: Path, folder: RanksFolder, launch: Launch, place: Place, watchman: Watchman
-) -> str:
+def _work(run: Path, folder: RanksFolder, launch: Launch, place: Place, watchman: Watchman) -> str:
     """Train until the end; how it ended. Raises Interrupted, and what a failing rank raises."""
     from gptoss_magic.model.imports import import_engine
 
