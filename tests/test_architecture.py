@@ -86,6 +86,7 @@ MAY = {
     | LEAVES,
     "runs": {"turns", "session", "model", "harmony", "generation", "routing", "adapters", "tuning"}
     | LEAVES,
+    "ranks": {"runs", "session", "model", "tuning"} | LEAVES,
     "studies": {"turns", "runs", "session", "model", "harmony", "generation", "routing", "tuning"}
     | {"agents", "retrieval", "evaluation"}
     | LEAVES,
@@ -93,7 +94,17 @@ MAY = {
     | LEAVES,
     "serving": {"turns", "session", "harmony", "generation", "adapters", "model"} | LEAVES,
     "neighbours": {"turns", "session", "retrieval", "agents"} | LEAVES,
-    "magics": {"turns", "runs", "studies", "session", "routing", "tuning", "retrieval", "agents"}
+    "magics": {
+        "turns",
+        "runs",
+        "ranks",
+        "studies",
+        "session",
+        "routing",
+        "tuning",
+        "retrieval",
+        "agents",
+    }
     | {"sharing", "serving", "evaluation"}
     | {"widgets"}
     | LEAVES,

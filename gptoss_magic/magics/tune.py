@@ -9,7 +9,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
-from gptoss_magic.magics import tune_options
+from gptoss_magic.magics import tune_launch, tune_options
 from gptoss_magic.magics.checks import check_alone, said_in
 from gptoss_magic.magics.door import through
 from gptoss_magic.magics.tune_run import run_tuning
@@ -19,14 +19,17 @@ from gptoss_magic.session import current
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from gptoss_magic.ranks.folder import Launch
     from gptoss_magic.runs.prepare import Tuning
     from gptoss_magic.tuning.notes import Reading
+    from gptoss_magic.tuning.runs import Run
 
 TUNE = opt.parser(
     "%%gptoss_tune", tune_options.TUNE, "Tune the resident model on the cell's rows, or on DATA."
 )
 CARD_GB = 80.0
 BESIDE = {"card": "like", "replay": "after", "edits": "from_conversation"}
+LAUNCH = ("launch", *tune_launch.NEEDS_LAUNCH)
 BESIDE |= {"every": "suite", "suite": "every", "items": "every"}
 
 
@@ -45,8 +48,8 @@ TuneMagics.tune.__doc__ = TUNE.format_help()
 
 def tune(line: str, body: str, names: dict[str, Any]) -> None:
     """One tune cell: plan alone, or with --go the run itself."""
+    from gptoss_magic.ranks.folder import RanksFolder
     from gptoss_magic.runs.parts import stages
-    from gptoss_magic.runs.prepare import resume
     from gptoss_magic.tuning.runs import checked_name, read_run
 
     options = opt.parse(TUNE, line)
@@ -55,10 +58,11 @@ def tune(line: str, body: str, names: dict[str, Any]) -> None:
         return show_dry_run(options.like, options.card or CARD_GB)
     options.runs = options.runs or tune_options.FOLDER
     if options.resume:
-        read_run(Path(options.runs) / checked_name(options.resume))  # before a model is loaded
-        tuning = resume(options.resume, Path(options.runs))
-        tuning.probe = watch_of(options, names)
-        return run_tuning(tuning, options, names)
+        run = read_run(
+            Path(options.runs) / checked_name(options.resume)
+        )  # before a model is loaded
+        RanksFolder.of(run.folder.resolve()).check_over()
+        return _resumed(options, names)
     options.name = checked_name(options.name or tune_options.NAME)
     if options.axolotl:
         take_axolotl(options)
@@ -97,8 +101,9 @@ def check(options: Namespace, body: str) -> None:
             "%gptoss_tune",
             options,
             "--resume",
-            ("runs", "background", "output", "quiet", "every", "suite", "items"),
+            ("runs", "background", "output", "quiet", "every", "suite", "items", *LAUNCH),
         )
+    tune_launch.check_together(options)
     if options.epochs is not None and options.num_steps is not None:
         raise InputError("--epochs and --steps: give one of them")
     if options.background and not (options.go or options.resume):
@@ -111,8 +116,23 @@ def check(options: Namespace, body: str) -> None:
 
 
 def _stage(wanted: Any, options: Namespace, names: dict[str, Any]) -> None:
-    from gptoss_magic.runs.prepare import prepare
     from gptoss_magic.tuning.plan import require_fit
+
+    if options.launch is not None:
+        begun = _to_launch(wanted, options)
+        return tune_launch.run_launched(*begun, options, names) if begun else None
+    tuning = _planned(wanted, options)
+    if options.go:
+        assert tuning.plan is not None  # only a resumed run has none
+        require_fit(tuning.plan)
+        tuning.probe = watch_of(options, names)
+        tuning.begin()
+        run_tuning(tuning, options, names)
+
+
+def _planned(wanted: Any, options: Namespace) -> Tuning:
+    """The run, prepared, with its plan said."""
+    from gptoss_magic.runs.prepare import prepare
     from gptoss_magic.widgets.progress import ProgressView
 
     with ProgressView(wanted.name, lambda done, total: f"{done} of {total}") as bar:
@@ -121,12 +141,33 @@ def _stage(wanted: Any, options: Namespace, names: dict[str, Any]) -> None:
     print(plan_text(tuning))
     if options.show is not None:
         show_example(tuning, options.show)
-    if options.go:
-        assert tuning.plan is not None  # only a resumed run has none
-        require_fit(tuning.plan)
-        tuning.probe = watch_of(options, names)
-        tuning.begin()
-        run_tuning(tuning, options, names)
+    return tuning
+
+
+def _to_launch(wanted: Any, options: Namespace) -> tuple[Run, Launch] | None:
+    """The run on the disk, and how it is launched; nothing of the model is held any more."""
+    from gptoss_magic.ranks.run import written
+
+    tuning = _planned(wanted, options)
+    launch = tune_launch.planned(tuning, options)
+    if not options.go:
+        return None
+    tuning.begin()
+    return written(tuning), launch
+
+
+def _resumed(options: Namespace, names: dict[str, Any]) -> None:
+    """Go on with a run, here or on processes of its own."""
+    from gptoss_magic.runs.parts import opened
+    from gptoss_magic.runs.prepare import resume
+
+    if options.launch is not None:
+        current().ready()
+        run, _ = opened(Path(options.runs) / options.resume)
+        return tune_launch.run_launched(run, tune_launch.planned(None, options), options, names)
+    tuning = resume(options.resume, Path(options.runs))
+    tuning.probe = watch_of(options, names)
+    return run_tuning(tuning, options, names)
 
 
 def rows_of(options: Namespace, body: str, names: dict[str, Any]) -> Reading:

@@ -47,12 +47,11 @@ class Tail:
         return whole
 
 
-def steps_of(run: Run) -> list[StepMetrics]:
-    """The steps of a run so far: its checkpoint's, and those that its ranks wrote down since."""
-    folder = RanksFolder.of(run.folder)
-    told = [metrics_of(json.loads(line)) for line in Tail(folder.steps).lines()]
-    first = told[0].step if told else 0
-    return [m for m in run.history() if not told or m.step < first] + told
+def earlier_steps(run: Run) -> list[StepMetrics]:
+    """The steps that were done before its ranks began to write theirs down."""
+    told = Tail(RanksFolder.of(run.folder).steps).lines()
+    first = metrics_of(json.loads(told[0])).step if told else None
+    return [metrics for metrics in run.history() if first is None or metrics.step < first]
 
 
 def follow(

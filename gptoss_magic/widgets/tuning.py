@@ -250,7 +250,7 @@ def numbers(step: StepMetrics) -> tuple[float, ...]:
 
 
 def rank_numbers(step: StepMetrics, num_ranks: int) -> tuple[float, ...]:
-    """Of each rank: loss, tokens/s, memory, load of the busiest expert.
+    """Of each rank: loss, tokens/s, memory in MB, load of the busiest expert.
 
     Not-a-number where a step has no such rank: it was done by fewer processes.
     """
@@ -259,7 +259,7 @@ def rank_numbers(step: StepMetrics, num_ranks: int) -> tuple[float, ...]:
         if rank < len(step.ranks):
             one = step.ranks[rank]
             loss = NONE if one.loss is None else one.loss
-            found += [loss, one.tokens_per_s, one.memory, one.load]
+            found += [loss, one.tokens_per_s, one.memory / 1e6, one.load]
         else:
             found += [NONE] * 4
     return tuple(found)

@@ -35,7 +35,7 @@ class RunState(TypedDict):
 
 
 class RunSetup(TypedDict):
-    """What does not; a `facts` entry is a name and a value. `num_ranks`: 0 for one process alone."""
+    """What does not; a `facts` entry is a name and a value. `num_ranks`: 0 for one process."""
 
     title: str
     facts: list[list[str]]

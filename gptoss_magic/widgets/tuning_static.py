@@ -162,7 +162,7 @@ def rank_curves(steps: Sequence[StepMetrics]) -> list[tuple[str, list[Curve]]]:
     figures: dict[str, Callable[[RankStep], float]] = {
         "Loss by rank (nats per own token)": lambda one: math.nan if one.loss is None else one.loss,
         "Tokens/s by rank, while it works": lambda one: one.tokens_per_s,
-        "Memory by rank (bytes)": lambda one: float(one.memory),
+        "Memory by rank (MB)": lambda one: one.memory / 1e6,
         "Busiest expert by rank (share)": lambda one: one.load,
     }
     return [

@@ -42,7 +42,7 @@ const RANK_COLUMNS = ["loss", "speed", "memory", "load"]; // behind a step's own
 const RANK_CHARTS = [
   ["loss", "Loss by rank (nats per own token)"],
   ["speed", "Tokens/s by rank, while it works"],
-  ["memory", "Memory by rank (bytes)"],
+  ["memory", "Memory by rank (MB)"],
   ["load", "Busiest expert by rank (share of routes)"],
 ];
 const STATES = {

@@ -1,0 +1,186 @@
+"""`%%gptoss_tune --launch N`: the same run on processes of its own, under the same panel."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import InputError
+from gptoss_magic.magics.tune_run import KEY, provenance
+from gptoss_magic.session import current
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from gptoss_magic.ranks.folder import Launch
+    from gptoss_magic.ranks.run import LaunchedRun
+    from gptoss_magic.runs.prepare import Tuning
+    from gptoss_magic.runs.report import Report
+    from gptoss_magic.tuning.control import Control
+    from gptoss_magic.tuning.runs import Run
+    from gptoss_magic.widgets.tuning import TuningPanel
+
+NEEDS_LAUNCH = ("strategy", "detach", "release")
+NOT_TOGETHER = {
+    "background": "--detach gives the cell back, and %gptoss runs attach NAME follows",
+    "every": "a suite needs the resident model between steps; ask it afterwards",
+}
+
+
+def check_together(options: Namespace) -> None:
+    """Raise InputError for options that mean nothing beside --launch, or without it."""
+    from gptoss_magic.ranks.launch import DDP, check_launch
+
+    for name in NEEDS_LAUNCH:
+        if getattr(options, name) and options.launch is None:
+            raise InputError(f"--{name} means something beside --launch only")
+    if options.launch is None:
+        return
+    check_launch(options.launch, options.strategy or DDP)
+    for name, why in NOT_TOGETHER.items():
+        if getattr(options, name):
+            raise InputError(f"--{name} and --launch: {why}")
+    if (options.detach or options.release) and not (options.go or options.resume):
+        raise InputError("--detach and --release mean something beside --go or --resume only")
+    if options.detach and options.release:
+        raise InputError("--detach and --release: give one of them; nobody would load it again")
+
+
+def planned(tuning: Tuning | None, options: Namespace) -> Launch:
+    """How the run is launched, its plan said. None: a run that is resumed, and has no plan.
+
+    Raises InputError, DoesNotFit.
+    """
+    from gptoss_magic.ranks.launch import DDP, launch_of
+    from gptoss_magic.ranks.plan import ranks_plan, require_room
+
+    resident, strategy = current().require_local(), options.strategy or DDP
+    launch = launch_of(resident, options.launch, strategy, detached=options.detach)
+    if tuning is not None and tuning.plan is not None:
+        plan = ranks_plan(tuning.plan, launch, released=options.release)
+        print(plan.line())
+        if options.go:
+            require_room(plan)
+    return launch
+
+
+def run_launched(run: Run, launch: Launch, options: Namespace, names: dict[str, Any]) -> None:
+    """Start the ranks and follow them to the report, or with --detach leave them alone."""
+    from gptoss_magic.ranks.release import released
+    from gptoss_magic.ranks.run import begun
+
+    if options.detach:
+        begun(run, launch)
+        print(f"{run.name} runs by itself: %gptoss runs attach {run.name} follows it")
+        return
+    room = released() if options.release else nullcontext()
+    _under_panel(run, launch, lambda: begun(run, launch), room, options, names)
+
+
+def follow_run(launched: LaunchedRun, options: Namespace, names: dict[str, Any]) -> None:
+    """A run that goes on, or is over, under a panel of this notebook; then its report."""
+    run, launch = launched.run, launched.launch
+    _under_panel(run, launch, lambda: launched, nullcontext(), options, names)
+
+
+def _under_panel(
+    run: Run,
+    launch: Launch,
+    begin: Callable[[], LaunchedRun],
+    room: AbstractContextManager[None],
+    options: Namespace,
+    names: dict[str, Any],
+) -> None:
+    """Follow what `begin` gives within `room`, then report. ■ keeps what was done."""
+    from gptoss_magic.tuning.control import Control
+
+    control = Control()
+    try:
+        with _panel(run, launch, control, options) as panel:
+            with room:
+                launched = begin()
+                _follow(launched, control, panel)
+            report = _reported(launched, control, panel)
+    except KeyboardInterrupt:
+        print(_left_line(run, launch))
+        return
+    if report is None:
+        print(_left_line(run, launch))
+    elif options.output:
+        names[options.output] = report
+
+
+def _panel(run: Run, launch: Launch, control: Control, options: Namespace) -> TuningPanel:
+    from gptoss_magic.widgets.tuning import TuningPanel
+
+    facts = [("method", run.method.name), ("rows", str(run.about.get("rows", "-")))]
+    facts.append(("processes", f"{launch.num_ranks} ({launch.strategy})"))
+    return TuningPanel(
+        control,
+        run.name,
+        run.about.get("steps", 0),
+        run.train.learning_rate,
+        facts,
+        num_ranks=launch.num_ranks,
+        quiet=options.quiet,
+    )
+
+
+def _follow(launched: LaunchedRun, control: Control, panel: TuningPanel) -> None:
+    """Every step until the ranks are gone. Whatever ends this ends them, if they are ours."""
+    from gptoss_magic.magics.lab import show_step
+    from gptoss_magic.ranks.follow import earlier_steps
+    from gptoss_magic.ranks.run import followed
+
+    history = earlier_steps(launched.run)
+    for metrics in history:
+        panel.step(metrics)
+    panel.note("" if history else "starting the processes")
+    try:
+        with followed(launched, control):
+            for metrics in launched.steps(control):
+                panel.note("")
+                panel.step(metrics)
+                history.append(metrics)
+                show_step(launched.run, history)
+    except BaseException:
+        if launched.launch.owner is not None:
+            panel.note("ending the processes; their state is kept")
+            launched.interrupt()
+        raise
+
+
+def _reported(launched: LaunchedRun, control: Control, panel: TuningPanel) -> Report | None:
+    """The report of a run that came to its end or was stopped; None where it was interrupted."""
+    from gptoss_magic.magics.report import report_html, report_text
+    from gptoss_magic.ranks.run import taken_over
+    from gptoss_magic.runs.report import finish
+
+    tuning = taken_over(launched)
+    if tuning.run.finish == "interrupt":
+        return None
+    if tuning.run.finish == "stopped":
+        panel.note("stopped: writing the adapter")
+    with current().training_by(tuning.run.name, control):
+        report = finish(tuning, lambda done, total, note: panel.note(f"{note} {done} of {total}"))
+    launch = launched.launch
+    how = {"ranks": {"processes": launch.num_ranks, "strategy": launch.strategy}}
+    panel.finish(report_html(report), report_text(report), {KEY: provenance(tuning) | how})
+    return report
+
+
+def _left_line(run: Run, launch: Launch) -> str:
+    """How to go on with a run that is not at its end."""
+    from gptoss_magic.ranks.folder import RanksFolder
+
+    if RanksFolder.of(run.folder.resolve()).alive():
+        return (
+            f"{run.name} goes on: %gptoss runs attach {run.name} follows it, and "
+            f"%gptoss runs stop {run.name} ends it"
+        )
+    return (
+        f"interrupted: %gptoss_tune --resume {run.name} goes on from the last step, "
+        f"alone or with --launch {launch.num_ranks}"
+    )
