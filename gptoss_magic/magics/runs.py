@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 OPTIONS: list[opt.Option] = [
     (
         ("words",),
-        {"nargs": "*", "help": "list; compare NAME NAME…; show NAME; attach NAME; stop [NAME]"},
+        {"nargs": "*", "help": "list, compare, show, attach or stop, and NAMEs"},
     ),
     (("-o", "--output"), {"help": "attach: put the report into this variable"}),
     (("-q", "--quiet"), {"action": "store_true", "help": "attach: show no panel"}),
