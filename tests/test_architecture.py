@@ -109,7 +109,7 @@ MAY = {
     | {"widgets"}
     | LEAVES,
     "extension": {"magics", "model"} | LEAVES,
-    "__main__": {"serving", "turns", "model"} | LEAVES,
+    "__main__": {"ranks", "serving", "turns", "model"} | LEAVES,
     "scripted": {"harmony", "generation"} | LEAVES,
     "testing": {"model", "harmony"} | LEAVES,
 }

@@ -58,10 +58,8 @@ def tune(line: str, body: str, names: dict[str, Any]) -> None:
         return show_dry_run(options.like, options.card or CARD_GB)
     options.runs = options.runs or tune_options.FOLDER
     if options.resume:
-        run = read_run(
-            Path(options.runs) / checked_name(options.resume)
-        )  # before a model is loaded
-        RanksFolder.of(run.folder.resolve()).check_over()
+        run = read_run(Path(options.runs) / checked_name(options.resume))  # before a load
+        RanksFolder.of(run.folder).check_over()
         return _resumed(options, names)
     options.name = checked_name(options.name or tune_options.NAME)
     if options.axolotl:

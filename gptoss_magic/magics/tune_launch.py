@@ -76,22 +76,23 @@ def run_launched(run: Run, launch: Launch, options: Namespace, names: dict[str, 
         print(f"{run.name} runs by itself: %gptoss runs attach {run.name} follows it")
         return
     room = released() if options.release else nullcontext()
-    _under_panel(run, launch, lambda: begun(run, launch), room, options, names)
+    _under_panel(run, launch, lambda: begun(run, launch), options, names, room=room)
 
 
 def follow_run(launched: LaunchedRun, options: Namespace, names: dict[str, Any]) -> None:
     """A run that goes on, or is over, under a panel of this notebook; then its report."""
     run, launch = launched.run, launched.launch
-    _under_panel(run, launch, lambda: launched, nullcontext(), options, names)
+    _under_panel(run, launch, lambda: launched, options, names, room=nullcontext())
 
 
 def _under_panel(
     run: Run,
     launch: Launch,
     begin: Callable[[], LaunchedRun],
-    room: AbstractContextManager[None],
     options: Namespace,
     names: dict[str, Any],
+    *,
+    room: AbstractContextManager[None],
 ) -> None:
     """Follow what `begin` gives within `room`, then report. ■ keeps what was done."""
     from gptoss_magic.tuning.control import Control
@@ -175,7 +176,7 @@ def _left_line(run: Run, launch: Launch) -> str:
     """How to go on with a run that is not at its end."""
     from gptoss_magic.ranks.folder import RanksFolder
 
-    if RanksFolder.of(run.folder.resolve()).alive():
+    if RanksFolder.of(run.folder).alive():
         return (
             f"{run.name} goes on: %gptoss runs attach {run.name} follows it, and "
             f"%gptoss runs stop {run.name} ends it"

@@ -75,7 +75,7 @@ class RanksFolder:
     @classmethod
     def of(cls, run: Path) -> RanksFolder:
         """The one of a run's folder."""
-        return cls(run / RANKS, run.name)
+        return cls(run.resolve() / RANKS, run.name)
 
     @property
     def steps(self) -> Path:
@@ -158,6 +158,8 @@ class RanksFolder:
 
     def alive(self) -> list[Process]:
         """Those that still run on this machine, also where they have not said so yet."""
+        if not self.path.is_dir():
+            return []
         known = [process for process in self.processes() if process.is_alive]
         return known or with_words(WORKER, str(self.path.parent))
 

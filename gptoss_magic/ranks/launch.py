@@ -67,7 +67,7 @@ def start(run: Run, launch: Launch) -> subprocess.Popen[bytes]:
 
     Raises InputError while an earlier launch of it runs, StorageError.
     """
-    folder = RanksFolder.of(run.folder.resolve())
+    folder = RanksFolder.of(run.folder)
     folder.begin(launch)
     with folder.log.open("ab") as log:
         process = subprocess.Popen(

@@ -43,7 +43,7 @@ class LaunchedRun:
     @property
     def folder(self) -> RanksFolder:
         """What its ranks keep."""
-        return RanksFolder.of(self.run.folder.resolve())
+        return RanksFolder.of(self.run.folder)
 
     def steps(self, control: Control) -> Iterator[StepMetrics]:
         """Each step as it is done, until all processes are gone; `control` is that of all ranks.
@@ -90,7 +90,7 @@ def found(name: str, runs: Path) -> LaunchedRun:
     from gptoss_magic.tuning.runs import checked_name, read_run
 
     run = read_run(runs / checked_name(name))
-    launched = LaunchedRun(run, RanksFolder.of(run.folder.resolve()).launch())
+    launched = LaunchedRun(run, RanksFolder.of(run.folder).launch())
     if run.report and not launched.folder.alive():
         raise InputError(
             f"{name} is over, and its report is written: %gptoss runs show {name}; "
