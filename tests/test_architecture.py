@@ -56,6 +56,8 @@ MADE_OF_TORCH = {
     "model.step",
     "model.triton_kernels",
     "model.wide",
+    "ranks.anchor",
+    "ranks.expert_parallel",
     "tuning.methods.head_lora",
     "tuning.methods.svd",
 }

@@ -31,7 +31,8 @@ NOT_TOGETHER = {
 
 def check_together(options: Namespace) -> None:
     """Raise InputError for options that mean nothing beside --launch, or without it."""
-    from gptoss_magic.ranks.launch import DDP, check_launch
+    from gptoss_magic.ranks.launch import check_launch
+    from gptoss_magic.ranks.strategies import DDP
 
     for name in NEEDS_LAUNCH:
         if getattr(options, name) and options.launch is None:
@@ -53,8 +54,9 @@ def planned(tuning: Tuning | None, options: Namespace) -> Launch:
 
     Raises InputError, DoesNotFit.
     """
-    from gptoss_magic.ranks.launch import DDP, launch_of
+    from gptoss_magic.ranks.launch import launch_of
     from gptoss_magic.ranks.plan import ranks_plan, require_room
+    from gptoss_magic.ranks.strategies import DDP
 
     resident, strategy = current().require_local(), options.strategy or DDP
     launch = launch_of(resident, options.launch, strategy, detached=options.detach)

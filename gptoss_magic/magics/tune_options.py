@@ -70,7 +70,10 @@ TUNE: list[Option] = [
     (("-W", "--write-axolotl"), {"help": "write the run as Axolotl YAML"}),
     (("-c", "--resume"), {"help": "go on with this run from its newest checkpoint"}),
     (("--launch",), {"type": int, "metavar": "N", "help": "train on so many processes of its own"}),
-    (("--strategy",), {"choices": ["ddp"], "help": "launch: how they share the work; ddp"}),
+    (
+        ("--strategy",),
+        {"choices": ["ddp", "ep", "fsdp"], "help": "launch: how they share the model; ddp"},
+    ),
     (("--detach",), {"action": "store_true", "help": "launch: the run outlives this kernel"}),
     (("--release",), {"action": "store_true", "help": "launch: the model's memory is theirs"}),
     (("-b", "--background"), {"action": "store_true", "help": "give the cell back at once"}),

@@ -16,14 +16,13 @@ import gptoss_magic
 from gptoss_magic.errors import InputError
 from gptoss_magic.ranks.folder import WORKER, Launch, RanksFolder, Wish
 from gptoss_magic.ranks.processes import Process, wait_over
+from gptoss_magic.ranks.strategies import strategy_of
 from gptoss_magic.ranks.worker import STORE
 
 if TYPE_CHECKING:
     from gptoss_magic.model.load import Resident
     from gptoss_magic.tuning.runs import Run
 
-DDP = "ddp"
-STRATEGIES = (DDP,)
 LOOPBACK = {"linux": "lo", "darwin": "lo0"}
 # what a kernel has in its environment and no training process wants
 KERNELS_OWN = ("MPLBACKEND", "JPY_PARENT_PID", "JPY_SESSION_NAME", "JPY_INTERRUPT_EVENT")
@@ -35,8 +34,7 @@ def check_launch(num_ranks: int, strategy: str) -> None:
     """Raise InputError for a number or a strategy that cannot be launched here."""
     if not 1 <= num_ranks <= LIMIT:
         raise InputError(f"--launch {num_ranks}: give 1 to {LIMIT} processes")
-    if strategy not in STRATEGIES:
-        raise InputError(f"--strategy {strategy}: there is {', '.join(STRATEGIES)}")
+    strategy_of(strategy)
 
 
 def launch_of(resident: Resident, num_ranks: int, strategy: str, *, detached: bool) -> Launch:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gptoss_magic.ranks.load import ExpertLoad
 
 NOTHING = float("nan")
+FILLER_TOKENS = 8
 
 
 class Replicated(Alone):
@@ -59,6 +60,15 @@ class Replicated(Alone):
         return tuple(_rank_step(one) for one in self.group.each(numbers))
 
 
+class InStep(Replicated):
+    """Ranks that meet within the layers: each has as many sequences, if need be without effect."""
+
+    def share(self, sequences: Sequence[Sequence[Example]]) -> list[list[Example]]:
+        """The own texts of them, see `even_shares`."""
+        place = self.group.place
+        return even_shares(sequences, place.size)[place.rank]
+
+
 def _rank_step(numbers: Sequence[float]) -> RankStep:
     tokens, loss, speed, memory, load = numbers
     return RankStep(int(tokens), None if math.isnan(loss) else loss, speed, int(memory), load)
@@ -82,6 +92,17 @@ def shares(sequences: Sequence[Sequence[Example]], count: int) -> list[list[list
         loads[lightest] += len(text.ids)
     longest = max((sum(len(e.ids) for e in sequence) for sequence in sequences), default=0)
     return [packed(part, longest) for part in parts]
+
+
+def even_shares(sequences: Sequence[Sequence[Example]], count: int) -> list[list[list[Example]]]:
+    """`shares` with as many sequences each: a short text of which nothing is trained fills them."""
+    parts = shares(sequences, count)
+    most = max(len(part) for part in parts)
+    if not most:
+        return parts
+    ids = min((e.ids for s in sequences for e in s), key=len)[:FILLER_TOKENS]
+    filler = Example(ids, (False,) * len(ids))
+    return [[*part, *([filler] for _ in range(most - len(part)))] for part in parts]
 
 
 def packed(texts: Sequence[Example], most: int) -> list[list[Example]]:

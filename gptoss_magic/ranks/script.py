@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.ranks.launch import DDP, check_launch, launch_of
+from gptoss_magic.ranks.launch import check_launch, launch_of
 from gptoss_magic.ranks.plan import ranks_plan, require_room
 from gptoss_magic.ranks.run import begun, taken_over, written
+from gptoss_magic.ranks.strategies import DDP
 from gptoss_magic.session import current
 from gptoss_magic.tuning.control import Control
 from gptoss_magic.tuning.methods import DEFAULT, options, settings_of

@@ -19,6 +19,7 @@ from gptoss_magic.errors import error_line
 from gptoss_magic.ranks.folder import RanksFolder, RankState
 from gptoss_magic.ranks.group import joined, my_place
 from gptoss_magic.ranks.processes import Process
+from gptoss_magic.ranks.strategies import strategy_of
 from gptoss_magic.ranks.wishes import Interrupted, RankControl, Watchman
 
 if TYPE_CHECKING:
@@ -74,18 +75,36 @@ def _work(run: Path, folder: RanksFolder, launch: Launch, place: Place, watchman
 
 def _ready(run: Path, launch: Launch, group: Group) -> Tuning:
     """The model, and the run where its newest checkpoint stands, with the team that shares it."""
-    from gptoss_magic.model.load import LoadSettings
     from gptoss_magic.ranks.load import ExpertLoad
-    from gptoss_magic.ranks.replicated import Replicated
+    from gptoss_magic.ranks.replicated import InStep, Replicated
     from gptoss_magic.runs.prepare import resume
+
+    strategy = strategy_of(launch.strategy)
+    model = _spread(launch, group)
+    is_watched = strategy.in_step or group.place.rank == 0  # a forward that all must come to
+    tuning = resume(run.name, run.parent, watched=is_watched)
+    trainer, load = tuning.trainer, ExpertLoad(model)
+    trainer.checkpointing = bool(group.largest([float(trainer.checkpointing)])[0])
+    trainer.team = InStep(group, load) if strategy.in_step else Replicated(group, load)
+    if strategy.in_step:
+        from gptoss_magic.ranks.anchor import anchor
+
+        anchor(model, list(trainer.parts))
+    return tuning
+
+
+def _spread(launch: Launch, group: Group) -> Any:
+    """What this rank keeps of the model, on its device; it is read where it is shared out."""
+    from gptoss_magic.model.load import LoadSettings
     from gptoss_magic.session import current
 
-    settings = LoadSettings(launch.model, str(group.device), revision=launch.revision, offline=True)
+    strategy = strategy_of(launch.strategy)
+    device = "cpu" if strategy.in_step else str(group.device)
+    settings = LoadSettings(launch.model, device, revision=launch.revision, offline=True)
     current().load(settings)
-    tuning = resume(run.name, run.parent, watched=group.place.rank == 0)
-    load = ExpertLoad(tuning.trainer.model)
-    tuning.trainer.team = Replicated(group, load)
-    return tuning
+    model: Any = current().require_local().model
+    strategy.spread(model, group)
+    return model.to(group.device) if model.device != group.device else model
 
 
 def _lead(tuning: Tuning, control: Any, folder: RanksFolder) -> str:

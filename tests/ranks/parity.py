@@ -6,6 +6,9 @@ import torch
 from safetensors.torch import save_file
 
 from gptoss_magic.model.resident import make_resident
+from gptoss_magic.ranks.anchor import anchor
+from gptoss_magic.ranks.replicated import InStep, Replicated
+from gptoss_magic.ranks.strategies import strategy_of
 from gptoss_magic.records import Example
 from gptoss_magic.testing import tiny_model
 from gptoss_magic.tuning.methods import METHODS, make_parts, settings_of
@@ -45,8 +48,8 @@ def steps():
     return [*whole[:3], [[rows[0]]], *whole[3:], [[rows[1]]], [[rows[0]]]][:NUM_STEPS]
 
 
-def trainer(name, team=None, dtype=torch.float64):
-    """A trainer of the tiny model in `dtype`; where no team is given, alone."""
+def trainer(name, group=None, strategy="ddp", dtype=torch.float64):
+    """A trainer of the tiny model in `dtype`: alone, or as one of the group."""
     model, _ = tiny_model(3)
     make_resident(model)
     model.requires_grad_(False)
@@ -57,16 +60,23 @@ def trainer(name, team=None, dtype=torch.float64):
     model.to(dtype)
     for part in parts:
         part.to(dtype)
-    work = TrainingWork(steps(), [texts(3, 5)])
+    own = METHODS[name].step
+    work = TrainingWork(
+        steps(), [texts(3, 5)], None, *(own(parts, context.settings) if own else ())
+    )
     made = Trainer(model, parts, work, SETTINGS)
-    if team is not None:
-        made.team = team
+    if group is not None:
+        chosen = strategy_of(strategy)
+        chosen.spread(model, group)
+        made.team = (InStep if chosen.in_step else Replicated)(group)
+        if chosen.in_step:
+            anchor(model, parts)
     return made
 
 
-def trained(name, team=None, dtype=torch.float64):
+def trained(name, group=None, strategy="ddp", dtype=torch.float64):
     """(gradients of the first step, weights behind the last, losses, held-out losses)."""
-    run = trainer(name, team, dtype)
+    run = trainer(name, group, strategy, dtype)
     with run._training():  # noqa: SLF001
         run._backward(run.work.steps[0])  # noqa: SLF001
         first = [torch.zeros(()) if w.grad is None else w.grad.clone() for w in run.weights]

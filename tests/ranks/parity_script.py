@@ -9,17 +9,16 @@ from pathlib import Path
 import torch
 
 from gptoss_magic.ranks.group import joined, my_place
-from gptoss_magic.ranks.replicated import Replicated
 from tests.ranks.parity import trained, written
 
 
-def main(out, methods):
+def main(out, strategy, methods):
     place = my_place()
     with joined(place, torch.device("cpu"), None) as group:
         for name in methods:
-            found = trained(name, Replicated(group))
+            found = trained(name, group, strategy)
             if place.rank == 0:
                 written(found, Path(out) / f"{name}.safetensors")
 
 
-main(sys.argv[1], sys.argv[2:])
+main(sys.argv[1], sys.argv[2], sys.argv[3:])

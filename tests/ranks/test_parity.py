@@ -19,10 +19,11 @@ from tests.ranks.parity import apart, trained
 ROOT = Path(gptoss_magic.__file__).parents[1]
 SCRIPT = Path(__file__).parent / "parity_script.py"
 METHODS = ("lora", "experts", "router", "experts-full", "adalora", "heads", "prompt", "prefix")
+IN_STEP = tuple(name for name in METHODS if name != "prefix")
 LIMIT = 1e-6  # relative; weights are compared in fp64, where AdamW does not amplify rounding
 
 
-def launched(folder, count, methods):
+def launched(folder, count, methods, strategy="ddp"):
     """What the script wrote, by method."""
     interface = {"linux": "lo", "darwin": "lo0"}[sys.platform]
     environment = {**os.environ, "GLOO_SOCKET_IFNAME": interface, "OMP_NUM_THREADS": "1"}
@@ -30,7 +31,7 @@ def launched(folder, count, methods):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--local-addr", "127.0.0.1", "--nproc-per-node", str(count)]
     done = subprocess.run(
-        [*command, str(SCRIPT), str(folder), *methods],
+        [*command, str(SCRIPT), str(folder), strategy, *methods],
         env=environment,
         capture_output=True,
         text=True,
@@ -60,10 +61,18 @@ def test_two_processes_learn_what_one_does(by_two, name):
     check(by_two[name], name)
 
 
+@pytest.mark.parametrize("strategy", ["ep", "fsdp"])
+def test_two_processes_that_share_the_experts_do_too(tmp_path, strategy):
+    for name, found in launched(tmp_path, 2, IN_STEP, strategy).items():
+        check(found, name)
+
+
 @pytest.mark.slow
-def test_four_processes_do_too(tmp_path):
+@pytest.mark.parametrize("strategy", ["ddp", "ep", "fsdp"])
+def test_four_processes_do_too(tmp_path, strategy):
     """Four texts a step at most: some of the ranks have one, or none."""
-    for name, found in launched(tmp_path, 4, METHODS).items():
+    methods = METHODS if strategy == "ddp" else IN_STEP
+    for name, found in launched(tmp_path, 4, methods, strategy).items():
         check(found, name)
 
 
