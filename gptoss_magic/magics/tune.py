@@ -28,7 +28,7 @@ TUNE = opt.parser(
     "%%gptoss_tune", tune_options.TUNE, "Tune the resident model on the cell's rows, or on DATA."
 )
 CARD_GB = 80.0
-BESIDE = {"card": "like", "replay": "after", "edits": "from_conversation"}
+BESIDE = {"card": "like", "cards": "like", "replay": "after", "edits": "from_conversation"}
 LAUNCH = ("launch", *tune_launch.NEEDS_LAUNCH)
 BESIDE |= {"every": "suite", "suite": "every", "items": "every"}
 
@@ -54,6 +54,8 @@ def tune(line: str, body: str, names: dict[str, Any]) -> None:
 
     options = opt.parse(TUNE, line)
     check(options, body)
+    if options.like and options.cards:
+        return show_cards(options.like, options.cards, options.method)
     if options.like:
         return show_dry_run(options.like, options.card or CARD_GB)
     options.runs = options.runs or tune_options.FOLDER
@@ -86,6 +88,19 @@ def show_dry_run(name: str, card_gb: float) -> None:
     show_table(HEADERS, dry_run_rows(name, card_gb * 1e9), caption)
 
 
+def show_cards(name: str, cards: str, method: str | None) -> None:
+    """What each card needs for gpt-oss `name`, a row for each strategy."""
+    from gptoss_magic.magics.index import show_table
+    from gptoss_magic.ranks.cards import HEADERS, cards_rows
+    from gptoss_magic.tuning.methods import DEFAULT
+
+    caption = (
+        f"gpt-oss-{name}, {method or DEFAULT}, on {cards} GB: GB on each card, one sequence of 1,024 "
+        "tokens a card and step, from shapes alone. No weight is read, and none of it was run on GPUs."
+    )
+    show_table(HEADERS, cards_rows(name, cards, method or DEFAULT), caption)
+
+
 def check(options: Namespace, body: str) -> None:
     """Raise InputError for options that mean nothing beside the others."""
     said = said_in(options)
@@ -93,7 +108,8 @@ def check(options: Namespace, body: str) -> None:
         if name in said and other not in said:
             raise InputError(f"--{name} means something beside --{other.replace('_', '-')} only")
     if options.like:
-        check_alone("%gptoss_tune", options, "--like", ("card",))
+        beside = ("cards", "method") if options.cards else ("card",)
+        check_alone("%gptoss_tune", options, "--like", beside)
     if options.resume:
         check_alone(
             "%gptoss_tune",
@@ -147,7 +163,7 @@ def _to_launch(wanted: Any, options: Namespace) -> tuple[Run, Launch] | None:
     from gptoss_magic.ranks.run import written
 
     tuning = _planned(wanted, options)
-    launch = tune_launch.planned(tuning, options)
+    launch = tune_launch.planned(tuning.run, tuning.plan, options)
     if not options.go:
         return None
     tuning.begin()
@@ -162,7 +178,8 @@ def _resumed(options: Namespace, names: dict[str, Any]) -> None:
     if options.launch is not None:
         current().ready()
         run, _ = opened(Path(options.runs) / options.resume)
-        return tune_launch.run_launched(run, tune_launch.planned(None, options), options, names)
+        launch = tune_launch.planned(run, None, options)
+        return tune_launch.run_launched(run, launch, options, names)
     tuning = resume(options.resume, Path(options.runs))
     tuning.probe = watch_of(options, names)
     return run_tuning(tuning, options, names)

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from gptoss_magic.ranks.folder import Launch
     from gptoss_magic.ranks.run import LaunchedRun
-    from gptoss_magic.runs.prepare import Tuning
     from gptoss_magic.runs.report import Report
     from gptoss_magic.tuning.control import Control
+    from gptoss_magic.tuning.plan import TunePlan
     from gptoss_magic.tuning.runs import Run
     from gptoss_magic.widgets.tuning import TuningPanel
 
@@ -49,8 +49,8 @@ def check_together(options: Namespace) -> None:
         raise InputError("--detach and --release: give one of them; nobody would load it again")
 
 
-def planned(tuning: Tuning | None, options: Namespace) -> Launch:
-    """How the run is launched, its plan said. None: a run that is resumed, and has no plan.
+def planned(run: Run, plan: TunePlan | None, options: Namespace) -> Launch:
+    """How the run is launched, said by its `plan`, which a resumed one does not have.
 
     Raises InputError, DoesNotFit.
     """
@@ -59,12 +59,12 @@ def planned(tuning: Tuning | None, options: Namespace) -> Launch:
     from gptoss_magic.ranks.strategies import DDP
 
     resident, strategy = current().require_local(), options.strategy or DDP
-    launch = launch_of(resident, options.launch, strategy, detached=options.detach)
-    if tuning is not None and tuning.plan is not None:
-        plan = ranks_plan(tuning.plan, launch, released=options.release)
-        print(plan.line())
+    launch = launch_of(resident, run.method.name, options.launch, strategy, detached=options.detach)
+    if plan is not None:
+        each = ranks_plan(plan, launch, released=options.release)
+        print(each.line())
         if options.go:
-            require_room(plan)
+            require_room(each)
     return launch
 
 

@@ -66,6 +66,7 @@ TUNE: list[Option] = [
     (("-S", "--show"), {"type": int, "help": "show this example with what is trained marked"}),
     (("-L", "--like"), {"choices": ["120b", "20b"], "help": "plans for gpt-oss by its shapes"}),
     (("-k", "--card"), {"type": float, "help": "like: GB that the GPU has; 80"}),
+    (("--cards",), {"metavar": "NxGB", "help": "like: so many cards, such as 8x80, by strategy"}),
     (("-X", "--axolotl"), {"help": "read the run from this Axolotl YAML; the line overrides it"}),
     (("-W", "--write-axolotl"), {"help": "write the run as Axolotl YAML"}),
     (("-c", "--resume"), {"help": "go on with this run from its newest checkpoint"}),

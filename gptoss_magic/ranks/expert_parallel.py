@@ -3,8 +3,8 @@
 Each rank keeps a slice of every layer's experts, bytes as in the checkpoint. What is trained is
 whole on every rank: an expert's branch computes where the expert is, and its gradient is there.
 
-Legend: T tokens, k experts a token, S = T·k own routes sorted by expert, R rows that came, E experts
-in all, N ranks, H hidden size.
+Legend: T tokens, k experts a token, S = T·k own routes sorted by expert, R rows that came,
+E experts in all, N ranks, H hidden size.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from gptoss_magic.errors import InputError
 from gptoss_magic.model.activation import Swiglu
 from gptoss_magic.model.experts import grouped
+from gptoss_magic.ranks.strategies import check_even
 
 if TYPE_CHECKING:
     from gptoss_magic.model.protocol import Model
@@ -129,13 +129,3 @@ def spread_experts(model: Model, place: Place) -> None:
     check_even(model.config.num_local_experts, place.size)
     for layer in model.get_decoder().layers:
         layer.mlp.experts = TravellingExperts(layer.mlp.experts, place)
-
-
-def check_even(num_experts: int, num_ranks: int) -> None:
-    """Raise InputError where a layer's experts are not so many ranks' equal shares."""
-    if num_experts % num_ranks:
-        fitting = [str(n) for n in range(1, num_experts + 1) if num_experts % n == 0]
-        raise InputError(
-            f"--launch {num_ranks}: {num_experts} experts a layer are shared out evenly on "
-            f"{', '.join(fitting)} processes"
-        )

@@ -16,7 +16,7 @@ import gptoss_magic
 from gptoss_magic.errors import InputError
 from gptoss_magic.ranks.folder import WORKER, Launch, RanksFolder, Wish
 from gptoss_magic.ranks.processes import Process, wait_over
-from gptoss_magic.ranks.strategies import strategy_of
+from gptoss_magic.ranks.strategies import check_even, check_method, strategy_of
 from gptoss_magic.ranks.worker import STORE
 
 if TYPE_CHECKING:
@@ -37,9 +37,14 @@ def check_launch(num_ranks: int, strategy: str) -> None:
     strategy_of(strategy)
 
 
-def launch_of(resident: Resident, num_ranks: int, strategy: str, *, detached: bool) -> Launch:
-    """How a run on the resident model is launched. Raises InputError."""
+def launch_of(
+    resident: Resident, method: str, num_ranks: int, strategy: str, *, detached: bool
+) -> Launch:
+    """How a run by `method` on the resident model is launched. Raises InputError."""
     check_launch(num_ranks, strategy)
+    check_method(strategy, method)
+    if strategy_of(strategy).in_step:
+        check_even(resident.model.config.num_local_experts, num_ranks)
     kind = resident.model.device.type
     if kind == "cuda":
         check_cards(num_ranks)

@@ -137,7 +137,7 @@ def _stage(wanted: Wanted, file: RunFile) -> Report:
         require_fit(tuning.plan)
         tuning.begin()
         return _here(tuning)
-    launch = launch_of(current().require_local(), file.launch, file.strategy, detached=False)
+    launch = _launch(tuning.run, file)
     plan = ranks_plan(tuning.plan, launch, released=False)
     print(plan.line(), flush=True)
     require_room(plan)
@@ -154,8 +154,12 @@ def _resumed(file: RunFile) -> Report:
     RanksFolder.of(run.folder).check_over()
     if not file.launch:
         return _here(resume(file.name, file.folder))
-    resident = current().require_local()
-    return _launched(run, launch_of(resident, file.launch, file.strategy, detached=False))
+    return _launched(run, _launch(run, file))
+
+
+def _launch(run: Run, file: RunFile) -> Launch:
+    resident, method = current().require_local(), run.method.name
+    return launch_of(resident, method, file.launch, file.strategy, detached=False)
 
 
 def _here(tuning: Tuning) -> Report:

@@ -1,4 +1,4 @@
-"""FSDP2 for frozen experts: each rank keeps a slice of their bytes, a layer is whole while it works.
+"""FSDP2 for frozen experts: a rank keeps a slice of their bytes; a layer is whole as it works.
 
 torch's `fully_shard` cuts along the first axis, which is the experts': no MXFP4 block is cut. A
 layer's packed bytes are gathered before its forward and again before its backward, and let go.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.ranks.strategies import check_even
 
 if TYPE_CHECKING:
     from gptoss_magic.model.protocol import Model
@@ -19,14 +20,14 @@ def shard_experts(model: Model, num_ranks: int) -> None:
 
     Raises InputError where they cannot be shared out evenly, or this torch cannot do it.
     """
-    from gptoss_magic.ranks.expert_parallel import check_even
-
     check_even(model.config.num_local_experts, num_ranks)
     mesh = _mesh(model.device.type, num_ranks)
     why = refusal(mesh)
     if why:
         raise InputError(f"--strategy fsdp: this torch cannot shard packed bytes ({why}); use ep")
     for layer in model.get_decoder().layers:
+        for weights in layer.mlp.experts.parameters(recurse=False):
+            weights.data = weights.data.contiguous()  # dense ones are turned for the C++ kernels
         _shard(layer.mlp.experts, mesh)
 
 

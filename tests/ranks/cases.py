@@ -36,10 +36,12 @@ def prepared(name, num_steps=4, folder="runs", method="experts", **settings):
     return tuning
 
 
-def started(name, num_steps=4, count=2, *, detached=False, **more):
+def started(name, num_steps=4, count=2, *, strategy="ddp", detached=False, **more):
     """The same with its ranks running."""
     run = written(prepared(name, num_steps, **more))
-    launch = launch_of(current().require_local(), count, "ddp", detached=detached)
+    launch = launch_of(
+        current().require_local(), run.method.name, count, strategy, detached=detached
+    )
     return begun(run, launch)
 
 

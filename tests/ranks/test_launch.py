@@ -102,7 +102,7 @@ def test_what_does_not_fit_is_refused_with_what_would(loaded):
     tuning = prepared("big")
     from gptoss_magic.ranks.launch import launch_of
 
-    launch = launch_of(current().require_local(), 4, "ddp", detached=False)
+    launch = launch_of(current().require_local(), "lora", 4, "ddp", detached=False)
     plan = RanksPlan(launch, 0, 10**9, 3 * 10**9, on_cards=False)
     with pytest.raises(DoesNotFit, match=r"4\.00 GB together; 3\.00 GB free; --launch 3 would fit"):
         require_room(plan)
