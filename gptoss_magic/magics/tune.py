@@ -12,6 +12,7 @@ from gptoss_magic.magics import options as opt
 from gptoss_magic.magics import tune_launch, tune_options
 from gptoss_magic.magics.checks import check_alone, said_in
 from gptoss_magic.magics.door import through
+from gptoss_magic.magics.tune_like import show_like
 from gptoss_magic.magics.tune_run import run_tuning
 from gptoss_magic.magics.tune_watch import watch_of
 from gptoss_magic.session import current
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 TUNE = opt.parser(
     "%%gptoss_tune", tune_options.TUNE, "Tune the resident model on the cell's rows, or on DATA."
 )
-CARD_GB = 80.0
 BESIDE = {"card": "like", "cards": "like", "replay": "after", "edits": "from_conversation"}
 LAUNCH = ("launch", *tune_launch.NEEDS_LAUNCH)
 BESIDE |= {"every": "suite", "suite": "every", "items": "every"}
@@ -54,10 +54,8 @@ def tune(line: str, body: str, names: dict[str, Any]) -> None:
 
     options = opt.parse(TUNE, line)
     check(options, body)
-    if options.like and options.cards:
-        return show_cards(options.like, options.cards, options.method)
     if options.like:
-        return show_dry_run(options.like, options.card or CARD_GB)
+        return show_like(options)
     options.runs = options.runs or tune_options.FOLDER
     if options.resume:
         run = read_run(Path(options.runs) / checked_name(options.resume))  # before a load
@@ -74,31 +72,6 @@ def tune(line: str, body: str, names: dict[str, Any]) -> None:
         _stage(stage, options, names)
     if not options.go:
         print("dry run: nothing is trained; add --go to train")
-
-
-def show_dry_run(name: str, card_gb: float) -> None:
-    """Every method's plan for gpt-oss `name`, as a table."""
-    from gptoss_magic.magics.index import show_table
-    from gptoss_magic.tuning.dry_run import HEADERS, dry_run_rows
-
-    caption = (
-        f"gpt-oss-{name} on {card_gb:g} GB, from shapes alone; adapter to in all in GB. "
-        "No weight is read, and nothing was measured on a GPU."
-    )
-    show_table(HEADERS, dry_run_rows(name, card_gb * 1e9), caption)
-
-
-def show_cards(name: str, cards: str, method: str | None) -> None:
-    """What each card needs for gpt-oss `name`, a row for each strategy."""
-    from gptoss_magic.magics.index import show_table
-    from gptoss_magic.ranks.cards import HEADERS, cards_rows
-    from gptoss_magic.tuning.methods import DEFAULT
-
-    caption = (
-        f"gpt-oss-{name}, {method or DEFAULT}, on {cards} GB: GB on each card, one sequence of 1,024 "
-        "tokens a card and step, from shapes alone. No weight is read, and none of it was run on GPUs."
-    )
-    show_table(HEADERS, cards_rows(name, cards, method or DEFAULT), caption)
 
 
 def check(options: Namespace, body: str) -> None:

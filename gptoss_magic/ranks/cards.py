@@ -1,7 +1,7 @@
 """What each of several cards needs for a run, by strategy, from the shapes of gpt-oss alone.
 
-Bytes by kind, and bytes that each rank sends in a step; docs/scale-out.md derives each. No weight is
-read, and none of it was run on a GPU.
+Bytes by kind, and bytes that each rank sends in a step; docs/scale-out.md derives each. No weight
+is read, and none of it was run on a GPU.
 
 Legend: N ranks, L layers, E experts, k experts a token, H hidden size, T tokens of a rank's step.
 """
