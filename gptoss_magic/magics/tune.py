@@ -140,17 +140,22 @@ def _to_launch(wanted: Any, options: Namespace) -> tuple[Run, Launch] | None:
     if not options.go:
         return None
     tuning.begin()
-    return written(tuning), launch
+    return written(tuning, is_verified=options.verify), launch
 
 
 def _resumed(options: Namespace, names: dict[str, Any]) -> None:
     """Go on with a run, here or on processes of its own."""
+    from gptoss_magic.ranks.run import written
     from gptoss_magic.runs.parts import opened
     from gptoss_magic.runs.prepare import resume
 
     if options.launch is not None:
         current().ready()
         run, _ = opened(Path(options.runs) / options.resume)
+        if options.verify:
+            again = resume(options.resume, Path(options.runs), watched=False)
+            written(again, is_verified=True)
+            del again
         launch = tune_launch.planned(run, None, options)
         return tune_launch.run_launched(run, launch, options, names)
     tuning = resume(options.resume, Path(options.runs))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gptoss_magic.tuning.runs import Run
     from gptoss_magic.widgets.tuning import TuningPanel
 
-NEEDS_LAUNCH = ("strategy", "detach", "release")
+NEEDS_LAUNCH = ("strategy", "verify", "detach", "release")
 NOT_TOGETHER = {
     "background": "--detach gives the cell back, and %gptoss runs attach NAME follows",
     "every": "a suite needs the resident model between steps; ask it afterwards",
@@ -43,8 +43,9 @@ def check_together(options: Namespace) -> None:
     for name, why in NOT_TOGETHER.items():
         if getattr(options, name):
             raise InputError(f"--{name} and --launch: {why}")
-    if (options.detach or options.release) and not (options.go or options.resume):
-        raise InputError("--detach and --release mean something beside --go or --resume only")
+    for name in ("verify", "detach", "release"):
+        if getattr(options, name) and not (options.go or options.resume):
+            raise InputError(f"--{name} means something beside --go or --resume only")
     if options.detach and options.release:
         raise InputError("--detach and --release: give one of them; nobody would load it again")
 
@@ -159,9 +160,13 @@ def _reported(launched: LaunchedRun, control: Control, panel: TuningPanel) -> Re
     """The report of a run that came to its end or was stopped; None where it was interrupted."""
     from gptoss_magic.magics.report import report_html, report_text
     from gptoss_magic.ranks.run import taken_over
+    from gptoss_magic.ranks.verify import told
     from gptoss_magic.runs.report import finish
 
     tuning = taken_over(launched)
+    verdict = told(tuning.run.folder, launched.folder, launched.launch.num_ranks)
+    if verdict:
+        print(verdict)
     if tuning.run.finish == "interrupt":
         return None
     if tuning.run.finish == "stopped":

@@ -75,6 +75,10 @@ TUNE: list[Option] = [
         ("--strategy",),
         {"choices": ["ddp", "ep", "fsdp"], "help": "launch: how they share the model; ddp"},
     ),
+    (
+        ("--verify",),
+        {"action": "store_true", "help": "launch: their first gradients against one's"},
+    ),
     (("--detach",), {"action": "store_true", "help": "launch: the run outlives this kernel"}),
     (("--release",), {"action": "store_true", "help": "launch: the model's memory is theirs"}),
     (("-b", "--background"), {"action": "store_true", "help": "give the cell back at once"}),

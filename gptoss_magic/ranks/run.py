@@ -72,11 +72,17 @@ class LaunchedRun:
         self.poll()
 
 
-def written(tuning: Tuning) -> Run:
-    """The run, a checkpoint of its parts as they stand on the disk. Raises StorageError."""
+def written(tuning: Tuning, *, is_verified: bool = False) -> Run:
+    """The run, a checkpoint of its parts as they stand on the disk.
+
+    `is_verified`: with the gradients that its ranks shall find. Raises StorageError.
+    """
+    from gptoss_magic.ranks.verify import write_wanted
     from gptoss_magic.tuning.checkpoints import save_checkpoint
 
     save_checkpoint(tuning.run.folder, tuning.trainer)
+    if is_verified:
+        write_wanted(tuning.run.folder, tuning.trainer)
     return tuning.run
 
 

@@ -20,6 +20,7 @@ from gptoss_magic.ranks.folder import RanksFolder, RankState
 from gptoss_magic.ranks.group import joined, my_place
 from gptoss_magic.ranks.processes import Process
 from gptoss_magic.ranks.strategies import strategy_of
+from gptoss_magic.ranks.verify import compare
 from gptoss_magic.ranks.wishes import Interrupted, RankControl, Watchman
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def _work(run: Path, folder: RanksFolder, launch: Launch, place: Place, watchman
     with joined(place, device, Path(store) if store else None) as group:
         tuning = _ready(run, launch, group)
         control = RankControl(group, folder, lambda: watchman.was_told)
+        compare(run, tuning.trainer, folder, is_first=place.rank == 0)
         with ExitStack() as stack:
             stack.enter_context(tuning.trainer.team.load.watching())  # type: ignore[attr-defined]
             if place.rank == 0:

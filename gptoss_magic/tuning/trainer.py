@@ -122,6 +122,16 @@ class Trainer:
         with self._training():
             self._mean_loss([sequence], backward=True)
 
+    def gradients(self) -> list[Any]:
+        """By weight, the next step's gradient before it is clipped; None where it has none.
+
+        Nothing is changed.
+        """
+        with self._training():
+            self._mean_loss(self.work.steps[self.progress.step], backward=True)
+            self.team.sum_gradients(self.weights)
+            return [None if w.grad is None else w.grad.clone() for w in self.weights]
+
     def learning_rate(self, step: int) -> float:
         """The rate of step `step`, counted from 0."""
         peak = self.rate or self.settings.learning_rate

@@ -4,7 +4,6 @@ import json
 import re
 
 import pytest
-import torch
 
 from gptoss_magic.errors import DoesNotFit, InputError
 from gptoss_magic.ranks.folder import RanksFolder, Wish
@@ -31,9 +30,13 @@ def weights_of(run):
 
 def test_a_launched_cell_ends_as_one_that_was_not(shell, loaded, capsys):
     shell.run_cell_magic("gptoss_tune", f"{LINE} --as alone", ROWS)
-    shell.run_cell_magic("gptoss_tune", f"{LINE} --as both --launch 2 --release -o report", ROWS)
+    shell.run_cell_magic(
+        "gptoss_tune", f"{LINE} --as both --launch 2 --release --verify -o report", ROWS
+    )
     said = capsys.readouterr().out
     assert re.search(r"2 processes \(ddp\): each \d+\.\d\d GB", said)
+    away = re.search(r"verify: gradients of 2 processes .*: expert lora \(\d+\) (\S+)", said)
+    assert float(away[1]) <= 1e-6
     report, run = shell.user_ns["report"], read_run(loaded / "runs/both")
     assert run.finish == "return"
     assert run.report["held_out"] == list(report.held_out)
@@ -88,7 +91,13 @@ def test_the_strategy_and_the_number_are_checked_first(shell, loaded):
         ("--launch 0", "launch"),
         ("--launch 2 --background --go", "--detach gives the cell back"),
         ("--launch 2 --detach --release --go", "give one of them"),
-        ("--launch 2 --detach", "beside --go or --resume"),
+        ("--launch 2 --detach", "--detach means something beside --go or --resume"),
+        ("--launch 2 --strategy ep -M prefix --go", "runs each text by itself"),
+        (
+            "--launch 3 --strategy fsdp --go",
+            "8 experts a layer are shared out evenly on 1, 2, 4, 8",
+        ),
+        ("--verify --go", "beside --launch only"),
         ("--launch 2 --every 2 --suite gsm8k --go", "a suite needs the resident model"),
         ("--strategy ddp", "beside --launch only"),
         ("--detach --go", "beside --launch only"),
@@ -137,4 +146,3 @@ def test_a_run_that_goes_on_is_not_begun_again(shell, loaded, capsys):
     assert not folder_of(loaded / "runs/lone").alive()
     with pytest.raises(InputError, match="is over, and its report is written"):
         shell.run_line_magic("gptoss", "runs attach lone --runs runs -q")
-    assert torch.is_grad_enabled()
