@@ -77,7 +77,7 @@ TUNE: list[Option] = [
     ),
     (
         ("--verify",),
-        {"action": "store_true", "help": "launch: their first gradients against one's"},
+        {"action": "store_true", "help": "launch: first gradients against one's"},
     ),
     (("--detach",), {"action": "store_true", "help": "launch: the run outlives this kernel"}),
     (("--release",), {"action": "store_true", "help": "launch: the model's memory is theirs"}),

@@ -64,16 +64,18 @@ def differences(
 def _apart(pairs: Sequence[tuple[Any, Any]]) -> float:
     """|a - b| / |b| of all pairs together; infinite where b is nothing and a is not."""
     away = size = 0.0
-    for a, b in pairs:
-        a, b = (None if t is None else t.double().cpu() for t in (a, b))
-        if a is not None and b is not None:
-            away += float((a - b).square().sum())
-        elif a is not None or b is not None:
-            away += float((b if a is None else a).square().sum())
+    for mine, wanted in pairs:
+        a, b = _wide(mine), _wide(wanted)
+        if a is not None or b is not None:
+            away += float(((0 if a is None else a) - (0 if b is None else b)).square().sum())
         size += 0.0 if b is None else float(b.square().sum())
     if not away:
         return 0.0
     return float((away / size) ** 0.5) if size else float("inf")
+
+
+def _wide(tensor: Any) -> Any:
+    return None if tensor is None else tensor.double().cpu()
 
 
 def told(run: Path, folder: RanksFolder, num_ranks: int) -> str:
