@@ -31,9 +31,9 @@ WORKER = "gptoss_magic.ranks.worker"  # the module that is a rank
 
 @dataclass(frozen=True)
 class Launch:
-    """How a run was launched. `model`, `revision`: what a rank loads; `device` 'cpu' or 'cuda'.
+    """How a run was launched. `model`, `revision`, `context`: what is loaded for it.
 
-    `owner`: the process with which the ranks end; None for a detached run. `agent`: the process
+    `device`: 'cpu' or 'cuda'. `owner`: the process with which the ranks end; None for a detached run. `agent`: the process
     that started them, None before it is there.
     """
 
@@ -41,6 +41,7 @@ class Launch:
     strategy: str
     model: str
     revision: str | None = None
+    context: int = 0
     device: str = "cpu"
     owner: Process | None = None
     agent: Process | None = None

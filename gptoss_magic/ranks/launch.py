@@ -51,7 +51,8 @@ def launch_of(
     named = Path(resident.settings.model).expanduser()
     model = str(named.resolve()) if named.exists() else resident.settings.model
     owner = None if detached else Process.of()
-    return Launch(num_ranks, strategy, model, resident.settings.revision, kind, owner)
+    revision, context = resident.settings.revision, resident.plan.context
+    return Launch(num_ranks, strategy, model, revision, context, kind, owner)
 
 
 def check_cards(num_ranks: int) -> None:

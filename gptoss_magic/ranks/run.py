@@ -115,7 +115,8 @@ def taken_over(launched: LaunchedRun) -> Tuning:
 
     run, launch = ended(launched.run), launched.launch
     if current().loaded is None:
-        current().load(LoadSettings(launch.model, revision=launch.revision))
+        wanted = {"context": launch.context, "revision": launch.revision}
+        current().load(LoadSettings(launch.model, **wanted))
     return resume(run.name, run.folder.parent, watched=False)
 
 

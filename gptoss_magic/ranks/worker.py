@@ -102,7 +102,7 @@ def _spread(launch: Launch, group: Group) -> Any:
 
     strategy = strategy_of(launch.strategy)
     device = "cpu" if strategy.in_step else str(group.device)
-    settings = LoadSettings(launch.model, device, revision=launch.revision, offline=True)
+    settings = LoadSettings(launch.model, device, launch.context, launch.revision, offline=True)
     current().load(settings)
     model: Any = current().require_local().model
     strategy.spread(model, group)

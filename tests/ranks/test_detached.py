@@ -1,4 +1,4 @@
-"""A run that outlives its kernel, and is found again by the next one; and one without a notebook."""
+"""A run that outlives its kernel and is found again by the next; one without a notebook."""
 
 import json
 import signal
@@ -14,7 +14,7 @@ from tests.ranks.test_kills import with_root
 
 CELL = """%load_ext gptoss_magic
 %gptoss load {tiny} --context 16384"""
-TUNE = """%%gptoss_tune --go --runs runs --as far --steps 4000 --step-tokens 900 -r 2 --launch 2 {more}
+TUNE = """%%gptoss_tune {more} --go --runs runs --as far --steps 4000 -t 900 -r 2 --launch 2
 {rows}"""
 AFTER = """import gptoss_magic
 %gptoss runs attach far --runs runs -o report
