@@ -72,8 +72,8 @@ def stop_launched(name: str, given: Namespace) -> None:
     from gptoss_magic.ranks.run import found
 
     folder = found(name, Path(given.runs or FOLDER)).folder
-    if not folder.alive():
-        raise InputError(f"{name}: no process of it runs on this machine")
+    if not folder.goes_on():
+        raise InputError(f"{name}: no process of it runs")
     folder.wish(Wish("stop"))
     print(f"{name} stops after this step; %gptoss runs attach {name} gives its report")
 

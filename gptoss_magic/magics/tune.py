@@ -70,7 +70,7 @@ def tune(line: str, body: str, names: dict[str, Any]) -> None:
         write_axolotl_file(wanted, options)
     for stage in stages(wanted):
         _stage(stage, options, names)
-    if not options.go:
+    if not options.go and not tune_launch.written_files(options):
         print("dry run: nothing is trained; add --go to train")
 
 
@@ -133,10 +133,16 @@ def _planned(wanted: Any, options: Namespace) -> Tuning:
 
 def _to_launch(wanted: Any, options: Namespace) -> tuple[Run, Launch] | None:
     """The run on the disk, and how it is launched; nothing of the model is held any more."""
+    from gptoss_magic.ranks.clusters import check_new
     from gptoss_magic.ranks.run import written
 
+    files = tune_launch.written_files(options)
+    check_new(list(files.values()))
     tuning = _planned(wanted, options)
     launch = tune_launch.planned(tuning.run, tuning.plan, options)
+    if files:
+        tuning.begin()
+        return tune_launch.write_files(written(tuning), launch, options)
     if not options.go:
         return None
     tuning.begin()

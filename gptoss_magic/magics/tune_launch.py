@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gptoss_magic.widgets.tuning import TuningPanel
 
 NEEDS_LAUNCH = ("strategy", "verify", "detach", "release")
+WRITES = ("slurm", "skypilot", "ray", "accelerate")
 NOT_TOGETHER = {
     "background": "--detach gives the cell back, and %gptoss runs attach NAME follows",
     "every": "a suite needs the resident model between steps; ask it afterwards",
@@ -34,9 +35,12 @@ def check_together(options: Namespace) -> None:
     from gptoss_magic.ranks.launch import check_launch
     from gptoss_magic.ranks.strategies import DDP
 
-    for name in NEEDS_LAUNCH:
+    files = written_files(options)
+    for name in (*NEEDS_LAUNCH, *(f"write_{kind}" for kind in files)):
         if getattr(options, name) and options.launch is None:
-            raise InputError(f"--{name} means something beside --launch only")
+            raise InputError(f"--{name.replace('_', '-')} means something beside --launch only")
+    if options.nodes is not None and not files:
+        raise InputError("--nodes means something beside --write-slurm and its like only")
     if options.launch is None:
         return
     check_launch(options.launch, options.strategy or DDP)
@@ -46,8 +50,31 @@ def check_together(options: Namespace) -> None:
     for name in ("verify", "detach", "release"):
         if getattr(options, name) and not (options.go or options.resume):
             raise InputError(f"--{name} means something beside --go or --resume only")
+    if files and (options.go or options.verify):
+        raise InputError("--write-…: the file starts the run; leave --go and --verify out")
     if options.detach and options.release:
         raise InputError("--detach and --release: give one of them; nobody would load it again")
+
+
+def written_files(options: Namespace) -> dict[str, str]:
+    """The files that a cluster shall get, by kind."""
+    said = {kind: getattr(options, f"write_{kind}") for kind in WRITES}
+    return {kind: path for kind, path in said.items() if path}
+
+
+def write_files(run: Run, launch: Launch, options: Namespace) -> None:
+    """The run waits for a cluster, whose files are written."""
+    from gptoss_magic.ranks.clusters import Job, write_job
+    from gptoss_magic.ranks.folder import RanksFolder
+    from gptoss_magic.ranks.launch import scheduled
+
+    nodes = options.nodes or 1
+    RanksFolder.of(run.folder).begin(scheduled(launch, nodes))
+    on_gpus = launch.device == "cuda"
+    job = Job(run.name, run.folder.resolve(), nodes, launch.num_ranks, on_gpus)
+    for line in write_job(job, written_files(options)):
+        print(line)
+    print(f"%gptoss runs attach {run.name} follows the run, before it begins too")
 
 
 def planned(run: Run, plan: TunePlan | None, options: Namespace) -> Launch:
@@ -183,7 +210,7 @@ def _left_line(run: Run, launch: Launch) -> str:
     """How to go on with a run that is not at its end."""
     from gptoss_magic.ranks.folder import RanksFolder
 
-    if RanksFolder.of(run.folder).alive():
+    if RanksFolder.of(run.folder).goes_on():
         return (
             f"{run.name} goes on: %gptoss runs attach {run.name} follows it, and "
             f"%gptoss runs stop {run.name} ends it"

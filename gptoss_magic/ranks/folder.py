@@ -33,8 +33,9 @@ WORKER = "gptoss_magic.ranks.worker"  # the module that is a rank
 class Launch:
     """How a run was launched. `model`, `revision`, `context`: what is loaded for it.
 
-    `device`: 'cpu' or 'cuda'. `owner`: the process with which the ranks end; None for a detached run. `agent`: the process
-    that started them, None before it is there.
+    `device`: 'cpu', 'cuda', or '' for what a machine has. `owner`: the process with which the ranks
+    end; None for a detached run. `agent`: who started them, None before it is there. `scheduled`: a
+    cluster starts them, at some time.
     """
 
     num_ranks: int
@@ -45,6 +46,7 @@ class Launch:
     device: str = "cpu"
     owner: Process | None = None
     agent: Process | None = None
+    scheduled: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class RanksFolder:
 
     def check_over(self) -> None:
         """Raise InputError while processes of a launch still run."""
-        if self.alive():
+        if self.alive() or self.away():
             raise InputError(
                 f"{self.name} runs on its own processes: %gptoss runs attach {self.name} follows it"
             )
@@ -163,6 +165,16 @@ class RanksFolder:
             return []
         known = [process for process in self.processes() if process.is_alive]
         return known or with_words(WORKER, str(self.path.parent))
+
+    def away(self) -> bool:
+        """Whether ranks run on another machine, as far as they said."""
+        return any(not one.process.is_here and not one.ended for one in self.states().values())
+
+    def goes_on(self) -> bool:
+        """Whether there is more to come: processes here or elsewhere, or a job that waits."""
+        if self.alive() or self.away():
+            return True
+        return self.launch().scheduled and not self.states()
 
 
 def _process(found: Any) -> Process | None:

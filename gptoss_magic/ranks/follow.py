@@ -66,7 +66,7 @@ def follow(
     lost_at: float | None = None
     while True:
         poll()
-        is_over = not folder.alive()
+        is_over = not folder.goes_on()
         for line in tail.lines():
             yield metrics_of(json.loads(line))
         if is_over:

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,12 @@ def launch_of(
     owner = None if detached else Process.of()
     revision, context = resident.settings.revision, resident.plan.context
     return Launch(num_ranks, strategy, model, revision, context, kind, owner)
+
+
+def scheduled(launch: Launch, nodes: int) -> Launch:
+    """The same for a cluster's job of so many machines, each with whatever it has."""
+    count = launch.num_ranks * nodes
+    return replace(launch, num_ranks=count, device="", owner=None, scheduled=True)
 
 
 def check_cards(num_ranks: int) -> None:

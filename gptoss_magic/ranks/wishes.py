@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 WATCH_S, MEET_S = 0.25, 0.05
 GRACE_S = 60.0  # a rank that cannot come to its next step ends by itself after so long
+SIGNALS = ("SIGTERM", "SIGINT", "SIGUSR1")  # the last: as a scheduler warns
 ENDS = ("", "stop", "interrupt")
 
 
@@ -83,10 +84,10 @@ class Watchman:
 
     def start(self) -> None:
         """From now on, until `stop`."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self.tell())
-        if hasattr(signal, "SIGUSR1"):  # as a scheduler warns
-            signal.signal(signal.SIGUSR1, lambda *_: self.tell())
+        if threading.current_thread() is threading.main_thread():  # it is not in Ray
+            for name in SIGNALS:
+                if hasattr(signal, name):
+                    signal.signal(getattr(signal, name), lambda *_: self.tell())
         threading.Thread(target=self._watch, name="watchman", daemon=True).start()
 
     def stop(self) -> None:

@@ -58,7 +58,7 @@ def _work(run: Path, folder: RanksFolder, launch: Launch, place: Place, watchman
 
     torch = import_engine()
     device = torch.device("cpu")
-    if launch.device == "cuda":
+    if (launch.device or ("cuda" if torch.cuda.is_available() else "cpu")) == "cuda":
         device = torch.device("cuda", place.local)
         torch.cuda.set_device(device)
     store = os.environ.get(STORE)
@@ -102,7 +102,10 @@ def _spread(launch: Launch, group: Group) -> Any:
 
     strategy = strategy_of(launch.strategy)
     device = "cpu" if strategy.in_step else str(group.device)
-    settings = LoadSettings(launch.model, device, launch.context, launch.revision, offline=True)
+    is_offline = not launch.scheduled  # what this machine's kernel has loaded is there
+    settings = LoadSettings(
+        launch.model, device, launch.context, launch.revision, offline=is_offline
+    )
     current().load(settings)
     model: Any = current().require_local().model
     strategy.spread(model, group)
