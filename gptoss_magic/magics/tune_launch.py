@@ -11,7 +11,7 @@ from gptoss_magic.session import current
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
 
     from gptoss_magic.ranks.folder import Launch
@@ -36,24 +36,29 @@ def check_together(options: Namespace) -> None:
     from gptoss_magic.ranks.strategies import DDP
 
     files = written_files(options)
-    for name in (*NEEDS_LAUNCH, *(f"write_{kind}" for kind in files)):
-        if getattr(options, name) and options.launch is None:
-            raise InputError(f"--{name.replace('_', '-')} means something beside --launch only")
-    if options.nodes is not None and not files:
-        raise InputError("--nodes means something beside --write-slurm and its like only")
     if options.launch is None:
-        return
+        check_needless(options, [*NEEDS_LAUNCH, *(f"write_{kind}" for kind in files)], "--launch")
+        return check_needless(options, ["nodes"], "--write-slurm and its like")
     check_launch(options.launch, options.strategy or DDP)
     for name, why in NOT_TOGETHER.items():
         if getattr(options, name):
             raise InputError(f"--{name} and --launch: {why}")
-    for name in ("verify", "detach", "release"):
-        if getattr(options, name) and not (options.go or options.resume):
-            raise InputError(f"--{name} means something beside --go or --resume only")
-    if files and (options.go or options.verify):
-        raise InputError("--write-…: the file starts the run; leave --go and --verify out")
+    if not (options.go or options.resume):
+        check_needless(options, ("verify", "detach", "release"), "--go or --resume")
+    if not files:
+        check_needless(options, ["nodes"], "--write-slurm and its like")
+    if files and (options.go or options.resume):
+        raise InputError("--write-…: the file starts the run; leave --go and --resume out")
     if options.detach and options.release:
         raise InputError("--detach and --release: give one of them; nobody would load it again")
+
+
+def check_needless(options: Namespace, names: Iterable[str], beside: str) -> None:
+    """Raise InputError where one of these is said, and what it means something beside is not."""
+    for name in names:
+        if getattr(options, name):
+            flag = name.replace("_", "-")
+            raise InputError(f"--{flag} means something beside {beside} only")
 
 
 def written_files(options: Namespace) -> dict[str, str]:

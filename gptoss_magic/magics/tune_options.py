@@ -75,6 +75,11 @@ TUNE: list[Option] = [
         ("--strategy",),
         {"choices": ["ddp", "ep", "fsdp"], "help": "launch: how they share the model; ddp"},
     ),
+    (("--nodes",), {"type": int, "metavar": "M", "help": "write: so many machines; 1"}),
+    (("--write-slurm",), {"metavar": "FILE", "help": "launch: a batch script that starts the run"}),
+    (("--write-skypilot",), {"metavar": "FILE", "help": "launch: a task for sky launch"}),
+    (("--write-ray",), {"metavar": "FILE", "help": "launch: a script for Ray Train"}),
+    (("--write-accelerate",), {"metavar": "FILE", "help": "launch: a config for accelerate"}),
     (
         ("--verify",),
         {"action": "store_true", "help": "launch: first gradients against one's"},

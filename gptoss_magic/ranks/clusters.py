@@ -1,4 +1,4 @@
-"""A run that waits for a cluster, and the files by which SLURM, SkyPilot, Ray or Accelerate start it.
+"""A run that waits for a cluster, and the files by which SLURM, SkyPilot, Ray, Accelerate start it.
 
 Files only: nothing is submitted or called. Each starts `gptoss_magic.ranks.worker RUN` on every
 process; the run's folder lies on a disk that the machines share, and a notebook follows it there.
