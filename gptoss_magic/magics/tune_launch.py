@@ -48,7 +48,7 @@ def check_together(options: Namespace) -> None:
     if not files:
         check_needless(options, ["nodes"], "--write-slurm and its like")
     if files and (options.go or options.resume):
-        raise InputError("--write-…: the file starts the run; leave --go and --resume out")
+        raise InputError("the file starts the run: leave --go and --resume out")
     if options.detach and options.release:
         raise InputError("--detach and --release: give one of them; nobody would load it again")
 

@@ -69,7 +69,7 @@ def test_a_cell_writes_them_and_the_run_waits(shell, loaded, capsys):
     for line, words in (
         ("--write-slurm job.sh --as b", "is there already"),
         ("--write-ray r.py --write-skypilot r.py --as b", "is there already"),
-        ("--write-ray r.py --go --as b", "leave --go"),
+        ("--write-ray r.py --go --as b", "leave --go and"),
         ("--nodes 2 --as b", "--nodes means something beside"),
     ):
         with pytest.raises(InputError, match=words):
