@@ -10,6 +10,7 @@ from benchmarks.decode import DECODE
 from benchmarks.evaluate import EVALUATE
 from benchmarks.layer import LAYER
 from benchmarks.memory import quickstart_peak_rss_mb
+from benchmarks.ranks import RANKS
 from benchmarks.replay import replay_seconds_vs_generation
 from benchmarks.retrieval import RETRIEVAL
 from benchmarks.retrieval_growth import query_growth_1k_to_1m
@@ -44,7 +45,7 @@ FIGURES = {
     )
 }
 FIGURES |= (
-    SERVING | DECODE | EVALUATE | RETRIEVAL | TUNE | TRAIN | LAYER
+    SERVING | DECODE | EVALUATE | RETRIEVAL | TUNE | TRAIN | RANKS | LAYER
 )  # the layers last: they hold up to 8 GB
 QUICK = (
     "stream_overhead",

@@ -1,6 +1,6 @@
 """Expert parallelism: packed experts stay where they are, the tokens travel to them and back.
 
-Each rank keeps a slice of every layer's experts, bytes as in the checkpoint. What is trained is
+A rank keeps a slice of every layer's experts, bytes as in the checkpoint. What is trained is
 whole on every rank: an expert's branch computes where the expert is, and its gradient is there.
 
 Legend: T tokens, k experts a token, S = T·k own routes sorted by expert, R rows that came,
@@ -55,7 +55,11 @@ class TravellingExperts(nn.Module):
         size, self.place = self.num_experts // place.size, place
         self.first, self.last = place.rank * size, (place.rank + 1) * size
         for name, whole in list(own.named_parameters(recurse=False)):
-            mine = whole.detach()[self.first : self.last].clone(memory_format=torch.preserve_format)
+            mine = whole.detach()[self.first : self.last]
+            if not hasattr(
+                own, "packed"
+            ):  # packed ones are pages of the file, read as they are used
+                mine = mine.clone(memory_format=torch.preserve_format)
             setattr(own, name, nn.Parameter(mine, requires_grad=False))
         self.own, self.taps = own, own.taps
 
