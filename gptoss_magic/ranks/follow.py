@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 LOOK_S = 0.05
 LOST_S = 90.0  # after the launcher's end, its ranks end by themselves in less
 LAST_LINES = 3
+# what the others say where a rank is gone: its error, or its death, is the cause
+LEFT_ALONE = re.compile(r"gloo|nccl|connection|peer|socket|timed? ?out", re.IGNORECASE)
 
 
 @dataclass
@@ -62,7 +65,7 @@ def follow(
     What is done to `control` meanwhile is done to all ranks. `poll` is called in between, so that
     a launcher that this process started is waited for.
     """
-    tail, asked, agent = Tail(folder.steps), Wish(), folder.launch().agent
+    tail, asked, agent = Tail(folder.steps), folder.wished(), folder.launch().agent
     lost_at: float | None = None
     while True:
         poll()
@@ -71,7 +74,8 @@ def follow(
             yield metrics_of(json.loads(line))
         if is_over:
             return
-        wish = Wish("stop" if control.stopped else "", control.paused, control.rate)
+        end = "stop" if control.stopped else asked.end
+        wish = Wish(end, control.paused, control.rate or asked.rate)
         if wish != asked:
             folder.wish(wish)
             asked = wish
@@ -93,10 +97,12 @@ def ended(run: Run) -> Run:
         return found
     if found.finish == "running" or 0 in lost:
         save_run(replace(found, finish="interrupt"))
-    if lost:
-        what = _lost_line(folder, lost, launch.num_ranks)
+    own = [rank for _, rank in failed if not LEFT_ALONE.search(states[rank].error)]
+    if own or not lost:
+        first = (own or [rank for _, rank in failed])[0]
+        what = f"rank {first}: {states[first].error}"
     else:
-        what = f"rank {failed[0][1]}: {states[failed[0][1]].error}"
+        what = _lost_line(folder, lost, launch.num_ranks)
     raise LaunchError(f"{run.name}: {what}; {_how_to_go_on(run)}")
 
 
