@@ -1,13 +1,17 @@
 """A run on two processes, from the cell to the adapter in use; stopped and gone on with on one."""
 
 import json
+import platform
 import re
 
 import pytest
 
-from gptoss_magic.errors import DoesNotFit, InputError
-from gptoss_magic.ranks.folder import RanksFolder, Wish
+from gptoss_magic.errors import DoesNotFit, InputError, LaunchError
+from gptoss_magic.ranks.folder import RanksFolder, RankState, Wish
+from gptoss_magic.ranks.follow import Tail, ended
+from gptoss_magic.ranks.launch import launch_of
 from gptoss_magic.ranks.plan import RanksPlan, require_room
+from gptoss_magic.ranks.processes import Process
 from gptoss_magic.ranks.run import taken_over
 from gptoss_magic.runs.prepare import resume
 from gptoss_magic.session import current
@@ -109,8 +113,6 @@ def test_the_strategy_and_the_number_are_checked_first(shell, loaded):
 
 def test_what_does_not_fit_is_refused_with_what_would(loaded):
     tuning = prepared("big")
-    from gptoss_magic.ranks.launch import launch_of
-
     launch = launch_of(current().require_local(), "lora", 4, "ddp", detached=False)
     plan = RanksPlan(launch, 0, 10**9, 3 * 10**9, on_cards=False)
     with pytest.raises(DoesNotFit, match=r"4\.00 GB together; 3\.00 GB free; --launch 3 would fit"):
@@ -129,6 +131,42 @@ def test_wishes_and_damage_are_read_as_nothing(loaded):
     assert folder.states() == {}
     with pytest.raises(InputError, match="no run on processes of its own"):
         folder.launch()
+
+
+PEER = "RuntimeError: [gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:1"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        (("error", PEER), ("error", "ValueError: boom"), "rank 1: ValueError: boom"),
+        (("error", PEER), ("", ""), r"rank 1 \(process \d+\) of 2 ended without a word"),
+        (("", ""), ("error", "DoesNotFit: no room"), "rank 1: DoesNotFit: no room"),
+        (("error", PEER), ("return", ""), "rank 0: RuntimeError"),
+    ],
+)
+def test_the_line_names_the_rank_that_began_it(loaded, first, second, said):
+    run = prepared("told").run
+    launch = launch_of(current().require_local(), "lora", 2, "ddp", detached=True)
+    folder = RanksFolder.of(run.folder)
+    folder.begin(launch)
+    for rank, (how, error) in enumerate((first, second)):
+        gone = Process(10**6 + rank, 1.0, platform.node())
+        folder.set_state(rank, RankState(gone, how, error, float(rank)))
+    with pytest.raises(LaunchError, match=f"told: {said}"):
+        ended(run)
+    assert read_run(run.folder).finish == "interrupt"
+
+
+def test_a_tail_gives_whole_lines_once(tmp_path):
+    tail = Tail(tmp_path / "steps.jsonl")
+    assert tail.lines() == []
+    tail.path.write_bytes(b"one\ntw")
+    assert tail.lines() == [b"one"]
+    with tail.path.open("ab") as stream:
+        stream.write(b"o\nthree\n")
+    assert tail.lines() == [b"two", b"three"]
+    assert tail.lines() == []
 
 
 def test_a_run_that_goes_on_is_not_begun_again(shell, loaded, capsys):
