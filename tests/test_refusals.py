@@ -96,7 +96,7 @@ CELLS = [
     ("%gptoss reflect --accept --keep", "give --accept or --keep"),
     ("%gptoss reflect", "no answer yet"),
     ("%gptoss turns keep 5 -c x", "beside list only"),
-    ("%gptoss runs stop x", "leave 'x' out"),
+    ("%gptoss runs stop x y", "leave 'y' out"),
     ("%gptoss tools list x", "leave 'x' out"),
     ("%gptoss tools forget x", "leave 'x' out"),
     ('%gptoss tools mcp ""', "nothing is given"),
