@@ -11,6 +11,7 @@ from benchmarks.evaluate import EVALUATE
 from benchmarks.goals import goal_lanes_vs_serial
 from benchmarks.layer import LAYER
 from benchmarks.memory import quickstart_peak_rss_mb
+from benchmarks.ranks import RANKS
 from benchmarks.replay import replay_seconds_vs_generation
 from benchmarks.retrieval import RETRIEVAL
 from benchmarks.retrieval_growth import query_growth_1k_to_1m
@@ -46,7 +47,7 @@ FIGURES = {
     )
 }
 FIGURES |= (
-    SERVING | DECODE | EVALUATE | RETRIEVAL | TUNE | TRAIN | LAYER
+    SERVING | DECODE | EVALUATE | RETRIEVAL | TUNE | TRAIN | RANKS | LAYER
 )  # the layers last: they hold up to 8 GB
 QUICK = (
     "stream_overhead",

@@ -1,34 +1,58 @@
-"""`python -m gptoss_magic serve MODEL`: the endpoint without a notebook."""
+"""`python -m gptoss_magic`: the endpoint, or a tuning run, without a notebook."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gptoss_magic.errors import GptOssError, InputError, shown_error
 
-USAGE = "python -m gptoss_magic serve [MODEL] [--port PORT] [--token-env NAME]"
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 
 def main(words: list[str]) -> int:
-    """Serve until Ctrl-C. Errors are one line."""
-    import argparse
-
-    parser = argparse.ArgumentParser("python -m gptoss_magic", usage=USAGE)
-    parser.add_argument("command", choices=["serve"])
-    parser.add_argument("model", nargs="?", help="built-in, a folder, a hub name; none: what fits")
-    parser.add_argument("--port", type=int, default=0, help="0: a free one")
-    parser.add_argument("--token-env", help="the environment variable that holds the token")
-    given = parser.parse_args(words)
+    """Serve until Ctrl-C, or train a run. Errors are one line."""
+    given = _parsed(words)
     try:
-        _serve(given.model, given.port, given.token_env)
+        if given.command == "tune":
+            _tune(Path(given.run), is_resumed=given.resume)
+        else:
+            _serve(given.model, given.port, given.token_env)
     except KeyboardInterrupt:
+        if given.command == "tune":
+            print("interrupted: the same with --resume goes on from the last step")
         return 0
     except Exception as error:  # noqa: BLE001 (one line for the user)
         print(shown_error(error) if not isinstance(error, GptOssError) else error, file=sys.stderr)
         return 1
     return 0
+
+
+def _parsed(words: list[str]) -> Namespace:
+    import argparse
+
+    parser = argparse.ArgumentParser("python -m gptoss_magic")
+    commands = parser.add_subparsers(dest="command", required=True)
+    serve = commands.add_parser("serve", help="an OpenAI-compatible endpoint on this machine")
+    serve.add_argument("model", nargs="?", help="built-in, a folder, a hub name; none: what fits")
+    serve.add_argument("--port", type=int, default=0, help="0: a free one")
+    serve.add_argument("--token-env", help="the environment variable that holds the token")
+    tune = commands.add_parser("tune", help="train what a run's YAML file says")
+    tune.add_argument("run", help="the file")
+    tune.add_argument("--resume", action="store_true", help="go on from its newest checkpoint")
+    return parser.parse_args(words)
+
+
+def _tune(run: Path, *, is_resumed: bool) -> None:
+    from gptoss_magic.model.imports import sleep_at_barriers
+    from gptoss_magic.ranks.script import tune_file
+
+    sleep_at_barriers()
+    tune_file(run, is_resumed=is_resumed)
 
 
 def _serve(model: str | None, port: int, token_env: str | None) -> None:

@@ -9,6 +9,7 @@ GptOssError            one line for the user: what was given, what is wrong, wha
 ├── ContextOverflow    (ValueError)   the prompt and its answer exceed the context
 ├── StorageError       (OSError)      a file or cache directory that cannot be written
 ├── ServerError        (ConnectionError) a server that refuses, fails, or goes away
+├── LaunchError        (ChildProcessError) a process of a launched run that failed or was killed
 └── UnexpectedError    (RuntimeError) anything else: a fault of ours, or of what a cell called
 """
 
@@ -61,6 +62,10 @@ class ServerError(GptOssError, ConnectionError):
     """A server that refuses, fails, or goes away. `ends_all`: as it would to any other request."""
 
     ends_all = False
+
+
+class LaunchError(GptOssError, ChildProcessError):
+    """A process of a launched run that failed or was killed."""
 
 
 class UnexpectedError(GptOssError, RuntimeError):

@@ -56,6 +56,9 @@ MADE_OF_TORCH = {
     "model.step",
     "model.triton_kernels",
     "model.wide",
+    "ranks.anchor",
+    "ranks.expert_parallel",
+    "tuning.methods.head_lora",
     "tuning.methods.svd",
 }
 THEIRS = {"torch", "transformers", "triton"}
@@ -85,6 +88,7 @@ MAY = {
     | LEAVES,
     "runs": {"turns", "session", "model", "harmony", "generation", "routing", "adapters", "tuning"}
     | LEAVES,
+    "ranks": {"runs", "session", "model", "tuning"} | LEAVES,
     "studies": {"turns", "runs", "session", "model", "harmony", "generation", "routing", "tuning"}
     | {"agents", "retrieval", "evaluation"}
     | LEAVES,
@@ -92,12 +96,22 @@ MAY = {
     | LEAVES,
     "serving": {"turns", "session", "harmony", "generation", "adapters", "model"} | LEAVES,
     "neighbours": {"turns", "session", "retrieval", "agents"} | LEAVES,
-    "magics": {"turns", "runs", "studies", "session", "routing", "tuning", "retrieval", "agents"}
+    "magics": {
+        "turns",
+        "runs",
+        "ranks",
+        "studies",
+        "session",
+        "routing",
+        "tuning",
+        "retrieval",
+        "agents",
+    }
     | {"sharing", "serving", "evaluation"}
     | {"widgets"}
     | LEAVES,
     "extension": {"magics", "model"} | LEAVES,
-    "__main__": {"serving", "turns", "model"} | LEAVES,
+    "__main__": {"ranks", "serving", "turns", "model"} | LEAVES,
     "scripted": {"harmony", "generation"} | LEAVES,
     "testing": {"model", "harmony"} | LEAVES,
 }

@@ -1,5 +1,7 @@
 """The shipped notebooks run, and what they leave behind can be read and repeated."""
 
+import ast
+import re
 from pathlib import Path
 
 import nbformat
@@ -93,6 +95,21 @@ def test_a_style_is_learned_on_the_hot_experts_and_reasoning_stays(tmp_path):
     assert "gptoss-routing" in maps["text/html"]
     assert "sailor" in notebook.cells[-1].outputs[0]["data"]["text/plain"]
     assert (tmp_path / "gptoss_runs/sailor/adapter/adapter_model.safetensors").is_file()
+    assert "widget-view" not in nbformat.writes(notebook)
+
+
+def test_two_processes_train_what_one_would(tmp_path):
+    notebook = executed("many_processes.ipynb", tmp_path)
+    said = ["".join(o.get("text", "") for o in c.get("outputs", ())) for c in notebook.cells]
+    plan, run, did = said[4], said[6], said[8]
+    assert "2 processes (ddp): each" in plan
+    away = re.search(r"verify: gradients of 2 processes .* lora \(\d+\) (\S+)", run)
+    assert float(away[1]) < 0.05  # in bf16, where the order of adding shows in the third digit
+    steps = [ast.literal_eval(line.partition(" ")[2]) for line in did.splitlines()]
+    assert len(steps) == 4
+    assert all(len(ranks) == 2 and min(ranks)[0] > 0 for ranks in steps)
+    report = notebook.cells[6].outputs[-1]["data"]["text/plain"]
+    assert "held-out loss" in report
     assert "widget-view" not in nbformat.writes(notebook)
 
 

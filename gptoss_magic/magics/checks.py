@@ -94,6 +94,8 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "num_steps": _whole("steps", 1, "1 or more"),
     "replay": _above("--replay"),
     "own": _whole("--own", 1, "1 or more"),
+    "launch": _whole("--launch", 1, "1 process or more"),
+    "nodes": _whole("--nodes", 1, "1 machine or more"),
     "show": _whole("--show", 0, "an example's number, from 0"),
     "length": _whole("--length", 8, "8 tokens or more"),
     "tflops": _above("--tflops"),

@@ -1,4 +1,4 @@
-"""`%gptoss runs`: tuning runs listed, shown and compared; one in the background stopped."""
+"""`%gptoss runs`: tuning runs listed, shown and compared; followed and stopped where they go on."""
 
 from __future__ import annotations
 
@@ -12,33 +12,44 @@ from gptoss_magic.magics.tune_options import FOLDER, RUNS
 from gptoss_magic.session import current
 
 if TYPE_CHECKING:
+    from argparse import Namespace
     from collections.abc import Sequence
 
     from gptoss_magic.tuning.runs import Run
 
 OPTIONS: list[opt.Option] = [
-    (("words",), {"nargs": "*", "help": "list; compare NAME NAME…; show NAME; stop"}),
+    (
+        ("words",),
+        {"nargs": "*", "help": "list, compare, show, attach or stop, and NAMEs"},
+    ),
+    (("-o", "--output"), {"help": "attach: put the report into this variable"}),
+    (("-q", "--quiet"), {"action": "store_true", "help": "attach: show no panel"}),
     RUNS,
 ]
 PARSER = opt.parser(
     "%gptoss runs",
     OPTIONS,
-    "Tuning runs: list, compare, show, stop.",
-    ["%gptoss runs", "%gptoss runs compare tuned wider", "%gptoss runs stop"],
+    "Tuning runs: list, compare, show, attach, stop.",
+    ["%gptoss runs", "%gptoss runs compare tuned wider", "%gptoss runs attach tuned"],
 )
+COMMANDS = ("list", "compare", "show", "attach", "stop")
 HEADERS = ("run", "method", "steps", "loss", "held out", "general text", "ended", "made")
 COLOURS = ("#3b7dd8", "#d9822b", "#3fa66b", "#a05cc8", "#c8503c", "#5b6b7b")
 
 
-def run(line: str, _magics: Any) -> None:
+def run(line: str, magics: Any) -> None:
     """One line of `%gptoss runs`."""
     given = opt.parse(PARSER, line)
     command, *names = given.words or ["list"]
+    if command not in COMMANDS:
+        raise InputError(f"%gptoss runs {command}: there are {', '.join(COMMANDS)}")
+    if command != "attach" and (given.output or given.quiet):
+        raise InputError("--output and --quiet mean something beside attach only")
     if command == "stop":
-        check_nothing("%gptoss runs stop", " ".join(names))
-        return stop()
-    if command not in ("list", "compare", "show"):
-        raise InputError(f"%gptoss runs {command}: there are list, compare, show and stop")
+        check_nothing("%gptoss runs stop", " ".join(names[1:]))
+        return stop_launched(names[0], given) if names else stop()
+    if command == "attach":
+        return attach(names, given, magics.shell.user_ns)
     found = chosen(Path(given.runs or FOLDER), names)
     if not found:
         print(f"{given.runs or FOLDER}: no runs yet")
@@ -47,7 +58,29 @@ def run(line: str, _magics: Any) -> None:
 
 
 def words(_typed: list[str]) -> list[str]:
-    return ["list", "compare", "show", "stop"]
+    return [*COMMANDS]
+
+
+def attach(names: Sequence[str], given: Namespace, variables: dict[str, Any]) -> None:
+    """Follow a launched run, whoever started it, to its report."""
+    from gptoss_magic.magics.tune_launch import follow_run
+    from gptoss_magic.ranks.run import found
+
+    if len(names) != 1:
+        raise InputError("%gptoss runs attach: give the name of one run")
+    follow_run(found(names[0], Path(given.runs or FOLDER)), given, variables)
+
+
+def stop_launched(name: str, given: Namespace) -> None:
+    """Ask a run that goes on by itself to end after its step."""
+    from gptoss_magic.ranks.folder import Wish
+    from gptoss_magic.ranks.run import found
+
+    folder = found(name, Path(given.runs or FOLDER)).folder
+    if not folder.goes_on():
+        raise InputError(f"{name}: no process of it runs")
+    folder.wish(Wish("stop"))
+    print(f"{name} stops after this step; %gptoss runs attach {name} gives its report")
 
 
 def stop() -> None:

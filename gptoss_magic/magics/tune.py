@@ -9,9 +9,10 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
-from gptoss_magic.magics import tune_options
+from gptoss_magic.magics import tune_launch, tune_options
 from gptoss_magic.magics.checks import check_alone, said_in
 from gptoss_magic.magics.door import through
+from gptoss_magic.magics.tune_like import show_like
 from gptoss_magic.magics.tune_run import run_tuning
 from gptoss_magic.magics.tune_watch import signal_watch, watch_of
 from gptoss_magic.session import current
@@ -19,8 +20,10 @@ from gptoss_magic.session import current
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from gptoss_magic.ranks.folder import Launch
     from gptoss_magic.runs.prepare import Tuning
     from gptoss_magic.tuning.notes import Reading
+    from gptoss_magic.tuning.runs import Run
 
 TUNE = opt.parser(
     "%%gptoss_tune",
@@ -34,8 +37,8 @@ TUNE = opt.parser(
     ],
     tune_options.GROUPS,
 )
-CARD_GB = 80.0
-BESIDE = {"card": "like", "replay": "after", "edits": "from_conversation"}
+BESIDE = {"card": "like", "cards": "like", "replay": "after", "edits": "from_conversation"}
+LAUNCH = ("launch", *tune_launch.NEEDS_LAUNCH)
 BESIDE |= {"every": "suite", "suite": "every", "items": "every"}
 
 
@@ -54,21 +57,19 @@ TuneMagics.tune.__doc__ = TUNE.format_help()
 
 def tune(line: str, body: str, names: dict[str, Any]) -> None:
     """One tune cell: plan alone, or with --go the run itself."""
+    from gptoss_magic.ranks.folder import RanksFolder
     from gptoss_magic.runs.parts import stages
-    from gptoss_magic.runs.prepare import resume
     from gptoss_magic.tuning.runs import checked_name, read_run
 
     options = opt.parse(TUNE, line)
     check(options, body)
     if options.like:
-        return show_dry_run(options.like, options.card or CARD_GB)
+        return show_like(options)
     options.runs = options.runs or tune_options.FOLDER
     if options.resume:
-        read_run(Path(options.runs) / checked_name(options.resume))  # before a model is loaded
-        tuning = resume(options.resume, Path(options.runs))
-        tuning.probe = watch_of(options, names)
-        tuning.signal = signal_watch(options)
-        return run_tuning(tuning, options, names)
+        run = read_run(Path(options.runs) / checked_name(options.resume))  # before a load
+        RanksFolder.of(run.folder).check_over()
+        return _resumed(options, names)
     options.name = checked_name(options.name or tune_options.NAME)
     if options.axolotl:
         take_axolotl(options)
@@ -78,20 +79,8 @@ def tune(line: str, body: str, names: dict[str, Any]) -> None:
         write_axolotl_file(wanted, options)
     for stage in stages(wanted):
         _stage(stage, options, names)
-    if not options.go:
+    if not options.go and not tune_launch.written_files(options):
         print("dry run: nothing is trained; add --go to train")
-
-
-def show_dry_run(name: str, card_gb: float) -> None:
-    """Every method's plan for gpt-oss `name`, as a table."""
-    from gptoss_magic.magics.index import show_table
-    from gptoss_magic.tuning.dry_run import HEADERS, dry_run_rows
-
-    caption = (
-        f"gpt-oss-{name} on {card_gb:g} GB, from shapes alone; adapter to in all in GB. "
-        "No weight is read, and nothing was measured on a GPU."
-    )
-    show_table(HEADERS, dry_run_rows(name, card_gb * 1e9), caption)
 
 
 def check(options: Namespace, body: str) -> None:
@@ -101,14 +90,16 @@ def check(options: Namespace, body: str) -> None:
         if name in said and other not in said:
             raise InputError(f"--{name} means something beside --{other.replace('_', '-')} only")
     if options.like:
-        check_alone("%gptoss_tune", options, "--like", ("card",))
+        beside = ("cards", "method") if options.cards else ("card",)
+        check_alone("%gptoss_tune", options, "--like", beside)
     if options.resume:
         check_alone(
             "%gptoss_tune",
             options,
             "--resume",
-            ("runs", "background", "output", "quiet", "every", "suite", "items", "signal"),
+            ("runs", "background", "output", "quiet", "every", "suite", "items", "signal", *LAUNCH),
         )
+    tune_launch.check_together(options)
     if options.epochs is not None and options.num_steps is not None:
         raise InputError("--epochs and --steps: give one of them")
     if options.background and not (options.go or options.resume):
@@ -121,8 +112,24 @@ def check(options: Namespace, body: str) -> None:
 
 
 def _stage(wanted: Any, options: Namespace, names: dict[str, Any]) -> None:
-    from gptoss_magic.runs.prepare import prepare
     from gptoss_magic.tuning.plan import require_fit
+
+    if options.launch is not None:
+        begun = _to_launch(wanted, options)
+        return tune_launch.run_launched(*begun, options, names) if begun else None
+    tuning = _planned(wanted, options)
+    if options.go:
+        assert tuning.plan is not None  # only a resumed run has none
+        require_fit(tuning.plan)
+        tuning.probe = watch_of(options, names)
+        tuning.signal = signal_watch(options)
+        tuning.begin()
+        run_tuning(tuning, options, names)
+
+
+def _planned(wanted: Any, options: Namespace) -> Tuning:
+    """The run, prepared, with its plan said."""
+    from gptoss_magic.runs.prepare import prepare
     from gptoss_magic.widgets.progress import ProgressView
 
     with ProgressView(wanted.name, lambda done, total: f"{done} of {total}") as bar:
@@ -131,13 +138,46 @@ def _stage(wanted: Any, options: Namespace, names: dict[str, Any]) -> None:
     show_plan(tuning)
     if options.show is not None:
         show_example(tuning, options.show)
-    if options.go:
-        assert tuning.plan is not None  # only a resumed run has none
-        require_fit(tuning.plan)
-        tuning.probe = watch_of(options, names)
-        tuning.signal = signal_watch(options)
+    return tuning
+
+
+def _to_launch(wanted: Any, options: Namespace) -> tuple[Run, Launch] | None:
+    """The run on the disk, and how it is launched; nothing of the model is held any more."""
+    from gptoss_magic.ranks.clusters import check_new
+    from gptoss_magic.ranks.run import written
+
+    files = tune_launch.written_files(options)
+    check_new(list(files.values()))
+    tuning = _planned(wanted, options)
+    launch = tune_launch.planned(tuning.run, tuning.plan, options)
+    if files:
         tuning.begin()
-        run_tuning(tuning, options, names)
+        return tune_launch.write_files(written(tuning), launch, options)
+    if not options.go:
+        return None
+    tuning.begin()
+    return written(tuning, is_verified=options.verify), launch
+
+
+def _resumed(options: Namespace, names: dict[str, Any]) -> None:
+    """Go on with a run, here or on processes of its own."""
+    from gptoss_magic.ranks.run import written
+    from gptoss_magic.runs.parts import opened
+    from gptoss_magic.runs.prepare import resume
+
+    if options.launch is not None:
+        current().ready()
+        run, _ = opened(Path(options.runs) / options.resume)
+        if options.verify:
+            again = resume(options.resume, Path(options.runs), watched=False)
+            written(again, is_verified=True)
+            del again
+        launch = tune_launch.planned(run, None, options)
+        return tune_launch.run_launched(run, launch, options, names)
+    tuning = resume(options.resume, Path(options.runs))
+    tuning.probe = watch_of(options, names)
+    tuning.signal = signal_watch(options)
+    return run_tuning(tuning, options, names)
 
 
 def rows_of(options: Namespace, body: str, names: dict[str, Any]) -> Reading:

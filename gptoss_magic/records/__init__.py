@@ -29,6 +29,7 @@ from gptoss_magic.records.studies import (
     Drift,
     Example,
     Mapped,
+    RankStep,
     StepMetrics,
     SuiteProbe,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "OpenPage",
     "PageSource",
     "Passage",
+    "RankStep",
     "Request",
     "RoutingTrace",
     "SamplingSettings",

@@ -74,10 +74,26 @@ class SuiteProbe:
 
 
 @dataclass(frozen=True)
+class RankStep:
+    """One rank's share of a step: `loss` in nats per trained token of its own, None without any.
+
+    `tokens_per_s`: while it worked itself, waiting for the others left out. `memory`: bytes at its
+    peak so far. `load`: of its tokens' routes, the share of the busiest expert, mean over layers.
+    """
+
+    tokens: int
+    loss: float | None
+    tokens_per_s: float
+    memory: int
+    load: float = 0.0
+
+
+@dataclass(frozen=True)
 class StepMetrics:
     """One optimizer step, counted from 1. Losses are nats per trained token, before the step.
 
-    `memory`: bytes at the peak so far. `probe`: of the weights behind the step.
+    `memory`: bytes at the peak so far. `probe`: of the weights behind the step. `ranks`: what each
+    process did of it, where a run has several.
     """
 
     step: int
@@ -90,6 +106,7 @@ class StepMetrics:
     eval_loss: float | None = None
     drift: Drift | None = None
     probe: SuiteProbe | None = None
+    ranks: tuple[RankStep, ...] = ()
 
 
 @dataclass(frozen=True)

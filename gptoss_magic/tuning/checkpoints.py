@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.atomic import whole_folder
 from gptoss_magic.errors import CheckpointError
-from gptoss_magic.records import Drift, StepMetrics, SuiteProbe
+from gptoss_magic.records import Drift, RankStep, StepMetrics, SuiteProbe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -96,6 +96,7 @@ def metrics_of(values: dict[str, Any]) -> StepMetrics:
     read = {
         "drift": Drift(**drift) if drift else None,
         "probe": SuiteProbe(**probe) if probe else None,
+        "ranks": tuple(RankStep(**one) for one in values.get("ranks", ())),
     }
     return StepMetrics(**{**values, **read})
 

@@ -22,16 +22,23 @@ HEADERS = (
 
 
 def dry_run(
-    name: str, free: int, method: MethodSettings, train: TrainSettings, *, recompute: bool = False
+    name: str,
+    free: int,
+    method: MethodSettings,
+    train: TrainSettings,
+    *,
+    recompute: bool = False,
+    left: int | None = None,
 ) -> TunePlan:
     """The plan of gpt-oss '120b' or '20b', packed, on a GPU with `free` bytes. Raises InputError.
 
     torch's AdamW is assumed (bitsandbytes' needs less). Activations are recomputed where the
-    trainer would do so, or with `recompute` wherever the method lets it.
+    trainer would do so, or with `recompute` wherever the method lets it. `left`: what the weights
+    leave free, where not all of them are there.
     """
     config = known_config(name)
     weights, params = packed_bytes(config), num_parameters(config, method)
-    left = 0 if recompute else max(0, free - weights)
+    left = 0 if recompute else max(0, free - weights if left is None else left)
     return make_tune_plan(
         config,
         model=f"openai/gpt-oss-{name}",

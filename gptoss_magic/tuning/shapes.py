@@ -42,18 +42,24 @@ def unpacked_bytes(config: dict[str, Any]) -> int:
     return packed_bytes(config) + int(experts * (2 * numbers - packed))
 
 
+def experts_bytes(config: dict[str, Any]) -> int:
+    """Bytes of all experts of all layers: MXFP4, their biases in bf16."""
+    hidden, inner = config["hidden_size"], config["intermediate_size"]
+    numbers = 3 * inner * hidden  # weights of one expert
+    expert = numbers // 2 + numbers // BLOCK + 2 * (2 * inner + hidden)
+    return int(config["num_hidden_layers"] * config["num_local_experts"] * expert)
+
+
 def packed_bytes(config: dict[str, Any]) -> int:
     """Bytes of a checkpoint whose experts are in MXFP4 and all else in bf16."""
     hidden, experts = config["hidden_size"], config["num_local_experts"]
-    numbers = 3 * config["intermediate_size"] * hidden  # weights of one expert
-    expert = numbers // 2 + numbers // BLOCK + 2 * (2 * config["intermediate_size"] + hidden)
     attention = sum(n_in * n_out + n_out for n_in, n_out in projections(config))
     router = experts * (hidden + 1)
     rest = attention + config["num_attention_heads"] + router + 2 * hidden
     tables = 1 if config.get("tie_word_embeddings") else 2
     outside = tables * config["vocab_size"] * hidden + hidden
-    layers = config["num_hidden_layers"] * (experts * expert + 2 * rest)
-    return int(layers + 2 * outside)
+    layers = config["num_hidden_layers"] * 2 * rest
+    return int(experts_bytes(config) + layers + 2 * outside)
 
 
 def layer_bytes(config: dict[str, Any]) -> int:

@@ -11,8 +11,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from gptoss_magic.records import StepMetrics
+from gptoss_magic.records import RankStep, StepMetrics
 from gptoss_magic.tuning.interrupts import uninterrupted
+from gptoss_magic.tuning.team import Alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from gptoss_magic.records import Example
     from gptoss_magic.tuning.drift import Drifting
     from gptoss_magic.tuning.settings import TrainSettings
+    from gptoss_magic.tuning.team import Team
 
 CLIP = 1.0
 
@@ -64,7 +66,8 @@ class Trainer:
     """Trains the parts (attached while it runs) of a frozen model.
 
     Repeats exactly from the same settings, data and parts; `checkpoints` carry a run over a pause.
-    The learning rate warms up linearly and falls along a cosine to its floor.
+    The learning rate warms up linearly and falls along a cosine to its floor. `team`: who shares
+    the work of each step.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class Trainer:
         self.checkpointing = checkpointing
         self.progress = Progress()
         self.rate: float | None = None
+        self.team: Team = Alone()
 
     @property
     def num_steps(self) -> int:
@@ -118,6 +122,16 @@ class Trainer:
         with self._training():
             self._mean_loss([sequence], backward=True)
 
+    def gradients(self) -> list[Any]:
+        """By weight, the next step's gradient before it is clipped; None where it has none.
+
+        Nothing is changed.
+        """
+        with self._training():
+            self._mean_loss(self.work.steps[self.progress.step], backward=True)
+            self.team.sum_gradients(self.weights)
+            return [None if w.grad is None else w.grad.clone() for w in self.weights]
+
     def learning_rate(self, step: int) -> float:
         """The rate of step `step`, counted from 0."""
         peak = self.rate or self.settings.learning_rate
@@ -126,9 +140,10 @@ class Trainer:
     def _step(self) -> StepMetrics:
         began, step = time.perf_counter(), self.progress.step
         sequences, rate = self.work.steps[step], self.learning_rate(step)
-        loss, norm = self._backward(sequences)
-        tokens = sum(len(e.ids) for sequence in sequences for e in sequence)
-        speed = tokens / (time.perf_counter() - began)
+        self.team.begin_step()
+        loss, norm, mine = self._backward(sequences)
+        ranks = self.team.told(mine)
+        speed = _tokens(sequences) / (time.perf_counter() - began)
         measured = self._measured() if self._is_due(step) else (None, None)
         with uninterrupted():
             for group in self.optimizer.param_groups:
@@ -146,19 +161,28 @@ class Trainer:
                 speed,
                 peak_memory(self.model.device),
                 *measured,
+                ranks=ranks,
             )
             self.progress.history.append(metrics)
         return metrics
 
-    def _backward(self, sequences: Sequence[Sequence[Example]]) -> tuple[float, float]:
-        """(loss, gradient norm before it is clipped); the gradients are there afterwards."""
-        import torch
+    def _backward(self, sequences: Sequence[Sequence[Example]]) -> tuple[float, float, RankStep]:
+        """(loss, gradient norm before it is clipped, this process's share of the work).
 
+        The gradients are there afterwards.
+        """
         self.optimizer.zero_grad()
-        loss = self._mean_loss(sequences, backward=True)
+        began, own, trained = time.perf_counter(), self.team.share(sequences), _trained(sequences)
+        own_loss = self._loss_share(own, trained, backward=True)
+        speed = _tokens(own) / (time.perf_counter() - began)
+        loss = self.team.summed(own_loss)
+        self.team.sum_gradients(self.weights)
         if self.work.penalty is not None:
             self.work.penalty().backward()
-        return loss, float(torch.nn.utils.clip_grad_norm_(self.weights, CLIP))
+        norm = self.team.clip(self.weights, CLIP)
+        each = own_loss * trained / _trained(own) if _trained(own) else None
+        memory = peak_memory(self.model.device)
+        return loss, norm, RankStep(_tokens(own), each, speed, memory)
 
     def _is_due(self, step: int) -> bool:
         return step % self.settings.eval_every == 0 or step + 1 == self.num_steps
@@ -173,9 +197,15 @@ class Trainer:
             return loss, self.work.drift.measure() if self.work.drift else None
 
     def _mean_loss(self, sequences: Sequence[Sequence[Example]], *, backward: bool) -> float:
+        own = self.team.share(sequences)
+        return self.team.summed(self._loss_share(own, _trained(sequences), backward=backward))
+
+    def _loss_share(
+        self, sequences: Sequence[Sequence[Example]], trained: int, *, backward: bool
+    ) -> float:
+        """The losses' sum over `sequences`, divided by the `trained` tokens of the whole step."""
         from gptoss_magic.tuning.loss import sequence_loss
 
-        trained = sum(sum(e.trained) for sequence in sequences for e in sequence)
         total = 0.0
         for sequence in sequences:
             loss = sequence_loss(self.model, sequence, self._soft()) / max(trained, 1)
@@ -207,6 +237,14 @@ class Trainer:
                     self.model.activation_checkpointing_disable()
                     self.model.eval()
                 self.optimizer.zero_grad()
+
+
+def _tokens(sequences: Sequence[Sequence[Example]]) -> int:
+    return sum(len(example.ids) for sequence in sequences for example in sequence)
+
+
+def _trained(sequences: Sequence[Sequence[Example]]) -> int:
+    return sum(sum(example.trained) for sequence in sequences for example in sequence)
 
 
 def scheduled(step: int, num_steps: int, settings: TrainSettings) -> float:

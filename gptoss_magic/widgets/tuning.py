@@ -49,7 +49,8 @@ class TuningPanel:
     """Fed with StepMetrics; a widget in a kernel, lines in a terminal, nothing when quiet.
 
     `learning_rate` is the peak that the run starts with, above 0; `facts` are labels and values
-    that stay in sight. What is left in the notebook is made on `finish`, or on leaving.
+    that stay in sight. `num_ranks`: of a launched run, whose steps say what each of them did.
+    What is left in the notebook is made on `finish`, or on leaving.
     """
 
     def __init__(
@@ -60,8 +61,10 @@ class TuningPanel:
         learning_rate: float,
         facts: Sequence[tuple[str, str]] = (),
         *,
+        num_ranks: int = 0,
         quiet: bool = False,
     ) -> None:
+        self._num_ranks = num_ranks
         self._control, self._title, self._num_steps = control, title, num_steps
         self._rate, self._facts, self._quiet = learning_rate, tuple(facts), quiet
         self._steps: list[StepMetrics] = []
@@ -123,8 +126,11 @@ class TuningPanel:
         }
 
     def rows(self, first: int) -> bytes:
-        """Steps from the `first`: twelve float64 a step, see `numbers`."""
-        return array("d", [x for step in self._steps[first:] for x in numbers(step)]).tobytes()
+        """Steps from the `first`: float64, see `numbers` and `rank_numbers`."""
+        rows = array("d")
+        for step in self._steps[first:]:
+            rows.extend((*numbers(step), *rank_numbers(step, self._num_ranks)))
+        return rows.tobytes()
 
     def hear(self, content: Any) -> None:
         """Do what a button or the slider says; what makes no sense is passed over."""
@@ -165,6 +171,7 @@ class TuningPanel:
             "title": self._title,
             "facts": [list(fact) for fact in self._facts],
             "num_steps": self._num_steps,
+            "num_ranks": self._num_ranks,
             "learning_rate": self._rate,
             "reach": REACH,
         }
@@ -240,3 +247,19 @@ def numbers(step: StepMetrics) -> tuple[float, ...]:
     figures = (step.grad_norm, step.tokens_per_s, step.memory)
     probe = (NONE, NONE) if step.probe is None else (step.probe.score, step.probe.base)
     return (step.step, step.loss, held, step.learning_rate, *figures, *away, *probe)
+
+
+def rank_numbers(step: StepMetrics, num_ranks: int) -> tuple[float, ...]:
+    """Of each rank: loss, tokens/s, memory in MB, load of the busiest expert.
+
+    Not-a-number where a step has no such rank: it was done by fewer processes.
+    """
+    found: list[float] = []
+    for rank in range(num_ranks):
+        if rank < len(step.ranks):
+            one = step.ranks[rank]
+            loss = NONE if one.loss is None else one.loss
+            found += [loss, one.tokens_per_s, one.memory / 1e6, one.load]
+        else:
+            found += [NONE] * 4
+    return tuple(found)

@@ -21,7 +21,7 @@ STATIC = Path(__file__).parent / "static"
 PERIOD_S = 0.1
 FIRST_WHOLE_S, MAX_WHOLE_GAP_S = 0.5, 5.0
 LINE_S = 5.0
-ROW_BYTES = 12 * 8
+NUMBERS, RANK_NUMBERS, NUMBER_BYTES = 12, 4, 8  # of a step, of a rank in it, of a number
 
 
 class RunState(TypedDict):
@@ -35,11 +35,12 @@ class RunState(TypedDict):
 
 
 class RunSetup(TypedDict):
-    """What does not; a `facts` entry is a name and a value."""
+    """What does not; a `facts` entry is a name and a value. `num_ranks`: 0 for one process."""
 
     title: str
     facts: list[list[str]]
     num_steps: int
+    num_ranks: int
     learning_rate: float
     reach: float
 
@@ -54,13 +55,18 @@ class Shown(Protocol):
         """What does."""
 
     def rows(self, first: int) -> bytes:
-        """The steps from number `first` on, `ROW_BYTES` each."""
+        """The steps from number `first` on, `row_bytes` of the setup's ranks each."""
 
     def line(self) -> str:
         """Where it stands, in words."""
 
     def hear(self, content: Any) -> None:
         """A view's message."""
+
+
+def row_bytes(num_ranks: int) -> int:
+    """Of one step, its ranks' numbers behind its own."""
+    return (NUMBERS + RANK_NUMBERS * num_ranks) * NUMBER_BYTES
 
 
 class Live:
@@ -70,7 +76,7 @@ class Live:
         from IPython.display import display
 
         self._panel, self._lock = panel, Lock()
-        self._sent = 0
+        self._sent, self._num_ranks = 0, panel.setup()["num_ranks"]
         self._sent_at = self._began = monotonic()
         self._whole_after, self._heard = FIRST_WHOLE_S, False
         self._widget = _live_widget_class()(setup=panel.setup())
@@ -100,7 +106,7 @@ class Live:
         with self._lock:
             first = 0 if whole else self._sent
             rows = self._panel.rows(first)
-            self._sent = first + len(rows) // ROW_BYTES
+            self._sent = first + len(rows) // row_bytes(self._num_ranks)
             self._sent_at = monotonic()
             self._widget.send(self._panel.state() | {"first": first}, buffers=[rows])
 

@@ -25,11 +25,12 @@ from gptoss_magic.widgets.tables import table_html, table_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gptoss_magic.records import StepMetrics
+    from gptoss_magic.records import RankStep, StepMetrics
 
     Row = tuple[str, str, str, str]
 
 HEADERS = ("", "first", "last", "best")
+RANK_COLOURS = (BLUE, ORANGE, GREEN, VIOLET, "#c8503c", "#5b6b7b", "#b8860b", "#1f9a9a")
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,31 @@ def curves_of(steps: Sequence[StepMetrics]) -> list[tuple[str, list[Curve]]]:
         ("Gradient norm", [norms]),
         ("Routing drift", away),
         ("Routing entropy (nats)", [entropy]),
+        *rank_curves(steps),
     ]
+
+
+def rank_curves(steps: Sequence[StepMetrics]) -> list[tuple[str, list[Curve]]]:
+    """Charts of what each rank did, a line for each of them; none for one process alone."""
+    count = max((len(step.ranks) for step in steps), default=0)
+    figures: dict[str, Callable[[RankStep], float]] = {
+        "Loss by rank (nats per own token)": lambda one: math.nan if one.loss is None else one.loss,
+        "Tokens/s by rank, while it works": lambda one: one.tokens_per_s,
+        "Memory by rank (MB)": lambda one: one.memory / 1e6,
+        "Busiest expert by rank (share)": lambda one: one.load,
+    }
+    return [
+        (title, [_rank_curve(steps, rank, figure) for rank in range(count)])
+        for title, figure in figures.items()
+        if count
+    ]
+
+
+def _rank_curve(
+    steps: Sequence[StepMetrics], rank: int, figure: Callable[[RankStep], float]
+) -> Curve:
+    points = [(step.step, figure(step.ranks[rank])) for step in steps if rank < len(step.ranks)]
+    return Curve(f"rank {rank}", points, RANK_COLOURS[rank % len(RANK_COLOURS)])
 
 
 def suite_curves(steps: Sequence[StepMetrics]) -> list[Curve]:

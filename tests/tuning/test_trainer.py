@@ -178,6 +178,18 @@ def test_only_the_chosen_heads_move():
         }
 
 
+def test_only_the_chosen_heads_move_when_the_parts_are_made_again():
+    run = trainer(resident(), "heads", num_heads=3)
+    parts = revive(json.loads(json.dumps(layout(run.parts))), "cpu")
+    torch.nn.ModuleList(parts).load_state_dict(run.parts.state_dict())
+    again = Trainer(run.model, parts, run.work, SETTINGS)
+    list(again.run(Free()))
+    for part in again.parts:
+        is_query = part.target.endswith("q_proj")
+        moved = (part.b if is_query else part.a.T).abs().sum(1).view(4, 16).sum(1) > 0
+        assert [head for head in range(4) if moved[head]] == part.heads
+
+
 def test_head_importance_is_the_gates_gradient():
     model, row = resident(), examples(1)
     scores = head_scores(model, [row])
@@ -250,7 +262,7 @@ def test_the_controls_stop_a_run_and_set_its_rate():
     assert found[1].learning_rate == pytest.approx(1e-2 * scheduled(1, 8, SETTINGS))
 
 
-@pytest.mark.parametrize("name", ["experts", "adalora", "router", "prompt"])
+@pytest.mark.parametrize("name", ["experts", "adalora", "router", "prompt", "heads"])
 def test_a_run_resumed_equals_one_that_was_not_stopped(tmp_path, name):
     def made():
         model = resident()

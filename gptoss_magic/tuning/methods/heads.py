@@ -1,4 +1,4 @@
-"""LoRA on chosen attention heads: the query's rows and the output's columns of each.
+"""LoRA on chosen attention heads: the query's rows and the output's columns of each (`HeadLora`).
 
 A head's importance is |∂loss/∂ξ| of a gate ξ on its output (Michel et al., arXiv 1905.10650).
 """
@@ -18,7 +18,7 @@ from gptoss_magic.tuning.settings import option
 from gptoss_magic.tuning.shapes import projections
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import torch
 
@@ -45,15 +45,19 @@ class HeadsSettings(lora.LoraSettings):
 
 
 def apply(model: Model, context: Context) -> list[Any]:
-    """`LinearLora` on q_proj and o_proj of the layers that have a chosen head, masked to heads."""
+    """`HeadLora` on q_proj and o_proj of the layers that have a chosen head."""
+    from gptoss_magic.tuning.methods.head_lora import HeadLora
+
     chosen: dict[int, list[int]] = defaultdict(list)
     for layer, head in chosen_heads(model, context):
         chosen[layer].append(head)
-    parts = lora.attention_parts(model, context, sorted(chosen), NAMES)
-    for part in parts:
-        _, _, layer, _, name = part.target.split(".")
-        _keep(part, name, _columns(model, chosen[int(layer)]))
-    return parts
+    plain = lora.attention_parts(model, context, sorted(chosen), NAMES)
+    heads = [chosen[int(part.target.split(".")[2])] for part in plain]
+    size = model.config.head_dim
+    return [
+        HeadLora(part.target, (part.a.data, part.b.data), part.scaling, of, size).to(model.device)
+        for part, of in zip(plain, heads, strict=True)
+    ]
 
 
 def chosen_heads(model: Model, context: Context) -> list[tuple[int, int]]:
@@ -91,23 +95,11 @@ def _gate(wide: Any) -> Any:
     return lambda _module, given: (given[0] * wide.to(given[0].dtype), *given[1:])
 
 
-def _columns(model: Model, heads: Sequence[int]) -> Any:
-    """0 or 1 for each of the A·D columns of the heads' outputs."""
-    import torch
+def _part(described: Mapping[str, Any], zeros: Mapping[str, Any]) -> Any:
+    from gptoss_magic.tuning.methods.head_lora import HeadLora
 
-    kept = torch.zeros(model.config.num_attention_heads, model.config.head_dim)
-    kept[list(heads)] = 1
-    return kept.flatten().to(model.device)
-
-
-def _keep(part: Any, name: str, columns: Any) -> None:
-    """Let only the chosen heads' rows of q_proj's B, or columns of o_proj's A, be non-zero."""
-    import torch
-
-    weight, mask = (part.b, columns[:, None]) if name == "q_proj" else (part.a, columns[None])
-    with torch.no_grad():
-        weight *= mask
-    weight.register_hook(lambda grad: grad * mask)
+    one, ab = described, (zeros["a"], zeros["b"])
+    return HeadLora(one["target"], ab, one["scaling"], one["heads"], one["head_dim"])
 
 
 def _numbers(config: Config, settings: HeadsSettings, _experts: Counts) -> int:
@@ -128,6 +120,7 @@ METHOD = Method(
     apply=apply,
     sizes=Sizes(_numbers, _branch_bytes),
     rate=lora.RATE,
+    parts={"HeadLora": _part},
     axolotl=AxolotlWords(NAMES, lost="heads: written as LoRA on every head of q_proj and o_proj"),
     ladder=(
         LadderRung(12, "heads", "LoRA on chosen heads", counts("num_heads", "h", "{} heads", 8, 2)),

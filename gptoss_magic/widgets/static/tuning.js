@@ -37,6 +37,14 @@ const CHARTS = [
     lines: [{ label: "entropy", of: "entropy", stroke: GREEN, width: 2 }],
   },
 ];
+const PALETTE = [BLUE, ORANGE, GREEN, VIOLET, "#c8503c", "#5b6b7b", "#b8860b", "#1f9a9a"];
+const RANK_COLUMNS = ["loss", "speed", "memory", "load"]; // behind a step's own, for each rank
+const RANK_CHARTS = [
+  ["loss", "Loss by rank (nats per own token)"],
+  ["speed", "Tokens/s by rank, while it works"],
+  ["memory", "Memory by rank (MB)"],
+  ["load", "Busiest expert by rank (share of routes)"],
+];
 const STATES = {
   running: "Running",
   paused: "Paused",
@@ -67,14 +75,36 @@ function duration(seconds) {
   return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
 }
 
+const columnOf = (name, rank) => `${name} of rank ${rank}`;
+
+function columnNames(numRanks) {
+  const ranks = [...Array(numRanks).keys()];
+  return [...COLUMNS, ...ranks.flatMap((rank) => RANK_COLUMNS.map((name) => columnOf(name, rank)))];
+}
+
+// A chart of each figure, a line for each rank.
+function rankCharts(numRanks) {
+  const ranks = [...Array(numRanks).keys()];
+  return RANK_CHARTS.map(([name, title]) => ({
+    title,
+    lines: ranks.map((rank) => ({
+      label: `rank ${rank}`,
+      of: columnOf(name, rank),
+      stroke: PALETTE[rank % PALETTE.length],
+      width: 2,
+    })),
+  }));
+}
+
 // The steps so far, by column. What is not a number is null, as uPlot wants it.
 class History {
-  constructor() {
+  constructor(numRanks) {
+    this.names = columnNames(numRanks);
     this.average = 0;
     this.weight = 0;
     this.held = null;
     this.columns = { smoothed: [] };
-    for (const name of COLUMNS) this.columns[name] = [];
+    for (const name of this.names) this.columns[name] = [];
   }
   get length() {
     return this.columns.step.length;
@@ -87,9 +117,9 @@ class History {
     if (first > this.length) return false;
     const bytes = view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);
     const rows = new Float64Array(bytes);
-    const width = COLUMNS.length;
+    const width = this.names.length;
     for (let at = (this.length - first) * width; at < rows.length; at += width) {
-      COLUMNS.forEach((name, i) => {
+      this.names.forEach((name, i) => {
         this.columns[name].push(Number.isFinite(rows[at + i]) ? rows[at + i] : null);
       });
       this.smooth();
@@ -300,8 +330,8 @@ function render({ model, el }) {
   const plots = make("div", "gptoss-plots");
   root.append(plots);
   el.append(root);
-  const history = new History();
-  const charts = CHARTS.map((chart) => new Chart(plots, chart));
+  const history = new History(setup.num_ranks);
+  const charts = [...CHARTS, ...rankCharts(setup.num_ranks)].map((chart) => new Chart(plots, chart));
   const forget = follow(root, charts);
   let drawing = 0;
   let latest;

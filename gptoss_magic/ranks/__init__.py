@@ -1,0 +1,1 @@
+"""A run on many processes: started, followed, ended; and what each of them does."""

@@ -1,0 +1,79 @@
+"""What a launched run needs of this machine, before a process starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gptoss_magic.errors import DoesNotFit
+from gptoss_magic.model.plan import GB
+
+if TYPE_CHECKING:
+    from gptoss_magic.ranks.folder import Launch
+    from gptoss_magic.tuning.plan import TunePlan
+
+
+@dataclass(frozen=True)
+class RanksPlan:
+    """`each`: bytes of one rank beside `shared`; `free`: where they all go, or each its own card.
+
+    `on_cards`: each rank has a GPU, and its weights are its own. On a processor packed weights are
+    mapped from their file, which all ranks of a machine share.
+    """
+
+    launch: Launch
+    shared: int
+    each: int
+    free: int
+    on_cards: bool
+
+    @property
+    def needed(self) -> int:
+        """Bytes that `free` must hold."""
+        return self.each if self.on_cards else self.shared + self.launch.num_ranks * self.each
+
+    @property
+    def fits(self) -> bool:
+        return self.needed <= self.free
+
+    def line(self) -> str:
+        """The plan in a line."""
+        count, how = self.launch.num_ranks, self.launch.strategy
+        where = "on a card of its own" if self.on_cards else "in this machine's memory"
+        together = "" if self.on_cards else f", {self.needed / GB:.2f} GB together"
+        beside = f" beside {self.shared / GB:.2f} GB for all" if self.shared else ""
+        return (
+            f"{count} processes ({how}): each {self.each / GB:.2f} GB {where}{beside}{together}; "
+            f"{self.free / GB:.2f} GB free"
+        )
+
+
+def ranks_plan(plan: TunePlan, launch: Launch, *, released: bool) -> RanksPlan:
+    """The plan of `launch` by that of one process. `released`: the resident model goes first."""
+    beside = plan.needed - (0 if plan.resident else plan.memory.weights)
+    weights, on_cards = plan.memory.weights, launch.device == "cuda"
+    if on_cards:
+        return RanksPlan(launch, 0, weights + beside, card_bytes(launch, weights, released), True)
+    free = plan.free + (weights if released and not plan.asked.packed else 0)
+    if plan.asked.packed:
+        return RanksPlan(launch, weights if released else 0, beside, free, False)
+    return RanksPlan(launch, 0, weights + beside, free, False)
+
+
+def card_bytes(launch: Launch, weights: int, released: bool) -> int:
+    """What is free on the fullest of the ranks' cards; the resident model's is on the first."""
+    import torch
+
+    free = [int(torch.cuda.mem_get_info(card)[0]) for card in range(launch.num_ranks)]
+    free[0] += weights if released else 0
+    return min(free)
+
+
+def require_room(plan: RanksPlan) -> None:
+    """Raise DoesNotFit with what would help."""
+    if plan.fits:
+        return
+    fewer = (plan.free - plan.shared) // max(1, plan.each)
+    fewer = 0 if plan.on_cards else max(0, fewer)
+    advice = f"--launch {fewer} would fit" if fewer else "--release gives the model's own memory"
+    raise DoesNotFit(f"{plan.line()}; {advice}")

@@ -1,0 +1,71 @@
+"""FSDP2 for frozen experts: a rank keeps a slice of their bytes; a layer is whole as it works.
+
+torch's `fully_shard` cuts along the first axis, which is the experts': no MXFP4 block is cut. A
+layer's packed bytes are gathered before its forward and again before its backward, and let go.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import InputError
+from gptoss_magic.ranks.strategies import check_even
+
+if TYPE_CHECKING:
+    from gptoss_magic.model.protocol import Model
+
+
+def shard_experts(model: Model, num_ranks: int) -> None:
+    """Let each layer's experts be FSDP2 groups, one for each dtype, across the ranks.
+
+    Raises InputError where they cannot be shared out evenly, or this torch cannot do it.
+    """
+    check_even(model.config.num_local_experts, num_ranks)
+    mesh = _mesh(model.device.type, num_ranks)
+    why = refusal(mesh)
+    if why:
+        raise InputError(f"--strategy fsdp: this torch cannot shard packed bytes ({why}); use ep")
+    for layer in model.get_decoder().layers:
+        for weights in layer.mlp.experts.parameters(recurse=False):
+            weights.data = weights.data.contiguous()  # dense ones are turned for the C++ kernels
+        _shard(layer.mlp.experts, mesh)
+
+
+def _mesh(device: str, num_ranks: int) -> Any:
+    from torch.distributed.device_mesh import init_device_mesh
+
+    return init_device_mesh(device, (num_ranks,))
+
+
+def _shard(module: Any, mesh: Any) -> None:
+    from torch.distributed.fsdp import fully_shard
+
+    fully_shard(module, mesh=mesh, reshard_after_forward=True)
+
+
+def refusal(mesh: Any) -> str:
+    """Why frozen bytes cannot be sharded here; '' where a small module of them comes out right."""
+    import torch
+    from torch import nn
+
+    from gptoss_magic.errors import error_line
+
+    class Bytes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            whole = torch.arange(4 * mesh.size(), dtype=torch.uint8).view(-1, 4)
+            self.bytes = nn.Parameter(whole.to(mesh.device_type), requires_grad=False)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * self.bytes.sum()
+
+    try:
+        module = Bytes()
+        wanted = float(module.bytes.sum())
+        _shard(module, mesh)
+        x = torch.ones((), device=mesh.device_type, requires_grad=True)
+        y = module(x)
+        y.backward()
+    except Exception as error:  # noqa: BLE001 (whatever it is, it is why)
+        return error_line(error)
+    return "" if float(y) == wanted == float(x.grad) else "a sum of sharded bytes is wrong"

@@ -1,0 +1,88 @@
+"""How ranks share a model: what each keeps of it, and who shares the texts. A strategy is a line.
+
+`ddp`   everything on every rank; gradients are summed
+`ep`    experts are shared out, tokens travel to them (`expert_parallel`)
+`fsdp`  experts are shared out, and gathered for each layer (`sharded_experts`)
+
+What is trained is whole on every rank in each of them, so that checkpoints, the adapter and a run
+that goes on with another number of processes are the same for all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gptoss_magic.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gptoss_magic.model.protocol import Model
+    from gptoss_magic.ranks.group import Group
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """`spread(model, group)` leaves a rank its part of the model.
+
+    `in_step`: ranks meet within the layers, so that each has as many sequences.
+    """
+
+    name: str
+    spread: Callable[[Any, Any], None]
+    in_step: bool = False
+
+
+def _nothing(_model: Model, _group: Group) -> None:
+    """Every rank keeps all."""
+
+
+def _ep(model: Model, group: Group) -> None:
+    from gptoss_magic.ranks.expert_parallel import spread_experts
+
+    spread_experts(model, group.place)
+
+
+def _fsdp(model: Model, group: Group) -> None:
+    from gptoss_magic.ranks.sharded_experts import shard_experts
+
+    shard_experts(model, group.place.size)
+
+
+DDP = "ddp"
+STRATEGIES = {
+    one.name: one
+    for one in (
+        Strategy(DDP, _nothing),
+        Strategy("ep", _ep, in_step=True),
+        Strategy("fsdp", _fsdp, in_step=True),
+    )
+}
+FORWARD_EACH = "prefix"  # a forward for each text, whose number differs among the ranks
+
+
+def strategy_of(name: str) -> Strategy:
+    """The strategy. Raises InputError where there is none of that name."""
+    if name not in STRATEGIES:
+        raise InputError(f"--strategy {name}: there are {', '.join(STRATEGIES)}")
+    return STRATEGIES[name]
+
+
+def check_method(name: str, method: str) -> None:
+    """Raise InputError for a method that a strategy cannot train."""
+    if method == FORWARD_EACH and STRATEGIES[name].in_step:
+        raise InputError(
+            f"--strategy {name}: {method} runs each text by itself, and the ranks would not meet; "
+            f"use {DDP}"
+        )
+
+
+def check_even(num_experts: int, num_ranks: int) -> None:
+    """Raise InputError where a layer's experts are not so many ranks' equal shares."""
+    if num_experts % num_ranks:
+        fitting = [str(n) for n in range(1, num_experts + 1) if num_experts % n == 0]
+        raise InputError(
+            f"--launch {num_ranks}: {num_experts} experts a layer are shared out evenly on "
+            f"{', '.join(fitting)} processes"
+        )

@@ -1,0 +1,99 @@
+"""The same ten steps for one process and for several: a tiny model, and steps that share badly."""
+
+from dataclasses import fields
+
+import torch
+from safetensors.torch import save_file
+
+from gptoss_magic.model.resident import make_resident
+from gptoss_magic.ranks.anchor import anchor
+from gptoss_magic.ranks.replicated import InStep, Replicated
+from gptoss_magic.ranks.strategies import strategy_of
+from gptoss_magic.records import Example
+from gptoss_magic.testing import tiny_model
+from gptoss_magic.tuning.methods import METHODS, make_parts, settings_of
+from gptoss_magic.tuning.methods.context import Context
+from gptoss_magic.tuning.settings import TrainSettings
+from gptoss_magic.tuning.trainer import Trainer, TrainingWork
+
+HOT = [[5, 2, 1], [3]]
+SETTINGS = TrainSettings(learning_rate=1e-2, eval_every=3)
+NUM_STEPS = 10
+
+
+class Free:
+    """Nobody touches the controls."""
+
+    stopped, rate = False, None
+
+    def wait(self):
+        return True
+
+
+def texts(count, seed, length=12):
+    draw = torch.Generator().manual_seed(seed)
+    made = []
+    for i in range(count):
+        ids = torch.randint(8, 264, (length + 7 * i,), generator=draw).tolist()
+        made.append(Example(tuple(ids), tuple(n >= 4 for n in range(len(ids)))))
+    return made
+
+
+def steps():
+    """Steps of four texts in two sequences, and some of one short text, which one rank gets."""
+    rows = texts(6, 0)
+    whole = [
+        [[rows[i % 6], rows[(i + 1) % 6]], [rows[(i + 2) % 6], rows[(i + 3) % 6]]] for i in range(7)
+    ]
+    return [*whole[:3], [[rows[0]]], *whole[3:], [[rows[1]]], [[rows[0]]]][:NUM_STEPS]
+
+
+def trainer(name, group=None, strategy="ddp", dtype=torch.float64):
+    """A trainer of the tiny model in `dtype`: alone, or as one of the group."""
+    model, _ = tiny_model(3)
+    make_resident(model)
+    model.requires_grad_(False)
+    has = {field.name for field in fields(METHODS[name].settings)}
+    small = {"rank": 2} if "rank" in has else {}
+    context = Context(settings_of(name, **small), seed=7, hot=HOT, sequences=[texts(2, 1)])
+    parts = make_parts(model, context)
+    model.to(dtype)
+    for part in parts:
+        part.to(dtype)
+    own = METHODS[name].step
+    work = TrainingWork(
+        steps(), [texts(3, 5)], None, *(own(parts, context.settings) if own else ())
+    )
+    made = Trainer(model, parts, work, SETTINGS)
+    if group is not None:
+        chosen = strategy_of(strategy)
+        chosen.spread(model, group)
+        made.team = (InStep if chosen.in_step else Replicated)(group)
+        if chosen.in_step:
+            anchor(model, parts)
+    return made
+
+
+def trained(name, group=None, strategy="ddp", dtype=torch.float64):
+    """(gradients of the first step, weights behind the last, losses, held-out losses)."""
+    run = trainer(name, group, strategy, dtype)
+    with run._training():  # noqa: SLF001
+        run._backward(run.work.steps[0])  # noqa: SLF001
+        first = [torch.zeros(()) if w.grad is None else w.grad.clone() for w in run.weights]
+    history = list(run.run(Free()))
+    held = [m.eval_loss for m in history if m.eval_loss is not None]
+    losses = torch.tensor([[m.loss for m in history]], dtype=torch.float64)
+    return first, [w.detach().clone() for w in run.weights], losses, torch.tensor(held)
+
+
+def written(found, path):
+    first, weights, losses, held = found
+    tensors = {f"gradient.{i}": t for i, t in enumerate(first)}
+    tensors |= {f"weight.{i}": t for i, t in enumerate(weights)}
+    tensors |= {"losses": losses, "held": held}
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+
+
+def apart(a, b):
+    """|a - b| / |b|; 0 where both are nothing."""
+    return float((a.double() - b.double()).norm() / max(float(b.double().norm()), 1e-30))

@@ -1,0 +1,24 @@
+"""Ten steps of each method as one rank of several; rank 0 writes what came out.
+
+python -m torch.distributed.run --nproc-per-node 2 parity_script.py OUT METHOD…
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from gptoss_magic.ranks.group import joined, my_place
+from tests.ranks.parity import trained, written
+
+
+def main(out, strategy, methods):
+    place = my_place()
+    with joined(place, torch.device("cpu"), None) as group:
+        for name in methods:
+            found = trained(name, group, strategy)
+            if place.rank == 0:
+                written(found, Path(out) / f"{name}.safetensors")
+
+
+main(sys.argv[1], sys.argv[2], sys.argv[3:])

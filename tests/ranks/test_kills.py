@@ -1,0 +1,114 @@
+"""Killed at any moment: nothing is left behind, the newest checkpoint is whole, and one goes on."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from gptoss_magic.errors import LaunchError
+from gptoss_magic.ranks.run import taken_over
+from gptoss_magic.runs.prepare import resume
+from gptoss_magic.tuning.control import Control
+from gptoss_magic.tuning.runs import read_run
+from tests.ranks.cases import folder_of, left_behind, started, steps_written, until
+
+GONE_S = 45.0
+OWNER = """
+import sys, time
+from pathlib import Path
+import gptoss_magic
+from tests.ranks.cases import started
+gptoss_magic.load(sys.argv[1], context=16384)
+started("owned", int(sys.argv[3]), folder=sys.argv[2])
+print("begun", flush=True)
+time.sleep(600)
+"""
+
+
+def victim(launched, who):
+    """The process of a rank, by number, or of the launcher."""
+    folder = launched.folder
+    if who == "agent":
+        return folder.launch().agent.pid
+    return until(lambda: folder.states().get(who)).process.pid
+
+
+def check_goes_on(folder, name):
+    """On one process, from the newest checkpoint, two steps further."""
+    again, control = resume(name, folder), Control()
+    at = again.trainer.progress.step
+    for metrics in again.steps(control):
+        if metrics.step >= at + 2:
+            control.stop()
+    assert again.trainer.progress.step == at + 2
+    return at
+
+
+@pytest.mark.parametrize("who", [0, 1])
+def test_a_killed_rank_ends_the_run_with_one_line(loaded, who):
+    launched = started("hit", 4000)
+    until(lambda: steps_written(launched.folder) >= 3)
+    os.kill(victim(launched, who), signal.SIGKILL)
+    for _ in launched.steps(Control()):
+        pass
+    assert left_behind(launched.run.folder) == []
+    with pytest.raises(LaunchError, match=rf"hit: rank {who} \(process \d+\) of 2 ended") as told:
+        taken_over(launched)
+    assert "--resume hit goes on" in str(told.value)
+    assert "\n" not in str(told.value)
+    assert read_run(loaded / "runs/hit").finish == "interrupt"
+    at = check_goes_on(loaded / "runs", "hit")
+    assert at >= (3 if who == 1 else 0)  # rank 0 keeps the state, now and then and at the end
+
+
+def test_a_killed_launcher_leaves_no_rank_and_the_steps_are_kept(loaded):
+    launched = started("led", 4000)
+    until(lambda: steps_written(launched.folder) >= 3)
+    os.kill(victim(launched, "agent"), signal.SIGKILL)
+    for _ in launched.steps(Control()):
+        pass
+    assert left_behind(launched.run.folder) == []
+    assert taken_over(launched).run.finish == "interrupt"
+    assert check_goes_on(loaded / "runs", "led") >= 3
+
+
+def test_ranks_end_with_their_owner(loaded, tiny):
+    run = loaded / "runs/owned"
+    command = [sys.executable, "-c", OWNER, str(tiny), str(loaded / "runs"), "4000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=with_root()) as owner:
+        assert owner.stdout.readline().strip() == "begun"
+        until(lambda: steps_written(folder_of(run)) >= 2)
+        owner.kill()
+    until(lambda: not left_behind(run), GONE_S)
+    assert read_run(run).finish == "interrupt"
+    assert check_goes_on(loaded / "runs", "owned") >= 2
+
+
+def with_root():
+    from pathlib import Path
+
+    import gptoss_magic
+
+    return {**os.environ, "PYTHONPATH": str(Path(gptoss_magic.__file__).parents[1])}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(30))
+def test_at_any_moment(loaded, tiny, seed):
+    draw = random.Random(seed)
+    who = draw.choice([0, 1, "agent"])
+    launched = started("any", 4000)
+    time.sleep(draw.uniform(0, 12))
+    if who != "agent" and who not in launched.folder.states():
+        who = "agent"  # not begun yet
+    os.kill(victim(launched, who), signal.SIGKILL)
+    began = time.monotonic()
+    for _ in launched.steps(Control()):
+        pass
+    assert left_behind(launched.run.folder) == []
+    assert time.monotonic() - began < 2 * GONE_S
+    check_goes_on(loaded / "runs", "any")

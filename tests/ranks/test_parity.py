@@ -1,0 +1,96 @@
+"""Several processes do what one does: the same gradients, weights and losses."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+
+import gptoss_magic
+from gptoss_magic.ranks.replicated import shares
+from gptoss_magic.records import Example
+from tests.ranks.parity import apart, trained
+
+ROOT = Path(gptoss_magic.__file__).parents[1]
+SCRIPT = Path(__file__).parent / "parity_script.py"
+METHODS = ("lora", "experts", "router", "experts-full", "adalora", "heads", "prompt", "prefix")
+IN_STEP = tuple(name for name in METHODS if name != "prefix")
+LIMIT = 1e-6  # relative; weights are compared in fp64, where AdamW does not amplify rounding
+
+
+def launched(folder, count, methods, strategy="ddp"):
+    """What the script wrote, by method."""
+    interface = {"linux": "lo", "darwin": "lo0"}[sys.platform]
+    environment = {**os.environ, "GLOO_SOCKET_IFNAME": interface, "OMP_NUM_THREADS": "1"}
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")])
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--local-addr", "127.0.0.1", "--nproc-per-node", str(count)]
+    done = subprocess.run(
+        [*command, str(SCRIPT), str(folder), strategy, *methods],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return {name: load_file(folder / f"{name}.safetensors") for name in methods}
+
+
+@pytest.fixture(scope="module")
+def by_two(tmp_path_factory):
+    return launched(tmp_path_factory.mktemp("two"), 2, METHODS)
+
+
+def check(found, name):
+    gradients, weights, losses, held = trained(name)
+    for i, (gradient, weight) in enumerate(zip(gradients, weights, strict=True)):
+        assert apart(found[f"gradient.{i}"], gradient) <= LIMIT
+        assert apart(found[f"weight.{i}"], weight) <= LIMIT
+    assert torch.allclose(found["losses"], losses, rtol=LIMIT, atol=0)
+    assert torch.allclose(found["held"], held, rtol=LIMIT, atol=0)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_two_processes_learn_what_one_does(by_two, name):
+    check(by_two[name], name)
+
+
+@pytest.mark.parametrize("strategy", ["ep", "fsdp"])
+def test_two_processes_that_share_the_experts_do_too(tmp_path, strategy):
+    for name, found in launched(tmp_path, 2, IN_STEP, strategy).items():
+        check(found, name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["ddp", "ep", "fsdp"])
+def test_four_processes_do_too(tmp_path, strategy):
+    """Four texts a step at most: some of the ranks have one, or none."""
+    methods = METHODS if strategy == "ddp" else IN_STEP
+    for name, found in launched(tmp_path, 4, methods, strategy).items():
+        check(found, name)
+
+
+EXAMPLE = st.integers(1, 40).map(lambda n: Example(tuple(range(n)), (True,) * n))
+
+
+@given(st.lists(st.lists(EXAMPLE, min_size=1, max_size=4), max_size=4), st.integers(1, 5))
+def test_shares_are_all_of_a_step_and_about_equal(sequences, count):
+    parts = shares(sequences, count)
+    assert parts == shares(sequences, count)
+    assert len(parts) == count
+
+    def lengths(some):
+        return sorted(len(e.ids) for sequence in some for e in sequence)
+
+    whole = lengths(sequences)
+    assert lengths([s for part in parts for s in part]) == whole
+    longest = max((sum(len(e.ids) for e in s) for s in sequences), default=0)
+    assert all(sum(len(e.ids) for e in s) <= longest for part in parts for s in part)
+    loads = [sum(lengths(part)) for part in parts]
+    assert max(loads) - min(loads) <= max(whole, default=0)
