@@ -1,27 +1,23 @@
-"""`python -m gptoss_magic serve MODEL`: the endpoint without a notebook."""
+"""`python -m gptoss_magic serve MODEL`, the endpoint without a notebook, and `doctor`."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import time
 
 from gptoss_magic.errors import GptOssError, InputError, shown_error
 
-USAGE = "python -m gptoss_magic serve [MODEL] [--port PORT] [--token-env NAME]"
+PROG = "python -m gptoss_magic"
 
 
 def main(words: list[str]) -> int:
-    """Serve until Ctrl-C. Errors are one line."""
-    import argparse
-
-    parser = argparse.ArgumentParser("python -m gptoss_magic", usage=USAGE)
-    parser.add_argument("command", choices=["serve"])
-    parser.add_argument("model", nargs="?", help="built-in, a folder, a hub name; none: what fits")
-    parser.add_argument("--port", type=int, default=0, help="0: a free one")
-    parser.add_argument("--token-env", help="the environment variable that holds the token")
-    given = parser.parse_args(words)
+    """Serve until Ctrl-C, or look at the machine. Errors are one line."""
+    given = _parser().parse_args(words)
     try:
+        if given.command == "doctor":
+            return _doctor(is_json=given.json)
         _serve(given.model, given.port, given.token_env)
     except KeyboardInterrupt:
         return 0
@@ -29,6 +25,28 @@ def main(words: list[str]) -> int:
         print(shown_error(error) if not isinstance(error, GptOssError) else error, file=sys.stderr)
         return 1
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(PROG)
+    commands = parser.add_subparsers(dest="command", required=True)
+    serve = commands.add_parser("serve", help="an OpenAI-compatible endpoint on this machine")
+    serve.add_argument("model", nargs="?", help="built-in, a folder, a hub name; none: what fits")
+    serve.add_argument("--port", type=int, default=0, help="0: a free one")
+    serve.add_argument("--token-env", help="the environment variable that holds the token")
+    doctor = commands.add_parser("doctor", help="what works here, what is missing, how to get it")
+    doctor.add_argument("--json", action="store_true", help="the same for an issue or a script")
+    return parser
+
+
+def _doctor(*, is_json: bool) -> int:
+    """Print what there is; 1 where no model could be loaded."""
+    from gptoss_magic.doctor import as_json, as_text, examine
+    from gptoss_magic.doctor.examine import works
+
+    found = examine()
+    print(as_json(found) if is_json else as_text(found))
+    return 0 if works(found) else 1
 
 
 def _serve(model: str | None, port: int, token_env: str | None) -> None:

@@ -97,7 +97,8 @@ MAY = {
     | {"widgets"}
     | LEAVES,
     "extension": {"magics", "model"} | LEAVES,
-    "__main__": {"serving", "turns", "model"} | LEAVES,
+    "doctor": {"model", "agents"} | LEAVES,
+    "__main__": {"serving", "turns", "model", "doctor"} | LEAVES,
     "scripted": {"harmony", "generation"} | LEAVES,
     "testing": {"model", "harmony"} | LEAVES,
 }
