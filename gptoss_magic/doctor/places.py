@@ -33,7 +33,7 @@ def built_in() -> Iterator[Finding]:
 
 
 def disk() -> Iterator[Finding]:
-    """The cache, the data folder and the temporary one: may they be written, and is there room?"""
+    """The cache, the data folder and the temporary one: may they be written, is there room."""
     from platformdirs import user_data_path
 
     from gptoss_magic.model.stand_in import cache_directory

@@ -78,7 +78,7 @@ def installed_version(name: str) -> str | None:
 
 
 def check_installed(names: Iterable[str] = ENGINE) -> None:
-    """Raise MissingPackage, with the range, for one that is missing or of a version without test."""
+    """Raise MissingPackage, with the range, for one that is missing or of another version."""
     wrong = [one for one in needs() if one.name in set(names) and not one.fits]
     if wrong:
         said = "; ".join(one.words for one in wrong)

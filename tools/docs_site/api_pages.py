@@ -10,6 +10,11 @@ from typing import Any
 from tools.docs_site.markdown import code, plain, prose, shown_default, signature, table
 
 FOLDER = "reference/api"
+ERRORS = """
+Each is one line: what was given, what is wrong, what to do. In a notebook `%gptoss traceback` shows
+the rest. Every class is of this tree, and of one of Python's own, so that code which knows nothing
+of this package can catch it.
+"""
 TITLES = {  # of a page, by the first part of the room that a name is of
     "turns": "Load, ask, change",
     "records": "Records",
@@ -126,9 +131,7 @@ def errors_page() -> str:
     tree = (errors.__doc__ or "").partition("\n\n")[2].rstrip()
     parts = [
         "# Errors",
-        "Each is one line: what was given, what is wrong, what to do. In a notebook `%gptoss "
-        "traceback` shows the rest. Every class is of this tree, and of one of Python's own, so "
-        "that code which knows nothing of this package can catch it.",
+        ERRORS.strip(),
         f"```text\n{tree}\n```",
     ]
     for kind in error_classes():

@@ -1,4 +1,4 @@
-"""Reference pages of the magics, made of their parsers: an option is described once, where it is."""
+"""Reference pages of the magics, made of their parsers: an option is described once, there."""
 
 from __future__ import annotations
 

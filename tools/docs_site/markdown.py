@@ -40,7 +40,7 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def shown_default(value: Any) -> str:
-    """A default value as code; functions and objects by their names, since an address says nothing."""
+    """A default value as code; functions by their names, since an address says nothing."""
     if value is inspect.Parameter.empty:
         return ""
     if callable(value):

@@ -12,18 +12,33 @@ RECORD = """\
 # The record of an answer
 
 Each output of `%%gptoss` has it twice: in the output's metadata under the key `gptoss_magic`, and in
-`application/vnd.gptoss.answer+json` beside HTML and text, where a renderer reads it. `Answer.provenance`
-is the same in Python. What is read back from a notebook is untrusted: a key of the wrong type is as good
-as missing, and nothing in a record is ever run.
+`application/vnd.gptoss.answer+json` beside HTML and text, where a renderer reads it.
+`Answer.provenance` is the same in Python. What is read back from a notebook is untrusted: a key of
+the wrong type is as good as missing, and nothing in a record is ever run.
 
-In a notebook three things differ from `Answer.provenance`: `version` is {version}, the prompt's tokens
-stand packed in `generations`, each call of the model with `prompt`, `answer`, `kept`, `logprobs` and
-`finish`, and recalled items are cut to {short} characters. `%gptoss replay` needs no more than that.
+In a notebook three things differ from `Answer.provenance`: `version` is {version}; the prompt's
+tokens stand packed in `generations`, each call of the model with `prompt`, `answer`, `kept`,
+`logprobs` and `finish`; and recalled items are cut to {short} characters. `%gptoss replay` needs no
+more than that.
 """
 JSON_HEAD = """\
 ## The mimetype's JSON
 
 `application/vnd.gptoss.answer+json`, version {version}:
+"""
+SETTINGS = """\
+# Settings
+
+`%config GptOssMagics.NAME = VALUE` sets a default of `%%gptoss` for this kernel,
+`c.GptOssMagics.NAME = VALUE` in `ipython_config.py` for all. An option of the line comes before a
+persona's own, and that before these. [`%gptoss panel`](magics/panel.md) shows them as sliders.
+
+"""
+METHODS_HEAD = """\
+# Tuning methods
+
+`%%gptoss_tune --method NAME`; without it `{default}`. What each needs of memory is
+[derived here](../tuning-memory.md); a new one is [one file](../how-to/write-a-method.md).
 """
 
 
@@ -87,7 +102,6 @@ def settings_page() -> str:
     """The defaults of `%%gptoss` that `%config` sets."""
     from gptoss_magic.magics.gptoss import GptOssMagics
 
-    traits = GptOssMagics.class_traits(config=True)
     rows = [
         (
             code(name),
@@ -95,31 +109,19 @@ def settings_page() -> str:
             code(shown_default(one.default_value)),
             plain(one.help),
         )
-        for name, one in sorted(traits.items())
-        if name in GptOssMagics.class_own_traits(config=True)
+        for name, one in sorted(GptOssMagics.class_own_traits(config=True).items())
     ]
-    return (
-        "# Settings\n\n`%config GptOssMagics.NAME = VALUE` sets a default of `%%gptoss` for this "
-        "kernel; `c.GptOssMagics.NAME = VALUE` in `ipython_config.py` for all. An option of the line "
-        "comes before a persona's own, and that before these. [`%gptoss panel`](magics/panel.md) "
-        "shows them as sliders.\n\n" + table(("name", "type", "default", "what it is"), rows) + "\n"
-    )
+    return SETTINGS + table(("name", "type", "default", "what it is"), rows) + "\n"
 
 
 def methods_page() -> str:
     """The tuning methods of the registry with the options of each."""
     from gptoss_magic.tuning.methods import DEFAULT, METHODS
 
-    parts = [
-        "# Tuning methods",
-        f"`%%gptoss_tune --method NAME`; without it `{DEFAULT}`. What each needs of memory is "
-        "[derived here](../tuning-memory.md); a new one is [one file](../how-to/write-a-method.md).",
-    ]
+    parts = [METHODS_HEAD.format(default=DEFAULT).strip()]
     for method in METHODS.values():
-        parts += [
-            f"## `{method.name}`",
-            plain(method.help)[:1].upper() + plain(method.help)[1:] + ".",
-        ]
+        about = plain(method.help)
+        parts += [f"## `{method.name}`", f"{about[:1].upper()}{about[1:]}."]
         rows = [
             (
                 ", ".join(map(code, one.metadata["flags"])),
@@ -128,9 +130,8 @@ def methods_page() -> str:
             )
             for one in dataclasses.fields(method.settings)
         ]
-        parts.append(
-            table(("option", "default", "what it is"), rows) if rows else "It has no options."
-        )
+        headers = ("option", "default", "what it is")
+        parts.append(table(headers, rows) if rows else "It has no options.")
     return "\n\n".join(parts) + "\n"
 
 
