@@ -68,7 +68,7 @@ def parser_of(line):
         prog = " ".join([name, *words[:count]])
         if prog in known:
             return known[prog], rest.split(maxsplit=count)[count] if len(words) > count else ""
-    if name in ("%gptoss_tune",):
+    if name == "%gptoss_tune":
         return known["%%gptoss_tune"], rest
     assert words[0] in BY_NAME, line
     return None, shlex.join(words)

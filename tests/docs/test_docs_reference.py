@@ -90,7 +90,7 @@ def test_the_keys_of_a_persona_are_those_that_are_read():
         if line.startswith("| `")
     ]
     assert keys == list(persona_file.KEYS)
-    said = written()[PERSONA_KEYS].partition("## In a term")[2]
+    said = re.findall(r"`(\w+)`", written()[PERSONA_KEYS].partition("## In a term")[2])
     assert {name for name in terms.KEYS.values() if name != "name"} <= set(
         re.findall(r"`(\w+)`", said)
     )

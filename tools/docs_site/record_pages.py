@@ -11,8 +11,8 @@ from tools.docs_site.markdown import code, plain, prose, shown_default, table
 RECORD = """\
 # The record of an answer
 
-Each output of `%%gptoss` has it twice: in the output's metadata under the key `gptoss_magic`, and in
-`application/vnd.gptoss.answer+json` beside HTML and text, where a renderer reads it.
+Each output of `%%gptoss` has it twice: in the output's metadata under the key `gptoss_magic`, and
+in `application/vnd.gptoss.answer+json` beside HTML and text, where a renderer reads it.
 `Answer.provenance` is the same in Python. What is read back from a notebook is untrusted: a key of
 the wrong type is as good as missing, and nothing in a record is ever run.
 
