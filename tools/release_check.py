@@ -2,8 +2,8 @@
 
     python -m tools.release_check
 
-Builds the sdist of the tracked files, the wheel from the sdist, and the site, in build/release; then
-says of each check whether it holds. Ends with status 1 where one does not.
+Builds the sdist of the tracked files, the wheel from the sdist, and the site, in build/release;
+then says of each check whether it holds. Ends with status 1 where one does not.
 """
 
 from __future__ import annotations
@@ -150,9 +150,11 @@ def closure() -> set[str]:
         except PackageNotFoundError:
             continue  # of an extra that is not installed here
         found.add(name)
-        for one in map(Requirement, asked):
-            if one.marker is None or one.marker.evaluate({"extra": ""}):
-                wanted.append(one.name)
+        wanted += [
+            one.name
+            for one in map(Requirement, asked)
+            if one.marker is None or one.marker.evaluate({"extra": ""})
+        ]
     return found
 
 

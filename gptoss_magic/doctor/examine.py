@@ -13,7 +13,9 @@ from gptoss_magic.errors import error_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-LOOKS: tuple[Callable[[], Iterator[Finding]], ...] = (
+    Look = Callable[[], Iterator[Finding]]
+
+LOOKS: tuple[Look, ...] = (
     packages.python,
     packages.core,
     machine.processor,
@@ -31,10 +33,10 @@ LOOKS: tuple[Callable[[], Iterator[Finding]], ...] = (
 WIDTH = 8  # of a state, so that names stand below each other
 
 
-def examine() -> list[Finding]:
+def examine(looks: Sequence[Look] = LOOKS) -> list[Finding]:
     """Each look's findings. A look that fails is a finding itself: the others go on."""
     found: list[Finding] = []
-    for look in LOOKS:
+    for look in looks:
         try:
             found += look()
         except Exception as error:  # noqa: BLE001 (a broken package may raise anything)
