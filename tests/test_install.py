@@ -33,7 +33,7 @@ assert "torch" not in sys.modules
 with tempfile.TemporaryDirectory() as folder:
     print(gptoss_magic.load(tiny_checkpoint(Path(folder) / "tiny")))
     answer = gptoss_magic.generate("Hello", max_tokens=4, temperature=0)
-    assert answer.usage.answer_tokens == 4, answer.usage
+    assert answer.usage.completion_tokens == 4, answer.usage
 print("answered by", gptoss_magic.__file__)
 """
 
