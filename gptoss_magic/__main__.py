@@ -1,20 +1,21 @@
-"""`python -m gptoss_magic serve MODEL`, the endpoint without a notebook, and `doctor`."""
+"""`python -m gptoss_magic`: the endpoint without a notebook, and the doctor."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from gptoss_magic.errors import GptOssError, InputError, shown_error
 
-PROG = "python -m gptoss_magic"
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 
 def main(words: list[str]) -> int:
     """Serve until Ctrl-C, or look at the machine. Errors are one line."""
-    given = _parser().parse_args(words)
+    given = _parsed(words)
     try:
         if given.command == "doctor":
             return _doctor(is_json=given.json)
@@ -27,8 +28,10 @@ def main(words: list[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(PROG)
+def _parsed(words: list[str]) -> Namespace:
+    import argparse
+
+    parser = argparse.ArgumentParser("python -m gptoss_magic")
     commands = parser.add_subparsers(dest="command", required=True)
     serve = commands.add_parser("serve", help="an OpenAI-compatible endpoint on this machine")
     serve.add_argument("model", nargs="?", help="built-in, a folder, a hub name; none: what fits")
@@ -36,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--token-env", help="the environment variable that holds the token")
     doctor = commands.add_parser("doctor", help="what works here, what is missing, how to get it")
     doctor.add_argument("--json", action="store_true", help="the same for an issue or a script")
-    return parser
+    return parser.parse_args(words)
 
 
 def _doctor(*, is_json: bool) -> int:

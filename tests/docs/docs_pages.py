@@ -5,6 +5,7 @@ import shlex
 from functools import cache
 from pathlib import Path
 
+from gptoss_magic.magics.complete import PLAIN
 from gptoss_magic.magics.nouns import BY_NAME
 from tools.docs_site.api_pages import api_pages
 from tools.docs_site.magic_pages import magic_pages, parsers
@@ -70,5 +71,5 @@ def parser_of(line):
             return known[prog], rest.split(maxsplit=count)[count] if len(words) > count else ""
     if name == "%gptoss_tune":
         return known["%%gptoss_tune"], rest
-    assert words[0] in BY_NAME, line
+    assert words[0] in {*BY_NAME, *PLAIN}, line
     return None, shlex.join(words)

@@ -8,7 +8,7 @@ import pytest
 import gptoss_magic
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.mcp import USAGE
-from gptoss_magic.magics.tools import COMMANDS
+from gptoss_magic.magics.nouns import BY_NAME
 from gptoss_magic.scripted import saying, scripted
 from gptoss_magic.session import current
 from gptoss_magic.testing import tiny_checkpoint
@@ -21,7 +21,6 @@ FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*[a-z0-9]")
 FOREIGN = {  # of pip, of nbconvert, of tools.stand_in.evaluate, of vLLM and the like
     *("--no-deps", "--to", "--following", "--force-reinstall", "--json", "--panel"),
 }
-WITHOUT_PARSER = {"tools": COMMANDS, "tokens": None, "status": None, "bench": None}
 CELLS = list(cells())
 
 
@@ -32,15 +31,11 @@ def test_there_are_many_cells():
 @pytest.mark.parametrize(("uri", "cell"), CELLS, ids=[f"{u}:{c.splitlines()[0]}" for u, c in CELLS])
 def test_each_line_is_read_by_its_parser(uri, cell):
     line, _, body = cell.partition("\n")
-    line = line.replace("…", "")
-    words = line.split()
-    if line.startswith("%gptoss") and len(words) > 1 and words[1] in WITHOUT_PARSER:
-        known = WITHOUT_PARSER[words[1]]
-        assert known is None or words[2] in known
-        return
-    if words == ["%gptoss"]:
-        return
     parser, rest = parser_of(line)
+    if parser is None:  # its module reads the words itself
+        noun, *words = rest.split()
+        assert not words or noun not in BY_NAME or words[0] in BY_NAME[noun].words([""])
+        return
     options = opt.parse(parser, rest)
     if parser.prog == "%%gptoss":
         opt.check_together(options)

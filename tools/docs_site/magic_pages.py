@@ -7,6 +7,7 @@ import pkgutil
 import re
 from dataclasses import dataclass, field
 from importlib import import_module
+from textwrap import dedent
 
 from tools.docs_site.markdown import code, plain, table
 
@@ -84,7 +85,8 @@ def magics() -> list[Magic]:
         for prog, one in known.items()
         if prog.startswith("%%")
     ]
-    told = {name: (usage.strip(), about) for name, usage, about in HELP_LINE.findall(HELP)}
+    told = {one.prog.split()[-1]: ("", one.description or "") for one in known.values()}
+    told |= {name: (usage.strip(), about) for name, usage, about in HELP_LINE.findall(HELP)}
     told |= {noun.name: (noun.usage, noun.about) for noun in NOUNS}
     names = dict.fromkeys([*PLAIN, *(noun.name for noun in NOUNS)])
     return cells + [
@@ -136,12 +138,15 @@ def _parser_parts(parser: argparse.ArgumentParser, name: str) -> list[str]:
         parts.append(plain(_sentence(parser.description or "")))
     parts.append(f"```text\n{usage(parser)}\n```")
     for group in parser._action_groups:
-        rows = [row(parser, action) for action in group._group_actions]
+        rows = [row(parser, action) for action in group._group_actions if action.dest != "help"]
         title = group.title or ""
         is_own = title not in ("positional arguments", "options")
         parts.append(f"**{plain(title)}**" if is_own and rows else "")
         headers = ("", "default", "what it is")
         parts.append(table(headers, rows) if rows else "")
+    if parser.epilog:
+        title, _, lines = parser.epilog.partition("\n")
+        parts += [f"**{plain(title).rstrip(':')}**", f"```text\n{dedent(lines).rstrip()}\n```"]
     return parts
 
 
