@@ -12,7 +12,7 @@ from tools.docs_site.magic_pages import magic_pages, parsers
 from tools.docs_site.record_pages import record_pages
 
 DOCS = Path(__file__).parents[2] / "docs"
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 FIRST_CELL = re.compile(r"\|[^|\n]*\|")
 CODE = re.compile(r"`([^`]+)`")
 

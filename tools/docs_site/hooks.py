@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,20 +36,38 @@ def generated() -> dict[str, str]:
 
 
 def on_config(config: Any) -> Any:
-    """The navigation: `FOLDER/*` in mkdocs.yml stands for the pages made for that folder."""
-    config.nav = [_filled(entry) for entry in config.nav]
+    """The navigation: `FOLDER/*` in mkdocs.yml stands for the pages that are made for that folder,
+    `*` for those below docs/ that it names nowhere.
+    """
+    named = set(_named(config.nav))
+    docs = Path(config.docs_dir)
+    written = sorted(str(path.relative_to(docs)) for path in docs.rglob("*.md"))
+    config.nav = _filled(config.nav, [uri for uri in written if uri not in named])
     return config
 
 
-def _filled(entry: Any) -> Any:
-    if not isinstance(entry, dict):
-        return entry
-    ((title, value),) = entry.items()
-    if isinstance(value, list):
-        return {title: [_filled(inner) for inner in value]}
-    if value.endswith("/*"):
-        return {title: _listed(value.removesuffix("/*"))}
-    return entry
+def _named(nav: Any) -> Iterator[str]:
+    """The addresses in a navigation."""
+    if isinstance(nav, str):
+        yield nav
+        return
+    for entry in nav.values() if isinstance(nav, dict) else nav:
+        yield from _named(entry)
+
+
+def _filled(entries: list[Any], rest: list[str]) -> list[Any]:
+    filled: list[Any] = []
+    for entry in entries:
+        title, value = next(iter(entry.items())) if isinstance(entry, dict) else ("", entry)
+        if isinstance(value, list):
+            filled.append({title: _filled(value, rest)})
+        elif value == "*":
+            filled += rest
+        elif value.endswith("/*"):
+            filled.append({title: _listed(value.removesuffix("/*"))})
+        else:
+            filled.append(entry)
+    return filled
 
 
 def _listed(folder: str) -> list[str]:
