@@ -9,6 +9,9 @@
       this.frame.hidden = true;
       document.body.append(this.frame);
       const inside = this.frame.contentWindow;
+      inside.document.open(); // else Firefox puts a new document in its place later
+      inside.document.write("<!doctype html><body></body>");
+      inside.document.close();
       inside.postMessage = data => this.dispatchEvent(new MessageEvent("message", { data }));
       inside.importScripts = (...urls) => Promise.all(urls.map(each => this.load(each)));
       this.ready = this.load(url);
