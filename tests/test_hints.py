@@ -88,7 +88,7 @@ def test_the_help_names_commands_that_are_there(shell):
 
 COMMAND = re.compile(r"(?<!%)%gptoss ([a-z]+)(?: ([a-z]+))?|%%gptoss_([a-z]+)")
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*[a-z0-9]")
-FOREIGN = {"--packed", "--no-deps", "--force-reinstall"}  # of `python -m` and pip
+FOREIGN = {"--packed", "--no-deps", "--force-reinstall", "--json"}  # of `python -m` and pip
 CELLS = {"tune", "data", "persona", "depth"}
 SENTENCES = {("runs", "lists"), ("traceback", "shows")}  # where the verb is English
 

@@ -1,4 +1,4 @@
-"""What a release is made of: one version, licences, places named in SECURITY.md, issue templates."""
+"""What a release is made of: one version, licences, tests that SECURITY.md names, templates."""
 
 import re
 import tarfile
