@@ -243,10 +243,10 @@ def test_the_question_names_what_is_read(shell):
     with scripted(current(), *LOOKED[:2], saying("No.")):
         answer = gptoss_magic.generate("Moon?", tools=tools, consent=yes_then_no)
     assert [step.outcome for step in answer.steps] == ["result", "refused"]
-    assert asked_about == [
+    assert "\n".join(asked_about) == (
         "The model wants to call browser.open (built in; reads ./docs):\n    id = 0\n"
         "    (reads folder:./docs/moon.md)"
-    ]
+    )
 
 
 REFUSED = [

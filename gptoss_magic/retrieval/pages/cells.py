@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.records import Snippet, SourcePage
 from gptoss_magic.retrieval.pages.html import text_page
 from gptoss_magic.retrieval.pages.ranked import counted, hit, ranked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from gptoss_magic.records import Snippet, SourcePage
 
 MAX_OUTPUT = 20_000  # characters
 NEWEST = 500  # cells that a search looks at

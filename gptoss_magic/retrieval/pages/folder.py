@@ -11,7 +11,6 @@ from urllib.parse import quote, unquote, urldefrag, urlsplit
 
 from gptoss_magic.errors import GptOssError, InputError
 from gptoss_magic.quoting import printable
-from gptoss_magic.records import SourcePage
 from gptoss_magic.retrieval.loaders import HTML, MARKDOWN, read
 from gptoss_magic.retrieval.pages.html import html_page, markdown_page, text_page
 from gptoss_magic.retrieval.pages.ranked import counted, hit, ranked
@@ -20,6 +19,8 @@ from gptoss_magic.textfiles import decode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from gptoss_magic.records import Snippet, SourcePage
 
 MAX_FILES = 2000
 SITE = HTML | MARKDOWN
