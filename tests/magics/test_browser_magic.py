@@ -8,6 +8,7 @@ import pytest
 import gptoss_magic
 from gptoss_magic.agents.consent import by_policy
 from gptoss_magic.errors import InputError
+from gptoss_magic.magics.consent import question
 from gptoss_magic.magics.show import transcript
 from gptoss_magic.records import PAGES
 from gptoss_magic.retrieval.pages.fetch import Fetcher
@@ -98,14 +99,14 @@ def test_results_are_the_tool_s_messages_in_the_channel_of_the_call(shell):
     ) in told
 
 
-def test_a_view_is_not_cut_by_the_limit_of_a_result(shell, tmp_path):
-    (tmp_path / "docs" / "long.txt").write_text("".join(f"{'x' * 60} {n}\n" for n in range(900)))
-    url = "folder:./docs/long.txt"
-    answer, _, _ = allowed(shell, "-n", call("open", id=url, num_lines=150), saying("Long."))
+def test_a_view_is_not_cut_by_the_limit_of_a_result(shell):
+    tools = gptoss_magic.browser("./docs", policy="auto")
+    limits = gptoss_magic.Limits(chars=50)
+    with scripted(current(), call("open", id="folder:./docs/moon.md"), saying("Long.")):
+        answer = gptoss_magic.generate("Moon?", tools=tools, limits=limits, consent=by_policy())
     (step,) = answer.steps
-    assert len(step.result) > 8000
+    assert step.result.endswith("L6: It has no air.")
     assert step.note == ""
-    assert step.result.split("\n")[-1].startswith("L149: ")
 
 
 WRONG = [
@@ -227,19 +228,25 @@ def test_unasked_nothing_is_read(shell):
     assert "%gptoss tools allow browser:./docs" in shown
 
 
-def test_the_question_names_what_is_read(shell, monkeypatch):
-    """A terminal that says no: the user sees the URL behind a link's number."""
-    said = []
-    monkeypatch.setattr("gptoss_magic.magics.consent.can_ask", lambda shell: True)
-    monkeypatch.setattr("builtins.input", lambda prompt: said.append(prompt) or "n")
-    run(shell, "%gptoss tools allow browser:./docs")
-    run(shell, "%gptoss tools ask browser:./docs")
-    answer, _, shown = asked(
-        shell, "-n --tool browser:./docs", call("open", id="folder:./docs/moon.md"), saying("No.")
+def test_the_question_names_what_is_read(shell):
+    """The user sees the URL behind a link's number, and whose page it is."""
+    asked_about = []
+
+    def no(tool, arguments, note):
+        asked_about.append(question(tool, arguments, note))
+        return "not run: no"
+
+    def yes_then_no(tool, arguments, note):
+        return no(tool, arguments, note) if tool.name == "browser.open" else None
+
+    tools = gptoss_magic.browser("./docs")
+    with scripted(current(), *LOOKED[:2], saying("No.")):
+        answer = gptoss_magic.generate("Moon?", tools=tools, consent=yes_then_no)
+    assert [step.outcome for step in answer.steps] == ["result", "refused"]
+    assert "\n".join(asked_about) == (
+        "The model wants to call browser.open (built in; reads ./docs):\n    id = 0\n"
+        "    (reads folder:./docs/moon.md)"
     )
-    assert answer.steps[0].outcome == "refused"
-    assert said
-    assert "(reads folder:./docs/moon.md)" in shown
 
 
 REFUSED = [

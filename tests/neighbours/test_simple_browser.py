@@ -19,6 +19,8 @@ from gptoss_magic.retrieval.cite import check
 from tests.neighbours.conftest import ROOT, Peers
 from tests.page_sources import Calls, Written
 
+pytestmark = pytest.mark.slow
+
 PARAGRAPH = "The Moon orbits the Earth in 27.3 days, and its tides 【0†come twice】 a day. "
 LONG = "\n".join(f"Row {n}: " + (PARAGRAPH * (n % 4)).strip() if n % 7 else "" for n in range(600))
 RUSSIAN = "\n".join(

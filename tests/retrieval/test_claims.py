@@ -35,7 +35,7 @@ def test_what_the_lines_say_is_not_doubted(sentence, lines):
         ('They say "the Moon is made of cheese".', LINES, "the quoted words “the Moon is made of"),
         ("Луна обращается за 28 суток.", RUSSIAN, "28 does not stand"),
         ("Марс имеет два маленьких спутника и красную почву.", RUSSIAN, "words stand in these"),
-        ("Там «живут лунатики».", RUSSIAN, "«" and "the quoted words “живут лунатики”"),
+        ("Там «живут лунатики».", RUSSIAN, "the quoted words “живут лунатики”"),
     ],
 )
 def test_what_the_lines_do_not_say_is_doubted(sentence, lines, words):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.records import Snippet, SourcePage
 from gptoss_magic.retrieval.pages.html import text_page
-from gptoss_magic.retrieval.pages.ranked import best_line, counted, ranked, snippet
+from gptoss_magic.retrieval.pages.ranked import counted, hit, ranked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from gptoss_magic.records import Snippet, SourcePage
 
 MAX_OUTPUT = 20_000  # characters
 NEWEST = 500  # cells that a search looks at
@@ -38,7 +39,7 @@ class NotebookPages:
         numbers = range(max(1, above - NEWEST), above)
         pages = [self._page(number) for number in numbers]
         best = ranked(query, [counted(page.text) for page in pages], k)
-        return [_hit(pages[place], query) for place in best]
+        return [hit(pages[place], query) for place in best]
 
     def fetch(self, url: str, *, is_raw: bool = False) -> SourcePage:
         """The page of a cell; `is_raw` is the same. Raises InputError."""
@@ -55,8 +56,3 @@ class NotebookPages:
             more = " […]" if len(shown) > MAX_OUTPUT else ""
             lines += [f"Out[{number}]:", f"{shown[:MAX_OUTPUT]}{more}"]
         return text_page(f"{self.prefix}{number}", f"Cell {number}", "\n".join(lines))
-
-
-def _hit(page: SourcePage, query: str) -> Snippet:
-    line = best_line(query, page.lines)
-    return Snippet(page.url, page.title, snippet(page.lines, line), line)

@@ -11,15 +11,16 @@ from urllib.parse import quote, unquote, urldefrag, urlsplit
 
 from gptoss_magic.errors import GptOssError, InputError
 from gptoss_magic.quoting import printable
-from gptoss_magic.records import Snippet, SourcePage
 from gptoss_magic.retrieval.loaders import HTML, MARKDOWN, read
 from gptoss_magic.retrieval.pages.html import html_page, markdown_page, text_page
-from gptoss_magic.retrieval.pages.ranked import best_line, counted, ranked, snippet
+from gptoss_magic.retrieval.pages.ranked import counted, hit, ranked
 from gptoss_magic.retrieval.walk import Found, walk
 from gptoss_magic.textfiles import decode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from gptoss_magic.records import Snippet, SourcePage
 
 MAX_FILES = 2000
 SITE = HTML | MARKDOWN
@@ -58,7 +59,7 @@ class FolderPages:
         files = self._files().items()
         read = [(url, *known) for url, path in files if (known := self._known(url, path))]
         best = ranked(query, [words for *_, words in read], k)
-        return [_hit(url, page, query) for url, page, _ in (read[place] for place in best)]
+        return [hit(read[place][1], query) for place in best]
 
     def fetch(self, url: str, *, is_raw: bool = False) -> SourcePage:
         """The page of a file. Raises InputError, MissingPackage."""
@@ -127,8 +128,3 @@ class FolderPages:
     def _candidates(self, relative: str) -> Sequence[str]:
         tries = (relative, f"{relative}.html", posixpath.join(relative, "index.html"))
         return [self._url(one) for one in tries if (self.root / one).is_file()]
-
-
-def _hit(url: str, page: SourcePage, query: str) -> Snippet:
-    line = best_line(query, page.lines)
-    return Snippet(url, page.title, snippet(page.lines, line), line)

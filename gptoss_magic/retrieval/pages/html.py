@@ -50,7 +50,12 @@ class Links:
 
     def page(self, title: str, text: str, read_at: str = "") -> SourcePage:
         """The page of a text with marks."""
-        text = page_lines(text).replace(f"{self.nonce}o", "【").replace(f"{self.nonce}c", "】")
+        text = (
+            page_lines(text)
+            .rstrip()
+            .replace(f"{self.nonce}o", "【")
+            .replace(f"{self.nonce}c", "】")
+        )
         urls = {number: target for target, number in self.ids.items()}
         text = f"\nURL: {page_line(self.url)}\n{text}"
         return SourcePage(self.url, page_line(title), text, urls, read_at=read_at)

@@ -11,7 +11,7 @@ from gptoss_magic.records import Snippet, SourcePage
 from gptoss_magic.records.pages import wrapped
 from gptoss_magic.retrieval.index import Index, whole
 from gptoss_magic.retrieval.pages.html import text_page
-from gptoss_magic.retrieval.pages.ranked import snippet
+from gptoss_magic.retrieval.pages.ranked import below_top, snippet
 
 if TYPE_CHECKING:
     from gptoss_magic.records import Passage
@@ -54,7 +54,7 @@ class IndexPages:
         url = self._url(passage.source)
         line = line_of(self.fetch(url), passage.first_line)
         heading = f"{_title(passage.source)} · {passage.heading}".strip(" ·")
-        return Snippet(url, heading, snippet(passage.text.split("\n"), None), line)
+        return Snippet(url, heading, snippet(passage.text.split("\n")), below_top(line))
 
 
 def line_of(page: SourcePage, number: int) -> int:

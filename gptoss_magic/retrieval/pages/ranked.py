@@ -10,15 +10,19 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from gptoss_magic.records import Snippet
 from gptoss_magic.retrieval.folding import folded
 from gptoss_magic.retrieval.support import WORD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gptoss_magic.records import SourcePage
+
 K1, B = 1.2, 0.75
 STEM = 5  # letters: endings count for nothing, in languages with many, too
 SNIPPET_CHARS = 200
+HEAD_LINES, TOP_LINES = 2, 6  # of a page: its URL; those that are seen from its top anyway
 
 
 def ranked(query: str, texts: Sequence[Counter[str]], k: int) -> list[int]:
@@ -47,17 +51,27 @@ def stems(text: str) -> list[str]:
     return [word if any(map(str.isdigit, word)) else word[:STEM] for word in words]
 
 
-def best_line(query: str, lines: Sequence[str]) -> int | None:
-    """The line with most of the query's words, the first of those; None where no line has any."""
+def hit(page: SourcePage, query: str) -> Snippet:
+    """The page from its best line on; from its top where that is near."""
+    line = best_line(query, page.lines)
+    return Snippet(page.url, page.title, snippet(page.lines[line:]), below_top(line))
+
+
+def best_line(query: str, lines: Sequence[str]) -> int:
+    """The line with most of the query's words, the first of those, below a page's URL."""
     asked = set(stems(query))
-    shares = [len(asked & set(stems(line))) for line in lines]
-    most = max(shares, default=0)
-    return shares.index(most) if most else None
+    shares = [len(asked & set(stems(line))) for line in lines[HEAD_LINES:]]
+    return HEAD_LINES + shares.index(max(shares)) if shares else 0
 
 
-def snippet(lines: Sequence[str], line: int | None) -> str:
-    """A few words of a text from a line on, in one line."""
-    text = " ".join(" ".join(lines[line or 0 : (line or 0) + 5]).split())
+def below_top(line: int) -> int | None:
+    """The line that a page is opened at; None for its top."""
+    return line if line > TOP_LINES else None
+
+
+def snippet(lines: Sequence[str]) -> str:
+    """The first words of lines, in one line."""
+    text = " ".join(" ".join(lines[:5]).split())
     return text if len(text) <= SNIPPET_CHARS else f"{text[:SNIPPET_CHARS]} …"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urldefrag, urlsplit
@@ -10,7 +11,7 @@ from urllib.parse import quote, unquote, urldefrag, urlsplit
 from gptoss_magic.errors import InputError, MissingPackage, error_line
 from gptoss_magic.records import Snippet, SourcePage
 from gptoss_magic.retrieval.pages.html import html_page, text_page
-from gptoss_magic.retrieval.pages.ranked import best_line, snippet
+from gptoss_magic.retrieval.pages.ranked import hit
 from gptoss_magic.textfiles import decode
 
 MAX_REDIRECTS, MAX_BYTES, MOST_READ = 8, 20_000_000, 5
@@ -68,15 +69,10 @@ class ZimPages:
         return list(titles.getResults(0, k))
 
     def _hit(self, path: str, query: str, *, is_read: bool) -> Snippet:
-        url = self._url(path)
-        if not is_read:
-            return Snippet(url, self._archive.get_entry_by_path(path).title, "")
-        try:
-            page = self.fetch(url)
-        except InputError:
-            return Snippet(url, self._archive.get_entry_by_path(path).title, "")
-        line = best_line(query, page.lines)
-        return Snippet(url, page.title, snippet(page.lines, line), line)
+        if is_read:
+            with suppress(InputError):
+                return hit(self.fetch(self._url(path)), query)
+        return Snippet(self._url(path), self._archive.get_entry_by_path(path).title, "")
 
     def _entry(self, path: str) -> Any:
         """The entry that a path leads to, at the end of its redirects."""
