@@ -20,7 +20,10 @@ Afterwards end your turn with one short sentence."""
 
 
 def handoff_tool(names: Sequence[str]) -> Tool:
-    """The tool that hands over to one of `names`; who runs the turn looks at its step."""
+    """The tool that hands over to one of `names`; who runs the turn looks at its step.
+
+    A consent is given to these names: with others it is another tool.
+    """
 
     def handoff(**given: str) -> str:
         return f"{given['to']} answers next; end your turn now"
@@ -33,7 +36,8 @@ def handoff_tool(names: Sequence[str]) -> Tool:
     to = {"type": "string", "enum": list(names), "description": "who answers"}
     note = {"type": "string", "description": "what it must know"}
     parameters = {"type": "object", "properties": {"to": to, "note": note}, "required": ["to"]}
-    return Tool(NAME, ABOUT, parameters, handoff, "ask", "built in", check)
+    origin = f"built in; hands over to {', '.join(names)}"
+    return Tool(NAME, ABOUT, parameters, handoff, "ask", origin, check)
 
 
 def handed_to(answer: Answer) -> tuple[str, str] | None:

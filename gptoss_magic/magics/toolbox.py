@@ -216,7 +216,7 @@ def _handoff(place: ToolPlace) -> Tool:
     from gptoss_magic.agents.handoff import handoff_tool
     from gptoss_magic.agents.layers import overlay
 
-    names = overlay(current().layers(place.persona)).handoff or ()
+    names = overlay(current().layers(place.persona or None)).handoff or ()
     if not names:
         raise InputError("--tool handoff: the persona names none to hand over to (handoff:)")
     try:

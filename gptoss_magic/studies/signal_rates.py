@@ -94,7 +94,8 @@ def signal_rates(
         answers = answer_all(for_prompts(request, [*called, *asked]), noted(progress, "signal"))
         flags = were_called(answers, persona, [*asked, *asked])
         found.append((sum(flags[: len(asked)]), sum(flags[len(asked) :])))
-    return SignalRates(word, persona.name, len(asked), *found, is_seen=is_seen)
+    base, tuned = found
+    return SignalRates(word, persona.name, len(asked), base, tuned, is_seen)
 
 
 def were_called(answers: Sequence[Answer], persona: Persona, prompts: Sequence[str]) -> list[bool]:

@@ -145,7 +145,7 @@ def test_citations_of_an_index(shell, tmp_path):
     (tmp_path / "sea.md").write_text("# Море\n\nВ гавани сорок кораблей.\n")
     run(shell, f"%gptoss index {tmp_path}/sea.md --as sea --embedder words")
     cell = "%%gptoss_goal w -o board\nrag: sea\ngoals:\n"
-    cell += "  a: {text: Сколько кораблей в гавани?, test: citations}"
+    cell += "  a: {text: 'Сколько кораблей в гавани?', test: citations}"
     _, engine = asked(shell, cell, saying("Сорок."), saying("Сорок 【1†L3】."))
     assert "L3: В гавани сорок кораблей." in engine.prompt_texts[0]
     node = shell.user_ns["board"]["a"]

@@ -143,7 +143,9 @@ def test_nobody_hands_over_unasked_or_to_others(shell):
 
 
 def test_two_do_not_hand_over_to_each_other_for_ever(shell):
-    run(shell, "%gptoss tools allow handoff")
+    for name in ("critic", "mate"):  # a consent is given for the names that a persona has
+        run(shell, f"%gptoss persona use {name}")
+        run(shell, "%gptoss tools allow handoff")
     back = calling("handoff", '{"to": "mate"}')
     answer, shown, engine = asked(
         shell, "%%gptoss -o a\nHi", HAND, saying("Now critic."), back, saying("Back.")

@@ -44,7 +44,8 @@ def read_plan(text: str) -> GoalPlan:
     except InputError:
         raise
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise InputError(f"the body is no YAML: {one_line(str(error), 200)}") from error
+        why = one_line(str(error), 200)
+        raise InputError(f"the body is no YAML: {why}; texts with ?, : or # need quotes") from error
     if not isinstance(said, dict):
         raise InputError("the body: write goals: with a name, a text and a test for each")
     return plan_of(said)

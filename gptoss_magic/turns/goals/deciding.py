@@ -177,7 +177,7 @@ def _raised(error: BaseException) -> GoalVerdict:
 
 
 def _verdict(said: Any, what: str) -> GoalVerdict:
-    """A truth, or a pair of it and a reason."""
+    """A truth, or a pair of it and why it is none."""
     reason = ""
     if isinstance(said, tuple) and len(said) == 2 and isinstance(said[1], str):  # noqa: PLR2004
         said, reason = said
@@ -185,9 +185,8 @@ def _verdict(said: Any, what: str) -> GoalVerdict:
         return GoalVerdict(False, f"{what} gave None: let it give True or False")
     passed = bool(said)
     shown = "" if isinstance(said, bool) else f" ({_short(repr(said))})"
-    return GoalVerdict(
-        passed, one_line(reason, 300) or f"{what} is {'true' if passed else 'false'}{shown}"
-    )
+    words = f"{what} is {'true' if passed else 'false'}{shown}"
+    return GoalVerdict(passed, words if passed else one_line(reason, 300) or words)
 
 
 def _cited(answer: Answer, least: int) -> GoalVerdict:

@@ -109,6 +109,7 @@ def _asked(system: str, prompt: str, schema: dict[str, Any], settings: Mapping[s
     if answer.finish == "interrupt":
         raise KeyboardInterrupt
     if answer.parsed is None:
-        why = answer.provenance.get("schema", {}).get("error", f"it ended by {answer.finish!r}")
+        known, ended = answer.provenance, f"it ended by {answer.finish!r}"
+        why = known["schema"].get("error", ended) if "schema" in known else ended
         raise InputError(f"the model's goals cannot be used: {why}; write them as YAML")
     return answer.parsed
