@@ -23,8 +23,8 @@ STEP = re.compile(
 )
 
 
-# said where these words come from: the shelf's reason, the parser's options, the nearest name
-ELSEWHERE = ("shelf.no_mxfp4", "self.hint", "{near}")
+# said where these words come from: the shelf, the parser, the nearest name, another room
+ELSEWHERE = ("shelf.no_mxfp4", "self.hint", "{near}", "{NAMELESS}")
 
 
 def raised():

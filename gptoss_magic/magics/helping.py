@@ -8,7 +8,8 @@ from typing import Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
-from gptoss_magic.magics.nouns import BY_NAME, PLAIN, help_of, help_text
+from gptoss_magic.magics.nouns import BY_NAME, help_of, help_text
+from gptoss_magic.magics.plain import PLAIN
 from gptoss_magic.vocabulary import nearest
 
 FOLDER = Path(__file__).parent / "topics"  # NAME.txt: its first line says what it is about

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gptoss_magic.sharing.bundle.unpack import Bundle
 
 OPTIONS: list[opt.Option] = [
-    (("path",), {"help": "a bundle of %gptoss share"}),
+    (("path",), {"help": "a bundle of %%gptoss share"}),
     (("-i", "--into"), {"metavar": "DIR", "help": "a new folder; else of the bundle's name, here"}),
     (("-c", "--check"), {"action": "store_true", "help": "what differs here; nothing is written"}),
     (("-y", "--yes"), {"action": "store_true", "help": "unpack without a question"}),

@@ -17,7 +17,7 @@ Option = tuple[tuple[str, ...], dict[str, Any]]
 
 HELP = ("-h", "--help")
 WIDTH, NAME_WIDTH, MOST_USAGE_LINES = 96, 22, 3
-NARGS = {None: "{}", "?": "[{}]", "*": "[{} …]", "+": "{} …"}  # as a help shows them
+NARGS: dict[int | str | None, str] = {None: "{}", "?": "[{}]", "*": "[{} …]", "+": "{} …"}
 NO_GROUPS: Mapping[str, str] = {}
 
 PROMPT: list[Option] = [

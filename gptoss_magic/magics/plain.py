@@ -19,7 +19,7 @@ PLAIN = {
     "load": opt.parser(
         "%gptoss load",
         LOAD,
-        "Load a model once for this kernel; without a name the one that fits this machine.",
+        "Load a model once for this kernel; no MODEL: the one that fits here.",
         [
             "%gptoss load",
             "%gptoss load built-in",

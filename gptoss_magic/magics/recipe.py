@@ -17,7 +17,10 @@ OPTIONS: list[opt.Option] = [
     (("-t", "--length"), {"type": int, "default": 1024, "help": "tokens of a row; 1024"}),
     (("-L", "--like"), {"choices": ["120b", "20b"], "default": "120b", "help": "120b"}),
     (("-r", "--rank"), {"type": int, "default": 8, "help": "of what has one; 8"}),
-    (("-M", "--method"), {"choices": [*METHODS], "help": "this method alone"}),
+    (
+        ("-M", "--method"),
+        {"choices": [*METHODS], "metavar": "METHOD", "help": f"alone: {', '.join(METHODS)}"},
+    ),
     (("--tflops",), {"type": float, "default": 100.0, "help": "TFLOP/s that it sustains; 100"}),
     (("--gb-per-s",), {"type": float, "default": 700.0, "help": "its memory's GB/s; 700"}),
     (("-w", "--write"), {"metavar": "DIR", "help": "what fits as files, in this new folder"}),

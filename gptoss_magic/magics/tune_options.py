@@ -52,7 +52,10 @@ TUNE: list[Option] = [
     (("data",), {"nargs": "?", "help": "a file, or a variable of the notebook; or use the body"}),
     (("-N", "--as"), {"dest": "name", "help": f"name of run and adapter; {NAME}"}),
     (("-G", "--go"), {"action": "store_true", "help": "train; without it only the plan is shown"}),
-    (("-M", "--method"), {"choices": [*METHODS], "help": f"left out: {DEFAULT}; {_METHODS}"}),
+    (
+        ("-M", "--method"),
+        {"choices": [*METHODS], "metavar": "METHOD", "help": f"left out: {DEFAULT}; {_METHODS}"},
+    ),
     *_of_methods(),
     *_table(TRAIN),
     (("-A", "--after"), {"help": "go on from this run, replaying some of its texts"}),
