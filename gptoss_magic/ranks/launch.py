@@ -118,7 +118,8 @@ def environment(launch: Launch, folder: RanksFolder) -> dict[str, str]:
         "PYTHONSAFEPATH": "1",
         "PYTHONUNBUFFERED": "1",
         "OMP_NUM_THREADS": held.get("OMP_NUM_THREADS", str(threads)),
-        "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
+        "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",  # nothing listens for other machines
+        "TORCH_ELASTIC_WORKER_IDENTICAL": "1",
         STORE: str(folder.path / "store"),
     }
     loopback = LOOPBACK.get(sys.platform)

@@ -19,7 +19,8 @@ from gptoss_magic.tuning.checkpoints import latest_checkpoint, load_parts
 from gptoss_magic.tuning.control import Control
 from gptoss_magic.tuning.layout import revive
 from gptoss_magic.tuning.runs import read_run
-from tests.ranks.cases import ROWS, folder_of, left_behind, prepared, started
+from gptoss_magic.tuning.trainer import scheduled
+from tests.ranks.cases import ROWS, folder_of, left_behind, prepared, started, steps_written, until
 from tests.ranks.parity import apart
 
 LINE = "--go --runs runs --steps 4 --step-tokens 900 --eval-every 2 -r 2 --quiet"
@@ -73,7 +74,8 @@ def test_pause_rate_and_stop_reach_all_ranks_and_another_number_goes_on(loaded):
         seen.append(metrics)
         if metrics.step == 3:
             control.set_rate(5e-4)
-        if metrics.learning_rate < 6e-4 and not control.stopped:
+        wanted = 5e-4 * scheduled(metrics.step - 1, 600, launched.run.train)
+        if metrics.learning_rate == pytest.approx(wanted):
             control.stop()
     stopped = taken_over(launched)
     assert stopped.run.finish == "stopped"
@@ -171,6 +173,7 @@ def test_a_tail_gives_whole_lines_once(tmp_path):
 
 def test_a_run_that_goes_on_is_not_begun_again(shell, loaded, capsys):
     launched = started("lone", 4000, detached=True)
+    until(lambda: steps_written(launched.folder) >= 2)
     with pytest.raises(InputError, match="runs on its own processes: %gptoss runs attach lone"):
         shell.run_line_magic("gptoss_tune", "--resume lone --runs runs")
     shell.run_line_magic("gptoss", "runs stop lone --runs runs")
