@@ -168,7 +168,7 @@ def row(parser: argparse.ArgumentParser, action: argparse.Action) -> tuple[str, 
         flags += f" {code(value)}"
     default = action.default
     is_said = default not in (None, "", False, argparse.SUPPRESS, [], ())
-    words = formatter._expand_help(action) if action.help else ""
+    words = (action.help or "").replace("%%", "%")
     return flags, code(default) if is_said else "", plain(words)
 
 
