@@ -19,12 +19,12 @@ LEAST_ROOM = 1 * GB  # of the converted built-in model
 
 def built_in() -> Iterator[Finding]:
     """Whether the built-in model is made already, or can be."""
-    from gptoss_magic.model.stand_in import cache_directory
+    from gptoss_magic.model.stand_in import RECIPE, cache_directory
     from gptoss_magic.model.stand_in.source import INSTALL, installed_source
 
-    made = [path for path in sorted(cache_directory().glob("built-in-*")) if path.is_dir()]
+    made = [path for path in cache_directory().glob(f"built-in-{RECIPE}-*") if path.is_dir()]
     if made:
-        yield Finding("built-in model", "ok", f"made, in {shown(made[-1])}")
+        yield Finding("built-in model", "ok", f"made, in {shown(made[0])}")
     elif installed_source() is not None:
         yield Finding("built-in model", "ok", "its source is here: the first load converts it")
     else:
