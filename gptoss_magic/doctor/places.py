@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -48,12 +47,21 @@ def disk() -> Iterator[Finding]:
         free = shutil.disk_usage(there).free
         words = f"{free / GB:.1f} GB free in {shown(place)}"
         remedy = f"set {variable} to another folder"
-        if not os.access(there, os.W_OK):
+        if not can_be_written(there):
             yield Finding(name, "fails", f"{shown(place)} cannot be written", remedy)
         elif free < room:
             yield Finding(name, "missing", words, f"free {room / GB:g} GB, or {remedy}")
         else:
             yield Finding(name, "ok", words)
+
+
+def can_be_written(folder: Path) -> bool:
+    """True where a file can be made there, which leaves nothing behind; rights alone say less."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def nearest(place: Path) -> Path:
