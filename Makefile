@@ -64,7 +64,7 @@ gpu-check: $(STAMP)
 
 # the site, in build/site: no link is broken, and nothing of it asks the network
 docs: $(STAMP)
-	$(BIN)/python -m mkdocs build -q
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q
 	@echo "build/site/index.html"
 
 # runs the notebooks on the built-in model, a quarter of an hour; the next `make docs` shows it

@@ -159,15 +159,18 @@ def closure() -> set[str]:
 
 
 def licence_of(name: str) -> str:
-    """What a package's metadata says: an SPDX expression, classifiers, or a line of text."""
-    about = distribution(name).metadata
+    """What a package's metadata says (an SPDX expression, classifiers, a line), or its own text."""
+    found = distribution(name)
+    about = found.metadata
     classifiers = [
         line.rpartition(" :: ")[2]
         for line in about.get_all("Classifier") or []
         if line.startswith("License ::")
     ]
     text = (about.get("License") or "").strip().splitlines()
-    return about.get("License-Expression") or ", ".join(classifiers) or (text[0] if text else "")
+    said = about.get("License-Expression") or ", ".join(classifiers) or (text[0] if text else "")
+    files = [file for file in found.files or () if file.name.upper().startswith("LICEN")]
+    return said or next((file.read_text("utf-8").strip().splitlines()[0] for file in files), "")
 
 
 def _said(*command: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -19,12 +18,12 @@ LEAST_ROOM = 1 * GB  # of the converted built-in model
 
 def built_in() -> Iterator[Finding]:
     """Whether the built-in model is made already, or can be."""
-    from gptoss_magic.model.stand_in import cache_directory
+    from gptoss_magic.model.stand_in import RECIPE, cache_directory
     from gptoss_magic.model.stand_in.source import INSTALL, installed_source
 
-    made = [path for path in sorted(cache_directory().glob("built-in-*")) if path.is_dir()]
+    made = [path for path in cache_directory().glob(f"built-in-{RECIPE}-*") if path.is_dir()]
     if made:
-        yield Finding("built-in model", "ok", f"made, in {shown(made[-1])}")
+        yield Finding("built-in model", "ok", f"made, in {shown(made[0])}")
     elif installed_source() is not None:
         yield Finding("built-in model", "ok", "its source is here: the first load converts it")
     else:
@@ -48,12 +47,21 @@ def disk() -> Iterator[Finding]:
         free = shutil.disk_usage(there).free
         words = f"{free / GB:.1f} GB free in {shown(place)}"
         remedy = f"set {variable} to another folder"
-        if not os.access(there, os.W_OK):
+        if not can_be_written(there):
             yield Finding(name, "fails", f"{shown(place)} cannot be written", remedy)
         elif free < room:
             yield Finding(name, "missing", words, f"free {room / GB:g} GB, or {remedy}")
         else:
             yield Finding(name, "ok", words)
+
+
+def can_be_written(folder: Path) -> bool:
+    """True where a file can be made there, which leaves nothing behind; rights alone say less."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def nearest(place: Path) -> Path:

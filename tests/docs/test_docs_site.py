@@ -74,11 +74,12 @@ def test_every_magic_option_name_error_and_variable_is_on_it(site):
         assert uri.replace(".md", ".html") in pages
     for magic in magics():
         assert magic.name in texts[magic.uri.replace(".md", ".html")]
+    places = {magic.name: magic.uri.replace(".md", ".html") for magic in magics()}
     for prog, parser in parsers().items():
-        name = prog.split()[1 if prog.startswith("%gptoss ") else 0].strip("%")
+        place = places[prog if prog.startswith("%%") else " ".join(prog.split()[:2])]
         flags = set(parser._option_string_actions) - {"-h", "--help"}  # noqa: SLF001
         for flag in flags:
-            assert flag in texts[f"reference/magics/{name}.html"], f"{prog} {flag}"
+            assert flag in texts[place], f"{prog} {flag}"
     anchors = {anchor for page in pages.values() for anchor in page.anchors}
     for name in gptoss_magic.__all__:
         assert f"gptoss_magic.{name}" in anchors, name

@@ -72,18 +72,13 @@ def test_without_a_compiler_it_says_what_to_install(tmp_path):
 def test_a_folder_that_cannot_be_written_fails(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
-    there = places.nearest(blocked / "below")
-    assert there == blocked
-    (first, *_) = [
-        one for one in examine_disk(GPTOSS_MAGIC_CACHE="/proc/none") if one.name == "cache"
-    ]
-    assert first.state == "fails"
-    assert "GPTOSS_MAGIC_CACHE" in first.remedy
-
-
-def examine_disk(**environment):
-    os.environ.update(environment)  # put back after the test
-    return list(places.disk())
+    os.environ["GPTOSS_MAGIC_CACHE"] = str(blocked / "below")  # put back after the test
+    os.environ["TMPDIR"] = str(tmp_path)
+    cache, *others = places.disk()
+    assert cache.state == "fails"
+    assert cache.remedy == "set GPTOSS_MAGIC_CACHE to another folder"
+    assert {one.state for one in others} == {"ok"}
+    assert [*tmp_path.iterdir()] == [blocked]
 
 
 def test_more_threads_than_processors_are_named():

@@ -93,3 +93,8 @@ def on_page_content(html: str, page: Any, **_given: Any) -> str:
 def on_post_page(output: str, **_given: Any) -> str:
     """No page asks the network for a script."""
     return FOREIGN.sub("", output)
+
+
+def on_post_template(output_content: str, **_given: Any) -> str:
+    """Nor does the page for an address that is not there."""
+    return FOREIGN.sub("", output_content)

@@ -23,7 +23,7 @@ SEE = {  # pages beside the reference, by magic
     "gptoss_depth": ("../../depth.md", "How deep"),
     "gptoss_persona": ("../../personas.md", "A persona's file"),
     "gptoss_tune": ("../../how-to/tune.md", "Tune on your rows"),
-    "index": ("../../how-to/cite.md", "Cite your files"),
+    "gptoss-index": ("../../how-to/cite.md", "Cite your files"),
     "load": ("../../start/one-card.md", "One card of 80 GB"),
     "lora": ("../../how-to/tune.md", "Tune on your rows"),
     "memory": ("../../how-to/persona.md", "A persona"),
@@ -51,8 +51,9 @@ class Magic:
 
     @property
     def slug(self) -> str:
-        """The page's name: the command's, or the cell magic's."""
-        return self.name.split()[-1].strip("%")
+        """The page's name: the command's, or the cell magic's; `index` is the page of all."""
+        name = self.name.split()[-1].strip("%")
+        return name if name != "index" else "gptoss-index"
 
     @property
     def uri(self) -> str:
@@ -167,8 +168,8 @@ def row(parser: argparse.ArgumentParser, action: argparse.Action) -> tuple[str, 
     elif action.nargs != 0:
         flags += f" {code(value)}"
     default = action.default
-    is_said = default not in (None, "", False, argparse.SUPPRESS, [], ())
-    words = formatter._expand_help(action) if action.help else ""
+    is_said = default is not False and default not in (None, "", argparse.SUPPRESS, [], ())
+    words = (action.help or "").replace("%%", "%")
     return flags, code(default) if is_said else "", plain(words)
 
 

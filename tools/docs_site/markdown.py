@@ -45,7 +45,7 @@ def shown_default(value: Any) -> str:
         return ""
     if callable(value):
         name = getattr(value, "__name__", "…")
-        return "…" if name == "<lambda>" else name
+        return "…" if name.startswith(("<", "_")) else name
     written = repr(value)
     return "…" if " at 0x" in written else written
 
