@@ -47,6 +47,7 @@ LONGEST = {
     "tests/sharing/test_bundle.py": 50,
     "tests/sharing/test_replay.py": 40,
     "tests/studies/depth": 40,
+    "tests/test_depth_long.py": 60,
     "tests/model/test_hub.py": 30,
     "tests/magics/test_memory_magics.py": 25,
     "tests/model/test_packed.py::test_a_compiled_model": 25,

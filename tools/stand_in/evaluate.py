@@ -1,6 +1,7 @@
 """Score the built-in model on held-out cases: python -m tools.stand_in.evaluate [--every K].
 
-`--following` takes the cases of instructions instead: sources, voices, results, memory.
+`--following` takes the cases of instructions instead: sources, voices, results, memory. `--mixture`
+tries other experts than the shipped ones.
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import gptoss_magic
 from gptoss_magic.turns.many import answer_all
 from gptoss_magic.turns.prompt import rendered
 from gptoss_magic.turns.settle import settle
-from tools.stand_in import following
+from tools.stand_in import following, loaded
 from tools.stand_in.cases import EFFORTS, Case, held_out
 
 if TYPE_CHECKING:
@@ -76,8 +76,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tools.stand_in.evaluate")
     parser.add_argument("--every", type=int, default=1, help="take every k-th case")
     parser.add_argument("--following", action="store_true", help="the cases of instructions")
+    loaded.add_option(parser)
     given = parser.parse_args()
-    gptoss_magic.load("built-in")
+    loaded.load(given.mixture)
     cases = following.held_out() if given.following else held_out()
     scores = evaluate(cases[:: given.every])
     print(json.dumps(scores))

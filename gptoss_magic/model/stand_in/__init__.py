@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[str, float], None]
 
-RECIPE = 1
+RECIPE = 2
 
 
 def cache_directory() -> Path:

@@ -1,9 +1,9 @@
-"""Exact conversion of the dense model into GptOssForCausalLM ("sparse upcycling").
+"""Conversion of the dense model and its experts' differences into GptOssForCausalLM.
 
-Every expert is a copy of the dense MLP, so top-2 routing weights sum to 1 and the output is the
-dense model's. gpt-oss computes (up + 1) · gate · sigmoid(1.702 · gate): the gate is divided by
-1.702, `down` multiplied by it, and the bias of `up` is -1. Legend: D hidden, I intermediate,
-E experts.
+Without differences ("sparse upcycling") every expert is a copy of the dense MLP; top-2 routing
+weights sum to 1, so the output is exactly the dense model's. gpt-oss computes
+(up + 1) · gate · sigmoid(1.702 · gate): the gate is divided by 1.702, `down` multiplied by it, and
+the bias of `up` is -1. Legend: D hidden, I intermediate, E experts.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.model.imports import without_bars
+from gptoss_magic.model.stand_in.mixture import PROJECTIONS, read_mixture
 from gptoss_magic.model.stand_in.source import DATA
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
+
+    from gptoss_magic.model.stand_in.mixture import Mixture
 
 NUM_EXPERTS = 4
 TOP_K = 2
@@ -47,20 +50,22 @@ def convert(
     target: Path,
     progress: Callable[[str, float], None],
     pack: Callable[..., dict[str, torch.Tensor]] | None = None,
+    mixture: Path = DATA,
 ) -> None:
     """Write the checkpoint into the existing directory `target`.
 
-    bf16, or with `pack` (`quantize.packed_experts`) the experts' matrices in MXFP4.
+    bf16, or with `pack` (`quantize.packed_experts`) the experts' matrices in MXFP4. `mixture`: the
+    folder of the experts' differences and the routers.
     """
     from safetensors.torch import save_file
 
     progress("reading the source", 0.0)
     dense = dense_model(source)
     progress("converting", 0.1)
-    state = {k: _stored(k, v) for k, v in upcycled(dense, with_adapter=True).items()}
+    merge_adapter(dense.state_dict())  # in place
+    state = upcycled(dense, read_mixture(mixture), as_stored)
     if pack:
-        merge_adapter(dense.state_dict())  # in place: calibration runs through what is packed
-        experts = pack(dense, read_routers(), progress)
+        experts = pack(in_memory(dense, state), progress)
         state = {k: v for k, v in state.items() if not k.endswith("_proj")} | experts
     progress("writing", 0.95)
     save_file(state, target / "model.safetensors", metadata={"format": "pt"})
@@ -88,11 +93,29 @@ def write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=1, default=str))
 
 
-def _stored(key: str, tensor: torch.Tensor) -> torch.Tensor:
+def as_stored(key: str, tensor: torch.Tensor) -> torch.Tensor:
+    """As the checkpoint has it: bf16, norms in fp32."""
     import torch
 
     keep = key.endswith(("layernorm.weight", "model.norm.weight"))
     return tensor.to(torch.float32 if keep else torch.bfloat16).contiguous()
+
+
+def as_is(_key: str, tensor: torch.Tensor) -> torch.Tensor:
+    return tensor
+
+
+def in_memory(dense: Any, state: dict[str, torch.Tensor]) -> Any:
+    """The gpt-oss model of a state that `upcycled` made, in fp32."""
+    import torch
+    from transformers import GptOssForCausalLM
+
+    model: Any = GptOssForCausalLM(gpt_oss_config(dense.config, torch.float32)).eval()
+    missing, unknown = model.load_state_dict(state, strict=False)
+    assert not unknown, unknown
+    assert missing in ([], ["lm_head.weight"]), missing  # the head is tied
+    model.tie_weights()
+    return model
 
 
 def dense_model(source: Path) -> Any:
@@ -138,27 +161,24 @@ def merge_adapter(state: dict[str, torch.Tensor]) -> None:
     state["model.embed_tokens.weight"][rows["ids"]] = rows["rows"]
 
 
-def upcycled(dense: Any, *, with_adapter: bool) -> dict[str, torch.Tensor]:
-    """State of the gpt-oss model in fp32; the head is tied and therefore left out."""
-    state = {key: value.clone() for key, value in dense.state_dict().items()}
-    if with_adapter:
-        merge_adapter(state)
-    routers = read_routers()
-    out = {key: state[key] for key in ("model.embed_tokens.weight", "model.norm.weight")}
-    for layer in range(dense.config.num_hidden_layers):
+def upcycled(
+    dense: Any,
+    mixture: Mixture,
+    stored: Callable[[str, torch.Tensor], torch.Tensor] = as_is,
+) -> dict[str, torch.Tensor]:
+    """State of the gpt-oss model; the head is tied and therefore left out.
+
+    Each tensor as it is `stored`; left out: fp32.
+    """
+    state = dense.state_dict()
+    out = {k: stored(k, state[k]) for k in ("model.embed_tokens.weight", "model.norm.weight")}
+    for layer, (weight_ED, bias_E) in enumerate(mixture.routers):
         prefix = f"model.layers.{layer}."
-        out |= _attention(state, prefix, dense.config.num_attention_heads)
-        out |= _experts(state, prefix)
-        out[f"{prefix}mlp.router.weight"] = routers[f"{layer}.weight"]
-        out[f"{prefix}mlp.router.bias"] = routers[f"{layer}.bias"]
+        made = _attention(state, prefix, dense.config.num_attention_heads)
+        made |= _experts(state, layer, mixture)
+        made |= {f"{prefix}mlp.router.weight": weight_ED, f"{prefix}mlp.router.bias": bias_E}
+        out |= {key: stored(key, tensor) for key, tensor in made.items()}
     return out
-
-
-def read_routers() -> dict[str, torch.Tensor]:
-    """`LAYER.weight` [E, D] and `LAYER.bias` [E], fp32."""
-    from safetensors.torch import load_file
-
-    return load_file(DATA / "routers.safetensors")
 
 
 def _attention(
@@ -176,26 +196,27 @@ def _attention(
     return out
 
 
-def _experts(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+def _experts(
+    state: dict[str, torch.Tensor], layer: int, mixture: Mixture
+) -> dict[str, torch.Tensor]:
     import torch
 
-    gate_ID, up_ID, down_DI = (
-        state[f"{prefix}mlp.{name}_proj.weight"] for name in ("gate", "up", "down")
+    prefix = f"model.layers.{layer}.mlp."
+    gate_EID, up_EID, down_EDI = (
+        mixture.factors[layer, name].added_to(state[f"{prefix}{name}_proj.weight"])
+        for name in PROJECTIONS
     )
-    num_inner, num_hidden = gate_ID.shape
-    joined = torch.stack([gate_ID / ALPHA, up_ID], dim=1).reshape(2 * num_inner, num_hidden).T
-    bias = torch.zeros(2 * num_inner)
-    bias[1::2] = -1.0
+    num_experts, num_inner, num_hidden = gate_EID.shape
+    joined = torch.stack([gate_EID / ALPHA, up_EID], dim=2).flatten(1, 2).transpose(1, 2)
+    bias = torch.zeros(num_experts, 2 * num_inner)
+    bias[:, 1::2] = -1.0
     values = {
         "gate_up_proj": joined,
         "gate_up_proj_bias": bias,
-        "down_proj": (down_DI * ALPHA).T,
-        "down_proj_bias": torch.zeros(num_hidden),
+        "down_proj": (down_EDI * ALPHA).transpose(1, 2),
+        "down_proj_bias": torch.zeros(num_experts, num_hidden),
     }
-    return {
-        f"{prefix}mlp.experts.{name}": value.expand(NUM_EXPERTS, *value.shape)
-        for name, value in values.items()
-    }
+    return {f"{prefix}experts.{name}": value for name, value in values.items()}
 
 
 def gpt_oss_config(dense: Any, dtype: torch.dtype) -> Any:

@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.model.mxfp4 import BLOCK, nearest, pack, values
-from gptoss_magic.model.stand_in.convert import ALPHA, NUM_EXPERTS, TOP_K
+from gptoss_magic.model.stand_in.convert import ALPHA
 from gptoss_magic.model.stand_in.source import DATA
 
 if TYPE_CHECKING:
@@ -75,39 +75,41 @@ def _rounded_block(
     return torch.cat(codes, dim=1), torch.cat(errors, dim=1)
 
 
-def calibration_inputs(dense: Any) -> list[torch.Tensor]:
+def calibration_inputs(model: Any) -> list[torch.Tensor]:
     """Inputs [N, hidden] of each layer's MLP over the shipped calibration tokens, fp16."""
     import torch
 
-    rows: list[list[torch.Tensor]] = [[] for _ in dense.model.layers]
+    rows: list[list[torch.Tensor]] = [[] for _ in model.model.layers]
 
     def keep(at: int) -> Callable[..., None]:
         return lambda module, given, out: rows[at].append(out.detach().flatten(0, 1).half())
 
     hooks = [
         layer.post_attention_layernorm.register_forward_hook(keep(at))
-        for at, layer in enumerate(dense.model.layers)
+        for at, layer in enumerate(model.model.layers)
     ]
     with torch.no_grad():
         for ids in json.loads((DATA / "calibration.json").read_text()):
-            dense.model(torch.tensor([ids]))
+            model.model(torch.tensor([ids]))
     for hook in hooks:
         hook.remove()
     return [torch.cat(kept) for kept in rows]
 
 
-def packed_experts(
-    dense: Any, routers: dict[str, torch.Tensor], progress: Callable[[str, float], None]
-) -> dict[str, torch.Tensor]:
-    """`…experts.{gate_up_proj,down_proj}_{blocks,scales}` of all layers."""
+def packed_experts(model: Any, progress: Callable[[str, float], None]) -> dict[str, torch.Tensor]:
+    """`…experts.{gate_up_proj,down_proj}_{blocks,scales}` of all layers of the gpt-oss `model`."""
     import torch
 
-    inputs, out = calibration_inputs(dense), {}
-    for at, layer in enumerate(dense.model.layers):
+    inputs, out = calibration_inputs(model), {}
+    for at, layer in enumerate(model.model.layers):
         progress(f"packing layer {at + 1} of {len(inputs)}", 0.1 + 0.85 * at / len(inputs))
-        logits = inputs[at].float() @ routers[f"{at}.weight"].T + routers[f"{at}.bias"]
-        chosen = logits.topk(TOP_K, -1).indices
-        made = [_expert(layer.mlp, inputs[at].float(), chosen, e) for e in range(NUM_EXPERTS)]
+        rows_ND, router = inputs[at].float(), layer.mlp.router
+        logits = (rows_ND @ router.weight.T + router.bias).detach()
+        chosen = logits.topk(router.top_k, -1).indices
+        made = [
+            _expert(layer.mlp.experts, rows_ND, (chosen == e).any(1), e)
+            for e in range(logits.shape[1])
+        ]
         for name in made[0]:
             key = f"model.layers.{at}.mlp.experts.{name}"
             out[key] = torch.stack([expert[name] for expert in made])
@@ -115,21 +117,19 @@ def packed_experts(
 
 
 def _expert(
-    mlp: Any, inputs: torch.Tensor, chosen: torch.Tensor, expert: int
+    experts: Any, inputs: torch.Tensor, mine: torch.Tensor, expert: int
 ) -> dict[str, torch.Tensor]:
-    """One expert's packed tensors, rounded for the tokens routed to it."""
-    import torch
-    from torch.nn.functional import silu
-
-    mine = (chosen == expert).any(1)
-    gate, up, down = (getattr(mlp, f"{n}_proj").weight.detach() for n in ("gate", "up", "down"))
-    inner = silu(inputs @ gate.T) * (inputs @ up.T)
+    """One expert's packed tensors, rounded for the rows that are routed to it (`mine`)."""
+    joined = experts.gate_up_proj[expert].detach().T
+    down = experts.down_proj[expert].detach().T
+    both = inputs @ joined.T + experts.gate_up_proj_bias[expert].detach()
+    gate, up = both[:, ::2], both[:, 1::2]
+    inner = (up + 1) * gate * (ALPHA * gate).sigmoid()
     norms = inner.norm(dim=1, keepdim=True)  # a few massive tokens would drown all others
     inner = inner * (norms.median() / norms.clamp_min(1e-6)).clamp_max(1.0)
-    joined = torch.stack([gate / ALPHA, up], dim=1).flatten(0, 1)
     packed = {
         "gate_up": gptq(joined, _moments(inputs, mine), DAMPING["gate_up"]),
-        "down": gptq(down * ALPHA, _moments(inner, mine), DAMPING["down"]),
+        "down": gptq(down, _moments(inner, mine), DAMPING["down"]),
     }
     return {
         f"{name}_proj_{part}": tensor
