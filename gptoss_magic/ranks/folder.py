@@ -114,7 +114,7 @@ class RanksFolder:
             raise InputError(f"{self.name}: no run on processes of its own; %gptoss runs lists all")
         with _reading(self.path / LAUNCH):
             found = json.loads((self.path / LAUNCH).read_text())
-            known = {name: _process(found.pop(name)) for name in ("owner", "agent")}
+            known: dict[str, Any] = {n: _process(found.pop(n)) for n in ("owner", "agent")}
             return Launch(**found, **known)
 
     def set_agent(self, agent: Process) -> None:
