@@ -42,8 +42,8 @@ class Noun:
     def parsers(self) -> dict[str, LineParser]:
         """Its parsers by what is typed: the noun, and the noun with a command."""
         module = import_module(f"gptoss_magic.magics.{self.module}")
-        own = {self.name: module.PARSER} if hasattr(module, "PARSER") else {}
-        several = getattr(module, "PARSERS", {})
+        one, several = getattr(module, "PARSER", None), getattr(module, "PARSERS", {})
+        own = {self.name: one} if one is not None and one.prog == f"%gptoss {self.name}" else {}
         return own | {f"{self.name} {command}": made for command, made in several.items()}
 
 

@@ -8,8 +8,9 @@ import gptoss_magic
 from gptoss_magic.errors import ContextOverflow, InputError
 from gptoss_magic.magics.body import expand
 from gptoss_magic.magics.complete import candidates
-from gptoss_magic.magics.gptoss import LOAD, PROMPT
+from gptoss_magic.magics.gptoss import PROMPT
 from gptoss_magic.magics.options import parse
+from gptoss_magic.magics.plain import PLAIN
 from gptoss_magic.session import current
 from tests.shell_cells import run, tiny_shell
 
@@ -161,7 +162,7 @@ def test_expressions_are_expanded_once():
 
 def test_options_strip_quotes():
     assert parse(PROMPT, "--system 'be brief'").system == "be brief"
-    assert parse(LOAD, "built-in -C 512").context == 512
+    assert parse(PLAIN["load"], "built-in -C 512").context == 512
 
 
 def test_bench_is_a_table_to_paste(shell):
