@@ -79,7 +79,8 @@ class TravellingExperts(nn.Module):
         back_S = torch.empty_like(order_S)
         back_S[order_S] = torch.arange(len(order_S), device=order_S.device)
         routes_TkH = y_SH[back_S].view(*ids_Tk.shape, -1)
-        return (routes_TkH * weights_Tk[..., None].to(y_SH.dtype)).sum(1)
+        out_TH: torch.Tensor = (routes_TkH * weights_Tk[..., None].to(y_SH.dtype)).sum(1)
+        return out_TH
 
     def _counts(self, offsets: torch.Tensor) -> torch.Tensor:
         """[N, E] on the CPU: how many rows each rank has for each expert."""
