@@ -18,7 +18,7 @@ import torch
 
 from gptoss_magic.model.load import LoadSettings, load
 from gptoss_magic.ranks.anchor import anchor
-from gptoss_magic.ranks.group import Group, joined, my_place
+from gptoss_magic.ranks.group import RankGroup, joined, my_place
 from gptoss_magic.ranks.replicated import InStep, Replicated
 from gptoss_magic.ranks.strategies import strategy_of
 from gptoss_magic.records import Example
@@ -52,7 +52,7 @@ def pss_gb() -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024 / 1e9
 
 
-def trainer_of(group: Group, path: str, strategy: str, tokens: int, steps: int) -> Trainer:
+def trainer_of(group: RankGroup, path: str, strategy: str, tokens: int, steps: int) -> Trainer:
     """As a rank makes its own."""
     model = load(LoadSettings(path), lambda *_: None).model
     chosen = strategy_of(strategy)

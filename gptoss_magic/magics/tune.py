@@ -152,7 +152,7 @@ def _to_launch(wanted: Any, options: Namespace) -> tuple[Run, Launch] | None:
     launch = tune_launch.planned(tuning.run, tuning.plan, options)
     if files:
         tuning.begin()
-        return tune_launch.write_files(written(tuning), launch, options)
+        tune_launch.write_files(written(tuning), launch, options)
     if not options.go:
         return None
     tuning.begin()

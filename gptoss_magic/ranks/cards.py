@@ -69,8 +69,8 @@ class CardsPlan:
     def row(self) -> tuple[str, ...]:
         """Cells below `HEADERS`; GB are 10^9 bytes."""
         memory = self.one.memory
-        sizes = (self.weights, memory.adapter, memory.gradients, memory.optimizer)
-        sizes += (memory.activations, self.transit, self.needed)
+        kept = (memory.adapter, memory.gradients, memory.optimizer, memory.activations)
+        sizes = (self.weights, *kept, self.transit, self.needed)
         verdict = "no"
         if self.fits:
             verdict = "yes, recomputing" if self.one.asked.recompute else "yes"

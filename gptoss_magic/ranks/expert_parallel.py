@@ -21,7 +21,7 @@ from gptoss_magic.ranks.strategies import check_even
 
 if TYPE_CHECKING:
     from gptoss_magic.model.protocol import Model
-    from gptoss_magic.ranks.group import Place
+    from gptoss_magic.ranks.group import RankPlace
 
 
 class _Travel(torch.autograd.Function):
@@ -49,7 +49,7 @@ def _exchanged(rows: torch.Tensor, sent: list[int], came: list[int]) -> torch.Te
 class TravellingExperts(nn.Module):
     """In place of a layer's experts: `own` has the slice of this rank, and the layer's taps."""
 
-    def __init__(self, own: Any, place: Place) -> None:
+    def __init__(self, own: Any, place: RankPlace) -> None:
         super().__init__()
         self.num_experts = _num_experts(own)
         size, self.place = self.num_experts // place.size, place
@@ -79,7 +79,8 @@ class TravellingExperts(nn.Module):
         back_S = torch.empty_like(order_S)
         back_S[order_S] = torch.arange(len(order_S), device=order_S.device)
         routes_TkH = y_SH[back_S].view(*ids_Tk.shape, -1)
-        return (routes_TkH * weights_Tk[..., None].to(y_SH.dtype)).sum(1)
+        out_TH: torch.Tensor = (routes_TkH * weights_Tk[..., None].to(y_SH.dtype)).sum(1)
+        return out_TH
 
     def _counts(self, offsets: torch.Tensor) -> torch.Tensor:
         """[N, E] on the CPU: how many rows each rank has for each expert."""
@@ -125,7 +126,7 @@ def _num_experts(own: Any) -> int:
     return len(next(own.parameters(recurse=False)))
 
 
-def spread_experts(model: Model, place: Place) -> None:
+def spread_experts(model: Model, place: RankPlace) -> None:
     """Leave this rank its slice of every layer's experts.
 
     Raises InputError where they cannot be shared out evenly.

@@ -114,8 +114,8 @@ class RanksFolder:
             raise InputError(f"{self.name}: no run on processes of its own; %gptoss runs lists all")
         with _reading(self.path / LAUNCH):
             found = json.loads((self.path / LAUNCH).read_text())
-            known: dict[str, Any] = {n: _process(found.pop(n)) for n in ("owner", "agent")}
-            return Launch(**found, **known)
+            owner, agent = (_process(found.pop(name)) for name in ("owner", "agent"))
+            return Launch(**found, owner=owner, agent=agent)
 
     def set_agent(self, agent: Process) -> None:
         """Note who started the ranks."""

@@ -21,7 +21,7 @@ PATIENCE = timedelta(minutes=60)  # a lost rank closes its connection; this is f
 
 
 @dataclass(frozen=True)
-class Place:
+class RankPlace:
     """Which rank this process is, of how many; `local` among those of its machine."""
 
     rank: int
@@ -29,37 +29,38 @@ class Place:
     local: int
 
 
-def my_place() -> Place:
+def my_place() -> RankPlace:
     """As torch's launcher says it to each process."""
     rank, size, local = (int(os.environ[n]) for n in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
-    return Place(rank, size, local)
+    return RankPlace(rank, size, local)
 
 
 @contextmanager
-def joined(place: Place, device: Any, store: Path | None) -> Iterator[Group]:
+def joined(place: RankPlace, device: Any, store: Path | None) -> Iterator[RankGroup]:
     """The group with this process in it; `store`: the file by which the ranks find each other."""
     import torch.distributed as dist
 
     if dist.is_initialized():  # by who started this process
-        yield Group(place, device, dist.new_group(backend="gloo"))
+        yield RankGroup(place, device, dist.new_group(backend="gloo"))
         return
     kind = "nccl" if device.type == "cuda" else "gloo"
     met: dict[str, Any] = {}
     if store is not None:
-        met = {"store": dist.FileStore(str(store), place.size)}
+        c10d: Any = dist  # whose hints do not name its stores
+        met = {"store": c10d.FileStore(str(store), place.size)}
         met |= {"rank": place.rank, "world_size": place.size}
     dist.init_process_group(kind, timeout=PATIENCE, **met)
     beside = dist.new_group(backend="gloo") if kind != "gloo" else None
     try:
-        yield Group(place, device, beside)
+        yield RankGroup(place, device, beside)
     finally:
         dist.destroy_process_group()
 
 
-class Group:
+class RankGroup:
     """`beside`: a group for numbers of the processor, where the main one is a GPU's."""
 
-    def __init__(self, place: Place, device: Any, beside: Any = None) -> None:
+    def __init__(self, place: RankPlace, device: Any, beside: Any = None) -> None:
         self.place, self.device, self._beside = place, device, beside
 
     def summed(self, value: float) -> float:
@@ -80,7 +81,7 @@ class Group:
 
         numbers = torch.tensor(list(values), dtype=torch.float64)
         dist.all_reduce(numbers, getattr(dist.ReduceOp, how), group=self._beside)
-        return numbers.tolist()  # type: ignore[no-any-return]
+        return numbers.tolist()
 
     def each(self, values: Sequence[float]) -> list[list[float]]:
         """What every rank says, in the ranks' order."""

@@ -14,7 +14,7 @@ from gptoss_magic.tuning.team import Alone
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gptoss_magic.ranks.group import Group
+    from gptoss_magic.ranks.group import RankGroup
     from gptoss_magic.ranks.load import ExpertLoad
 
 NOTHING = float("nan")
@@ -24,7 +24,7 @@ FILLER_TOKENS = 8
 class Replicated(Alone):
     """See `tuning.team.Team`. `load` counts where the texts' tokens go."""
 
-    def __init__(self, group: Group, load: ExpertLoad | None = None) -> None:
+    def __init__(self, group: RankGroup, load: ExpertLoad | None = None) -> None:
         self.group, self.load = group, load
 
     def begin_step(self) -> None:

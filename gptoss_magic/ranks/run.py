@@ -115,8 +115,8 @@ def taken_over(launched: LaunchedRun) -> Tuning:
 
     run, launch = ended(launched.run), launched.launch
     if current().loaded is None:
-        wanted = {"context": launch.context, "revision": launch.revision}
-        current().load(LoadSettings(launch.model, **wanted))
+        settings = LoadSettings(launch.model, context=launch.context, revision=launch.revision)
+        current().load(settings)
     return resume(run.name, run.folder.parent, watched=False)
 
 

@@ -66,6 +66,7 @@ def refusal(mesh: Any) -> str:
         x = torch.ones((), device=mesh.device_type, requires_grad=True)
         y = module(x)
         y.backward()
+        slope: Any = x.grad
     except Exception as error:  # noqa: BLE001 (whatever it is, it is why)
         return error_line(error)
-    return "" if float(y) == wanted == float(x.grad) else "a sum of sharded bytes is wrong"
+    return "" if float(y) == wanted == float(slope) else "a sum of sharded bytes is wrong"

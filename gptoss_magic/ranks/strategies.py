@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gptoss_magic.model.protocol import Model
-    from gptoss_magic.ranks.group import Group
+    from gptoss_magic.ranks.group import RankGroup
 
 
 @dataclass(frozen=True)
@@ -34,17 +34,17 @@ class Strategy:
     in_step: bool = False
 
 
-def _nothing(_model: Model, _group: Group) -> None:
+def _nothing(_model: Model, _group: RankGroup) -> None:
     """Every rank keeps all."""
 
 
-def _ep(model: Model, group: Group) -> None:
+def _ep(model: Model, group: RankGroup) -> None:
     from gptoss_magic.ranks.expert_parallel import spread_experts
 
     spread_experts(model, group.place)
 
 
-def _fsdp(model: Model, group: Group) -> None:
+def _fsdp(model: Model, group: RankGroup) -> None:
     from gptoss_magic.ranks.sharded_experts import shard_experts
 
     shard_experts(model, group.place.size)

@@ -35,7 +35,8 @@ def compare(run: Path, trainer: Trainer, folder: RanksFolder, *, is_first: bool)
         return
     mine = trainer.gradients()
     if is_first:
-        found = differences(trainer, mine, _read(run / WANTED))
+        wanted = _read(run / WANTED)
+        found = differences(trainer, [None if g is None else g.cpu() for g in mine], wanted)
         (folder.path / FOUND).write_text(json.dumps(found))
 
 
@@ -65,17 +66,15 @@ def _apart(pairs: Sequence[tuple[Any, Any]]) -> float:
     """|a - b| / |b| of all pairs together; infinite where b is nothing and a is not."""
     away = size = 0.0
     for mine, wanted in pairs:
-        a, b = _wide(mine), _wide(wanted)
-        if a is not None or b is not None:
-            away += float(((0 if a is None else a) - (0 if b is None else b)).square().sum())
-        size += 0.0 if b is None else float(b.square().sum())
+        away += _size(mine if wanted is None else wanted if mine is None else mine - wanted)
+        size += _size(wanted)
     if not away:
         return 0.0
     return float((away / size) ** 0.5) if size else float("inf")
 
 
-def _wide(tensor: Any) -> Any:
-    return None if tensor is None else tensor.double().cpu()
+def _size(tensor: Any) -> float:
+    return 0.0 if tensor is None else float(tensor.double().square().sum())
 
 
 def told(run: Path, folder: RanksFolder, num_ranks: int) -> str:

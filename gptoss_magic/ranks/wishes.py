@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gptoss_magic.ranks.folder import RanksFolder
-    from gptoss_magic.ranks.group import Group
+    from gptoss_magic.ranks.group import RankGroup
     from gptoss_magic.ranks.processes import Process
 
 WATCH_S, MEET_S = 0.25, 0.05
@@ -37,7 +37,7 @@ class RankControl:
     `was_told`: whether this process alone knows that the run ends.
     """
 
-    def __init__(self, group: Group, folder: RanksFolder, was_told: Callable[[], bool]) -> None:
+    def __init__(self, group: RankGroup, folder: RanksFolder, was_told: Callable[[], bool]) -> None:
         self._group, self._folder, self._was_told = group, folder, was_told
         self.stopped = False
         self.rate: float | None = None

@@ -25,7 +25,7 @@ from gptoss_magic.ranks.wishes import Interrupted, RankControl, Watchman
 
 if TYPE_CHECKING:
     from gptoss_magic.ranks.folder import Launch
-    from gptoss_magic.ranks.group import Group, Place
+    from gptoss_magic.ranks.group import RankGroup, RankPlace
     from gptoss_magic.records import StepMetrics
     from gptoss_magic.runs.prepare import Tuning
 
@@ -52,7 +52,9 @@ def main(words: list[str]) -> int:
     return int(ended == "error")
 
 
-def _work(run: Path, folder: RanksFolder, launch: Launch, place: Place, watchman: Watchman) -> str:
+def _work(
+    run: Path, folder: RanksFolder, launch: Launch, place: RankPlace, watchman: Watchman
+) -> str:
     """Train until the end; how it ended. Raises Interrupted, and what a failing rank raises."""
     from gptoss_magic.model.imports import import_engine
 
@@ -75,7 +77,7 @@ def _work(run: Path, folder: RanksFolder, launch: Launch, place: Place, watchman
     return "stopped" if control.stopped else "return"
 
 
-def _ready(run: Path, launch: Launch, group: Group) -> Tuning:
+def _ready(run: Path, launch: Launch, group: RankGroup) -> Tuning:
     """The model, and the run where its newest checkpoint stands, with the team that shares it."""
     from gptoss_magic.ranks.load import ExpertLoad
     from gptoss_magic.ranks.replicated import InStep, Replicated
@@ -95,7 +97,7 @@ def _ready(run: Path, launch: Launch, group: Group) -> Tuning:
     return tuning
 
 
-def _spread(launch: Launch, group: Group) -> Any:
+def _spread(launch: Launch, group: RankGroup) -> Any:
     """What this rank keeps of the model, on its device; it is read where it is shared out."""
     from gptoss_magic.model.load import LoadSettings
     from gptoss_magic.session import current

@@ -144,7 +144,7 @@ class Trainer:
         loss, norm, mine = self._backward(sequences)
         ranks = self.team.told(mine)
         speed = _tokens(sequences) / (time.perf_counter() - began)
-        measured = self._measured() if self._is_due(step) else (None, None)
+        held_out, drift = self._measured() if self._is_due(step) else (None, None)
         with uninterrupted():
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
@@ -160,7 +160,8 @@ class Trainer:
                 norm,
                 speed,
                 peak_memory(self.model.device),
-                *measured,
+                held_out,
+                drift,
                 ranks=ranks,
             )
             self.progress.history.append(metrics)

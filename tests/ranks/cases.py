@@ -21,7 +21,7 @@ ROWS = "\n".join(
     json.dumps({"prompt": f"say {i}", "analysis": f"it is {i}", "answer": f"aye {i}"})
     for i in range(8)
 )
-TIMEOUT_S = 120.0
+TIMEOUT_S = 60.0
 
 
 def prepared(name, num_steps=4, folder="runs", method="experts", **settings):

@@ -6,7 +6,7 @@ Legend: K in, N out, r rank.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
 from torch import nn
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class LowRank(Part):
     """scaling · B(A x); A [r, K], B [N, r]."""
 
-    SETTINGS = ("scaling",)
+    SETTINGS: ClassVar[tuple[str, ...]] = ("scaling",)
     family = "lora"
 
     def __init__(self, target: str, a_rK: torch.Tensor, b_Nr: torch.Tensor, scaling: float) -> None:
