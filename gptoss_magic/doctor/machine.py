@@ -13,6 +13,8 @@ from gptoss_magic.doctor.finding import Finding
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from gptoss_magic.doctor.finding import State
+
 GB = 1e9
 LEAST_MEMORY = 1.5 * GB  # of the quick start on the built-in model
 CGROUP = Path("/sys/fs/cgroup")
@@ -93,7 +95,7 @@ def gpu() -> Iterator[Finding]:
     """Each CUDA device with what multiplies there; why a card that is here is not seen."""
     import torch
 
-    from gptoss_magic.model.backends import gpu as backend
+    from gptoss_magic.model.gpu import gpu as backend
 
     if not torch.cuda.is_available():
         is_there = shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia").exists()
@@ -113,9 +115,9 @@ def gpu() -> Iterator[Finding]:
         name = f"{about.name}, {about.total_memory / GB:.0f} GB, {about.major}.{about.minor}"
         found, why = backend(torch.device("cuda", number))
         remedy = "" if found else "pip install 'gptoss_magic[gpu]'"
-        state = "ok" if found else "missing"
+        state: State = "ok" if found else "missing"
         words = f"{name}; {found.name if found else f'plain torch: {why}'}"
-        yield Finding(f"GPU {number}", state, words, remedy)  # type: ignore[arg-type]
+        yield Finding(f"GPU {number}", state, words, remedy)
 
 
 def confinement() -> Iterator[Finding]:

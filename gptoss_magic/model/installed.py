@@ -105,5 +105,5 @@ def _asked(extra: str) -> Iterator[tuple[str, str]]:
 
 def _is_of(marker: Any, extra: str) -> bool:
     """True for what is asked for without an extra, or by this one alone, on this machine."""
-    is_core = marker is None or marker.evaluate({"extra": ""})
-    return is_core if not extra else not is_core and marker.evaluate({"extra": extra})
+    is_core = marker is None or bool(marker.evaluate({"extra": ""}))
+    return is_core if not extra else not is_core and bool(marker.evaluate({"extra": extra}))
