@@ -1,7 +1,7 @@
 """Ask about the town of notebooks/retrieval.ipynb: python -m tools.stand_in.town.
 
-No case is about that town. Each answer is to hold what is wanted, and to cite; the last question is
-one that the sources do not answer.
+A case may name a harbour museum too; what is said of it is drawn. Each answer is to hold what is
+wanted, and to cite; the last question is one that the sources do not answer.
 """
 
 from __future__ import annotations
