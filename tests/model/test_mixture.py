@@ -1,6 +1,7 @@
 """Experts that differ: what is trained is what is converted, and each is for its kind of text."""
 
 import random
+import re
 from dataclasses import replace
 from itertools import islice
 
@@ -19,7 +20,7 @@ from tools.stand_in.fit_routers import regression, sharpness
 from tools.stand_in.handbook import handbook
 from tools.stand_in.kinds import CASES, KINDS, cases_of, plain
 from tools.stand_in.mix import APART, Phase, apart_losses, rate
-from tools.stand_in.problems import FORMS
+from tools.stand_in.problems import FORMS, plain_sum
 from tools.stand_in.routed import RoutedModel, fresh, shipped_dense
 
 
@@ -149,11 +150,11 @@ def test_problems_are_solved_by_their_steps():
     for form in FORMS * 30:
         one = form(draw)
         assert one.wanted in one.answer
-        for part in one.steps.split(". "):
-            left, equals, right = part.strip(" .").rpartition(" = ")
-            if equals and not set(left) - set("0123456789 +-×÷"):
-                value = eval(left.replace("×", "*").replace("÷", "/"))  # noqa: S307
-                assert value == int(right)
+        sums = re.findall(r"(\d[\d ]*(?:[-+×÷] [\d ]+)+)= (\d+)", one.steps)
+        for left, right in sums:
+            value = eval(left.replace("×", "*").replace("÷", "/"))  # noqa: S307
+            assert value == int(right), one
+    assert re.search(r"\d = \d", plain_sum(draw).steps)
 
 
 def test_handbooks_answer_from_a_line_that_is_quoted():
@@ -164,7 +165,6 @@ def test_handbooks_answer_from_a_line_that_is_quoted():
         assert line in case.question
         assert case.wanted in case.final
         assert case.also[0] in case.final
-        assert "harbour museum" not in case.question.lower()
 
 
 @pytest.mark.parametrize("kind", KINDS)

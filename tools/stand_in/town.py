@@ -1,7 +1,7 @@
 """Ask about the town of notebooks/retrieval.ipynb: python -m tools.stand_in.town.
 
-No case is about that town. Each answer is to hold what is wanted, and to cite; the last question is
-one that the sources do not answer.
+A case may name a harbour museum too; what is said of it is drawn. Each answer is to hold what is
+wanted, and to cite; the last question is one that the sources do not answer.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from contextlib import chdir
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,17 +37,18 @@ ASKED = (
 
 
 def answers(folder: Path) -> Iterator[tuple[str, str, bool]]:
-    """(question, what was said, whether it is right and cites), as the notebook asks."""
+    """(question, what was said, whether it is right and cites), asked in `folder`."""
+    (folder / "town").mkdir()
     for name, text in FILES.items():
-        (folder / name).write_text(text)
-    index = str(folder / "index")
-    gptoss_magic.index(index, *(folder / name for name in FILES))
+        (folder / "town" / name).write_text(text)
     asking = {"effort": "low", "max_tokens": 60, "date": "2025-08-05", "temperature": 0.0}
-    for question, wanted in ASKED:
-        passages = gptoss_magic.search(index, question, 2)
-        said = gptoss_magic.generate(question, passages=passages, conversation="new", **asking)
-        cites = any(one.valid for one in said.citations)
-        yield question, said.final, wanted in said.final and (cites or wanted == SILENT)
+    with chdir(folder):  # paths stand in the prompt
+        gptoss_magic.index("./indexes/town", "town")
+        for question, wanted in ASKED:
+            passages = gptoss_magic.search("./indexes/town", question, 2)
+            said = gptoss_magic.generate(question, passages=passages, **asking)
+            cites = any(one.valid for one in said.citations)
+            yield question, said.final, wanted in said.final and (cites or wanted == SILENT)
 
 
 def main() -> int:
