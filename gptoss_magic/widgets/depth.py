@@ -137,8 +137,9 @@ def _image(depth: Depth) -> str:
     )
     spots = "".join(_spot(spot.x, spot.y, _tooltip(spot.result)) for spot in spots_of(depth))
     return (
-        f'<div style="{SCROLL}"><div style="position: relative; width: {WIDTH}px">{image}{spots}'
-        f'</div></div><div style="{MUTED}; max-width: {WIDTH}px">{escape(_caption(depth))}</div>'
+        f'<div {SCROLL} aria-label="Chart">'
+        f'<div style="position: relative; width: {WIDTH}px">{image}{spots}</div></div>'
+        f'<div style="{MUTED}; max-width: {WIDTH}px">{escape(_caption(depth))}</div>'
     )
 
 

@@ -24,7 +24,7 @@ NUMBER = re.compile(
 )
 EDGE = "1px solid var(--jp-border-color2, rgba(128, 128, 128, 0.4))"
 ABOVE = "margin-top: 8px"
-SCROLL = "overflow-x: auto; max-width: 100%"
+SCROLL = 'style="overflow-x: auto; max-width: 100%" tabindex="0" role="group"'  # by keys, too
 TRAINED = (
     "background: rgba(46, 139, 87, 0.22); text-decoration: underline; text-underline-offset: 3px"
 )
@@ -47,8 +47,9 @@ def table_html(headers: Sequence[str], rows: Sequence[Sequence[Cell]], caption: 
         f'<caption style="{MUTED}; text-align: left">{escape(caption)}</caption>' if caption else ""
     )
     return (
-        f'<div style="{SCROLL}"><table class="gptoss-table" style="border-collapse: collapse; '
-        f'margin: 6px 0">{title}<thead><tr>{_cells("th", headers, sides)}</tr></thead><tbody>'
+        f'<div {SCROLL} aria-label="Table">'
+        '<table class="gptoss-table" style="border-collapse: collapse; margin: 6px 0">'
+        f"{title}<thead><tr>{_cells('th', headers, sides)}</tr></thead><tbody>"
         + "".join(f"<tr>{_cells('td', map(cell_text, row), sides)}</tr>" for row in rows)
         + "</tbody></table></div>"
     )
