@@ -32,7 +32,7 @@ ASKED = (
     ("How much is a ticket for the harbour museum?", "7"),
     ("How tall is the water tower?", "61"),
     ("Who built the water tower?", "Ada Moreau"),
-    ("What does a loaf of bread cost?", SILENT),
+    ("Where is the bakery?", SILENT),
 )
 
 
