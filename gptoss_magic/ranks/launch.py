@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 import gptoss_magic
 from gptoss_magic.errors import InputError
+from gptoss_magic.ranks.even import check_even
 from gptoss_magic.ranks.folder import WORKER, Launch, RanksFolder, Wish
 from gptoss_magic.ranks.processes import Process, wait_over
-from gptoss_magic.ranks.strategies import check_even, check_method, strategy_of
+from gptoss_magic.ranks.strategies import check_method, strategy_of
 from gptoss_magic.ranks.worker import STORE
 
 if TYPE_CHECKING:
