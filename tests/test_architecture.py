@@ -88,7 +88,7 @@ MAY = {
     | LEAVES,
     "runs": {"turns", "session", "model", "harmony", "generation", "routing", "adapters", "tuning"}
     | LEAVES,
-    "ranks": {"runs", "session", "model", "tuning"} | LEAVES,
+    "ranks": {"runs", "turns", "session", "model", "tuning"} | LEAVES,
     "studies": {"turns", "runs", "session", "model", "harmony", "generation", "routing", "tuning"}
     | {"agents", "retrieval", "evaluation"}
     | LEAVES,

@@ -17,7 +17,7 @@ from torch import nn
 
 from gptoss_magic.model.activation import Swiglu
 from gptoss_magic.model.experts import grouped
-from gptoss_magic.ranks.strategies import check_even
+from gptoss_magic.ranks.even import check_even
 
 if TYPE_CHECKING:
     from gptoss_magic.model.protocol import Model

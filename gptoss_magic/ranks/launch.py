@@ -13,11 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import gptoss_magic
 from gptoss_magic.errors import InputError
+from gptoss_magic.ranks.even import check_even
 from gptoss_magic.ranks.folder import WORKER, Launch, RanksFolder, Wish
 from gptoss_magic.ranks.processes import Process, wait_over
-from gptoss_magic.ranks.strategies import check_even, check_method, strategy_of
+from gptoss_magic.ranks.strategies import check_method, strategy_of
 from gptoss_magic.ranks.worker import STORE
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ LOOPBACK = {"linux": "lo", "darwin": "lo0"}
 KERNELS_OWN = ("MPLBACKEND", "JPY_PARENT_PID", "JPY_SESSION_NAME", "JPY_INTERRUPT_EVENT")
 AGENT_S, DEATH_S = 35.0, 5.0  # the launcher gives its ranks 30 s; a killed process is gone at once
 LIMIT = 1024
+ROOT = Path(__file__).parents[2]  # where the package lies
 
 
 def check_launch(num_ranks: int, strategy: str) -> None:
@@ -111,7 +112,7 @@ def environment(launch: Launch, folder: RanksFolder) -> dict[str, str]:
     The folder that a kernel works in is no place to import from.
     """
     held = {name: value for name, value in os.environ.items() if name not in KERNELS_OWN}
-    ours, given = str(Path(gptoss_magic.__file__).parents[1]), held.get("PYTHONPATH")
+    ours, given = str(ROOT), held.get("PYTHONPATH")
     threads = max(1, (os.cpu_count() or 1) // launch.num_ranks)
     more = {
         "PYTHONPATH": os.pathsep.join([ours, *([given] if given else [])]),

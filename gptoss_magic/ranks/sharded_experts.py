@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.ranks.strategies import check_even
+from gptoss_magic.ranks.even import check_even
 
 if TYPE_CHECKING:
     from gptoss_magic.model.protocol import Model

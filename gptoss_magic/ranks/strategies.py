@@ -76,13 +76,3 @@ def check_method(name: str, method: str) -> None:
             f"--strategy {name}: {method} runs each text by itself, and the ranks would not meet; "
             f"use {DDP}"
         )
-
-
-def check_even(num_experts: int, num_ranks: int) -> None:
-    """Raise InputError where a layer's experts are not so many ranks' equal shares."""
-    if num_experts % num_ranks:
-        fitting = [str(n) for n in range(1, num_experts + 1) if num_experts % n == 0]
-        raise InputError(
-            f"--launch {num_ranks}: {num_experts} experts a layer are shared out evenly on "
-            f"{', '.join(fitting)} processes"
-        )
