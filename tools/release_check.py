@@ -134,12 +134,14 @@ def licences() -> Iterator[str]:
 
 
 def closure() -> set[str]:
-    """The packages that an installation with all extras brings, as they are installed here."""
+    """The packages that an installation with all extras but `zim` (GPL) brings, as they are here."""
     from packaging.requirements import Requirement
 
     from gptoss_magic.model.installed import extras, needs
 
-    wanted = [one.name for extra in ["", *extras()] if extra != "dev" for one in needs(extra)]
+    wanted = [
+        one.name for extra in ["", *extras()] if extra not in ("dev", "zim") for one in needs(extra)
+    ]
     found: set[str] = set()
     while wanted:
         name = wanted.pop().lower().replace("_", "-")

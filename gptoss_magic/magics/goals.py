@@ -36,7 +36,15 @@ GOAL: list[opt.Option] = [
     (("--yes",), {"action": "store_true", "help": "prose: run the goals that are made of it"}),
     JOURNAL,
 ]
-PARSER = opt.parser("%%gptoss_goal", GOAL, "Goals in YAML, each with a test; or prose, planned.")
+PARSER = opt.parser(
+    "%%gptoss_goal",
+    GOAL,
+    "Goals in YAML, each with a test; or prose, planned.",
+    [
+        "%%gptoss_goal sums\ngoals:\n  add: {text: What is 4+9?, test: '\"13\" in answer'}",
+        "%%gptoss_goal trip --tool search:docs --lanes 4\nFind out when the museum is open.",
+    ],
+)
 NAME = (("name",), {"help": "what the goals are called"})
 OPTIONS: dict[str, list[opt.Option]] = {
     "list": [],
@@ -55,8 +63,14 @@ ABOUT = {
     "tick": "Say that a goal is done, or not; run its cell again to go on.",
     "rows": "The goals that are done as rows for %%gptoss_tune.",
 }
+EXAMPLES = {
+    "list": ["%gptoss goal list"],
+    "show": ["%gptoss goal show trip"],
+    "tick": ["%gptoss goal tick trip letter", "%gptoss goal tick trip letter --no"],
+    "rows": ["%gptoss goal rows trip trip.jsonl"],
+}
 PARSERS = {
-    name: opt.parser(f"%gptoss goal {name}", options, ABOUT[name])
+    name: opt.parser(f"%gptoss goal {name}", options, ABOUT[name], EXAMPLES[name])
     for name, options in OPTIONS.items()
 }
 
@@ -247,7 +261,10 @@ def say(given: Namespace) -> None:
     if name not in nodes:
         raise InputError(f"goal {name}: there is none of that name; there are {', '.join(nodes)}")
     if not (nodes[name].tries and nodes[name].tries[-1].waits):
-        raise InputError(f"goal {name} is {nodes[name].state}: it does not wait for a tick")
+        raise InputError(
+            f"goal {name} is {nodes[name].state}: it does not wait for a tick; see "
+            f"%gptoss goal show {given.name}"
+        )
     with GoalJournal(path).opened() as journal:
         journal.add("tick", goal=name, passed=not given.no)
     print(f"{name}: {'not ' if given.no else ''}ticked; run the cell again to go on")

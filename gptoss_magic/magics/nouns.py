@@ -103,7 +103,7 @@ CELLS = {
 }
 GROUPS = {
     "the model": "load status bench connect unload",
-    "prompts and answers": "panel compare tokens branch turns reflect",
+    "prompts and answers": "panel compare tokens branch turns reflect goal",
     "sources, memory, tools, personas": "index search memory tools persona",
     "specialise and measure": "lora runs recipe routing depth evaluate",
     "share and serve": "page replay share open serve",
