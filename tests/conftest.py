@@ -41,6 +41,7 @@ LONGEST = {
     "tests/test_notebooks.py::test_a_style_is_learned": 270,
     SHOWN: 200,
     "tests/test_notebooks.py": 140,
+    "tests/model/test_mixture.py": 150,
     "tests/model/test_stand_in": 100,
     "tests/magics/test_tune_magic.py": 80,
     "tests/model/test_gpu.py": 80,

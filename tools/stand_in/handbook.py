@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from gptoss_magic.retrieval import cite
 from tools.stand_in import sources
 from tools.stand_in.cases import Case
-from tools.stand_in.following import SILENT
 from tools.stand_in.sources import VOICES
 
 if TYPE_CHECKING:
@@ -47,24 +45,6 @@ def lines_of(draw: random.Random) -> list[Line]:
         Line(f"{{}} has {rooms} rooms.", ("How many rooms has {}?",), str(rooms)),
     ]
     return draw.sample(made, len(made))
-
-
-def unanswered(draw: random.Random, effort: str) -> Case:
-    """A handbook, and a question about something that it does not name."""
-    things = list(dict.fromkeys(sources.thing_of_town(draw) for _ in range(draw.randint(1, 2))))
-    written = {t: _written(t, lines_of(draw)[: draw.randint(2, 4)]) for t in things}
-    documents = [(t, [f"# {_heading(t)}", "", *text]) for t, text in written.items()]
-    near = draw.choice([line for text in written.values() for line in text])
-    question = draw.choice(VOICES["elsewhere"])
-    analysis = {
-        "low": f"Nearest: {near} It does not answer.",
-        "medium": f"Nearest line: {near} It does not answer the question.",
-        "high": f"I look for the nearest line. Nearest line: {near} It does not answer the "
-        f"question: {question} So I say that it is not in the sources.",
-    }
-    system, text = cite.grounded(None, sources.numbered(draw, documents), question)
-    case = Case("unanswered", effort, text, analysis[effort], SILENT, "not in the sources")
-    return replace(case, system=system or "")
 
 
 def handbook(draw: random.Random, effort: str) -> Case:

@@ -4,9 +4,8 @@ As Branch-Train-MiX (arXiv 2403.07816), with low-rank differences from the dense
 apart      an expert for each kind of text, tuned alone for all tokens (two processes)
 routers    a layer's router learns the kinds from what its MLP reads
 together   all experts and routers on everything, with a balance term
-settled    the same, a few steps on handbooks that answer and that do not
-In all a KL term holds the model to its source. OUT gets `apart/`, `together/` and `settled/`, each
-with the two files of gptoss_magic/model/stand_in/data; whatever ends it, it goes on where it stood.
+In both a KL term holds the model to its source. OUT gets `apart/` and `together/`, each with
+the two files of gptoss_magic/model/stand_in/data; whatever ends it, it goes on where it stood.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import math
 import os
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
@@ -42,7 +41,7 @@ CHUNK = 48  # cases that batches are made of
 class MixRecipe:
     """Settings of one phase. `tokens`: of a batch of cases; `windows` of plain text a step.
 
-    `hold`: the weight of KL(shipped ‖ model), `plain` that of plain text, `balance` that of the
+    `hold`: the weight of KL(source ‖ model), `plain` that of plain text, `balance` that of the
     routers' load; `router_rate` as a share of the rate.
     """
 
@@ -63,8 +62,6 @@ TOGETHER = MixRecipe(
     steps=64, rate=1e-4, tokens=1500, windows=2, hold=1.0, plain=0.5, balance=0.02, router_rate=1.0
 )
 
-SETTLED = replace(TOGETHER, steps=24, rate=6e-5, hold=0.5, windows=1)
-
 
 def rate(step: int, recipe: MixRecipe) -> float:
     """The share of the rate at a step: warm-up, then a cosine down to 0."""
@@ -73,7 +70,7 @@ def rate(step: int, recipe: MixRecipe) -> float:
 
 
 def held_to(model: RoutedModel, rows: list[Row]) -> tuple[torch.Tensor, torch.Tensor]:
-    """(logits [N, V] at the labels, KL from what the shipped model says there)."""
+    """(logits [N, V] at the labels, KL from what the dense source says there)."""
     import torch
 
     from tools.stand_in.routed import divergence
@@ -166,45 +163,32 @@ def apart_losses(
 
 def together(out: Path, recipe: MixRecipe = TOGETHER) -> None:
     """Tune all experts and routers on everything, routed."""
-    _routed(out, "apart", "together", recipe, lambda seed: pieces.whole(seed + 10_000, CHUNK))
-
-
-def settled(out: Path, recipe: MixRecipe = SETTLED) -> None:
-    """Go on for a few steps, mostly on sources: what they answer, and what they do not."""
-    _routed(
-        *(out, "together", "settled", recipe),
-        lambda seed: pieces.whole(seed + 20_000, CHUNK, pieces.SOURCED),
-    )
-
-
-def _routed(out: Path, begun: str, name: str, recipe: MixRecipe, drawn: Any) -> None:
-    """From the mixture `begun` to the mixture `name`."""
     from gptoss_magic.model.stand_in.mixture import read_mixture, write_mixture
     from tools.stand_in.routed import RoutedModel, shipped_dense
 
-    model = RoutedModel(read_mixture(out / begun), shipped_dense())
+    model = RoutedModel(read_mixture(out / "apart"), shipped_dense())
     groups = [
         {"params": model.factors(), "share": 1.0},
         {"params": model.routers(), "share": recipe.router_rate},
     ]
-    phase = Phase(state_of(out, name), recipe, groups)
-    rows = pieces.batches(drawn, recipe.tokens)
-    phase.run(routed_losses(model, rows, name, recipe, phase.step), name)
-    write_mixture(model.mixture(), out / name)
+    phase = Phase(state_of(out, "together"), recipe, groups)
+    phase.run(together_losses(model, recipe, phase.step), "together")
+    write_mixture(model.mixture(), out / "together")
 
 
-def routed_losses(
-    model: RoutedModel, batches: Iterator[list[Row]], name: str, recipe: MixRecipe, start: int
+def together_losses(
+    model: RoutedModel, recipe: MixRecipe, start: int
 ) -> Iterator[dict[str, float]]:
     """As `apart_losses`; plain text of each kind in turn."""
     from tools.stand_in.routed import cross_entropy
 
-    for step, rows in enumerate(islice(batches, start, None), start):
+    whole = pieces.batches(lambda seed: pieces.whole(seed + 10_000, CHUNK), recipe.tokens)
+    for step, rows in enumerate(islice(whole, start, None), start):
         logits_NV, distance = held_to(model, rows)
         spoken, load = cross_entropy(logits_NV, rows), sum(model.way.balance) / len(model.layers)
         (spoken + recipe.hold * distance + recipe.balance * load).backward()
         kind = KINDS[step % len(KINDS)]
-        text = pieces.windows(kind, f"{name} {step}", recipe.windows)
+        text = pieces.windows(kind, f"together {step}", recipe.windows)
         read = cross_entropy(model.logits(text), text)
         (recipe.plain * read).backward()
         yield {
@@ -274,7 +258,6 @@ def main() -> None:
     if not (given.out / "apart" / "routers.safetensors").is_file():
         routed_apart(given.out)
     together(given.out)
-    settled(given.out)
 
 
 if __name__ == "__main__":

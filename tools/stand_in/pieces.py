@@ -6,18 +6,17 @@ A batch is drawn by its number alone, so that training goes on at any step.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gptoss_magic.harmony import HarmonyCodec
 from gptoss_magic.model.stand_in.source import DATA
 from tools.stand_in import cases, following, kinds, problems
-from tools.stand_in.handbook import handbook, unanswered
+from tools.stand_in.handbook import handbook
 from tools.stand_in.train import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tools.stand_in.cases import Case
     from tools.stand_in.routed import Row
@@ -33,12 +32,6 @@ WHOLE: tuple[tuple[Callable[..., Case], int], ...] = (
     *((cases.rewriting, 2), (cases.calling, 3), (kinds.expression, 1), (kinds.as_json, 1)),
 )
 
-SOURCED: tuple[tuple[Callable[..., Case], int], ...] = (
-    *((handbook, 4), (unanswered, 4), (following.cited, 4), (following.silent, 1)),
-    *((cases.context, 1), (following.injected, 1), (following.voiced, 2), (cases.calling, 2)),
-    *((cases.arithmetic, 2), (cases.fact, 1), (following.recalled, 1), (following.unfit, 1)),
-)
-
 
 @cache
 def codec() -> HarmonyCodec:
@@ -47,10 +40,10 @@ def codec() -> HarmonyCodec:
     return HarmonyCodec(AutoTokenizer.from_pretrained(DATA, local_files_only=True))
 
 
-def whole(seed: int, count: int, mixture: Any = WHOLE) -> list[Case]:
-    """`count` cases of a mixture: all kinds, or (`SOURCED`) mostly such with sources."""
+def whole(seed: int, count: int) -> list[Case]:
+    """`count` cases of all kinds; of those with sources, five of six are answered."""
     draw = random.Random(f"whole {seed}")
-    templates, weights = zip(*mixture, strict=True)
+    templates, weights = zip(*WHOLE, strict=True)
     chosen = draw.choices(templates, weights, k=count)
     return [template(draw, draw.choice(cases.EFFORTS)) for template in chosen]
 
