@@ -36,7 +36,15 @@ GOAL: list[opt.Option] = [
     (("--yes",), {"action": "store_true", "help": "prose: run the goals that are made of it"}),
     JOURNAL,
 ]
-PARSER = opt.parser("%%gptoss_goal", GOAL, "Goals in YAML, each with a test; or prose, planned.")
+PARSER = opt.parser(
+    "%%gptoss_goal",
+    GOAL,
+    "Goals in YAML, each with a test; or prose, planned.",
+    [
+        "%%gptoss_goal trip\ngoals:\n  city: {text: Name a city of Norway., test: tick}",
+        "%%gptoss_goal trip --again",
+    ],
+)
 NAME = (("name",), {"help": "what the goals are called"})
 OPTIONS: dict[str, list[opt.Option]] = {
     "list": [],
@@ -55,8 +63,14 @@ ABOUT = {
     "tick": "Say that a goal is done, or not; run its cell again to go on.",
     "rows": "The goals that are done as rows for %%gptoss_tune.",
 }
+EXAMPLES = {
+    "list": ["%gptoss goal list"],
+    "show": ["%gptoss goal show trip"],
+    "tick": ["%gptoss goal tick trip city", "%gptoss goal tick trip city --no"],
+    "rows": ["%gptoss goal rows trip rows.jsonl"],
+}
 PARSERS = {
-    name: opt.parser(f"%gptoss goal {name}", options, ABOUT[name])
+    name: opt.parser(f"%gptoss goal {name}", options, ABOUT[name], EXAMPLES[name])
     for name, options in OPTIONS.items()
 }
 
@@ -203,7 +217,7 @@ def run(line: str, magics: Any) -> None:
     """One `%gptoss goal` line."""
     name_notebook(magics.shell.user_ns)
     if not line.strip():
-        print(opt.usages(PARSERS))
+        print(opt.overview("%gptoss goal", PARSERS))
         return
     command, given = opt.command("%gptoss goal", PARSERS, line)
     {"list": show_list, "show": show, "tick": say, "rows": rows}[command](given)
@@ -247,7 +261,9 @@ def say(given: Namespace) -> None:
     if name not in nodes:
         raise InputError(f"goal {name}: there is none of that name; there are {', '.join(nodes)}")
     if not (nodes[name].tries and nodes[name].tries[-1].waits):
-        raise InputError(f"goal {name} is {nodes[name].state}: it does not wait for a tick")
+        raise InputError(
+            f"goal {name} is {nodes[name].state}: it does not wait for a tick; see %gptoss goal show"
+        )
     with GoalJournal(path).opened() as journal:
         journal.add("tick", goal=name, passed=not given.no)
     print(f"{name}: {'not ' if given.no else ''}ticked; run the cell again to go on")
