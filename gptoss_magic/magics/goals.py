@@ -262,7 +262,7 @@ def say(given: Namespace) -> None:
         raise InputError(f"goal {name}: there is none of that name; there are {', '.join(nodes)}")
     if not (nodes[name].tries and nodes[name].tries[-1].waits):
         raise InputError(
-            f"goal {name} is {nodes[name].state}: it does not wait for a tick; see %gptoss goal show"
+            f"goal {name} is {nodes[name].state}: it does not wait for a tick; %gptoss goal show"
         )
     with GoalJournal(path).opened() as journal:
         journal.add("tick", goal=name, passed=not given.no)
