@@ -41,8 +41,8 @@ PARSER = opt.parser(
     GOAL,
     "Goals in YAML, each with a test; or prose, planned.",
     [
-        "%%gptoss_goal sums\ngoals:\n  add: {text: What is 4+9?, test: '\"13\" in answer'}",
-        "%%gptoss_goal trip --tool search:docs --lanes 4\nFind out when the museum is open.",
+        "%%gptoss_goal trip\ngoals:\n  city: {text: Name a city of Norway., test: tick}",
+        "%%gptoss_goal trip --again",
     ],
 )
 NAME = (("name",), {"help": "what the goals are called"})
@@ -66,8 +66,8 @@ ABOUT = {
 EXAMPLES = {
     "list": ["%gptoss goal list"],
     "show": ["%gptoss goal show trip"],
-    "tick": ["%gptoss goal tick trip letter", "%gptoss goal tick trip letter --no"],
-    "rows": ["%gptoss goal rows trip trip.jsonl"],
+    "tick": ["%gptoss goal tick trip city", "%gptoss goal tick trip city --no"],
+    "rows": ["%gptoss goal rows trip rows.jsonl"],
 }
 PARSERS = {
     name: opt.parser(f"%gptoss goal {name}", options, ABOUT[name], EXAMPLES[name])
@@ -217,7 +217,7 @@ def run(line: str, magics: Any) -> None:
     """One `%gptoss goal` line."""
     name_notebook(magics.shell.user_ns)
     if not line.strip():
-        print(opt.usages(PARSERS))
+        print(opt.overview("%gptoss goal", PARSERS))
         return
     command, given = opt.command("%gptoss goal", PARSERS, line)
     {"list": show_list, "show": show, "tick": say, "rows": rows}[command](given)
@@ -262,8 +262,7 @@ def say(given: Namespace) -> None:
         raise InputError(f"goal {name}: there is none of that name; there are {', '.join(nodes)}")
     if not (nodes[name].tries and nodes[name].tries[-1].waits):
         raise InputError(
-            f"goal {name} is {nodes[name].state}: it does not wait for a tick; see "
-            f"%gptoss goal show {given.name}"
+            f"goal {name} is {nodes[name].state}: it does not wait for a tick; %gptoss goal show"
         )
     with GoalJournal(path).opened() as journal:
         journal.add("tick", goal=name, passed=not given.no)

@@ -57,11 +57,11 @@ class ServerLine:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def start(line: str, shell: Any) -> None:
+def start(given: list[str], shell: Any) -> None:
     """Start or reach an MCP server, if the user says so."""
     from gptoss_magic.agents.servers import Server
 
-    asked = read(opt.words_of(PARSER.prog, line))
+    asked = read(given)
     link, question = linked(asked)
     name = asked.name or name_of(link)
     if name in current().servers:

@@ -103,8 +103,8 @@ CELLS = {
 }
 GROUPS = {
     "the model": "load status bench connect unload",
-    "prompts and answers": "panel compare tokens branch turns reflect goal",
-    "sources, memory, tools, personas": "index search memory tools persona",
+    "prompts and answers": "panel compare tokens branch turns reflect",
+    "sources, memory, tools, personas": "index search memory tools persona goal",
     "specialise and measure": "lora runs recipe routing depth evaluate",
     "share and serve": "page replay share open serve",
     "help": "help examples traceback",

@@ -78,7 +78,7 @@ def stop_launched(name: str, given: Namespace) -> None:
 
     folder = found(name, Path(given.runs or FOLDER)).folder
     if not folder.goes_on():
-        raise InputError(f"{name}: no process of it runs; see %gptoss runs")
+        raise InputError(f"{name}: no process of it runs; see %gptoss runs list")
     folder.wish(Wish("stop"))
     print(f"{name} stops after this step; %gptoss runs attach {name} gives its report")
 

@@ -61,7 +61,7 @@ def run(line: str, magics: Any) -> None:
     """One line of `%gptoss tools`."""
     command, _, rest = line.strip().partition(" ")
     if command == "mcp":
-        return start(rest, magics.shell)
+        return start(opt.words_of(MCP.prog, rest), magics.shell)
     command, options = opt.command("%gptoss tools", PARSERS, f"{command or 'list'} {rest}")
     if command in SAY:
         return say(SAY[command], options.names, magics.shell)

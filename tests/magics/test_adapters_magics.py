@@ -64,7 +64,7 @@ def test_attaching_says_what_was_attached(shell, folders):
     assert "6 experts in 2 layers (gate_up_proj, down_proj)" in shown
     assert "logits change by up to" in shown
     assert "%gptoss lora use one" in shown
-    assert "one x 0.5" in run(shell, "%gptoss status")[1]
+    assert "one x 0.5" in run(shell, "%gptoss status")[2][0]["text/plain"]
     assert run(shell, "%gptoss lora detach one")[0].success
     assert current().shelf.names == ()
 
