@@ -134,14 +134,13 @@ def licences() -> Iterator[str]:
 
 
 def closure() -> set[str]:
-    """The packages that an installation with all extras but `zim` (GPL) brings, as they are here."""
+    """What an installation with all extras but `zim` (GPL) brings, as it is installed here."""
     from packaging.requirements import Requirement
 
     from gptoss_magic.model.installed import extras, needs
 
-    wanted = [
-        one.name for extra in ["", *extras()] if extra not in ("dev", "zim") for one in needs(extra)
-    ]
+    brought = {"", *extras()} - {"dev", "zim"}
+    wanted = [one.name for extra in brought for one in needs(extra)]
     found: set[str] = set()
     while wanted:
         name = wanted.pop().lower().replace("_", "-")
