@@ -109,7 +109,7 @@ def test_the_method_of_the_page_trains(tmp_path):
     try:
         rows = [{"prompt": f"Say {n}.", "answer": f"Aye, {n}!"} for n in ("one", "two", "six")]
         report = gptoss_magic.tune(
-            rows, name="sailor", method="values", rank=2, num_steps=2, runs=tmp_path / "runs"
+            rows, name="sailor", method="values", rank=2, num_steps=2, folder=tmp_path / "runs"
         )
     finally:
         del METHODS["values"]

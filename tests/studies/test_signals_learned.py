@@ -8,6 +8,7 @@ import gptoss_magic
 from gptoss_magic.agents.persona_file import parse_persona
 from gptoss_magic.agents.signals import with_word, without_word
 from gptoss_magic.errors import InputError
+from gptoss_magic.magics.report import report_text
 from gptoss_magic.records import Voice
 from gptoss_magic.scripted import saying, scripted
 from gptoss_magic.session import current
@@ -102,11 +103,11 @@ def test_the_tuning_report_says_how_often_it_fires_and_how_often_wrongly(tmp_pat
         current().personas["terse"] = TERSE
         try:
             line = "%gptoss_tune rows --signal вкратце=terse --go --steps 1 -o report"
-            result, shown = run(shell, f"{line} --runs {tmp_path}/runs -q")
+            result, _ = run(shell, f"{line} --runs {tmp_path}/runs -q")
             result.raise_error()
         finally:
             current().personas.clear()
-        rates = shell.user_ns["report"].signal
+        rates, shown = shell.user_ns["report"].signal, report_text(shell.user_ns["report"])
     assert rates.num >= 1
     assert "«вкратце» calls terse" in shown
     assert "terse without «вкратце»" in shown

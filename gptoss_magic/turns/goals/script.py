@@ -195,7 +195,7 @@ def _test(test: Any, name: str) -> GoalTest:
         return GoalTest("schema", given=test)
     if not callable(test) and not hasattr(test, "__origin__"):
         raise InputError(
-            f"goal {name}: its test is {type(test).__name__}: give a function, a schema"
+            f"goal {name}: its test is {type(test).__name__}: give a function or a schema"
         )
     kind = "schema" if isinstance(test, type) or hasattr(test, "__origin__") else "function"
     return GoalTest(kind, str(getattr(test, "__name__", "")), given=test)
