@@ -47,7 +47,7 @@ def pythons():
         if path is None:
             continue
         code = "import sys; print('.'.join(map(str, sys.version_info[:2])))"
-        version = subprocess.run([path, "-c", code], capture_output=True, text=True, check=True)
+        version = subprocess.run([path, "-c", code], capture_output=True, text=True, check=False)
         if version.stdout.strip() in SUPPORTED:
             found.setdefault(version.stdout.strip(), path)
     return found

@@ -104,7 +104,7 @@ def test_two_processes_train_what_one_would(tmp_path):
     plan, run, did = said[4], said[6], said[8]
     assert "2 processes (ddp): each" in plan
     away = re.search(r"verify: gradients of 2 processes .* lora \(\d+\) (\S+)", run)
-    assert float(away[1]) < 0.05  # in bf16, where the order of adding shows in the third digit
+    assert float(away[1]) < 0.2  # in bf16, where the order of adding shows; fp32: tests/ranks
     steps = [ast.literal_eval(line.partition(" ")[2]) for line in did.splitlines()]
     assert len(steps) == 4
     assert all(len(ranks) == 2 and min(ranks)[0] > 0 for ranks in steps)

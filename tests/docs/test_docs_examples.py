@@ -104,7 +104,7 @@ def test_the_method_of_the_page_trains(tmp_path):
     sys.path.insert(0, str(tmp_path))
     from values_method import METHOD
 
-    gptoss_magic.load(tiny_checkpoint(tmp_path / "tiny"))
+    gptoss_magic.load(tiny_checkpoint(tmp_path / "tiny"), replace=True)
     METHODS["values"] = METHOD
     try:
         rows = [{"prompt": f"Say {n}.", "answer": f"Aye, {n}!"} for n in ("one", "two", "six")]

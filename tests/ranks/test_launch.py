@@ -56,7 +56,7 @@ def test_a_launched_cell_ends_as_one_that_was_not(shell, loaded, capsys):
         assert sum(rank.tokens for rank in mine.ranks) == pytest.approx(
             sum_tokens(alone, mine.step)
         )
-        assert all(0 < rank.load <= 1 for rank in mine.ranks)
+        assert all(0 < rank.load <= 1 + 1e-6 for rank in mine.ranks)
     assert left_behind(run.folder) == []
 
 

@@ -63,7 +63,7 @@ def write_mixture(mixture: Mixture, folder: Path) -> None:
             stored[f"{layer}.{name}.{part}"] = tensor.detach().to(torch.bfloat16).contiguous()
     save_file(stored, folder / EXPERTS)
     routers = {}
-    for layer, both in enumerate(mixture.routers):
-        for name, tensor in zip(("weight", "bias"), both, strict=True):
+    for layer, pair in enumerate(mixture.routers):
+        for name, tensor in zip(("weight", "bias"), pair, strict=True):
             routers[f"{layer}.{name}"] = tensor.detach().float().contiguous()
     save_file(routers, folder / ROUTERS)
