@@ -110,7 +110,8 @@ def in_memory(dense: Any, state: dict[str, torch.Tensor]) -> Any:
     import torch
     from transformers import GptOssForCausalLM
 
-    model: Any = GptOssForCausalLM(gpt_oss_config(dense.config, torch.float32)).eval()
+    model: Any = GptOssForCausalLM(gpt_oss_config(dense.config, torch.float32))
+    model.eval()
     missing, unknown = model.load_state_dict(state, strict=False)
     assert not unknown, unknown
     assert missing in ([], ["lm_head.weight"]), missing  # the head is tied
