@@ -129,10 +129,11 @@ def answered(axes: Axes, given: Namespace, magics: Any) -> Grid:
 
     prompt, total = " ".join(given.prompt), len(axes.points())
     cells: list[Compared] = []
+    each = grid(prompt, axes, traits_of(magics), **settings(magics, prompt, given))
     with ProgressView("compare", answers_text) as bar:
         bar.update(0, total)
         try:
-            for cell in grid(prompt, axes, traits_of(magics), **settings(magics, prompt, given)):
+            for cell in each:
                 cells.append(cell)
                 bar.update(len(cells), total, label(cell.point))
         except KeyboardInterrupt:

@@ -126,11 +126,10 @@ def speak(request: Request, listener: Listener = SILENT) -> tuple[Answer, Genera
     resident, engine = session.require(), engine_for(session.engine, request)
     prompt_T = list(request.prompt_ids) or rendered(request.messages)
     grammar, provenance = grammar_of(request, engine), provenance_of(request, resident.identity)
+    began, sharing = time.time(), ModelTurn(request, listener)
     with said_before(request.messages, engine):
         engine.check([*prompt_T, *request.kept_ids], request.sampling.max_tokens)
-    began, sharing = time.time(), ModelTurn(request, listener)
-    listener.on_prefill(0, len(prompt_T))  # nothing is refused any more: a view may open
-    with said_before(request.messages, engine):
+        listener.on_prefill(0, len(prompt_T))  # nothing is refused any more: a view may open
         said = run_tokens(
             session.local_engine.apart() if request.probe else engine,
             prompt_T,

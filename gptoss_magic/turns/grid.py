@@ -132,7 +132,11 @@ def grid(
         for point in axes.points()
     ]
     bare = settle(prompt, defaults=common, **settings)
-    for point, request in zip(axes.points(), requests, strict=True):
+    return _each(list(zip(axes.points(), requests, strict=True)), bare)
+
+
+def _each(asked: Sequence[tuple[dict[str, Setting], Request]], bare: Request) -> Iterator[Compared]:
+    for point, request in asked:
         cell = _answered(point, request, bare)
         yield cell
         if cell.is_cut:

@@ -12,6 +12,8 @@ from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from gptoss_magic.widgets.tables import SCROLL
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -59,12 +61,13 @@ def folded(summary: str, inner: str, *, is_open: bool = False) -> str:
 
 
 def table_html(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A plain table of text."""
+    """A plain table of text; a narrow page scrolls it."""
     top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
     )
-    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+    table = f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div {SCROLL} aria-label="Table">{table}</div>'
 
 
 def table_text(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
