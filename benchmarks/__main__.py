@@ -62,7 +62,7 @@ QUICK = (
     "prefill_packed_vs_transformers",
     "load_peak_memory_vs_packed",
 )
-REPEATS, QUICK_REPEATS = 5, 2
+REPEATS, QUICK_REPEATS = 3, 2
 RESULTS = Path(__file__).parent / "results" / "latest.jsonl"
 
 

@@ -1,8 +1,8 @@
-"""Put measured figures into README: `python -m benchmarks.readme` after `make bench`.
+"""Put measured figures into the documentation: `python -m benchmarks.readme` after `make bench`.
 
 The lines of the latest run take the place of those of their names in figures.jsonl, which is kept
-beside the code and begins with the machine; what stands between README's markers is written from
-that file alone.
+beside the code and begins with the machine; what stands between the markers of README (the figures
+of QUICK) and of docs/figures.md (all) is written from that file alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.__main__ import FIGURES, RESULTS
+from benchmarks.__main__ import FIGURES, QUICK, RESULTS
 from benchmarks.figure import Figure
 from benchmarks.table import cells, markdown
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 KEPT = Path(__file__).parent / "figures.jsonl"
 README = Path(__file__).parents[1] / "README.md"
+ALL = README.parent / "docs" / "figures.md"
 BEGIN, END = "<!-- figures: make bench -->", "<!-- /figures -->"
 
 
@@ -58,31 +59,34 @@ def joined(kept: Mapping[str, Figure], latest: Mapping[str, Figure]) -> list[Fig
 
 
 def with_table(text: str, measured_on: str, figures: Mapping[str, Figure]) -> str:
-    """README with the machine and the table of these figures between its markers."""
+    """A page with the machine and the table of these figures between its markers."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"README.md lacks its markers {BEGIN} and {END}: put them back")
+        raise ValueError(f"the page lacks its markers {BEGIN} and {END}: put them back")
     table = markdown(cells(figure) for figure in figures.values())
     return f"{before}{BEGIN}\n\nMeasured on: {measured_on}.\n\n{table}\n\n{END}{after}"
 
 
-def from_kept(text: str) -> str:
-    """README with what figures.jsonl has."""
+def from_kept(page: Path) -> str:
+    """The page with what figures.jsonl has for it."""
     first = KEPT.read_text("utf-8").partition("\n")[0]
-    return with_table(text, json.loads(first)["machine"], read(KEPT))
+    kept = read(KEPT)
+    shown = kept if page == ALL else {name: kept[name] for name in QUICK if name in kept}
+    return with_table(page.read_text("utf-8"), json.loads(first)["machine"], shown)
 
 
 def main() -> int:
-    """Keep the latest run's figures, and write README's table."""
+    """Keep the latest run's figures, and write the tables."""
     latest = read(RESULTS)
     if not latest:
         print(f"{RESULTS}: no figures there; run make bench first", file=sys.stderr)
         return 1
     lines = [figure.line() + "\n" for figure in joined(read(KEPT), latest)]
     KEPT.write_text(json.dumps({"machine": machine()}) + "\n" + "".join(lines), "utf-8")
-    README.write_text(from_kept(README.read_text("utf-8")), "utf-8")
-    print(f"{README.name}: {len(lines)} figures, {len(latest)} of them from the latest run")
+    for page in (README, ALL):
+        page.write_text(from_kept(page), "utf-8")
+    print(f"{len(lines)} figures, {len(latest)} of them from the latest run")
     return 0
 
 

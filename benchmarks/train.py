@@ -17,7 +17,7 @@ LARGEST_DIFFERENCE = 0.02  # of the losses
 STEP = """
 import gc, json, resource, sys, time
 from pathlib import Path
-path, tokens, repeats = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+path, num_tokens, repeats = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 import torch
 {set_up}
 from peft import LoraConfig, get_peft_model
@@ -38,7 +38,7 @@ model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=dict(use_reent
 model.train()
 weights = [p for p in model.parameters() if p.requires_grad]
 optimizer = torch.optim.SGD(weights, lr=1e-3)
-ids = torch.randint(8, 264, (1, tokens), generator=torch.Generator().manual_seed(0))
+ids = torch.randint(8, 264, (1, num_tokens), generator=torch.Generator().manual_seed(0))
 def step():
     begin = time.perf_counter()
     optimizer.zero_grad()

@@ -15,7 +15,7 @@ from gptoss_magic.model.plan import free_bytes
 LAYERS = {"20b": 4, "120b": 1}
 NEEDED_GB = {"20b": 13, "120b": 17}  # what transformers takes at most while it dequantises
 NUM_NEW, PREFILL = 24, 256
-MOST_ROUNDS = 3
+MOST_ROUNDS = 2
 PACKED = """
 import gptoss_magic
 from gptoss_magic.records import SamplingSettings

@@ -1,10 +1,10 @@
-"""README's figures are those of the file that a run wrote, and the table is written from it."""
+"""The pages' figures are those of the file that a run wrote, and the tables are written from it."""
 
 import pytest
 
 from benchmarks.__main__ import FIGURES
 from benchmarks.figure import compared
-from benchmarks.readme import BEGIN, END, KEPT, README, from_kept, joined, read, with_table
+from benchmarks.readme import ALL, BEGIN, END, KEPT, README, from_kept, joined, read, with_table
 from benchmarks.table import Outcome, aligned, cells, short
 
 
@@ -12,9 +12,9 @@ def seven(name="seven", peer=7.0):
     return compared(name, "s", 1.0, peer, "what it is", less_is_better=True)
 
 
-def test_readme_has_the_figures_that_were_measured():
-    text = README.read_text("utf-8")
-    assert from_kept(text) == text
+@pytest.mark.parametrize("page", [README, ALL], ids=lambda page: page.name)
+def test_a_page_has_the_figures_that_were_measured(page):
+    assert from_kept(page) == page.read_text("utf-8")
 
 
 def test_the_kept_figures_are_those_that_there_are():

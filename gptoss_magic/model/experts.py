@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from gptoss_magic.model.protocol import Model, ModelConfig
 
 
+ROWS = 32  # a product of many rows takes a multiple of so many, so that few shapes are compiled
+
+
 class PackedLinear(torch.autograd.Function):
     """y = x·Wᵀ + b by expert; backward is dx = dy·W from the same bytes. Saves no activation."""
 
@@ -64,14 +67,23 @@ class FrozenLinear(torch.autograd.Function):
 def _by_expert(
     x_SK: torch.Tensor, offsets: torch.Tensor, w_EKN: torch.Tensor, bias_EN: Any = None
 ) -> torch.Tensor:
-    """[S, N]: x·W + b, each expert's product in its place."""
+    """[S, N]: x·W + b, each expert's product in its place.
+
+    On a CPU oneDNN compiles a kernel for each number of rows, which costs more than the product:
+    there it takes a few rows more, and the next expert writes its own over them.
+    """
     y_SN = x_SK.new_empty(len(x_SK), w_EKN.shape[2])
     for expert, first, end in groups(offsets):
-        x, out = x_SK[first:end], y_SN[first:end]
+        size = min(-(-(end - first) // ROWS) * ROWS, len(x_SK)) if x_SK.is_cpu else end - first
+        begin = min(first, len(x_SK) - size)
+        x, w = x_SK[begin : begin + size], w_EKN[expert]
+        out = y_SN[first : first + size] if begin == first else None  # None: rows before are done
         if bias_EN is None:
-            torch.mm(x, w_EKN[expert], out=out)
+            made = torch.mm(x, w, out=out)
         else:
-            torch.addmm(bias_EN[expert], x, w_EKN[expert], out=out)
+            made = torch.addmm(bias_EN[expert], x, w, out=out)
+        if out is None:
+            y_SN[first:end] = made[first - begin : end - begin]
     return y_SN
 
 

@@ -1,4 +1,4 @@
-"""The one-call step against the modules over 200 prompts: a tiny model, and the built-in one."""
+"""The one-call step against the modules over 200 prompts: tiny, built-in, and of 20b shapes."""
 
 import copy
 from itertools import product
@@ -6,6 +6,7 @@ from itertools import product
 import pytest
 import torch
 
+from benchmarks.make_checkpoint import make
 from gptoss_magic.harmony import HarmonyCodec
 from gptoss_magic.model.backends import native
 from gptoss_magic.model.kv_cache import KVCache, fed_behind
@@ -66,6 +67,27 @@ def test_in_fp32_the_same_tokens_and_logits():
         want, made = answers(model, ids)
         assert (made - want).abs().max() < 1e-4 * max(1, want.abs().max())
         assert torch.equal(made.argmax(-1), want.argmax(-1))
+
+
+def test_the_built_in_model_in_fp32_says_the_same():
+    model, prompts = built_in(torch.float32)
+    for ids in prompts:
+        want, made = answers(model, ids)
+        assert (made - want).abs().max() < 1e-4 * want.abs().max()
+        assert torch.equal(made.argmax(-1), want.argmax(-1))
+
+
+def test_packed_layers_of_20b_shapes_say_the_same(tmp_path):
+    model = load(LoadSettings(str(make("20b", 4, tmp_path / "model"))), lambda *_: None).model
+    apart, same = [], []
+    for number in range(len(PROMPTS)):
+        want, made = (one.float() for one in answers(model, ids_of(5 + number % 40, number)))
+        apart.append(((made - want).abs().mean() / want.std()).item())
+        same.append((made.argmax(-1) == want.argmax(-1)).float().mean().item())
+    mean_apart, mean_same = (sum(values) / len(values) for values in (apart, same))
+    print(f"mean distance {mean_apart:.4f} of the logits' spread; {mean_same:.4f} tokens alike")
+    assert mean_apart < 0.02
+    assert mean_same > 0.98
 
 
 def test_in_bf16_it_is_as_near_to_fp32_as_the_modules_are():
