@@ -7,19 +7,17 @@ import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote, urldefrag, urlsplit
+from urllib.parse import quote, unquote, urldefrag
 
 from gptoss_magic.errors import GptOssError, InputError
 from gptoss_magic.quoting import printable
 from gptoss_magic.retrieval.loaders import HTML, MARKDOWN, read
-from gptoss_magic.retrieval.pages.html import html_page, markdown_page, text_page
+from gptoss_magic.retrieval.pages.html import html_page, linked, markdown_page, text_page
 from gptoss_magic.retrieval.pages.ranked import counted, hit, ranked
 from gptoss_magic.retrieval.walk import Found, walk
 from gptoss_magic.textfiles import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from gptoss_magic.records import Snippet, SourcePage
 
 MAX_FILES = 2000
@@ -113,18 +111,8 @@ class FolderPages:
 
     def _linked(self, url: str, link: str) -> str:
         """The URL that a page's link leads to: another of these files, or a web page."""
-        try:
-            parts = urlsplit(link)
-        except ValueError:
-            return ""
-        if parts.scheme in ("http", "https"):
-            return urldefrag(link).url
-        if parts.scheme or parts.netloc or not parts.path:
-            return ""
-        here = posixpath.dirname(unquote(url.removeprefix(self.prefix)))
-        there = posixpath.normpath(posixpath.join("/", here, unquote(parts.path))).lstrip("/")
-        return next(iter(self._candidates(there)), "")
+        return linked(link, unquote(url.removeprefix(self.prefix)), self._there)
 
-    def _candidates(self, relative: str) -> Sequence[str]:
+    def _there(self, relative: str) -> str:
         tries = (relative, f"{relative}.html", posixpath.join(relative, "index.html"))
-        return [self._url(one) for one in tries if (self.root / one).is_file()]
+        return next((self._url(one) for one in tries if (self.root / one).is_file()), "")

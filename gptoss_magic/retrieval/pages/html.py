@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urldefrag, urljoin, urlsplit
+from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 from gptoss_magic.errors import InputError, MissingPackage
 from gptoss_magic.quoting import page_line, page_lines
@@ -103,6 +104,22 @@ def joined(base: str, link: str) -> str:
         return urldefrag(url).url if urlsplit(url).scheme in ("http", "https") else ""
     except ValueError:
         return ""
+
+
+def linked(link: str, here: str, url_at: Callable[[str], str]) -> str:
+    """The URL that a link of the page at path `here` leads to: a web page, or what `url_at` gives
+    for the path beside it; '' for neither.
+    """
+    try:
+        parts = urlsplit(link)
+    except ValueError:
+        return ""
+    if parts.scheme in ("http", "https"):
+        return urldefrag(link).url
+    if parts.scheme or parts.netloc or not parts.path:
+        return ""
+    there = posixpath.join("/", posixpath.dirname(here), unquote(parts.path))
+    return url_at(posixpath.normpath(there).lstrip("/"))
 
 
 def domain(url: str) -> str:

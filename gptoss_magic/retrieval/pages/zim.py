@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import posixpath
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote, urldefrag, urlsplit
+from urllib.parse import quote, unquote, urldefrag
 
 from gptoss_magic.errors import InputError, MissingPackage, error_line
 from gptoss_magic.records import Snippet, SourcePage
-from gptoss_magic.retrieval.pages.html import html_page, text_page
+from gptoss_magic.retrieval.pages.html import html_page, linked, text_page
 from gptoss_magic.retrieval.pages.ranked import hit
 from gptoss_magic.textfiles import decode
 
@@ -90,16 +89,9 @@ class ZimPages:
 
     def _linked(self, here: str, link: str) -> str:
         """The URL that an article's link leads to: another article, or a web page."""
-        try:
-            parts = urlsplit(link)
-        except ValueError:
-            return ""
-        if parts.scheme in ("http", "https"):
-            return urldefrag(link).url
-        if parts.scheme or parts.netloc or not parts.path:
-            return ""
-        folder = posixpath.dirname(here)
-        path = posixpath.normpath(posixpath.join("/", folder, unquote(parts.path))).lstrip("/")
+        return linked(link, here, self._there)
+
+    def _there(self, path: str) -> str:
         return self._url(path) if self._archive.has_entry_by_path(path) else ""
 
 
