@@ -3,8 +3,7 @@
     python -m tools.walk build/walk
     python -m tools.walk build/walk --only tune,search
 
-Writes NN-NAME.png and NN-NAME.txt (what a reader sees) for each cell. docs/walk.md says what was
-seen on them, and what was mended.
+Writes NN-NAME.png and NN-NAME.txt (what a reader sees) for each cell, to be looked at.
 """
 
 from __future__ import annotations

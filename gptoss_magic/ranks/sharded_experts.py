@@ -69,4 +69,4 @@ def refusal(mesh: Any) -> str:
         slope: Any = x.grad
     except Exception as error:  # noqa: BLE001 (whatever it is, it is why)
         return error_line(error)
-    return "" if float(y) == wanted == float(slope) else "a sum of sharded bytes is wrong"
+    return "" if float(y.detach()) == wanted == float(slope) else "a sum of sharded bytes is wrong"
