@@ -19,7 +19,7 @@ from gptoss_magic.quoting import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Self
+    from typing import IO, Self
 
 
 @contextmanager
@@ -116,17 +116,26 @@ class NewLines:
 
     def add(self, line: str) -> None:
         """One line more, which is on the disk before the next one is made."""
-        end, data = self.file.tell(), f"{line}\n".encode("utf-8", "replace")
         try:
-            if self.file.write(data) < len(data):
-                raise OSError(ENOSPC, os.strerror(ENOSPC))
+            append_line(self.file, line)
         except OSError as error:
-            self.file.truncate(end)
             raise StorageError(
                 f"{self.name}: {error.strerror or error}; {self.num_lines} lines are there; free "
                 "some space"
             ) from error
         self.num_lines += 1
+
+
+def append_line(file: IO[bytes], line: str) -> None:
+    """`line` at the end of an unbuffered file, on the disk; or nothing of it. Raises OSError."""
+    end, data = file.seek(0, os.SEEK_END), f"{line}\n".encode("utf-8", "replace")
+    try:
+        if file.write(data) < len(data):
+            raise OSError(ENOSPC, os.strerror(ENOSPC))
+        os.fsync(file.fileno())
+    except OSError:
+        file.truncate(end)
+        raise
 
 
 def _settle(file: Path, mode: int) -> None:

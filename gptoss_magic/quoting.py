@@ -69,6 +69,11 @@ def page_line(text: str) -> str:
     return text.replace("<|", "< |").replace("|>", "| >")
 
 
+def link_words(text: str) -> str:
+    """Words of an untrusted page as they may stand within a link's mark, in one line."""
+    return page_line(" ".join(text.split())).replace("†", "‡")
+
+
 def page_lines(text: str) -> str:
     """Untrusted text of several lines, each as `page_line` has it."""
     return "\n".join(map(page_line, text.replace("\r\n", "\n").split("\n")))

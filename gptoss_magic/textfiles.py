@@ -4,7 +4,8 @@
           ─ what it declares (HTML, XML, Python) ─ cp1252's signs alone ─ charset detection
           ─ cp1252 ─ U+FFFD with a note
 
-Line ends stay as they are. JSON and JSON Lines are read with errors that name file and line.
+Line ends stay as they are. JSON and JSON Lines are read with errors that name file and line; YAML
+of untrusted hands is looked over before it is made into values.
 """
 
 from __future__ import annotations
@@ -232,3 +233,36 @@ def _sample(data: bytes) -> bytes:
 def _pieces(line: bytes) -> list[bytes]:
     """A line, in several where it is long; no character of two bytes is cut."""
     return PIECE.findall(line) if len(line) > LONG_LINE_BYTES else [line]
+
+
+def check_yaml(text: str, label: str, *, has_aliases: bool = True) -> None:
+    """Raise InputError for a key that stands twice and for `<<`, which a few can make endless.
+
+    For aliases as well, where the text may not have them. Raises yaml.YAMLError, RecursionError and
+    ValueError for what is no YAML.
+    """
+    import yaml
+
+    _check_nodes(yaml.compose(text, yaml.SafeLoader), label, set(), has_aliases=has_aliases)
+
+
+def _check_nodes(node: Any, label: str, seen: set[int], *, has_aliases: bool) -> None:
+    import yaml
+
+    if node is None or (id(node) in seen and has_aliases):
+        return
+    where = f"{label}: line {node.start_mark.line + 1}:"
+    if id(node) in seen:
+        raise InputError(f"{where} an alias (*) is not read here; write it out")
+    seen.add(id(node))
+    inner = node.value if isinstance(node, yaml.SequenceNode) else []
+    if isinstance(node, yaml.MappingNode):
+        inner = [one for pair in node.value for one in pair]
+        keys = [str(key.value) for key, _ in node.value]
+        for key in keys:
+            if key == "<<":
+                raise InputError(f"{where} '<<' is not read here; write its keys out")
+            if keys.count(key) > 1:
+                raise InputError(f"{where} {key[:64]!r} stands twice; leave one")
+    for one in inner:
+        _check_nodes(one, label, seen, has_aliases=has_aliases)

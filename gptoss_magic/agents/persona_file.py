@@ -13,6 +13,7 @@ from gptoss_magic.agents.signals import read_signals, signals_record
 from gptoss_magic.agents.terms import read_terms, terms_record
 from gptoss_magic.errors import InputError
 from gptoss_magic.quoting import encodable
+from gptoss_magic.textfiles import check_yaml
 from gptoss_magic.vocabulary import EFFORTS, MEMORY
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def _front_matter(text: str, label: str) -> dict[str, Any]:
     import yaml
 
     try:
-        _check_nodes(yaml.compose(text, yaml.SafeLoader), label, set())
+        check_yaml(text, label)
         known = yaml.safe_load(text)
     except InputError:
         raise
@@ -80,27 +81,6 @@ def _front_matter(text: str, label: str) -> dict[str, Any]:
     for key in known:
         _check_key(key, KEYS, label)
     return known
-
-
-def _check_nodes(node: Any, label: str, seen: set[int]) -> None:
-    """Raise InputError for a key that stands twice, and for `<<`, which a few can make endless."""
-    import yaml
-
-    if not isinstance(node, yaml.CollectionNode) or id(node) in seen:
-        return
-    seen.add(id(node))
-    if not isinstance(node, yaml.MappingNode):
-        for child in node.value:
-            _check_nodes(child, label, seen)
-        return
-    written = [str(key.value) for key, _ in node.value]
-    for key in written:
-        if written.count(key) > 1:
-            raise InputError(f"{label}: {key[:64]!r} stands twice; leave one")
-        if key == "<<":
-            raise InputError(f"{label}: '<<' is not read here; write its keys out")
-    for _, child in node.value:
-        _check_nodes(child, label, seen)
 
 
 def _check_key(key: Any, known: Sequence[str], label: str) -> None:

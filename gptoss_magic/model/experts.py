@@ -130,10 +130,7 @@ class Taps:
         y_SH = self._beside(linear, "down_proj", inner_SI, offsets)
         if self.watch is not None:
             self.watch(y_SH.detach(), order_S, offsets)
-        back_S = torch.empty_like(order_S)
-        back_S[order_S] = torch.arange(len(order_S), device=order_S.device)
-        routes_TkH = y_SH[back_S].view(*ids_Tk.shape, -1)  # autograd keeps these, not y as well
-        return (routes_TkH * weights_Tk[..., None].to(y_SH.dtype)).sum(1)  # one order of adding
+        return summed(y_SH, order_S, weights_Tk)
 
     def _beside(
         self, linear: Callable[..., torch.Tensor], name: str, x: torch.Tensor, offsets: torch.Tensor
@@ -263,6 +260,19 @@ class ResidentExperts(GptOssExperts):
 def _product(x_SK: torch.Tensor, w_KN: torch.Tensor, bias_N: torch.Tensor) -> torch.Tensor:
     y = fast_linear(x_SK, w_KN.T, bias_N)
     return torch.addmm(bias_N, x_SK, w_KN) if y is None else y
+
+
+def put_back(rows_SN: torch.Tensor, order_S: torch.Tensor) -> torch.Tensor:
+    """[S, N]: the rows as they lay before `order_S` sorted them."""
+    back_S = torch.empty_like(order_S)
+    back_S[order_S] = torch.arange(len(order_S), device=order_S.device)
+    return rows_SN[back_S]
+
+
+def summed(y_SH: torch.Tensor, order_S: torch.Tensor, weights_Tk: torch.Tensor) -> torch.Tensor:
+    """[T, H]: each token's routes of the rows that `order_S` sorted, weighted and summed."""
+    routes_TkH = put_back(y_SH, order_S).view(*weights_Tk.shape, -1)  # autograd keeps these, not y
+    return (routes_TkH * weights_Tk[..., None].to(y_SH.dtype)).sum(1)  # one order of adding
 
 
 def grouped(ids_Tk: torch.Tensor, num_experts: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,15 +7,16 @@ Legend: T tokens, L layers, E experts, k experts a token, H hidden size.
 
 from __future__ import annotations
 
+from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.functional import linear
 from transformers.models.gpt_oss.modeling_gpt_oss import GptOssTopKRouter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Self
 
     from gptoss_magic.model.protocol import Model
@@ -59,6 +60,21 @@ def routers(model: Model) -> list[ResidentRouter]:
     return [layer.mlp.router for layer in model.get_decoder().layers]
 
 
+@contextmanager
+def watching(
+    routers: Sequence[ResidentRouter], watch: Callable[[int, torch.Tensor, torch.Tensor], None]
+) -> Iterator[None]:
+    """Within, `watch(layer, ids [T, k], weights [T, k])` sees where the tokens of a forward go."""
+    watchers = [partial(watch, layer) for layer in range(len(routers))]
+    for router, watcher in zip(routers, watchers, strict=True):
+        router.watchers.append(watcher)
+    try:
+        yield
+    finally:
+        for router, watcher in zip(routers, watchers, strict=True):
+            router.watchers.remove(watcher)
+
+
 class Capture:
     """While entered, collects where each token of each forward goes; `take` hands it out.
 
@@ -68,17 +84,15 @@ class Capture:
     def __init__(self, model: Model) -> None:
         self.routers = routers(model)
         self._seen: list[list[tuple[torch.Tensor, torch.Tensor]]] = [[] for _ in self.routers]
-        self._watchers: list[Any] = [partial(self._see, layer) for layer in range(len(self._seen))]
+        self._within = ExitStack()
 
     def __enter__(self) -> Self:
         self.layers()
-        for router, watcher in zip(self.routers, self._watchers, strict=True):
-            router.watchers.append(watcher)
+        self._within.enter_context(watching(self.routers, self._see))
         return self
 
     def __exit__(self, *_: object) -> None:
-        for router, watcher in zip(self.routers, self._watchers, strict=True):
-            router.watchers.remove(watcher)
+        self._within.close()
 
     def _see(self, layer: int, ids_Tk: torch.Tensor, weights_Tk: torch.Tensor) -> None:
         self._seen[layer].append((ids_Tk, weights_Tk))

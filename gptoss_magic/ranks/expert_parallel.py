@@ -16,7 +16,7 @@ import torch.distributed as dist
 from torch import nn
 
 from gptoss_magic.model.activation import Swiglu
-from gptoss_magic.model.experts import grouped
+from gptoss_magic.model.experts import grouped, put_back, summed
 from gptoss_magic.ranks.even import check_even
 
 if TYPE_CHECKING:
@@ -56,9 +56,7 @@ class TravellingExperts(nn.Module):
         self.first, self.last = place.rank * size, (place.rank + 1) * size
         for name, whole in list(own.named_parameters(recurse=False)):
             mine = whole.detach()[self.first : self.last]
-            if not hasattr(
-                own, "packed"
-            ):  # packed ones are pages of the file, read as they are used
+            if not hasattr(own, "packed"):  # those are pages of the file, read as they are used
                 mine = mine.clone(memory_format=torch.preserve_format)
             setattr(own, name, nn.Parameter(mine, requires_grad=False))
         self.own, self.taps = own, own.taps
@@ -76,11 +74,7 @@ class TravellingExperts(nn.Module):
         x_RH = cast("Any", _Travel).apply(x_SH, sent, came)
         y_RH = self._computed(x_RH, came_NE)
         y_SH = cast("Any", _Travel).apply(y_RH, came, sent)
-        back_S = torch.empty_like(order_S)
-        back_S[order_S] = torch.arange(len(order_S), device=order_S.device)
-        routes_TkH = y_SH[back_S].view(*ids_Tk.shape, -1)
-        out_TH: torch.Tensor = (routes_TkH * weights_Tk[..., None].to(y_SH.dtype)).sum(1)
-        return out_TH
+        return summed(y_SH, order_S, weights_Tk)
 
     def _counts(self, offsets: torch.Tensor) -> torch.Tensor:
         """[N, E] on the CPU: how many rows each rank has for each expert."""
@@ -102,9 +96,7 @@ class TravellingExperts(nn.Module):
         y_RH = self._beside(
             "down_proj", cast("Any", Swiglu).apply(up, self.own.alpha, self.own.limit), places
         )
-        back_R = torch.empty_like(order_R)
-        back_R[order_R] = torch.arange(len(order_R), device=order_R.device)
-        return y_RH[back_R]
+        return put_back(y_RH, order_R)
 
     def _beside(
         self, name: str, x: torch.Tensor, places: tuple[torch.Tensor, torch.Tensor]

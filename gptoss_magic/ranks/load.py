@@ -6,7 +6,6 @@ Legend: T tokens, E experts, k experts a token.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,14 +26,10 @@ class ExpertLoad:
     @contextmanager
     def watching(self) -> Iterator[ExpertLoad]:
         """Within, all routes are counted."""
-        watchers = [partial(self._see, layer) for layer in range(len(self._routers))]
-        for router, watcher in zip(self._routers, watchers, strict=True):
-            router.watchers.append(watcher)
-        try:
+        from gptoss_magic.model.router import watching
+
+        with watching(self._routers, self._see):
             yield self
-        finally:
-            for router, watcher in zip(self._routers, watchers, strict=True):
-                router.watchers.remove(watcher)
 
     def forget(self) -> None:
         """Count anew."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from gptoss_magic.session import current
@@ -12,7 +11,6 @@ if TYPE_CHECKING:
 
     from gptoss_magic.records import Answer, OpenPage, Passage, Request
 
-CITED = re.compile(r"【\s*(\d{1,9})†\s*L?(\d{1,9})(?:\s*[-–]\s*L?(\d{1,9}))?[^【】\n]*】")
 MOST_LINES = 300  # of a page that stand with an answer
 
 
@@ -45,13 +43,15 @@ def pages_before(request: Request) -> list[OpenPage]:
 
 
 def _page_passages(answer: Answer, before: Sequence[OpenPage]) -> Iterator[Passage]:
+    from gptoss_magic.retrieval.cite import check
+
     spans: dict[int, list[tuple[int, int]]] = {}
-    for found in CITED.finditer(answer.final):
-        first = int(found[2])
-        spans.setdefault(int(found[1]), []).append((first, int(found[3] or first)))
+    for one in check(answer.final, ()):
+        if one.first_line is not None and one.last_line is not None:
+            spans.setdefault(one.number, []).append((one.first_line, one.last_line))
     own = [step.page for step in answer.steps if step.page is not None]
-    for one in (*(page for page in before if page.cursor in spans), *own):
-        yield _passage(one, spans.get(one.cursor, ()))
+    for page in (*(earlier for earlier in before if earlier.cursor in spans), *own):
+        yield _passage(page, spans.get(page.cursor, ()))
 
 
 def _passage(one: OpenPage, spans: Sequence[tuple[int, int]]) -> Passage:

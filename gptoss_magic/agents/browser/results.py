@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from gptoss_magic.agents.browser.view import without_links
-from gptoss_magic.quoting import page_line
+from gptoss_magic.quoting import link_words, page_line
 from gptoss_magic.records import Snippet, SourcePage
 
 if TYPE_CHECKING:
@@ -46,11 +46,6 @@ def found_page(pattern: str, page: SourcePage) -> SourcePage:
         urls=dict.fromkeys(hits, page.url),
         snippets=hits,
     )
-
-
-def link_words(text: str) -> str:
-    """Words as they may stand within a link's mark, in one line."""
-    return page_line(" ".join(text.split())).replace("†", "‡")
 
 
 def _places(pattern: str, lines: Sequence[str]) -> list[Snippet]:

@@ -11,6 +11,7 @@ from gptoss_magic.agents.goals.graph import check_graph
 from gptoss_magic.errors import InputError
 from gptoss_magic.quoting import encodable, one_line
 from gptoss_magic.records.goals import Goal, GoalBudget, GoalPlan, GoalTest, WholeBudget
+from gptoss_magic.textfiles import check_yaml
 from gptoss_magic.vocabulary import check_known
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def read_plan(text: str) -> GoalPlan:
     if len(text) > MOST_CHARS:
         raise InputError(f"goals: {len(text):,} characters; give {MOST_CHARS:,} at most")
     try:
-        _check_nodes(yaml.compose(text, yaml.SafeLoader), set())
+        check_yaml(text, "the body", has_aliases=False)
         said = yaml.safe_load(text)
     except InputError:
         raise
@@ -205,26 +206,3 @@ def _list(value: Any, label: str) -> tuple[str, ...]:
     if not isinstance(listed, list) or not all(isinstance(one, (str, int)) for one in listed):
         raise InputError(f"{label}: give a list of names, such as [one, two]")
     return tuple(dict.fromkeys(text for one in listed if (text := _text(one, label))))
-
-
-def _check_nodes(node: Any, seen: set[int]) -> None:
-    """Raise InputError for a key that stands twice, for `<<` and for aliases."""
-    import yaml
-
-    if node is None:
-        return
-    if id(node) in seen:
-        raise InputError(f"line {node.start_mark.line + 1}: an alias (*) is not read here")
-    seen.add(id(node))
-    if isinstance(node, yaml.MappingNode):
-        keys = [str(key.value) for key, _ in node.value]
-        for key in keys:
-            if key == "<<" or keys.count(key) > 1:
-                why = "is not read here; write its keys out" if key == "<<" else "stands twice"
-                raise InputError(f"line {node.start_mark.line + 1}: {one_line(key, 40)!r} {why}")
-        for pair in node.value:
-            for one in pair:
-                _check_nodes(one, seen)
-    elif isinstance(node, yaml.SequenceNode):
-        for one in node.value:
-            _check_nodes(one, seen)

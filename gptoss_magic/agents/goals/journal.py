@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.agents.goals.graph import tool_name
+from gptoss_magic.atomic import append_line
 from gptoss_magic.errors import InputError, StorageError
 from gptoss_magic.quoting import printable
 from gptoss_magic.records import Message
@@ -76,15 +77,9 @@ class GoalJournal:
         """One line more. Raises StorageError; what was there stays."""
         assert self._file is not None
         line = json.dumps({"kind": kind, **said}, ensure_ascii=False, default=str)
-        data = f"{line}\n".encode("utf-8", "replace")
-        end = self._file.seek(0, os.SEEK_END)
         try:
-            written = self._file.write(data)
-            if written < len(data):
-                raise OSError("no room")
-            os.fsync(self._file.fileno())
+            append_line(self._file, line)
         except OSError as error:
-            self._file.truncate(end)
             why = error.strerror or error
             raise StorageError(f"{self.name}: {why}; free some space, and run it again") from error
 

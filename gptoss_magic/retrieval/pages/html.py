@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 from gptoss_magic.errors import InputError, MissingPackage
-from gptoss_magic.quoting import page_line, page_lines
+from gptoss_magic.quoting import link_words, page_line, page_lines
 from gptoss_magic.records import SourcePage
 from gptoss_magic.retrieval.loaders import body_of, page_text
 
@@ -39,7 +39,7 @@ class Links:
 
     def mark(self, words: str, link: str) -> str:
         """What stands in the place of a link; its words alone where it leads to no page."""
-        words = page_line(" ".join(words.split())).replace("†", "‡")
+        words = link_words(words)
         is_page = words and not link.startswith("#") and not link.lower().startswith(NO_PAGE)
         target = self.resolve(link) if is_page else ""
         if not target:
@@ -125,7 +125,7 @@ def linked(link: str, here: str, url_at: Callable[[str], str]) -> str:
 def domain(url: str) -> str:
     """The host of a web page's URL; '' for any other."""
     found = HOST.match(url)
-    return page_line(found[1]).replace("†", "‡") if found else ""
+    return link_words(found[1]) if found else ""
 
 
 def _soup(html: str) -> Any:
