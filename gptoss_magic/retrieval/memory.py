@@ -207,7 +207,9 @@ class Memory:
         if self._embedder is None:
             self._embedder = embedder_named(known["embedder"])
         if self._embedder.name != known["embedder"]:
-            raise InputError(f"memory {self.name}: made with the embedder {known['embedder']}")
+            raise InputError(
+                f"memory {self.name}: made with the embedder {known['embedder']}; give that one"
+            )
         return self._embedder
 
     def _table(self) -> Any:
