@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError, MissingPackage, StorageError
-from gptoss_magic.retrieval.folding import FOLDED
+from gptoss_magic.retrieval.folding import WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -125,14 +125,14 @@ def names(uri: str) -> list[str]:
 def schema(embedder: Embedder) -> Any:
     """Columns of a table: a chunk, its source, and its vector where the embedder makes any.
 
-    Words are searched in `folded`, the text in one form of each letter; `text` is quoted.
+    Words are searched in `words`, the text by its languages' stems; `text` is quoted.
 
     `id` is marked as the key, in the words of Lance's `set_unenforced_primary_key`: writers at the
     same time then make no duplicates (lancedb#3377).
     """
     import pyarrow as pa
 
-    texts = ("source", "origin", "digest", "kind", "heading", "text", FOLDED)
+    texts = ("source", "origin", "digest", "kind", "heading", "text", WORDS)
     numbers = ("number", "start", "first_line", "last_line")
     fields = [pa.field("id", pa.string(), nullable=False, metadata=UNIQUE)]
     fields += [pa.field(name, pa.string(), nullable=False) for name in texts]
