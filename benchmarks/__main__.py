@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks.decode import DECODE
 from benchmarks.evaluate import EVALUATE
 from benchmarks.goals import goal_lanes_vs_serial
+from benchmarks.languages import RECALL
 from benchmarks.layer import LAYER
 from benchmarks.memory import quickstart_peak_rss_mb
 from benchmarks.ranks import RANKS
@@ -47,7 +48,7 @@ FIGURES = {
     )
 }
 FIGURES |= (
-    SERVING | DECODE | EVALUATE | RETRIEVAL | TUNE | TRAIN | RANKS | LAYER
+    SERVING | DECODE | EVALUATE | RETRIEVAL | RECALL | TUNE | TRAIN | RANKS | LAYER
 )  # the layers last: they hold up to 8 GB
 QUICK = (
     "stream_overhead",

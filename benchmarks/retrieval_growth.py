@@ -72,7 +72,7 @@ def batches(table: Any, first: int, end: int) -> Iterator[Any]:
             "text": texts(begin, len(numbers)),
             "vector": pa.FixedSizeListArray.from_arrays(near(begin, len(numbers)).ravel(), DIM),
         }
-        columns["folded"] = columns["text"]
+        columns["words"] = columns["text"]
         yield pa.table({name: columns[name] for name in table.schema.names}, schema=table.schema)
 
 

@@ -104,7 +104,10 @@ class NewLines:
                 f"{self.name} is there already; give the name of a new file"
             ) from error
         except OSError as error:
-            raise StorageError(f"{self.name}: {error.strerror or error}") from error
+            raise StorageError(
+                f"{self.name}: {error.strerror or error}; give a file in a folder that you may "
+                "write to"
+            ) from error
 
     def __enter__(self) -> Self:
         return self

@@ -74,7 +74,7 @@ def read_text(path: str | Path) -> Decoded:
     except OSError as error:
         raise InputError(f"{name}: {error.strerror or error}; give a file to read") from error
     except (ValueError, RuntimeError) as error:  # a NUL in the name; `~` of nobody
-        raise InputError(f"{name}: no path ({error})") from error
+        raise InputError(f"{name}: no path ({error}); give another") from error
 
 
 def decode(data: bytes) -> Decoded:
@@ -114,9 +114,9 @@ def json_value(text: str, place: str) -> Any:
     except json.JSONDecodeError as error:
         line = f"line {error.lineno}, " if error.lineno > 1 else ""
         where = f"{line}column {error.colno}"
-        raise InputError(f"{place}: no JSON ({error.msg}: {where})") from error
+        raise InputError(f"{place}: no JSON ({error.msg}: {where}); mend it there") from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits; too deep
-        raise InputError(f"{place}: no JSON ({error_line(error)})") from error
+        raise InputError(f"{place}: no JSON ({error_line(error)}); give a smaller value") from error
 
 
 def read_json_lines(path: str | Path) -> list[tuple[int, Any]]:

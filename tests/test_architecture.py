@@ -62,7 +62,17 @@ MADE_OF_TORCH = {
     "tuning.methods.svd",
 }
 THEIRS = {"torch", "transformers", "triton"}
-LEAVES = {"public", "errors", "vocabulary", "records", "quoting", "headings", "textfiles", "atomic"}
+LEAVES = {
+    "public",
+    "errors",
+    "vocabulary",
+    "records",
+    "quoting",
+    "headings",
+    "textfiles",
+    "atomic",
+    "stems",
+}
 MAY = {
     "errors": {"quoting"},
     "vocabulary": {"errors"},
@@ -70,6 +80,7 @@ MAY = {
     "conversations": {"errors", "records"},
     "quoting": set(),
     "headings": set(),
+    "stems": set(),
     "textfiles": {"errors", "quoting"},
     "atomic": {"errors", "quoting"},
     "public": {"errors", "quoting", "vocabulary"},

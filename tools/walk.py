@@ -3,7 +3,8 @@
     python -m tools.walk build/walk
     python -m tools.walk build/walk --only tune,search
 
-Writes NN-NAME.png and NN-NAME.txt (what a reader sees) for each cell, to be looked at.
+Writes NN-NAME.png, NN-NAME-dark.png and NN-NAME.txt (what a reader sees) for each cell, to be
+looked at.
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ items = [{"prompt": f"What is {n} plus 1?", "answer": str(n + 1)} for n in range
 def get_time(city: str) -> str:
     "Get the current time in a city."
     return "It is 12:00 there."'''
+GOALS = """\
+%%gptoss_goal trip -t 0 -e low -m 60
+goals:
+  city: {text: Name the capital of Norway., test: "'Oslo' in answer"}
+  sure: {text: Is it a port? Say yes or no., test: tick, after: city}"""
 CELLS = {  # a name, and what is typed; one name may stand for several cells
     "start": [START, FILES, MODEL],
     "help": [
@@ -76,6 +82,12 @@ CELLS = {  # a name, and what is typed; one name may stand for several cells
         "%gptoss search ./indexes/town When was the harbour museum opened?",
         "%%gptoss --rag ./indexes/town -K 2 -e low -m 60 --new\nWhen was the museum opened?",
     ],
+    "arabic": [
+        "%%gptoss --new -e low -m 40 -t 0\nما هي عاصمة فرنسا؟",
+        "Path('town/tower.md').write_text('يبلغ ارتفاع برج الماء 61 مترًا.\\n')",
+        "%gptoss index town --as ./indexes/town",
+        "%gptoss search ./indexes/town كم ارتفاع البرج؟",
+    ],
     "memory": [
         "%gptoss memory on --as walk",
         "%gptoss memory note The samples of May are cold.",
@@ -101,10 +113,18 @@ CELLS = {  # a name, and what is typed; one name may stand for several cells
         "%%gptoss --map cities --into country -e low -m 40 -n\nWhere is {{ city }}?",
     ],
     "data": ["%%gptoss_data --rows 2 --seeds rows -o grown\nSums of small numbers."],
+    "goal": [
+        GOALS,
+        "%gptoss goal list",
+        "%gptoss goal show trip",
+        "%gptoss goal tick trip sure",
+        "%gptoss goal rows trip rows.jsonl",
+        "%%gptoss_goal trip\ngoals:\n  city: {text: Name a city.}",
+    ],
     "evaluate": ["%gptoss evaluate", "%gptoss evaluate -d items -a base,effort:low -m 60 -t 0"],
     "depth": ["%%gptoss_depth walk --rungs 1,3 --minutes 5\nrows: rows", "%gptoss depth list"],
     "recipe": ["%gptoss recipe --card 24 --like 20b"],
-    "panel": ["%gptoss panel"],
+    "panel": ["%gptoss panel", "%gptoss panel --save walk", "%gptoss panel --list"],
     "serve": ["%gptoss serve --background", "%gptoss serve log", "%gptoss serve stop"],
     "connect": ["%gptoss connect http://127.0.0.1:9"],
     "share": [
@@ -152,11 +172,22 @@ def walk(page: Page, cells: list[tuple[str, str]], out: Path) -> None:
         print(place.name, source.split("\n")[0], flush=True)
 
 
+def darkened(page: Page, cells: list[tuple[str, str]], out: Path) -> None:
+    """A picture of each cell in the dark theme."""
+    tool.command(page, "apputils:change-theme", theme="JupyterLab Dark")
+    page.locator("body[data-jp-theme-light=false]").wait_for(state="attached")
+    for index, (name, _) in enumerate(cells):
+        shown = page.locator(".jp-NotebookPanel .jp-CodeCell").nth(index)
+        shown.scroll_into_view_if_needed()
+        shown.screenshot(path=out / f"{index:02}-{name}-dark.png")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--only", default="", help="names of cells, with commas; start always")
     parser.add_argument("--width", type=int, default=1200)
+    parser.add_argument("--extension", action="store_true", help="Lab with ours, as it is built")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     asked = options.only.split(",") if options.only else [*CELLS]
@@ -164,9 +195,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, tool.browser_page(options.width) as page:
         cells = notebook(Path(name), names)
         page.set_default_timeout(300_000)
-        with tool.lab(Path(name)) as url:
+        with tool.lab(Path(name), extension=options.extension) as url:
             tool.open_notebook(page, url, "walk.ipynb")
             walk(page, cells, options.out)
+            darkened(page, cells, options.out)
 
 
 if __name__ == "__main__":

@@ -35,9 +35,12 @@ class Adapter:
     def __post_init__(self) -> None:
         soft = [part for part in self.parts if part.is_soft]
         if not self.parts:
-            raise InputError(f"adapter {self.name!r}: it has no parts")
+            raise InputError(f"adapter {self.name!r}: it has no parts; give one at least")
         if len(soft) > 1:
-            raise InputError(f"adapter {self.name!r}: at most one soft prompt or prefix")
+            raise InputError(
+                f"adapter {self.name!r}: at most one soft prompt or prefix; write them as two "
+                "adapters"
+            )
         self.soft = soft[0] if soft else None
 
     @property

@@ -42,7 +42,9 @@ def peft_names(tensors: Tensors) -> Tensors:
                 adapters.add(match[2])
                 name = match.expand(plain)
         if name in named:
-            raise CheckpointError(f"{name} is in the file twice, under two names: mixed files")
+            raise CheckpointError(
+                f"{name} is in the file twice, under two names: mixed files; get the adapter again"
+            )
         named[name] = tensor
     if len(adapters) > 1:
         raise CheckpointError(
@@ -64,12 +66,15 @@ def peft_config(config: Mapping[str, Any]) -> dict[str, Any]:
     kind = config.get("fine_tune_type", "lora")
     if kind != "lora":
         raise CheckpointError(
-            f"an adapter of mlx-lm, fine_tune_type {kind!r}: only 'lora' can be attached"
+            f"an adapter of mlx-lm, fine_tune_type {kind!r}: only 'lora' can be attached; train "
+            "it with fine_tune_type lora"
         )
     about = config.get("lora_parameters")
     scale = about.get("scale") if isinstance(about, dict) else None
     if isinstance(scale, bool) or not isinstance(scale, (int, float)):
-        raise CheckpointError("an adapter of mlx-lm whose lora_parameters give no scale")
+        raise CheckpointError(
+            "an adapter of mlx-lm whose lora_parameters give no scale; write one there"
+        )
     return {
         "peft_type": "LORA",
         "base_model_name_or_path": config.get("model"),
@@ -89,7 +94,9 @@ def from_mlx(tensors: Tensors, config: dict[str, Any]) -> Tensors:
     for key, tensor in tensors.items():
         match = MLX_FACTOR.fullmatch(key)
         if match is None:
-            raise CheckpointError(f"{key}: an adapter of mlx-lm has lora_a and lora_b alone")
+            raise CheckpointError(
+                f"{key}: an adapter of mlx-lm has lora_a and lora_b alone; get the adapter again"
+            )
         module, letter = match[1], match[2].upper()
         is_stacked = ".experts." in module
         if letter == "B":

@@ -86,10 +86,12 @@ def scaling_of(config: Mapping[str, Any], key: str, rank: int) -> float:
     """What peft multiplies B(A x) by at `key`. Raises CheckpointError where the ranks differ."""
     said = _by_pattern(config.get("rank_pattern") or {}, key, config.get("r", 8))
     if said != rank:
-        raise CheckpointError(f"{key}: rank {rank} in the tensors, {said} in {CONFIG}")
+        raise CheckpointError(
+            f"{key}: rank {rank} in the tensors, {said} in {CONFIG}; get the adapter again"
+        )
     alpha = _by_pattern(config.get("alpha_pattern") or {}, key, config.get("lora_alpha", 8))
     if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not math.isfinite(alpha):
-        raise CheckpointError(f"{key}: {CONFIG} gives no number for lora_alpha")
+        raise CheckpointError(f"{key}: {CONFIG} gives no number for lora_alpha; write one there")
     return float(alpha / (math.sqrt(rank) if config.get("use_rslora") else rank))
 
 
@@ -111,7 +113,7 @@ def _matches(pattern: str, key: str) -> bool:
     try:
         return re.match(rf"(.*\.)?({pattern})$", key) is not None
     except re.error as error:
-        raise CheckpointError(f"{CONFIG}: pattern {pattern!r}: {error}") from error
+        raise CheckpointError(f"{CONFIG}: pattern {pattern!r}: {error}; list the names") from error
 
 
 def targeted(names: Sequence[str], key: str) -> bool:

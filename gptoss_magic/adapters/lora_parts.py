@@ -100,7 +100,7 @@ class LoraReader:
         names = ", ".join(self.strays[:SHOWN])
         raise CheckpointError(
             f"{len(self.strays)} of {total} tensors match nothing that can be attached to this "
-            f"model: {names}{more}"
+            f"model: {names}{more}; load the model that it was made for"
         )
 
     def _is_router(self, name: str) -> bool:
@@ -156,7 +156,9 @@ class LoraReader:
     def _fits(self, name: str, factors: Factors, rows: int, columns: int, experts: int = 1) -> bool:
         """True where A is [r·E, columns] and B [rows, r·E]; else the shapes are strays."""
         if set(factors) == {"B"}:
-            raise CheckpointError(f"{name}: lora_B without lora_A: an incomplete file")
+            raise CheckpointError(
+                f"{name}: lora_B without lora_A: an incomplete file; get the adapter again"
+            )
         if set(factors) == {"A"}:
             self.halves.append(name)
             return False
@@ -183,7 +185,7 @@ class LoraReader:
         if not set(levels) <= set(places):
             raise CheckpointError(
                 f"{name}: {len(levels)} projections in the tensors, {len(names)} in "
-                f"target_parameters of {CONFIG}"
+                f"target_parameters of {CONFIG}; get the adapter again"
             )
         experts = self.model.config.num_local_experts
         for depth in sorted(levels, reverse=True):
@@ -246,10 +248,16 @@ class LoraReader:
         a_ErK, b_ENr = experts_from_peft(factors["A"], factors["B"], experts)
         chosen = self.own.get("experts", {}).get(key, list(range(experts)))
         if not chosen or sorted(set(chosen)) != chosen or not set(chosen) <= set(range(experts)):
-            raise CheckpointError(f"{key}: experts {chosen} where there are 0 to {experts - 1}")
+            raise CheckpointError(
+                f"{key}: experts {chosen} where there are 0 to {experts - 1}; load the model that "
+                "it was made for"
+            )
         rest = sorted(set(range(experts)) - set(chosen))
         if a_ErK[rest].any() or b_ENr[rest].any():
-            raise CheckpointError(f"{key}: experts that are not listed have numbers: mixed files")
+            raise CheckpointError(
+                f"{key}: experts that are not listed have numbers: mixed files; get the adapter "
+                "again"
+            )
         pair, scaling = (a_ErK[chosen], b_ENr[chosen]), self._scaling(key, a_ErK.shape[1])
         return ExpertLora(name, projection, chosen, pair, scaling).to(self._device(name))
 
@@ -264,7 +272,10 @@ class LoraReader:
         for leaf in ("weight", "bias"):
             base, trained = getattr(module, leaf).float(), pair.get(leaf)
             if trained is None or trained.shape != base.shape:
-                raise CheckpointError(f"{name}.{leaf}: takes {list(base.shape)}, as this model")
+                raise CheckpointError(
+                    f"{name}.{leaf}: takes {list(base.shape)}, as this model: load the model that "
+                    "it was made for"
+                )
             trained, exact = trained.to(base.device), self.extra.get(f"{name}.{leaf}")
             delta = trained - base
             if exact is not None and exact.shape == base.shape:
@@ -289,9 +300,13 @@ class LoraReader:
         for (name, expert), weights in found.items():
             shapes = {key: tuple(tensor.shape) for key, tensor in weights.items()}
             if not self._is_experts(name) or shapes != wanted:
-                raise CheckpointError(f"{name}.{expert}: no such expert, or of another model")
+                raise CheckpointError(
+                    f"{name}.{expert}: no such expert, or of another model; load the model that "
+                    "it was made for"
+                )
             if expert >= config.num_local_experts:
                 raise CheckpointError(
-                    f"{name}.{expert}: experts end at {config.num_local_experts - 1}"
+                    f"{name}.{expert}: experts end at {config.num_local_experts - 1}; load the "
+                    "model that it was made for"
                 )
             yield ExpertWeights(name, expert, weights).to(self._device(name))

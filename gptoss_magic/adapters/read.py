@@ -119,7 +119,9 @@ def _check_config(config: Mapping[str, Any], folder: Path) -> None:
     mapping = config.get("auto_mapping")
     base = mapping.get("base_model_class") if isinstance(mapping, dict) else None
     if base not in (None, "GptOssForCausalLM"):
-        raise CheckpointError(f"{folder}: made for {base}, not for GptOssForCausalLM")
+        raise CheckpointError(
+            f"{folder}: made for {base}, not for GptOssForCausalLM; give an adapter of gpt-oss"
+        )
     for option, about in QLORA.items():
         if config.get(option):
             raise CheckpointError(f"{folder}: {about} cannot be attached: {NO_QLORA}")
@@ -153,7 +155,7 @@ def _parts(
     reader = LoraReader(model, config, own, extra)
     parts = reader.parts(peft_names(tensors))
     if not parts:
-        raise CheckpointError("it has nothing to attach")
+        raise CheckpointError("it has nothing to attach; get the adapter again")
     return parts, reader.notes
 
 
@@ -181,13 +183,16 @@ def _tensors(file: Path) -> dict[str, torch.Tensor]:
         wrong = [key for key, tensor in header.items() if tensor.dtype not in FLOATS]
         if wrong:
             kind = header[wrong[0]].dtype
-            raise CheckpointError(f"{file}: {wrong[0]} is in {kind}: it holds no finite numbers")
+            raise CheckpointError(
+                f"{file}: {wrong[0]} is in {kind}: it holds no finite numbers; save it in bf16 or "
+                "fp32"
+            )
         tensors = load_file(file)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{file}: damaged ({error}); get the adapter again") from error
     wrong = [key for key, tensor in tensors.items() if not tensor.isfinite().all()]
     if wrong:
-        raise CheckpointError(f"{file}: {wrong[0]} holds what is no finite number")
+        raise CheckpointError(f"{file}: {wrong[0]} holds what is no finite number; train it anew")
     return {key: tensor.float() for key, tensor in tensors.items()}
 
 
@@ -195,12 +200,14 @@ def _soft(tensors: Mapping[str, torch.Tensor], kind: Any, model: Model) -> Part:
     """The part of `prompt_embeddings` [n, width]; `kind`: a class of `model.parts` that is soft."""
     strays = sorted(set(tensors) - {"prompt_embeddings"})
     if strays:
-        raise CheckpointError(f"{strays[0]}: only prompt_embeddings can be attached here")
+        raise CheckpointError(
+            f"{strays[0]}: only prompt_embeddings can be attached here; get the adapter again"
+        )
     flat, width = tensors["prompt_embeddings"], kind.width(model.config)
     if flat.dim() != 2 or flat.shape[1] != width or not len(flat):
         raise CheckpointError(
             f"prompt_embeddings {list(flat.shape)}: this model takes [n, {width}]; it was trained "
-            "for another one"
+            "for another one: load that one"
         )
     part: Part = kind.from_peft(flat, model.config).to(model.device)
     return part

@@ -144,7 +144,10 @@ class Shelf:
         """Let an adapter count `scale` times as much as it was trained to."""
         resident, scale = self._find(name), _checked(scale)
         if resident.adapter.soft is not None and scale != 1:
-            raise InputError(f"{name}: a soft prompt or prefix is there or not; it has no scale")
+            raise InputError(
+                f"{name}: a soft prompt or prefix is there or not; it has no scale: leave :SCALE "
+                "out"
+            )
         resident.scale = scale
 
     def chosen(self, names: Sequence[str] | None) -> tuple[str, ...]:
@@ -161,7 +164,10 @@ class Shelf:
         found = [self._find(name).adapter for name in dict.fromkeys(names)]
         soft = [adapter.name for adapter in found if adapter.soft is not None]
         if len(soft) > 1:
-            raise InputError(f"{' and '.join(soft)}: at most one soft prompt or prefix at a time")
+            raise InputError(
+                f"{' and '.join(soft)}: at most one soft prompt or prefix at a time; leave the "
+                "others out"
+            )
         _check_full_experts(found)
         return tuple(adapter.name for adapter in found)
 

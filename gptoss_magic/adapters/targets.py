@@ -24,13 +24,19 @@ def check_types(config: Mapping[str, Any]) -> None:
     """Raise CheckpointError where a field that names modules has another JSON type than peft's."""
     for name in NAMES_OR_NONE:
         if not _is_names(config.get(name, [])):
-            raise CheckpointError(f"{CONFIG}: {name} is damaged: no list of names")
+            raise CheckpointError(
+                f"{CONFIG}: {name} is damaged: no list of names; get the adapter again"
+            )
     for name in ("target_modules", "exclude_modules"):
         if not isinstance(config.get(name), str) and not _is_names(config.get(name, [])):
-            raise CheckpointError(f"{CONFIG}: {name} is damaged: neither a pattern nor names")
+            raise CheckpointError(
+                f"{CONFIG}: {name} is damaged: neither a pattern nor names; get the adapter again"
+            )
     for name in PATTERNS:
         if not isinstance(config.get(name) or {}, dict):
-            raise CheckpointError(f"{CONFIG}: {name} is damaged: no names with numbers")
+            raise CheckpointError(
+                f"{CONFIG}: {name} is damaged: no names with numbers; get the adapter again"
+            )
 
 
 def _is_names(value: Any) -> bool:
@@ -90,7 +96,7 @@ class Targets:
         if lost:
             raise CheckpointError(
                 f"{_few(lost)}: named by modules_to_save of {CONFIG}, but not in the file: it is "
-                "incomplete"
+                "incomplete; get the adapter again"
             )
         if self.config.get("target_modules") is None or not self.is_checked:
             return
@@ -135,7 +141,7 @@ def _is_involved(wanted: Any) -> bool:
     try:
         re.compile(wanted)
     except re.error as error:
-        raise CheckpointError(f"{CONFIG}: pattern {wanted!r}: {error}") from error
+        raise CheckpointError(f"{CONFIG}: pattern {wanted!r}: {error}; list the names") from error
     repeats = len(re.findall(r"[*+{]", wanted))
     return len(wanted) > MOST_PATTERN or repeats > 3 or bool(re.search(r"\)\s*[*+{]", wanted))
 

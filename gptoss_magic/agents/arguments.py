@@ -60,7 +60,9 @@ def _validator(schema: Any) -> Validator:
         else:
             # an empty registry: nothing is fetched from where a reference points
             return _as_told(draft)(schema, registry=Registry())
-    raise InputError(f"its input schema is wrong at {' '.join(reasons[0].split())}")
+    raise InputError(
+        f"its input schema is wrong at {' '.join(reasons[0].split())}; its server has to mend it"
+    )
 
 
 def _as_told(draft: Any) -> Any:

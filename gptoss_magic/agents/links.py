@@ -175,7 +175,10 @@ def _value(header: tuple[str, str]) -> tuple[str, str]:
             "variable's name, never the token itself"
         )
     if not (value.isascii() and value.isprintable()):
-        raise InputError(f"MCP server: header {name}: what {variable} holds is no header's value")
+        raise InputError(
+            f"MCP server: header {name}: what {variable} holds is no header's value; set it "
+            "again, without line ends"
+        )
     return (
         name,
         f"Bearer {value}" if name.lower() == "authorization" and " " not in value else value,

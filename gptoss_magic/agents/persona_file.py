@@ -73,7 +73,9 @@ def _front_matter(text: str, label: str) -> dict[str, Any]:
     except InputError:
         raise
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise InputError(f"{label}: {' '.join(str(error).split())[:300]}") from error
+        raise InputError(
+            f"{label}: {' '.join(str(error).split())[:300]}; texts with ?, : or # need quotes"
+        ) from error
     if known is None:
         return {}
     if not isinstance(known, dict):
@@ -88,7 +90,7 @@ def _check_key(key: Any, known: Sequence[str], label: str) -> None:
         return
     name = key if isinstance(key, str) else type(key).__name__
     if name in SAMPLER and "sampler" in known:
-        raise InputError(f"{label}: {name} belongs below sampler: sampler: {{{name}: …}}")
+        raise InputError(f"{label}: {name} belongs below sampler; write sampler: {{{name}: …}}")
     near = get_close_matches(name, known, 1)
     hint = f"perhaps {near[0]}" if near else f"there are {', '.join(known)}"
     raise InputError(f"{label}: no such key {name[:64]!r}; {hint}")

@@ -29,10 +29,13 @@ def with_terms(persona: Persona, folder: Path) -> tuple[Persona, list[str]]:
         data = _data(path)
     except OSError as error:
         raise InputError(
-            f"{label}: cannot be read ({error.strerror}); the file lies beside the persona"
+            f"{label}: cannot be read ({error.strerror}); the file lies beside the persona: see "
+            "who may read it"
         ) from None
     if data is None:
-        raise InputError(f"{label}: no file; the file of terms lies beside the persona")
+        raise InputError(
+            f"{label}: no file; the file of terms lies beside the persona: put it there"
+        )
     terms, remarks = read_turtle(data, label)
     whole = replace(persona, terms=terms, terms_file="", source="")
     if len(render_persona(whole)) > MOST_CHARS:

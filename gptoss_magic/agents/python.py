@@ -55,7 +55,10 @@ class Ran:
 def python_tool(limits: ProcessLimits | None = None) -> Tool:
     """The tool. Raises InputError where processes cannot be limited (Windows)."""
     if os.name != "posix":
-        raise InputError("the python tool needs a POSIX system: elsewhere no limit would hold")
+        raise InputError(
+            "the python tool needs a POSIX system: elsewhere no limit would hold; leave --tool "
+            "python out"
+        )
     most = limits or ProcessLimits()
 
     def python(code: str) -> str:
@@ -90,7 +93,7 @@ def run_process(code: str, limits: ProcessLimits) -> Ran:
         if probe.status == UNCONFINED:
             raise InputError(
                 "code of a model is run only where Linux can confine it by seccomp: "
-                f"here {probe.output}"
+                f"here {probe.output}; leave it out, or use such a machine"
             )
     return ran
 

@@ -226,7 +226,10 @@ def _parameters(schema: Any) -> dict[str, Any]:
     if schema is False or not (
         form.keys() <= WORDS or form.get("type") == "object" or _alike(form)
     ):
-        raise InputError("its input schema is no object: a tool is called with named arguments")
+        raise InputError(
+            "its input schema is no object: a tool is called with named arguments; its server "
+            "has to mend it"
+        )
     if form.keys() <= WORDS:
         return ANY_OBJECT | form
     has_fields = form.get("properties") or "additionalProperties" in form or "anyOf" in form

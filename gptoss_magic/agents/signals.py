@@ -11,6 +11,7 @@ import unicodedata
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.agents.stems import UNSPACED
 from gptoss_magic.errors import InputError
 from gptoss_magic.quoting import one_line
 from gptoss_magic.vocabulary import EFFORTS, check_known
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MOST, MOST_WORDS, MOST_CHARS = 50, 6, 80
-MARKS = ".,;:!?…\"'«»„“”()[]{}"
+MARKS = ".,;:!?…\"'«»„“”()[]{}،؛؟۔、。，：；！？「」『』"
 GIVE = "give overlay:, tools:, adapters: or effort:"
 
 
@@ -92,10 +93,11 @@ def signals_record(signals: Sequence[Signal]) -> list[dict[str, Any]]:
 
 def heard(signals: Sequence[Signal], text: str) -> list[Heard]:
     """The signals that stand in the user's text, in their order; each once."""
-    said = [_forms(word) for word in _plain(text).split()]
+    plain = _plain(text)
+    said = [_forms(word) for word in plain.split()]
     found = []
     for signal in signals:
-        by = next((words for words in signal.hears if _stands_in(words, said)), None)
+        by = next((words for words in signal.hears if _stands_in(words, said, plain)), None)
         if by is not None:
             found.append(Heard(signal, by))
     return found
@@ -156,12 +158,25 @@ def _forms(word: str) -> tuple[str, ...]:
     return word, word.strip(MARKS), word.rstrip(MARKS), word.lstrip(MARKS)
 
 
-def _stands_in(words: str, said: Sequence[tuple[str, ...]]) -> bool:
+def _stands_in(words: str, said: Sequence[tuple[str, ...]], text: str) -> bool:
     wanted = _plain(words).split()
+    if UNSPACED.search(words):
+        return _letters_in([part for word in wanted for part in word.split("*")], text)
     return any(
         all(_is_word(one, said[start + n]) for n, one in enumerate(wanted))
         for start in range(len(said) - len(wanted) + 1)
     )
+
+
+def _letters_in(parts: Sequence[str], text: str) -> bool:
+    """True where they stand in this order: without blanks no words can be told apart."""
+    at = 0
+    for part in parts:
+        at = text.find(part, at)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
 
 
 def _is_word(wanted: str, forms: tuple[str, ...]) -> bool:

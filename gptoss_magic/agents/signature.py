@@ -40,7 +40,7 @@ def described(function: Any) -> tuple[str, dict[str, Any], Check]:
 
 def _parameters(function: Any) -> list[inspect.Parameter]:
     if not callable(function):
-        raise InputError(f"{function!r} is no function: a tool is made of one")
+        raise InputError(f"{function!r} is no function: a tool is made of one; give a function")
     name = _name(function)
     if inspect.iscoroutinefunction(function):
         raise InputError(f"{name}: a coroutine cannot be a tool; wrap it in a plain function")
@@ -50,7 +50,10 @@ def _parameters(function: Any) -> list[inspect.Parameter]:
         raise InputError(f"{name}: its parameters are not known; wrap it in a function") from error
     for parameter in found:
         if parameter.kind not in BY_KEYWORD:
-            raise InputError(f"{name}: parameter {parameter}: a tool's have a name each")
+            raise InputError(
+                f"{name}: parameter {parameter}: a tool's have a name each; write it out, without "
+                "* or **"
+            )
     return found
 
 
@@ -68,7 +71,9 @@ def _adapter(
         typed = function if inspect.isroutine(function) else type(function).__call__
         hints = get_type_hints(typed, include_extras=True)
     except (NameError, TypeError) as error:
-        raise InputError(f"{_name(function)}: its type hints cannot be read: {error}") from error
+        raise InputError(
+            f"{_name(function)}: its type hints cannot be read: {error}; mend them"
+        ) from error
     fields: dict[str, Any] = {}
     for p in parameters:
         hint: Any = Annotated[hints.get(p.name, Any), Field(description=said.get(p.name) or None)]
@@ -97,7 +102,10 @@ def _name(function: Any) -> str:
 
 def _untyped(function: Any, error: Exception) -> str:
     reason = str(error).split("\n", maxsplit=1)[0]
-    return f"{_name(function)}: a parameter's type has no JSON form: {reason}"
+    return (
+        f"{_name(function)}: a parameter's type has no JSON form: {reason}; give str, int, list "
+        "or a dataclass"
+    )
 
 
 def checked(adapter: TypeAdapter[Any], given: dict[str, Any]) -> dict[str, Any]:

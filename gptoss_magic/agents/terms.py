@@ -121,7 +121,9 @@ def _term(named: dict[Any, Any], about: Any, label: str) -> Term:
     for written, value in [*named.items(), *about.items()]:
         key = _key(written, label)
         if key in fields:
-            raise InputError(f"{label}: {one_line(str(written), 60)!r}: a term has one {key}")
+            raise InputError(
+                f"{label}: {one_line(str(written), 60)!r}: a term has one {key}; leave one"
+            )
         fields[key] = value
     if "name" not in fields:
         raise InputError(f"{label}: a term has no name; write term: …")

@@ -41,7 +41,7 @@ def read_turtle(data: bytes, label: str) -> tuple[tuple[Term, ...], list[str]]:
     """
     found = _concepts(_graph(data, label))
     if not found:
-        raise InputError(f"{label}: no skos:Concept or class is in it")
+        raise InputError(f"{label}: no skos:Concept or class is in it; give a file of terms")
     if len(found) > MOST_TERMS:
         raise InputError(f"{label}: {len(found):,} terms; give {MOST_TERMS:,} at most")
     names = {node: _name(node, words) for node, words in found.items()}
@@ -70,7 +70,9 @@ def _graph(data: bytes, label: str) -> Any:
         graph.parse(data=text, format="turtle", publicID="urn:terms:")
     except (Exception, RecursionError) as error:  # noqa: BLE001 (its parser raises many kinds)
         why = one_line(str(error) or type(error).__name__, 160)
-        raise InputError(f"{label}: no Turtle ({why})") from None
+        raise InputError(
+            f"{label}: no Turtle ({why}); mend it, or write the terms in YAML"
+        ) from None
     return graph
 
 

@@ -57,7 +57,9 @@ class Grammar:
         for name, matcher in {"": self.body(), **self._calls_ready()}.items():
             if fault := matcher.get_error():
                 what = f"the parameters of {name}" if name else "the schema"
-                raise InputError(f"{what} cannot be enforced: {_fault(fault)}")
+                raise InputError(
+                    f"{what} cannot be enforced: {_fault(fault)}; make it simpler, or leave it out"
+                )
 
     def start(self) -> Guide:
         """A guide for one answer, from behind `<|start|>assistant`."""
@@ -166,19 +168,25 @@ class Guide:
             return
         allowed = torch.frombuffer(bytearray(self._matcher.compute_logit_bias()), dtype=torch.bool)
         if self._matcher.is_error():
-            raise InputError(f"the schema is too complex: {_fault(self._matcher.get_error())}")
+            raise InputError(
+                f"the schema is too complex: {_fault(self._matcher.get_error())}; make it simpler"
+            )
         logits_V.masked_fill_(~allowed.to(logits_V.device), float("-inf"))
 
     def take(self, token: int) -> None:
         """One more token of the answer. Raises InputError where it may not come."""
         if self._state in ("thought", "call"):
             if token in self.grammar.barred[self._state]:
-                raise InputError(f"a schema's answer cannot go on behind {self._shown(token)}")
+                raise InputError(
+                    f"a schema's answer cannot go on behind {self._shown(token)}; branch before it"
+                )
             if token in self._names:
                 self._enter_header(first=False)
             return
         if not self._matcher.consume_token(token):
-            raise InputError(f"{self._shown(token)} breaks the schema's answer at this place")
+            raise InputError(
+                f"{self._shown(token)} breaks the schema's answer at this place; branch before it"
+            )
         if self._state == "header":
             self._read(token)
 

@@ -18,5 +18,8 @@ def log_likelihood(engine: Engine, prompt_T: Sequence[int], answer_T: Sequence[i
     Raises ContextOverflow, InputError.
     """
     if not engine.capabilities.scores:
-        raise InputError("this model's engine gives no log-probabilities of a text that is given")
+        raise InputError(
+            "this model's engine gives no log-probabilities of a text that is given; load a "
+            "model in this kernel (%gptoss load)"
+        )
     return sum(engine.score(prompt_T, answer_T)) / max(1, len(answer_T))

@@ -22,7 +22,10 @@ class HarmonyCodec:
         vocabulary = tokenizer.get_vocab()
         missing = [name for name in NAMES if f"<|{name}|>" not in vocabulary]
         if missing:
-            raise CheckpointError(f"the tokenizer has no <|{missing[0]}|>: not a harmony tokenizer")
+            raise CheckpointError(
+                f"the tokenizer has no <|{missing[0]}|>: not a harmony tokenizer; give the one of "
+                "gpt-oss"
+            )
         self.tokenizer = tokenizer
         self.special = {name: vocabulary[f"<|{name}|>"] for name in NAMES}
         self.stop_ids = frozenset((self.special["return"], self.special["call"]))

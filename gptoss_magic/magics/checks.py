@@ -31,7 +31,7 @@ def check_output(name: str) -> None:
     user's stays.
     """
     if not name.isidentifier() or iskeyword(name):
-        raise InputError(f"-o {name}: not a variable name")
+        raise InputError(f"-o {name}: not a variable name; give one")
     shell = get_ipython()
     value = shell.user_ns.get(name) if shell else None
     if _is_kept(value):

@@ -87,7 +87,7 @@ def stop() -> None:
     """Ask the run that trains in the background to end after its step."""
     training = current().training
     if training is None:
-        raise InputError("no run trains in the background")
+        raise InputError("no run trains in the background; see %gptoss runs list")
     name, control = training
     control.stop()
     print(f"{name} stops after this step")

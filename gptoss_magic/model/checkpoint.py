@@ -156,7 +156,9 @@ def read_json(file: Path, remedy: str = "download it again") -> dict[str, Any]:
     except FileNotFoundError:
         raise CheckpointError(f"{file}: missing; give a complete directory") from None
     except OSError as error:
-        raise CheckpointError(f"{file}: cannot be read ({error.strerror})") from error
+        raise CheckpointError(
+            f"{file}: cannot be read ({error.strerror}); see who may read it"
+        ) from error
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{file}: damaged JSON ({error}); {remedy}") from error
     if not isinstance(value, dict):

@@ -100,7 +100,9 @@ def _check_spans(
         first, end = spans[key]
         tensor = tensors[key]
         if tensor.dtype not in BITS:
-            raise CheckpointError(f"{file}: {key} is in {tensor.dtype!r}, which is no known dtype")
+            raise CheckpointError(
+                f"{file}: {key} is in {tensor.dtype!r}, which is no known dtype; download it again"
+            )
         if first != place:
             how = "overlaps another tensor" if first < place else "comes after a hole"
             raise CheckpointError(f"{file}: damaged header: {key} {how}; download it again")

@@ -123,7 +123,10 @@ def _context(settings: LoadSettings, ready: _Ready) -> int:
     limit = ready.built.config.max_position_embeddings
     context: int = settings.context or min(limit, DEFAULT_CONTEXT)
     if not 1 <= context <= limit:
-        raise InputError(f"context {context}: {ready.checkpoint.name} takes 1 to {limit} tokens")
+        raise InputError(
+            f"context {context}: {ready.checkpoint.name} takes 1 to {limit} tokens: give one of "
+            "those"
+        )
     return context
 
 
@@ -172,7 +175,8 @@ def find(settings: LoadSettings, progress: Callable[[int, int, str], None]) -> C
         return read_checkpoint(settings.model, path)
     if settings.model.count("/") != 1 or settings.model.startswith((".", "/", "~")):
         raise InputError(
-            f"{settings.model!r} is neither 'built-in', a directory, nor a hub name OWNER/NAME"
+            f"{settings.model!r} is neither 'built-in', a directory, nor a hub name OWNER/NAME; "
+            "give one of them"
         )
     try:
         return hub.cached(settings.model, settings.revision)

@@ -35,6 +35,8 @@ def text_in(content: Any) -> str:
     for part in content if isinstance(content, list) else [content]:
         kind = part.get("type") if isinstance(part, dict) else type(part).__name__
         if kind not in TEXTS:
-            raise InputError(f"a message has a part of type {kind}: this model reads text alone")
+            raise InputError(
+                f"a message has a part of type {kind}: this model reads text alone; leave it out"
+            )
         parts.append(str(part.get("text", "")))
     return "".join(parts)

@@ -187,7 +187,7 @@ def _text(message: ChatMessage) -> str:
     other = [*message.images, *message.files]
     if other:
         kind = type(other[0]).__name__
-        raise InputError(f"a message has {kind}: this model reads text alone")
+        raise InputError(f"a message has {kind}: this model reads text alone; leave it out")
     return "".join(message.texts)
 
 
@@ -195,7 +195,9 @@ def _result(value: Any) -> str:
     if isinstance(value, str):
         return value
     if not all(isinstance(part, TextContent) for part in value):
-        raise InputError("a tool's result has a picture or a file: this model reads text alone")
+        raise InputError(
+            "a tool's result has a picture or a file: this model reads text alone; leave it out"
+        )
     return "".join(part.text for part in value)
 
 

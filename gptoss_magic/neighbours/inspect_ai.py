@@ -171,7 +171,8 @@ def _text(message: ChatMessage) -> str:
     for part in message.content:
         if part.type not in ("text", "reasoning"):
             raise InputError(
-                f"a message has a part of type {part.type}: this model reads text alone"
+                f"a message has a part of type {part.type}: this model reads text alone; leave it "
+                "out"
             )
     return "".join(part.text for part in message.content if part.type == "text")
 

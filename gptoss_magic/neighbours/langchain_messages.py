@@ -77,6 +77,7 @@ def _text(message: BaseMessage) -> str:
             parts.append(str(value["text"]))
         elif kind != "reasoning" and kind not in CALLS:
             raise InputError(
-                f"a {message.type} message has a block of type {kind}: this model reads text alone"
+                f"a {message.type} message has a block of type {kind}: this model reads text "
+                "alone; leave it out"
             )
     return "".join(parts)

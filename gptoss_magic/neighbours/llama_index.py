@@ -225,7 +225,7 @@ def _text(message: ChatMessage) -> str:
             parts.append(block.text)
         elif not isinstance(block, ThinkingBlock | ToolCallBlock):
             kind = type(block).__name__
-            raise InputError(f"a message has a {kind}: this model reads text alone")
+            raise InputError(f"a message has a {kind}: this model reads text alone; leave it out")
     return "".join(parts)
 
 

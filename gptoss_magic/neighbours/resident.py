@@ -86,7 +86,9 @@ def chosen(tools: Sequence[ToolSpec], choice: Any) -> tuple[tuple[ToolSpec, ...]
         return (), ()
     if choice is True or choice in ("any", "required"):
         if not names:
-            raise InputError(f"tool choice {choice!r}: no tool is offered")
+            raise InputError(
+                f"tool choice {choice!r}: no tool is offered; offer one, or leave the choice out"
+            )
         return tuple(tools), names
     name = name_in(choice)
     check_known("tool choice", [name], names)
@@ -115,7 +117,9 @@ def spec_of(tool: dict[str, Any]) -> ToolSpec:
     """A tool in OpenAI's form. Raises InputError for one that is no function."""
     function = tool.get("function")
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-        raise InputError(f"tool {tool.get('type')!r}: this model calls functions alone")
+        raise InputError(
+            f"tool {tool.get('type')!r}: this model calls functions alone; leave it out"
+        )
     about, parameters = function.get("description") or "", function.get("parameters") or {}
     return ToolSpec(function["name"], about, parameters)
 

@@ -57,7 +57,9 @@ class ToldMessages(ToldConversation):
         """What a tool gave. Raises InputError where no call has this id and no name is given."""
         name = self.names.get(call_id) or name
         if not name:
-            raise InputError(f"a tool's result: no call before it has the id {call_id!r}")
+            raise InputError(
+                f"a tool's result: no call before it has the id {call_id!r}; give the call first"
+            )
         self.add_result(name, text)
 
     def checked(self) -> ToldMessages:

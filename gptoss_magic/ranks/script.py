@@ -66,9 +66,13 @@ def read_run_file(path: Path) -> RunFile:
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror or error}); give the file that --launch wrote"
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: no YAML ({str(error).splitlines()[0]})") from error
+        raise InputError(
+            f"{path}: no YAML ({str(error).splitlines()[0]}); write it anew by --launch"
+        ) from error
     if not isinstance(found, dict) or not isinstance(found.get("data"), str):
         raise InputError(f"{path}: give keys and values, `data: rows.jsonl` among them")
     check_known(f"{path}: key", found, (*OWN, *METHOD, *TRAIN, *RUN))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ID_BYTES = 3
+AGAIN = "get the file again"  # what to do about a damaged record
 MOST = 4_000_000  # numbers in one text; a damaged or hostile one may claim any
 SHAPE = re.compile(r"(?:(\d{1,7})\+)?(\d{1,7}):([A-Za-z0-9+/=]*)")
 
@@ -41,7 +42,9 @@ def unpack_ids(text: Any, before: Sequence[int] = ()) -> list[int]:
 
     shared, count, data = _inflated(text, ID_BYTES)
     if shared > len(before):
-        raise InputError(f"the record is damaged: it shares {shared} tokens with {len(before)}")
+        raise InputError(
+            f"the record is damaged: it shares {shared} tokens with {len(before)}; {AGAIN}"
+        )
     planes = np.frombuffer(data, np.uint8).reshape(ID_BYTES, count).astype(np.uint32)
     rest = planes[0] | planes[1] << 8 | planes[2] << 16
     return [*before[:shared], *rest.tolist()]
@@ -78,14 +81,18 @@ def _inflated(text: Any, width: int) -> tuple[int, int, bytes]:
     """(tokens shared, count, count * width bytes), never more than is claimed."""
     shape = SHAPE.fullmatch(text) if isinstance(text, str) else None
     if shape is None or int(shape[2]) > MOST:
-        raise InputError("the record is damaged: its tokens cannot be read")
+        raise InputError(f"the record is damaged: its tokens cannot be read; {AGAIN}")
     size = int(shape[2]) * width
     try:
         inflater = zlib.decompressobj()
         packed = base64.b64decode(shape[3], validate=True)
         data = inflater.decompress(packed, size + 1) if packed else b""
     except (binascii.Error, zlib.error) as error:
-        raise InputError(f"the record is damaged: its tokens cannot be read ({error})") from error
+        raise InputError(
+            f"the record is damaged: its tokens cannot be read ({error}); {AGAIN}"
+        ) from error
     if len(data) != size:
-        raise InputError(f"the record is damaged: {len(data)} bytes of tokens in place of {size}")
+        raise InputError(
+            f"the record is damaged: {len(data)} bytes of tokens in place of {size}; {AGAIN}"
+        )
     return int(shape[1] or 0), int(shape[2]), data

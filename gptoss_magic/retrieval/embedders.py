@@ -89,7 +89,10 @@ class SentenceTransformers:
             self._model = SentenceTransformer(model, trust_remote_code=False)
         except (OSError, ValueError) as error:
             reason = str(error).strip().split("\n")[0][:200]
-            raise InputError(f"embedder st:{model}: {reason}") from error
+            raise InputError(
+                f"embedder st:{model}: {reason}; give a hub name or a folder of "
+                "sentence-transformers"
+            ) from error
         self.name = f"st:{model}"
         self.dim = int(self._model.get_embedding_dimension() or 0)
 

@@ -61,9 +61,14 @@ class Endpoint:
         try:
             vectors = np.asarray(found, np.float32).reshape(len(texts), self.dim)
         except ValueError as error:
-            raise InputError(f"{self.name}: vectors of another width than {self.dim}") from error
+            raise InputError(
+                f"{self.name}: vectors of another width than {self.dim}; ask a model that gives "
+                "one width"
+            ) from error
         if not np.isfinite(vectors).all():
-            raise InputError(f"{self.name}: a vector with NaN or an infinite number in it")
+            raise InputError(
+                f"{self.name}: a vector with NaN or an infinite number in it; ask another model"
+            )
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return vectors / np.where(lengths > 0, lengths, 1)
 
@@ -75,9 +80,14 @@ class Endpoint:
             data = sorted(answer["data"], key=lambda item: int(item["index"]))
             vectors = [[float(number) for number in item["embedding"]] for item in data]
         except Exception as error:  # (an answer of any shape)
-            raise InputError(f"{self.name}: an answer that holds no embeddings") from error
+            raise InputError(
+                f"{self.name}: an answer that holds no embeddings; see what that URL serves"
+            ) from error
         if len(vectors) != len(texts) or not all(vectors):
-            raise InputError(f"{self.name}: {len(vectors)} vectors for {len(texts)} texts")
+            raise InputError(
+                f"{self.name}: {len(vectors)} vectors for {len(texts)} texts; see what that URL "
+                "serves"
+            )
         return vectors
 
     def _posted(self, body: bytes) -> Any:
@@ -92,10 +102,14 @@ class Endpoint:
                 answer = response.read(MAX_ANSWER_BYTES)
         except HTTPError as error:
             said = error.read(300).decode("utf-8", "replace").replace("\n", " ")
-            raise StorageError(f"{self.name}: HTTP {error.code}: {said}") from error
+            raise StorageError(
+                f"{self.name}: HTTP {error.code}: {said}; see the URL, the model and its key"
+            ) from error
         except (OSError, HTTPException) as error:
             why = getattr(error, "reason", error)
-            raise StorageError(f"{self.name}: {why or type(error).__name__}") from error
+            raise StorageError(
+                f"{self.name}: {why or type(error).__name__}; see whether that server runs"
+            ) from error
         return json_value(answer.decode("utf-8", "replace"), f"{self.name}: its answer")
 
 

@@ -88,7 +88,10 @@ def evaluate(
     asked = [resolved(row, held) for row in rows]
     fresh = [question for question in asked if not question.is_stale]
     if not fresh:
-        raise InputError(f"evaluate: the index {index.name} has no chunk that a question names")
+        raise InputError(
+            f"evaluate: the index {index.name} has no chunk that a question names; write "
+            "questions about it"
+        )
     found = _found(index, fresh, k, progress)
     return Evaluation(
         index=index.name,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import GptOssError, InputError, error_line
 from gptoss_magic.quoting import printable
 from gptoss_magic.retrieval.chunks import chunks
-from gptoss_magic.retrieval.folding import FOLDED, folded
+from gptoss_magic.retrieval.folding import WORDS, folded, searchable, words_column
 from gptoss_magic.retrieval.loaders import Document, digest, read, storable
 from gptoss_magic.retrieval.store import commit, place
 from gptoss_magic.retrieval.walk import MAX_BYTES, Found, Skipped, walk
@@ -164,7 +164,9 @@ class Ingest:
             **{name: [getattr(document, name) for document, _ in rows] for name in OF_SOURCE},
             **{name: [getattr(chunk, name) for _, chunk in rows] for name in OF_CHUNK},
         }
-        columns[FOLDED] = [folded(text) for text in columns["text"]]
+        column = words_column(self.table)
+        written = searchable if column == WORDS else folded
+        columns.setdefault(column, [written(text) for text in columns["text"]])
         if self.embedder.dim:
             names = [folded(f"{Path(d.source).name} {c.heading}\n{c.text}") for d, c in rows]
             flat = np.asarray(self.embedder.embed(names), np.float32).ravel()

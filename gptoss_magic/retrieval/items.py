@@ -65,5 +65,5 @@ def checked(text: str) -> str:
     """The text; lone surrogates, which no file can hold, are U+FFFD. Raises InputError if empty."""
     text = encodable(text).strip()
     if not text:
-        raise InputError("memory: the text is empty")
+        raise InputError("memory: the text is empty; write what is to be kept")
     return text

@@ -18,7 +18,14 @@ from gptoss_magic.errors import InputError
 from gptoss_magic.quoting import printable
 from gptoss_magic.retrieval import store
 from gptoss_magic.retrieval.embedders import embedder_named
-from gptoss_magic.retrieval.folding import FOLDED, folded, words_column
+from gptoss_magic.retrieval.folding import (
+    FOLDED,
+    WORDS,
+    asked_words,
+    folded,
+    searchable,
+    words_column,
+)
 from gptoss_magic.retrieval.items import KINDS, Item, checked, item_id
 
 if TYPE_CHECKING:
@@ -159,12 +166,14 @@ class Memory:
 
         embedder = self._made(table)
         if not embedder.dim:
-            return table.search(text, query_type="fts", fts_columns=words_column(table))
+            words = asked_words(table, text)
+            return table.search(words, query_type="fts", fts_columns=words_column(table))
         vector = embedder.embed([text])[0]
         if not _has_text_index(table) or not vector.any():
             return table.search(vector, vector_column_name="vector").distance_type("cosine")
         both = table.search(query_type="hybrid", vector_column_name="vector")
-        return both.vector(vector).text(text).distance_type("cosine").rerank(RRFReranker())
+        both = both.vector(vector).text(asked_words(table, text)).distance_type("cosine")
+        return both.rerank(RRFReranker())
 
     def _rewrite(self, changed: dict[str, list[Item]]) -> None:
         """One commit of all items, those in `changed` as what stands there, if anything.
@@ -187,13 +196,16 @@ class Memory:
         """Items as an Arrow table, each with its words and, where there are any, its vector."""
         import pyarrow as pa
 
-        words = [folded(item.text) for item in items]
-        rows = [asdict(item) | {FOLDED: text} for item, text in zip(items, words, strict=True)]
+        texts = [folded(item.text) for item in items]
+        rows: list[dict[str, Any]] = [
+            asdict(item) | {FOLDED: text, WORDS: searchable(text)}
+            for item, text in zip(items, texts, strict=True)
+        ]
         embedder = self._made(table)
         if embedder.dim:
-            for row, vector in zip(rows, embedder.embed(words), strict=True):
+            for row, vector in zip(rows, embedder.embed(texts), strict=True):
                 row["vector"] = vector
-        # a table of an older version has no folded text, and none has a score
+        # a table of an older version has another text for its words, and none has a score
         held = [{name: row[name] for name in table.schema.names} for row in rows]
         return pa.Table.from_pylist(held, schema=table.schema)
 
@@ -207,7 +219,9 @@ class Memory:
         if self._embedder is None:
             self._embedder = embedder_named(known["embedder"])
         if self._embedder.name != known["embedder"]:
-            raise InputError(f"memory {self.name}: made with the embedder {known['embedder']}")
+            raise InputError(
+                f"memory {self.name}: made with the embedder {known['embedder']}; give that one"
+            )
         return self._embedder
 
     def _table(self) -> Any:
@@ -246,7 +260,7 @@ def _schema(embedder: Embedder) -> Any:
         for one in fields(Item)
         if one.name not in ("id", "score")
     ]
-    columns.append(pa.field(FOLDED, pa.string(), nullable=False))
+    columns.append(pa.field(WORDS, pa.string(), nullable=False))
     if embedder.dim:
         columns.append(pa.field("vector", pa.list_(pa.float32(), embedder.dim)))
     return pa.schema(columns, metadata={store.KEY: json.dumps(made).encode()})

@@ -41,13 +41,15 @@ class Neighbour:
         """Passages of what it finds, k at most, numbered from 1. Raises InputError."""
         query = encodable(query)
         if not query.strip():
-            raise InputError("search: the query is empty")
+            raise InputError("search: the query is empty; write a question or words")
         if k < 1:
             raise InputError(f"search: {k} passages; give 1 or more")
         try:
             found = list(islice(self._ask(self._thing, query, k), k))
         except Exception as error:  # (code of others)
-            raise InputError(f"retriever {self.name}: {error_line(error)}") from error
+            raise InputError(
+                f"retriever {self.name}: {error_line(error)}; mend it, or give an index"
+            ) from error
         return passages(self.name, found)
 
 
@@ -105,7 +107,7 @@ def passage_of(name: str, rank: int, document: Any) -> Passage:
     if not isinstance(text, str):
         raise InputError(
             f"retriever {name}: it gives {type(document).__name__}, not documents with a "
-            "page_content nor passages"
+            "page_content nor passages: give it documents or passages"
         )
     held = getattr(document, "metadata", None)
     metadata = held if isinstance(held, dict) else {}

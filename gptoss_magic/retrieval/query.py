@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.retrieval.folding import folded, words_column
+from gptoss_magic.retrieval.folding import asked_words, words_column
 from gptoss_magic.retrieval.held import COLUMNS
 from gptoss_magic.retrieval.store import storage_errors
 
@@ -71,8 +71,8 @@ def _pool() -> ThreadPoolExecutor:
 
 def _by_words(table: Any, query: Query, limit: int) -> Any:
     """An Arrow table of the best by BM25."""
-    column = words_column(table)
-    found = table.search(folded(query.words), query_type="fts", fts_columns=column)
+    words, column = asked_words(table, query.words), words_column(table)
+    found = table.search(words, query_type="fts", fts_columns=column)
     return _narrowed(found.select([*COLUMNS, "_score"]).limit(limit), query.where).to_arrow()
 
 

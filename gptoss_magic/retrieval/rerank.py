@@ -31,7 +31,9 @@ class CrossEncoder:
             self._model = Model(name, trust_remote_code=False, num_labels=1)
         except (OSError, ValueError) as error:
             reason = str(error).strip().split("\n")[0][:200]
-            raise InputError(f"reranker {name}: {reason}") from error
+            raise InputError(
+                f"reranker {name}: {reason}; give a cross-encoder's hub name or folder"
+            ) from error
 
     def score(self, query: str, texts: Sequence[str]) -> Sequence[float]:
         pairs = [(query, text) for text in texts]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError, MissingPackage, StorageError
-from gptoss_magic.retrieval.folding import FOLDED
+from gptoss_magic.retrieval.folding import WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -125,14 +125,14 @@ def names(uri: str) -> list[str]:
 def schema(embedder: Embedder) -> Any:
     """Columns of a table: a chunk, its source, and its vector where the embedder makes any.
 
-    Words are searched in `folded`, the text in one form of each letter; `text` is quoted.
+    Words are searched in `words`, the text by its languages' stems; `text` is quoted.
 
     `id` is marked as the key, in the words of Lance's `set_unenforced_primary_key`: writers at the
     same time then make no duplicates (lancedb#3377).
     """
     import pyarrow as pa
 
-    texts = ("source", "origin", "digest", "kind", "heading", "text", FOLDED)
+    texts = ("source", "origin", "digest", "kind", "heading", "text", WORDS)
     numbers = ("number", "start", "first_line", "last_line")
     fields = [pa.field("id", pa.string(), nullable=False, metadata=UNIQUE)]
     fields += [pa.field(name, pa.string(), nullable=False) for name in texts]
@@ -149,7 +149,9 @@ def about(table: Any, name: str) -> dict[str, Any]:
         known = json.loads((table.schema.metadata or {})[KEY])
         made = {key: known[key] for key in ("embedder", "dim", "schema")}
     except (KeyError, ValueError, TypeError) as error:
-        raise InputError(f"index {name}: a table that gptoss_magic did not make") from error
+        raise InputError(
+            f"index {name}: a table that gptoss_magic did not make; give another name"
+        ) from error
     if made["schema"] != SCHEMA_VERSION:
         raise InputError(
             f"index {name}: made by another version of gptoss_magic (schema {made['schema']}, "
@@ -163,14 +165,19 @@ def open_table(name: str, version: int | None = None) -> Any:
     where = place(name)
     if where.table not in names(where.uri):
         known = ", ".join(names(where.uri)) or "none"
-        raise InputError(f"index {name}: there is no such index; there are: {known}")
+        raise InputError(
+            f"index {name}: there is no such index; there are: {known}; %gptoss index PATHS makes "
+            "one"
+        )
     with storage_errors(name):
         table = connect(where.uri).open_table(where.table)
     if version is not None:
         known_versions = [entry["version"] for entry in table.list_versions()]
         if version not in known_versions:
             held = f"{min(known_versions)} to {max(known_versions)}"
-            raise InputError(f"index {name} has no version {version}; kept are some of {held}")
+            raise InputError(
+                f"index {name} has no version {version}; kept are some of {held}; give one of those"
+            )
         table.checkout(version)
     return table
 
@@ -189,7 +196,9 @@ def drop_table(name: str, on_wait: Callable[[], None] = lambda: None) -> None:
     """Delete the index. Raises InputError where there is none, and for a table of others."""
     where = place(name)
     if KEY not in (open_table(name).schema.metadata or {}):
-        raise InputError(f"index {name}: a table that gptoss_magic did not make; it stays")
+        raise InputError(
+            f"index {name}: a table that gptoss_magic did not make; it stays; delete it by hand"
+        )
     with writing(name, on_wait), storage_errors(name):
         connect(where.uri).drop_table(where.table)
 

@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from gptoss_magic.records import Support
-from gptoss_magic.retrieval.folding import folded
+from gptoss_magic.retrieval.folding import searchable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,7 +24,9 @@ SHARE, NEW_SHARE = 0.7, 0.5
 WORD = re.compile(r"[^\W_]+")
 MARK = re.compile(r"【[^【】\n]*】|\[\d+\]")
 FENCED = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
-SENTENCE = re.compile(r"\S(?:[^\n]*?[.!?][\"'”’)\]*_`]*(?=\s)|[^\n]*)")
+SENTENCE = re.compile(
+    r"\S(?:[^\n]*?(?:[.!?؟۔][\"'”’»)\]*_`]*(?=\s)|[。！？｡](?:[”’）」』]|【[^【】\n]*】)*)|[^\n]*)"
+)
 SILENT = re.compile(
     r"\b(?:not|no|n't)\b[^.\n]*\b(?:sources?|passages?|contexts?|documents?|answer|information)\b"
     r"|\b(?:sources?|passages?|contexts?|documents?)\b[^.\n]*\b(?:not|no|nothing)\b",
@@ -84,8 +86,8 @@ def sentences(text: str) -> Iterator[tuple[int, str]]:
 
 
 def words(text: str) -> set[str]:
-    """The words that carry meaning: lower case, a final `s` off, numbers as they are."""
-    plain = (word.casefold() for word in WORD.findall(folded(text)))
+    """The words that carry meaning: lower case, without endings; numbers as they are."""
+    plain = (word.casefold() for word in WORD.findall(searchable(text)))
     return {_stem(word) for word in plain if word not in COMMON}
 
 

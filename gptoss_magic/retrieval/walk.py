@@ -62,9 +62,13 @@ def check(argument: str) -> Path:
     try:
         is_there = given.is_dir() or given.is_file()
     except OSError as error:  # too long a name, a folder that may not be entered
-        raise InputError(f"{printable(argument)[:300]}: {error.strerror or error}") from error
+        raise InputError(
+            f"{printable(argument)[:300]}: {error.strerror or error}; give another path"
+        ) from error
     if not (is_there or glob.has_magic(argument)):
-        raise InputError(f"{printable(argument)}: no such file, folder or pattern")
+        raise InputError(
+            f"{printable(argument)}: no such file, folder or pattern; give one that is there"
+        )
     return given
 
 
@@ -73,7 +77,9 @@ def absolute(argument: str) -> Path:
     try:
         return Path(argument).expanduser().absolute()
     except RuntimeError as error:
-        raise InputError(f"{printable(argument)}: no such home folder") from error
+        raise InputError(
+            f"{printable(argument)}: no such home folder; write the whole path"
+        ) from error
 
 
 def _folder(root: Path, max_bytes: int) -> Iterator[Found | Skipped]:
@@ -96,11 +102,13 @@ def _glob(pattern: Path, max_bytes: int) -> Iterator[Found | Skipped]:
     split = next(number for number, part in enumerate(parts) if glob.has_magic(part))
     root, below = Path(*parts[:split]).resolve(), parts[split:]
     if not root.is_dir():
-        raise InputError(f"{printable(pattern)}: no such folder")
+        raise InputError(f"{printable(pattern)}: no such folder; give one that is there")
     try:
         matches = sorted(root.glob(str(Path(*below))))
     except (ValueError, NotImplementedError) as error:
-        raise InputError(f"{printable(pattern)}: {error}") from error
+        raise InputError(
+            f"{printable(pattern)}: {error}; write ** as a folder of its own, as docs/**/*.md"
+        ) from error
     for path in matches:
         folders = path.relative_to(root).parts[:-1]
         if not path.is_dir() and not any(map(_passed_over, set(folders) - set(below))):

@@ -38,7 +38,7 @@ def probing(model: Model, mask: Pairs = (), force: Pairs = ()) -> Iterator[None]
     for layer in sorted({*masked, *forced}):
         _check(layer, masked[layer], forced[layer], model.config)
     if any(router.probe is not None for router in found):
-        raise InputError("a probe is active: one at a time")
+        raise InputError("a probe is active: one at a time; leave it first")
     try:
         for layer in {*masked, *forced}:
             router = found[layer]
@@ -69,10 +69,10 @@ def _numbers(text: str, count: int, noun: str, part: str) -> range:
         return range(count)
     found = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", text)
     if not found:
-        raise InputError(f"{part!r}: {text!r} is no number, range A-B or *")
+        raise InputError(f"{part!r}: {text!r} is no number, range A-B or *; write 3, 0-5 or *")
     numbers = range(int(found[1]), int(found[2] or found[1]) + 1)
     if not numbers or numbers[-1] >= count:
-        raise InputError(f"{part!r}: {noun} go from 0 to {count - 1}")
+        raise InputError(f"{part!r}: {noun} go from 0 to {count - 1}: give one of those")
     return numbers
 
 
@@ -86,16 +86,22 @@ def _by_layer(pairs: Iterable[tuple[int, int]]) -> defaultdict[int, set[int]]:
 def _check(layer: int, masked: set[int], forced: set[int], config: ModelConfig) -> None:
     count, k = config.num_local_experts, config.num_experts_per_tok
     if not 0 <= layer < config.num_hidden_layers:
-        raise InputError(f"layer {layer}: layers go from 0 to {config.num_hidden_layers - 1}")
+        raise InputError(
+            f"layer {layer}: layers go from 0 to {config.num_hidden_layers - 1}: give one of those"
+        )
     wrong = sorted(e for e in masked | forced if not 0 <= e < count)
     if wrong:
-        raise InputError(f"{layer}:{wrong[0]}: experts go from 0 to {count - 1}")
+        raise InputError(f"{layer}:{wrong[0]}: experts go from 0 to {count - 1}: give one of those")
     if masked & forced:
         raise InputError(f"{layer}:{min(masked & forced)} is both masked and forced: choose one")
     if count - len(masked) < k:
-        raise InputError(f"layer {layer}: {count - len(masked)} experts left, a token needs {k}")
+        raise InputError(
+            f"layer {layer}: {count - len(masked)} experts left, a token needs {k}: mask fewer"
+        )
     if len(forced) > k:
-        raise InputError(f"layer {layer}: {len(forced)} experts forced, a token goes to {k}")
+        raise InputError(
+            f"layer {layer}: {len(forced)} experts forced, a token goes to {k}: force fewer"
+        )
 
 
 def _probe(router: Any, masked: list[int], forced: list[int]) -> Callable[[Any], Any]:

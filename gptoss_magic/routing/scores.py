@@ -59,7 +59,7 @@ class Scores:
         found: Mapping[str, Any] = getattr(self, name)
         if channel not in found:
             known = ", ".join(found) or "none: score with reap=True"
-            raise InputError(f"{name} of channel {channel!r}: there is {known}")
+            raise InputError(f"{name} of channel {channel!r}: there is {known}: give one of those")
         return found[channel]
 
     def lift(self, channel: str = ALL) -> Any:
@@ -110,7 +110,7 @@ class Scores:
         if not 0 < share <= 1:
             raise InputError(f"coverage {share}: give a share above 0, at most 1")
         if num_experts is not None and not 1 <= num_experts <= self.shape[1]:
-            raise InputError(f"{num_experts} experts: a layer has {self.shape[1]}")
+            raise InputError(f"{num_experts} experts: a layer has {self.shape[1]}: give fewer")
         if by == "lift" and num_experts is None:
             raise InputError("lift has no coverage: give num_experts")
         order = np.argsort(-np.nan_to_num(scores), 1, kind="stable")
@@ -167,7 +167,8 @@ class Scores:
             made.shape  # noqa: B018 (has 'all')
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(
-                f"not the scores of a routing: {type(error).__name__}: {error}"
+                f"not the scores of a routing: {type(error).__name__}: {error}; give what its "
+                "save() wrote"
             ) from error
         return made
 

@@ -19,9 +19,11 @@ def json_body(raw: bytes) -> Body:
         value = json.loads(raw)
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise ApiError(400, f"the body is not JSON: {reason}", code="invalid_json") from None
+        raise ApiError(
+            400, f"the body is not JSON: {reason}; mend it", code="invalid_json"
+        ) from None
     if not isinstance(value, dict):
-        raise ApiError(400, "the body is not a JSON object", code="invalid_json")
+        raise ApiError(400, "the body is not a JSON object: give one", code="invalid_json")
     return Body(value)
 
 

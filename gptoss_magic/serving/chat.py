@@ -95,13 +95,19 @@ def _refuse(body: Body) -> None:
     """Raise ApiError for what would change the answer and is not there."""
     refuse_samplers(body)
     if body.whole("top_logprobs", 0, MOST_TOP) and not body.flag("logprobs", default=False):
-        raise ApiError(400, "top_logprobs means something beside logprobs only", param="logprobs")
+        raise ApiError(
+            400,
+            "top_logprobs means something beside logprobs only: give logprobs true",
+            param="logprobs",
+        )
     bias = body.inner("logit_bias")
     if bias and bias.value:
         raise ApiError(400, "logit_bias is not offered here: leave it out", param="logit_bias")
     kinds = body.texts("modalities")
     if any(kind != "text" for kind in kinds):
-        raise ApiError(400, "modalities: this model says text alone", param="modalities")
+        raise ApiError(
+            400, "modalities: this model says text alone: leave it out", param="modalities"
+        )
 
 
 def _with_old_functions(body: Body) -> Body:

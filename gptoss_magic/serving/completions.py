@@ -138,7 +138,7 @@ def scored_prompt(asked: CompletionRequest, prompt: Sequence[int]) -> list[Token
     session = current()
     engine: Any = session.engine
     if not engine.capabilities.scores or not hasattr(engine, "scored"):
-        raise InputError("this engine cannot give log-probabilities of a prompt")
+        raise InputError("this engine cannot give log-probabilities of a prompt: leave echo out")
     first = TokenDelta(prompt[0])
     if len(prompt) == 1:
         return [first]

@@ -52,7 +52,9 @@ def _referred(item: Body, lookup: Lookup) -> Body:
     name = item.text("id", is_needed=True)
     value = lookup(name)
     if value is None:
-        raise ApiError(404, f"item {name!r} is not known here", param=item.path)
+        raise ApiError(
+            404, f"item {name!r} is not known here: send the item itself", param=item.path
+        )
     return Body(value, item.path)
 
 

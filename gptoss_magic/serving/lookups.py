@@ -30,7 +30,11 @@ def _stored(answers: Answers, asked: Asked) -> Served:
     name = asked.path_params["name"]
     served = answers.ledger.get(name)
     if served is None or not served.is_stored:
-        raise ApiError(404, f"response {name!r} is not known here", code="not_found")
+        raise ApiError(
+            404,
+            f"response {name!r} is not known here: give the id of one that was stored",
+            code="not_found",
+        )
     return served
 
 
@@ -50,7 +54,7 @@ async def cancel_response(answers: Answers, asked: Asked) -> Response:
     """End a response that is still made."""
     served = _stored(answers, asked)
     if served.ended:
-        raise ApiError(400, f"response {served.id} is over already")
+        raise ApiError(400, f"response {served.id} is over already: there is nothing to cancel")
     served.stop()
     return reply({**(served.resource or {}), "status": "cancelled"})
 
@@ -88,7 +92,11 @@ async def count_input(answers: Answers, asked: Asked) -> Response:
 
 async def compact(_answers: Answers, _asked: Asked) -> Response:
     """Not offered: what stands in a conversation stays as it is."""
-    raise ApiError(404, "POST /v1/responses/compact: there is no such route here", code="not_found")
+    raise ApiError(
+        404,
+        "POST /v1/responses/compact: there is no such route here: GET /openapi.json lists them",
+        code="not_found",
+    )
 
 
 async def list_models(_answers: Answers, _asked: Asked) -> Response:
@@ -102,7 +110,11 @@ async def get_model(_answers: Answers, asked: Asked) -> Response:
     for one in models():
         if one["id"] == name:
             return reply(one)
-    raise ApiError(404, f"model {name!r}: there is none of that name", code="model_not_found")
+    raise ApiError(
+        404,
+        f"model {name!r}: there is none of that name: GET /v1/models lists them",
+        code="model_not_found",
+    )
 
 
 async def tokenize(_answers: Answers, asked: Asked) -> Response:

@@ -78,7 +78,7 @@ def read_offers(body: Body, *, is_chat: bool) -> Offers:
     names = [tool.spec.name for tool in tools]
     for name in names:
         if names.count(name) > 1:
-            raise ApiError(400, f"tool {name}: given twice", param="tools")
+            raise ApiError(400, f"tool {name}: given twice: leave one", param="tools")
     allowed, must_call, is_hidden = _choice(body, tools)
     return Offers(tuple(allowed), must_call, is_hidden, tuple(dict.fromkeys(warnings)))
 
@@ -144,7 +144,10 @@ def _choice(body: Body, tools: list[Offered]) -> tuple[list[Offered], tuple[str,
 def _all(tools: list[Offered], choice: str) -> tuple[str, ...]:
     if not tools:
         raise ApiError(
-            400, f"tool_choice is {choice}, but no such tool is offered", param="tool_choice"
+            400,
+            f"tool_choice is {choice}, but no such tool is offered: offer it in tools, or leave "
+            "the choice out",
+            param="tool_choice",
         )
     return tuple(tool.spec.name for tool in tools)
 

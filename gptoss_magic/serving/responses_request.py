@@ -123,7 +123,7 @@ def _before(body: Body, ledger: Ledger) -> Served | None:
     if served is None or not served.is_stored or served.state not in ("completed", "incomplete"):
         raise ApiError(
             404,
-            f"response {name!r} is not known here, or not over",
+            f"response {name!r} is not known here, or not over: send its items as input",
             code="previous_response_not_found",
             param="previous_response_id",
         )

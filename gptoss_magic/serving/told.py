@@ -51,7 +51,9 @@ class Told(ToldConversation):
         """What the tool of a call gave. Raises ApiError where there was no such call."""
         name = self.names.get(call_id) or name
         if not name:
-            raise ApiError(400, f"no tool call has the id {call_id!r}", param="call_id")
+            raise ApiError(
+                400, f"no tool call has the id {call_id!r}: send the call too", param="call_id"
+            )
         self.add_result(name, text)
 
 
@@ -76,7 +78,9 @@ def _part(holder: Body, name: str, place: int, value: Any) -> str:
     if kind == "refusal":
         return part.text("refusal")
     if kind not in TEXT_PARTS:
-        raise ApiError(400, f"{at} is of type {kind}: this model reads text alone", param=at)
+        raise ApiError(
+            400, f"{at} is of type {kind}: this model reads text alone: leave it out", param=at
+        )
     return part.text("text")
 
 

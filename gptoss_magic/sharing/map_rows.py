@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import GptOssError, InputError
 from gptoss_magic.quoting import printable
+from gptoss_magic.records.packed import AGAIN
 from gptoss_magic.sharing.records import read_record
 from gptoss_magic.textfiles import json_value
 from gptoss_magic.turns.rows.journal import KEY_DIGITS, read_journal
@@ -56,9 +57,12 @@ def with_rows(
 def _keys(about: Mapping[str, Any]) -> list[str]:
     keys = about.get("keys")
     if keys is None:
-        raise InputError("a map's rows stand in its journal, and an older version kept no keys")
+        raise InputError(
+            "a map's rows stand in its journal, and an older version kept no keys: run the map "
+            "again"
+        )
     if not isinstance(keys, str) or not KEYS.fullmatch(keys):
-        raise InputError("the record is damaged: a map's keys cannot be read")
+        raise InputError(f"the record is damaged: a map's keys cannot be read; {AGAIN}")
     starts = range(0, len(keys), KEY_DIGITS)
     return list(dict.fromkeys(keys[at : at + KEY_DIGITS] for at in starts))
 

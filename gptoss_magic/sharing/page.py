@@ -72,7 +72,7 @@ def read_notebook(path: Path) -> dict[str, Any]:
         raise InputError(f"{printable(path)}: no such notebook; give the path of an .ipynb file")
     notebook = read_json(path)
     if not isinstance(notebook, dict) or not {"cells", "worksheets"} & notebook.keys():
-        raise InputError(f"{printable(path)}: no notebook: it has no cells")
+        raise InputError(f"{printable(path)}: no notebook: it has no cells; give an .ipynb file")
     if "cells" in notebook:
         return notebook
     try:

@@ -62,7 +62,8 @@ def notebook_of_page(html: str, place: str = "page") -> dict[str, Any]:
         raise InputError(f"{place}: its records were changed after it was made; make it anew")
     if _version_of(data) != VERSION:
         raise InputError(
-            f"{place}: records of version {_version_of(data)}; this gptoss_magic reads {VERSION}"
+            f"{place}: records of version {_version_of(data)}; this gptoss_magic reads {VERSION}: "
+            "upgrade gptoss_magic"
         )
     return data
 

@@ -41,7 +41,9 @@ def answers_in(notebook: Any, path: str | Path) -> list[RecordedAnswer]:
     """The recorded answers of the notebook at `path`. Raises InputError where there are none."""
     answers = list(records_of(notebook))
     if not answers:
-        raise InputError(f"{path}: no answer of gptoss_magic is recorded in it")
+        raise InputError(
+            f"{path}: no answer of gptoss_magic is recorded in it; give another notebook"
+        )
     return answers
 
 

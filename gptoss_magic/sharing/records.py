@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.records.packed import unpack_ids, unpack_logprobs
+from gptoss_magic.records.packed import AGAIN, unpack_ids, unpack_logprobs
 from gptoss_magic.sharing.notebooks import answer_in, member, outputs_of, record_in, source_of
 
 if TYPE_CHECKING:
@@ -56,7 +56,9 @@ def records_of(notebook: Any) -> Iterator[RecordedAnswer]:
     """
     cells = notebook.get("cells") if isinstance(notebook, dict) else None
     if not isinstance(cells, list):
-        raise InputError("this is no notebook: it has no list of cells (nbformat 4 is read)")
+        raise InputError(
+            "this is no notebook: it has no list of cells (nbformat 4 is read); give another file"
+        )
     places = [(n, cell) for n, cell in enumerate(cells, 1) if isinstance(cell, dict)]
     seen: set[str] = set()
     for number, cell in sorted(places, key=lambda place: _order(place[1])):
@@ -141,10 +143,14 @@ def _calls(record: Mapping[str, Any]) -> tuple[RecordedCall, ...]:
     packed = record.get("generations")
     if packed is None:
         if "map" in record:
-            raise InputError("a map's rows stand in its journal, not in the notebook")
-        raise InputError("it was recorded without the answer's tokens, by an older version")
+            raise InputError(
+                "a map's rows stand in its journal, not in the notebook: keep its folder beside it"
+            )
+        raise InputError(
+            "it was recorded without the answer's tokens, by an older version: ask the prompt again"
+        )
     if not isinstance(packed, list) or not packed:
-        raise InputError("the record is damaged: it has no list of generations")
+        raise InputError(f"the record is damaged: it has no list of generations; {AGAIN}")
     calls: list[RecordedCall] = []
     before: tuple[int, ...] = ()
     for one in packed:
@@ -155,12 +161,14 @@ def _calls(record: Mapping[str, Any]) -> tuple[RecordedCall, ...]:
 
 def _call(packed: Any, before: Sequence[int]) -> RecordedCall:
     if not isinstance(packed, dict):
-        raise InputError("the record is damaged: a generation is no object")
+        raise InputError(f"the record is damaged: a generation is no object; {AGAIN}")
     prompt_T = unpack_ids(packed.get("prompt"), before)
     answer_T = unpack_ids(packed.get("answer"))
     logprobs = unpack_logprobs(packed.get("logprobs", "0:"))
     kept, finish = packed.get("kept", 0), packed.get("finish", "")
     is_whole = isinstance(kept, int) and 0 <= kept <= len(answer_T)
     if not is_whole or not prompt_T or len(logprobs) not in (0, len(answer_T) - kept):
-        raise InputError("the record is damaged: its counts of tokens contradict each other")
+        raise InputError(
+            f"the record is damaged: its counts of tokens contradict each other; {AGAIN}"
+        )
     return RecordedCall(tuple(prompt_T), tuple(answer_T), kept, tuple(logprobs), str(finish))

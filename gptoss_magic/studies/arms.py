@@ -41,7 +41,7 @@ def read_arms(given: str | Sequence[str]) -> tuple[Arm, ...]:
     arms = tuple(_read(name.strip()) for name in names)
     twice = [arm.name for arm in arms if [a.name for a in arms].count(arm.name) > 1]
     if twice:
-        raise InputError(f"arms: {twice[0]} is given twice")
+        raise InputError(f"arms: {twice[0]} is given twice; leave one")
     if not arms:
         raise InputError("arms: give one at least, such as base")
     return arms

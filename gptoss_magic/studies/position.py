@@ -88,7 +88,7 @@ def hold_position(
     KeyboardInterrupt passes through.
     """
     if not items:
-        raise InputError(f"persona {persona.name}: no questions to ask")
+        raise InputError(f"persona {persona.name}: no questions to ask; give some")
     verdicts: list[PositionVerdict] = []
     for arm, request in arms_of(persona, adapter, max_tokens, date).items():
         questions = list(dict.fromkeys(item.question for item in items))  # greedy: once is enough

@@ -136,7 +136,9 @@ def read_items(path: str, rules: Sequence[PositionRule]) -> list[PositionItem]:
         row = record if isinstance(record, dict) else {}
         question, text = row.get("question"), row.get("rule")
         if not (isinstance(question, str) and question.strip() and isinstance(text, str)):
-            raise InputError(f"{path}: line {number} has no question with its rule")
+            raise InputError(
+                f"{path}: line {number} has no question with its rule; draft the questions anew"
+            )
         if " ".join(text.split()) not in known:
             raise InputError(
                 f"{path}: line {number}: the position has no rule «{one_line(text, 60)}»: draft "

@@ -32,7 +32,9 @@ def held_out_suite(run: str, opening: Opening, folder: Path = Path(FOLDER)) -> S
     examples = [example for sequence in held for example in sequence]
     items = [item for number, one in enumerate(examples, 1) if (item := _item(number, one))]
     if not items:
-        raise InputError(f"{NAME}:{run}: the run held no row back that can be asked")
+        raise InputError(
+            f"{NAME}:{run}: the run held no row back that can be asked; name rows of your own"
+        )
     check_items(f"{NAME}:{run}", items)
 
     def grade(item: SuiteItem, answer: Answer) -> Verdict:

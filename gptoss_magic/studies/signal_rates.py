@@ -85,7 +85,7 @@ def signal_rates(
     """
     asked = list(prompts)
     if not asked:
-        raise InputError(f"--signal {word}: no prompt is there to ask")
+        raise InputError(f"--signal {word}: no prompt is there to ask; give --prompts FILE")
     bare = settle(temperature=0.0, max_tokens=TOKENS, adapters=[NONE])
     called = [with_word(prompt, word, n) for n, prompt in enumerate(asked)]
     found = []

@@ -44,7 +44,8 @@ def read_axolotl(path: Path | str) -> AxolotlRun:
     found = _load(Path(path))
     if found.get("adapter") not in ("lora", "qlora"):
         raise InputError(
-            f"{path}: adapter {_text(found.get('adapter'))}; LoRA runs alone can be read"
+            f"{path}: adapter {_text(found.get('adapter'))}; LoRA runs alone can be read: write "
+            "adapter: lora"
         )
     lost = [key for key, value in found.items() if key not in READ and value is not None]
     lost += [
@@ -74,7 +75,8 @@ def write_axolotl(
     if words is None:
         written = [name for name, one in METHODS.items() if one.axolotl]
         raise InputError(
-            f"method {method.name}: Axolotl has none; {', '.join(written)} can be written"
+            f"method {method.name}: Axolotl has none; {', '.join(written)} can be written: use "
+            "one of those"
         )
     rate = train.learning_rate or method_of(method).rate.usual
     found = {
@@ -165,7 +167,7 @@ def _load(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: cannot be read ({error.strerror}); give a YAML file") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: no YAML ({first})") from None
+        raise InputError(f"{path}: no YAML ({first}); give a YAML file") from None
     if not isinstance(found, dict):
         raise InputError(f"{path}: holds no keys; give an Axolotl YAML file")
     return found
@@ -180,7 +182,9 @@ def _method(found: dict[str, Any]) -> tuple[Method, list[str]]:
         modules = modules - {EVERY_LINEAR} | set(by_modules)
     experts = {name for name in parameters if any(_are_one(name, full) for full in by_parameters)}
     if not experts and not modules & set(by_modules):
-        raise InputError("neither attention (lora_target_modules) nor experts are trained")
+        raise InputError(
+            "neither attention (lora_target_modules) nor experts are trained; name one of them"
+        )
     lost = [f"lora_target_parameters: {name}" for name in sorted(parameters - experts)]
     lost += [
         f"lora_target_parameters: {name}: every layer is trained"

@@ -102,7 +102,7 @@ def encode_all(
                 example = _cut(turn, codec, max_tokens)
             found.append(example)
     if not any(any(example.trained) for example in found):
-        raise InputError("nothing is trained: no row has an answer of the assistant")
+        raise InputError("nothing is trained: no row has an answer of the assistant; give one")
     return found
 
 
@@ -164,7 +164,7 @@ def from_conversation(messages: Sequence[Message], edits: Mapping[int, str]) -> 
     while kept and kept[-1].role != "assistant":
         kept.pop()
     if not kept:
-        raise InputError("the conversation has no answer to train on")
+        raise InputError("the conversation has no answer to train on; ask something first")
     return Row(tuple(kept))
 
 

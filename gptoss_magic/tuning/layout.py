@@ -51,4 +51,4 @@ def _part(one: Mapping[str, Any]) -> Any:
     for method in METHODS.values():
         if kind in method.parts:
             return method.parts[kind](one, zeros)
-    raise CheckpointError(f"{kind}: no such part; made by a newer gptoss_magic?")
+    raise CheckpointError(f"{kind}: no such part; made by a newer gptoss_magic?; upgrade it")

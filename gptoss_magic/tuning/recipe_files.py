@@ -46,7 +46,10 @@ def write_recipe(
     if target.exists():
         raise InputError(f"{target} is there already; give the name of a new folder")
     if not fitting:
-        raise InputError("nothing of the recipe fits the card: no file is written")
+        raise InputError(
+            "nothing of the recipe fits the card: no file is written; give a larger card, or "
+            "shorter rows"
+        )
     texts = {Path("notes.txt"): notes_text(use, fitting)}
     for one in fitting:
         name = Path(re.sub(r"[^a-z0-9]+", "-", one.label))

@@ -132,7 +132,7 @@ def read_data(run: Run) -> tuple[list[list[list[Example]]], list[list[Example]]]
     try:
         return from_tensors(load_file(run.folder / DATA))
     except Exception as error:
-        raise CheckpointError(f"{run.folder / DATA}: damaged ({error})") from error
+        raise CheckpointError(f"{run.folder / DATA}: damaged ({error}); delete the run") from error
 
 
 def as_tensors(

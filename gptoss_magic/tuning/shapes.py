@@ -17,7 +17,9 @@ BLOCK = 32  # numbers that share an MXFP4 scale
 def known_config(name: str) -> dict[str, Any]:
     """The shapes of gpt-oss '120b' or '20b'. Raises InputError for another name."""
     if name not in NUM_LAYERS:
-        raise InputError(f"model {name!r}: shapes are known of {' and '.join(NUM_LAYERS)}")
+        raise InputError(
+            f"model {name!r}: shapes are known of {' and '.join(NUM_LAYERS)}: give one of those"
+        )
     return {
         "model_type": "gpt_oss",
         "num_hidden_layers": NUM_LAYERS[name],

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError, MissingPackage
-from gptoss_magic.textfiles import read_text
+from gptoss_magic.textfiles import json_value, read_text
 from gptoss_magic.tuning.arrows import split_lines, without_arrow
 from gptoss_magic.tuning.chats import read_row, row_of
 from gptoss_magic.tuning.columns import ANSWERS, PROMPTS, is_record, plain_name
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from gptoss_magic.tuning.data import Row
+
+MEND = "mend those rows"
 
 __all__ = ["ANSWERS", "PROMPTS", "Broken", "read", "read_list", "read_rows", "row_of"]
 
@@ -64,7 +66,8 @@ def read_list(records: Iterable[Any]) -> Reading:
         else:
             reading.add(replace(row, number=number), number, notes)
     if not reading.rows:
-        raise InputError(first_few(reading.reasons()) or "no rows: the data is empty")
+        why = first_few(reading.reasons())
+        raise InputError(f"{why}; {MEND}" if why else "no rows: the data is empty; write some")
     return reading
 
 
@@ -72,7 +75,7 @@ def unbroken(records: list[Any]) -> list[Any]:
     """The records. Raises InputError where a line is none."""
     broken = [record.why for record in records if isinstance(record, Broken)]
     if broken:
-        raise InputError(first_few(broken))
+        raise InputError(f"{first_few(broken)}; {MEND}")
     return records
 
 
@@ -105,7 +108,7 @@ def body_records(body: str) -> list[Any]:
         line = without_arrow(body)
         if line is None:
             raise
-        raise InputError(f"line {line}: no → between a prompt and its answer") from None
+        raise InputError(f"line {line}: no → between a prompt and its answer; write one") from None
 
 
 def _listed(name: str, value: Any) -> list[Any]:
@@ -154,14 +157,14 @@ def _json_records(text: str, place: str) -> list[Any]:
                 records.append(Broken(str(error)))
     broken = [record.why for record in records if isinstance(record, Broken)]
     if broken and len(broken) == len(records):
-        raise InputError(place + first_few(broken))
+        raise InputError(f"{place}{first_few(broken)}; {MEND}")
     return records
 
 
 def _json(path: Path) -> list[Any]:
-    found = _loads(_read(path), str(path))
+    found = json_value(_read(path), str(path))
     if not isinstance(found, list):
-        raise InputError(f"{path}: holds no list of rows")
+        raise InputError(f"{path}: holds no list of rows; give a JSON list")
     return found
 
 
@@ -189,7 +192,7 @@ def _yaml(text: str) -> list[Any]:
         found = yaml.load(text, yaml.BaseLoader)  # noqa: S506 (it makes texts and lists only)
     except (RecursionError, yaml.YAMLError) as error:
         first = " ".join(str(error).split())
-        raise InputError(f"neither JSON lines nor YAML: {first}") from error
+        raise InputError(f"neither JSON lines nor YAML: {first}; mend it there") from error
     if isinstance(found, dict):
         if is_record(found):
             return [found]
@@ -222,7 +225,7 @@ def _table(path: Path) -> list[Any]:
     except Exception as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path}: cannot be read ({error})") from error
+        raise InputError(f"{path}: cannot be read ({error}); give a CSV or Parquet file") from error
     return [_given(record) for record in text.to_dict("records")]
 
 

@@ -58,21 +58,29 @@ class AnswerSchema:
         try:
             return self._adapter.validate_json(_bare(text))
         except Exception as error:  # a validator of the user's raises what it likes
-            raise InputError(f"{self.name} refuses the answer: {_refusal(error)}") from error
+            raise InputError(
+                f"{self.name} refuses the answer: {_refusal(error)}; ask again"
+            ) from error
 
     def parse(self, text: str) -> Any:
         """The plain JSON value of `text`. Raises InputError with the first place that is wrong."""
         try:
             value = json.loads(_bare(text))
         except (ValueError, RecursionError) as error:
-            raise InputError(f"the answer is not JSON ({error})") from error
+            raise InputError(
+                f"the answer is not JSON ({error}); ask again, or give more --max-tokens"
+            ) from error
         try:
             wrong = next(iter(self._validator.iter_errors(value)), None)
         except Exception as error:  # a reference that leads nowhere, a pattern that is none
-            raise InputError(f"the schema cannot be followed: {error_line(error)}") from error
+            raise InputError(
+                f"the schema cannot be followed: {error_line(error)}; mend it"
+            ) from error
         if wrong is not None:
             words = one_line(wrong.message, MAX_CHARS)
-            raise InputError(f"the answer breaks the schema at {wrong.json_path}: {words}")
+            raise InputError(
+                f"the answer breaks the schema at {wrong.json_path}: {words}; ask again"
+            )
         return value
 
 
@@ -148,7 +156,8 @@ def _check_keywords(schema: dict[str, Any], name: str) -> None:
         json.dumps(schema, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(
-            f"schema {name}: it is no JSON: {one_line(str(error), MAX_CHARS)}"
+            f"schema {name}: it is no JSON: {one_line(str(error), MAX_CHARS)}; give one that JSON "
+            "can hold"
         ) from error
 
 
@@ -170,10 +179,11 @@ def _validator(schema: dict[str, Any]) -> Any:
         draft.check_schema(schema)
     except jsonschema.SchemaError as error:
         raise InputError(
-            f"the schema is wrong at {error.json_path}: {one_line(error.message, MAX_CHARS)}"
+            f"the schema is wrong at {error.json_path}: {one_line(error.message, MAX_CHARS)}; "
+            "mend it"
         ) from error
     except Exception as error:  # a `$schema` that is no text, keys that are none
-        raise InputError(f"the schema is wrong: {error_line(error)}") from error
+        raise InputError(f"the schema is wrong: {error_line(error)}; mend it") from error
     # an empty registry: nothing is fetched from where a reference points
     return draft(schema, registry=Registry())
 

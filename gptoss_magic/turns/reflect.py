@@ -102,7 +102,7 @@ def accept(reflection: Reflection) -> Answer:
     if not reflection.is_current:
         raise InputError(f"reflect: {turn.conversation} has gone on; reflect on its last answer")
     if not reflection.proposal.final.strip():
-        raise InputError("reflect: the proposal says nothing; the answer stays")
+        raise InputError("reflect: the proposal says nothing; the answer stays; ask again")
     return put_in_place(turn, reflection.proposal, (reflection.generation,))
 
 

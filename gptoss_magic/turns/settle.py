@@ -135,7 +135,9 @@ def specs_of(tools: Sequence[OfferedTool]) -> list[Any]:
     names = [spec.name for spec in specs]
     for name in names:
         if names.count(name) > 1:
-            raise InputError(f"tool {name}: given twice; the model could not tell them apart")
+            raise InputError(
+                f"tool {name}: given twice; the model could not tell them apart: leave one out"
+            )
     return specs
 
 

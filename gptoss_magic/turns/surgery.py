@@ -62,7 +62,7 @@ def branch(
     size = len(answer.raw_tokens)
     place = size if at is None else at
     if not 0 <= place <= size:
-        raise InputError(f"at {at}: the answer has tokens 0 to {size - 1}")
+        raise InputError(f"at {at}: the answer has tokens 0 to {size - 1}: give one of those")
     if place == size and answer.finish in ENDED:
         raise InputError(f"at {place}: nothing follows, {ENDED[answer.finish]}; branch before")
     kept = [*answer.raw_tokens[:place], *current().codec.encode(text)]

@@ -9,7 +9,8 @@ from html import escape
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from gptoss_magic.widgets.static_html import BOX, MUTED
+from gptoss_magic.widgets.code_blocks import BOX
+from gptoss_magic.widgets.static_html import MUTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,7 +98,7 @@ def _details(before: Attempt, after: Attempt) -> str:
     at = parting((before.analysis, after.analysis))
     sides = "".join(_side(one, at) for one in (before, after))
     return (
-        f'<details>{title}<div style="{WRAPPED}">{escape(_short(before.prompt))}</div>'
+        f'<details>{title}<div dir="auto" style="{WRAPPED}">{escape(_short(before.prompt))}</div>'
         f'<div style="{MUTED}">{escape(_parts(before, after, at) + expected)}</div>'
         f'<div style="{GRID}; gap: 8px 20px">{sides}</div></details>'
     )
@@ -115,9 +116,9 @@ def _side(one: Attempt, at: int) -> str:
     note = f"{one.verdict}, {one.num_tokens:,} tokens" + (f": {one.note}" if one.note else "")
     return (
         f'<div style="min-width: 0"><strong>{escape(one.arm)}</strong> '
-        f'<span style="{MUTED}">{escape(note)}</span><div style="{WRAPPED}">'
+        f'<span style="{MUTED}">{escape(note)}</span><div dir="auto" style="{WRAPPED}">'
         f'<span style="{SAME}">{escape(same)}</span>{escape(_short(one.analysis[at:]))}</div>'
-        f'<div style="{WRAPPED}">{escape(_short(one.final))}</div></div>'
+        f'<div dir="auto" style="{WRAPPED}">{escape(_short(one.final))}</div></div>'
     )
 
 

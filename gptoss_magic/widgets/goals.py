@@ -160,7 +160,7 @@ def _try(number: int, one: GoalTry) -> Iterator[str]:
     spent = f"{one.tokens:,} tokens, {one.calls} calls, {one.seconds:.1f} s"
     yield _label(f"Try {number} {verdict}: {one.reason} ({spent})")
     if one.answer:
-        yield f'<pre style="{BOX}">{escape(one.answer)}</pre>'
+        yield f'<pre dir="auto" style="{BOX}">{escape(one.answer)}</pre>'
 
 
 def _label(text: str) -> str:
@@ -169,4 +169,4 @@ def _label(text: str) -> str:
 
 def _prose(text: str) -> str:
     body = escape(in_width(text, 2000))
-    return f'<div style="overflow-wrap: anywhere; margin-bottom: 4px">{body}</div>'
+    return f'<div dir="auto" style="overflow-wrap: anywhere; margin-bottom: 4px">{body}</div>'

@@ -5,7 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from gptoss_magic.widgets.static_html import BOX, MUTED
+from gptoss_magic.widgets.code_blocks import BOX
+from gptoss_magic.widgets.static_html import MUTED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +33,7 @@ def partings_text(partings: Mapping[str, Parting]) -> str:
 
 def _details(title: str, before: str, recorded: str, here: str) -> str:
     shown = "".join(
-        f'<div style="{MUTED}">{side}</div><div style="{WRAPPED}">'
+        f'<div style="{MUTED}">{side}</div><div dir="auto" style="{WRAPPED}">'
         f'<span style="{SAME}">{escape(before)}</span><mark>{escape(rest)}</mark></div>'
         for side, rest in zip(SIDES, (recorded, here), strict=True)
     )

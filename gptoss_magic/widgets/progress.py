@@ -51,7 +51,11 @@ class ProgressView:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if not self._finished and (self._handle is not None or kind is None):
+        if self._finished or (self._handle is None and kind is not None):
+            return
+        if isinstance(error, Exception) and not self._shown_at:
+            self._handle.update({"text/plain": ""}, raw=True)  # the error's own line says it all
+        else:
             how = f"ended by {kind.__name__}" if kind else "done"
             self.finish(f"{self.title}: {how} after {monotonic() - self._began:.1f} s")
 

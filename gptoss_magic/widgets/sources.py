@@ -30,7 +30,7 @@ QUOTE = (
 MUTED = "color: var(--jp-ui-font-color2, #767676); font-size: 0.9em"
 WARNING = "color: var(--jp-error-color1, #d03c3c)"
 PAGE = re.compile(r"\bpage (\d+)")
-SENTENCE = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])|\n+")
+SENTENCE = re.compile(r"(?<=[.!?…؟])\s+|(?<=[。！？])|\n+")
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w{3,}")
 STEM, EXCERPT = 5, 160  # letters of a word, characters of a line
 MARKDOWN = {".md", ".markdown"}
@@ -49,7 +49,8 @@ def sources_html(
         f'<details><summary style="cursor: pointer" title="{escape(passage.source)}">'
         f"{escape(passage_line(passage, names))}{_cited(counts, passage)}"
         f"{_excerpt_html(passage, query) if query else ''}</summary>"
-        f'<div style="{QUOTE}">{_open_link(passage)}{escape(passage.text)}</div></details>'
+        f'<div style="{QUOTE}">{_open_link(passage)}'
+        f'<div dir="auto">{escape(passage.text)}</div></div></details>'
         for passage in passages
     )
     invented = invented_line(citations or ())
@@ -91,7 +92,8 @@ def _stems(text: str) -> set[str]:
 
 
 def _excerpt_html(passage: Passage, query: str) -> str:
-    return f'<span style="display: block; {MUTED}">{escape(excerpt(passage.text, query))}</span>'
+    words = escape(excerpt(passage.text, query))
+    return f'<span dir="auto" style="display: block; {MUTED}">{words}</span>'
 
 
 def source_names(passages: Sequence[Passage]) -> dict[str, str]:
@@ -195,7 +197,7 @@ def quote_html(passage: Passage, first: int = 0, last: int = 0) -> str:
 
 def _numbered(passage: Passage, first: int, last: int) -> Iterator[str]:
     for number, line in enumerate(passage.text.split("\n"), passage.first_line):
-        shown = escape(line)
+        shown = f'<span dir="auto">{escape(line)}</span>' if not line.isascii() else escape(line)
         if first <= number <= last:
             shown = f"<strong>{shown}</strong>"
         yield f'<span style="{MUTED}">{number:>4} </span> {shown}'

@@ -15,16 +15,18 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.widgets.citations import CITE_RULES, mark_rule, unmarked, with_marks
+from gptoss_magic.widgets.code_blocks import code_html
 from gptoss_magic.widgets.sources import sources_html, sources_text
 from gptoss_magic.widgets.steps import steps_html, steps_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from markdown_it import MarkdownIt
     from markdown_it.renderer import RendererHTML
     from markdown_it.ruler import RuleOptionsType
     from markdown_it.rules_block import StateBlock
+    from markdown_it.rules_core import StateCore
     from markdown_it.rules_inline import StateInline
     from markdown_it.token import Token
 
@@ -40,25 +42,6 @@ FINISH_WORDS = {
 }
 MUTED = "color: var(--jp-ui-font-color2, #767676); font-size: 0.9em"
 RULE = "border-left: 3px solid var(--jp-border-color1, #8888); padding-left: 12px"
-BOX = (
-    "background: rgba(128, 128, 128, 0.06); border-radius: 4px; "
-    "padding: 8px 12px; margin: 8px 0; overflow-x: auto; white-space: pre; "
-    "font-family: var(--jp-code-font-family, monospace); font-size: var(--jp-code-font-size, 13px)"
-)
-MAX_HIGHLIGHTED_CHARS = 100_000
-# Pygments token, a variable of the theme that reads well on `BOX` (the editor's for comments and
-# decorators do not), a fallback with 4:1 contrast on white and on black.
-CODE_COLOURS = (
-    ("Comment", "--jp-ui-font-color2", "#7a7a7a"),
-    ("Keyword", "--jp-mirror-editor-keyword-color", "#2e8540"),
-    ("Operator.Word", "--jp-mirror-editor-keyword-color", "#2e8540"),
-    ("Literal.String", "--jp-mirror-editor-string-color", "#c4453c"),
-    ("Literal.Number", "--jp-mirror-editor-number-color", "#2e8540"),
-    ("Name.Builtin", "--jp-mirror-editor-builtin-color", "#2e8540"),
-    ("Name.Function", "--jp-mirror-editor-def-color", "#3b7dd8"),
-    ("Name.Class", "--jp-mirror-editor-def-color", "#3b7dd8"),
-    ("Name.Decorator", "--jp-mirror-editor-operator-color", "#a259d9"),
-)
 MATH_INLINE = re.compile(
     r"\$\$.+?\$\$|\$(?![\s$])(?:\\.|[^$\\])+?(?<!\s)\$(?!\d)|\\\(.+?\\\)|\\\[.+?\\\]", re.DOTALL
 )
@@ -130,14 +113,6 @@ def _final_html(t: Transcript) -> str:
     return unmarked(str(_parser().render(text, {"items": items})).strip(), items)
 
 
-def code_html(code: str, language: str = "") -> str:
-    """One code block, highlighted where Pygments knows the language."""
-    name = re.sub(r"[^\w+#.-]", "", language)
-    label = f' class="language-{escape(name)}"' if name else ""
-    body = "".join(_coloured(code, name))
-    return f'<pre style="{BOX}"><code{label} style="background: none">{body}</code></pre>\n'
-
-
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
@@ -159,7 +134,9 @@ def _indented(text: str) -> str:
 def _paragraphs(text: str) -> str:
     """Plain text as paragraphs and line breaks, which survive without any style."""
     blocks = re.split(r"\n\s*\n", text.strip())
-    return "".join(f"<p>{escape(block).replace(chr(10), '<br>')}</p>" for block in blocks)
+    return "".join(
+        f'<p dir="auto">{escape(block).replace(chr(10), "<br>")}</p>' for block in blocks
+    )
 
 
 def _line(inner: str) -> str:
@@ -198,11 +175,19 @@ def _parser() -> MarkdownIt:
     md = ModelMarkdown("commonmark", {"html": False}).enable(["table", "strikethrough"])
     md.inline.ruler.before("escape", "math", _math_inline)
     md.inline.ruler.before("escape", "cite", mark_rule)
+    md.core.ruler.push("direction", _directed)
     stops: RuleOptionsType = {"alt": ["paragraph", "reference", "blockquote", "list"]}
     md.block.ruler.before("fence", "math", _math_block, stops)
     for name, rule in RENDER_RULES.items():
         md.add_render_rule(name, rule)
     return md
+
+
+def _directed(state: StateCore) -> None:
+    """Each outermost block is written in the direction of its own first letters."""
+    for token in state.tokens:
+        if token.level == 0 and token.nesting == 1:
+            token.attrSet("dir", "auto")
 
 
 def _math_inline(state: StateInline, silent: bool) -> bool:
@@ -229,32 +214,6 @@ def _math_block(state: StateBlock, first: int, end: int, silent: bool) -> bool:
         token.content = state.src[start : state.eMarks[last]]
         state.line = last + 1
     return True
-
-
-def _coloured(code: str, language: str) -> Iterator[str]:
-    """Pieces of escaped code, in spans where the editor's theme has a colour for them."""
-    from pygments import lex
-    from pygments.lexers import get_lexer_by_name
-    from pygments.util import ClassNotFound
-
-    try:
-        lexer = get_lexer_by_name(language or "text", stripnl=False, ensurenl=False)
-    except ClassNotFound:
-        lexer = None
-    if lexer is None or len(code) > MAX_HIGHLIGHTED_CHARS:
-        yield escape(code)
-        return
-    for token, text in lex(code, lexer):
-        style = _token_style(str(token))
-        yield f'<span style="{style}">{escape(text)}</span>' if style else escape(text)
-
-
-@cache
-def _token_style(token: str) -> str:
-    for name, variable, fallback in CODE_COLOURS:
-        if token.startswith(f"Token.{name}"):
-            return f"color: var({variable}, {fallback})"
-    return ""
 
 
 def _render_code(

@@ -40,7 +40,7 @@ def steps_html(steps: Sequence[Step]) -> str:
     """A foldable entry for each call; the plan, where one was kept, open below them."""
     entries = "".join(_entry(number, step) for number, step in enumerate(steps, 1))
     plan = plan_of(steps)
-    shown = f'{_label("Plan")}<pre style="{BOX}">{escape(plan)}</pre>' if plan else ""
+    shown = f'{_label("Plan")}<pre dir="auto" style="{BOX}">{escape(plan)}</pre>' if plan else ""
     return f'<div class="gptoss-steps" style="margin-bottom: 8px">{entries}{shown}</div>'
 
 
@@ -79,7 +79,7 @@ def _entry(number: int, step: Step) -> str:
         _label(f"Call · {step.call.name}"),
         f'<pre style="{BOX}">{escape(call_text(step) or "without arguments")}</pre>',
         _label(f"Result · {step.call_s:.2f} s"),
-        f'<pre style="{BOX}">{escape(step.result)}</pre>',
+        f'<pre dir="auto" style="{BOX}">{escape(step.result)}</pre>',
         _label(step.note) if step.note else "",
     ]
     return (
@@ -121,7 +121,7 @@ def _label(text: str) -> str:
 
 def _prose(text: str) -> str:
     body = escape(text.strip()).replace("\n", "<br>")
-    return f'<div style="overflow-wrap: anywhere; margin-bottom: 4px">{body}</div>'
+    return f'<div dir="auto" style="overflow-wrap: anywhere; margin-bottom: 4px">{body}</div>'
 
 
 def _indented(text: str) -> str:

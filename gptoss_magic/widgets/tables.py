@@ -116,7 +116,7 @@ def side_by_side_html(
     return (
         f'<div class="gptoss-answers" style="{ABOVE}">'
         '<div style="white-space: pre-wrap; overflow-wrap: anywhere">'
-        f'<span style="{MUTED}">Prompt</span> {escape(prompt)}</div>'
+        f'<span style="{MUTED}">Prompt</span> <span dir="auto">{escape(prompt)}</span></div>'
         f'<div style="{GRID}; gap: 8px 20px">{columns}</div></div>'
     )
 
@@ -150,8 +150,10 @@ def _cells(tag: str, texts: Iterator[str] | Sequence[str], sides: Sequence[str])
 def _cell(tag: str, text: str, side: str) -> str:
     """A header says of what; one without words is none."""
     scope = ' scope="col"' if tag == "th" else ""
-    style = f"text-align: {side}; {CELL}; {_wrapped(text, side)}"
-    return f'<{tag}{scope} style="{style}">{escape(text)}</{tag}>'
+    way = "" if text.isascii() else ' dir="auto"'
+    edge = "start" if way and side == "left" else side
+    style = f"text-align: {edge}; {CELL}; {_wrapped(text, side)}"
+    return f'<{tag}{scope}{way} style="{style}">{escape(text)}</{tag}>'
 
 
 def _wrapped(text: str, side: str) -> str:

@@ -77,6 +77,22 @@ def test_words_are_heard_as_they_stand(text, found):
     assert [one.by for one in heard(SIGNALS, text)] == found
 
 
+@pytest.mark.parametrize(
+    ("hears", "text", "is_heard"),
+    [
+        ("深入分析", "请你深入分析这个问题。", True),
+        ("深入*问题", "请你深入分析这个问题。", True),
+        ("问题*深入", "请你深入分析这个问题。", False),
+        ("詳しく", "もっと詳しく教えてください", True),
+        ("詳しく", "簡単に教えてください", False),
+        ("بالتفصيل", "اشرح بالتفصيل، من فضلك", True),
+    ],
+)
+def test_words_of_any_script_are_heard(hears, text, is_heard):
+    signals = read_signals([{"hears": hears, "effort": "high"}], "x")
+    assert bool(heard(signals, text)) == is_heard
+
+
 def test_no_word_of_a_file_is_a_regular_expression():
     value = [{"hears": "(a+)+$", "effort": "high"}, {"hears": "aa*b", "effort": "low"}]
     signals = read_signals(value, "x")

@@ -279,11 +279,11 @@ def test_memory_with_odd_text(folder):
 
 
 def test_tables_of_an_older_version_are_searched_and_written(folder, monkeypatch):
-    """They have no folded text: their words are found as they stand."""
+    """They have no text of its own for words: these are found as they stand."""
     from gptoss_magic.retrieval import store
 
     older = store.schema(Words())
-    older = older.remove(older.get_field_index("folded"))
+    older = older.remove(older.get_field_index("words"))
     monkeypatch.setattr(store, "schema", lambda _embedder: older)
     index, report = indexed(folder)
     assert report.files == 2

@@ -34,7 +34,7 @@ def rows(table, numbers):
         "source": [f"/x/{n}" for n in numbers],
         "kind": [f"kind{n % 1000}" for n in numbers],
         "text": [f"text of word{n} {n}" for n in numbers],
-        "folded": [f"text of word{n} {n}" for n in numbers],
+        "words": [f"text of word{n} {n}" for n in numbers],
         "vector": list(np.stack([vector(n) for n in numbers])),
     }
     columns |= {key: [0] * len(numbers) for key in ("number", "start", "first_line", "last_line")}
@@ -52,7 +52,7 @@ def large(tmp_path_factory):
 
 def test_a_large_table_has_every_index(large):
     made = {index.columns[0]: index for index in large.table.list_indices()}
-    assert set(made) == {"folded", "vector", "id", "source"}
+    assert set(made) == {"words", "vector", "id", "source"}
     assert all(index.num_indexed_rows == NUM_ROWS for index in made.values())
 
 
@@ -103,7 +103,7 @@ def test_many_small_commits_are_merged(tmp_path):
     assert tended[0]
     assert 2 <= sum(tended) <= 8
     assert index.table.stats()["fragment_stats"]["num_fragments"] <= upkeep.MAX_FRAGMENTS
-    assert [index.columns for index in index.table.list_indices()] == [["folded"]]
+    assert [index.columns for index in index.table.list_indices()] == [["words"]]
 
 
 def test_a_table_in_memory_gives_what_the_table_gives(tmp_path):

@@ -120,12 +120,14 @@ def test_rows_that_are_gone_are_told(mapped):
 @pytest.mark.parametrize("keys", ["", "abc", "x" * 12, 7, ["0" * 12], "0" * 13, {}])
 def test_damaged_keys(mapped, keys):
     (fault,) = faults(changed(mapped[0], keys=keys))
-    assert fault == "the record is damaged: a map's keys cannot be read"
+    assert fault == "the record is damaged: a map's keys cannot be read; get the file again"
 
 
 def test_a_record_of_an_older_version(mapped):
     (fault,) = faults(changed(mapped[0], keys=None))
-    assert fault == "a map's rows stand in its journal, and an older version kept no keys"
+    assert fault == (
+        "a map's rows stand in its journal, and an older version kept no keys: run the map again"
+    )
 
 
 def test_a_damaged_row_is_named_and_the_others_run(mapped):

@@ -18,6 +18,6 @@ def test_a_tuning_run_is_no_answer_and_an_old_answer_is_one():
     damaged = {"model": "built-in", "generations": "none", "run": {}, "train": {}}
     faults = [answer.fault for answer in records_of(notebook(run, old, damaged))]
     assert faults == [
-        "it was recorded without the answer's tokens, by an older version",
-        "the record is damaged: it has no list of generations",
+        "it was recorded without the answer's tokens, by an older version: ask the prompt again",
+        "the record is damaged: it has no list of generations; get the file again",
     ]

@@ -14,11 +14,10 @@ from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 
 from gptoss_magic.records import ToolCall, Transcript, Usage
+from gptoss_magic.widgets.code_blocks import MAX_HIGHLIGHTED_CHARS, code_html
 from gptoss_magic.widgets.plain_view import PlainView, SilentView
 from gptoss_magic.widgets.progress import ProgressView, bytes_text
 from gptoss_magic.widgets.static_html import (
-    MAX_HIGHLIGHTED_CHARS,
-    code_html,
     markdown_html,
     meta_line,
     reasoning_label,
@@ -94,7 +93,7 @@ def test_html_shows_every_part():
     assert "<details" in html
     assert "<details open" not in html
     assert "Reasoning · 34 tokens · 2.1 s" in html
-    assert "Think first.<br>Then, more.</p><p>Done &lt;b&gt;.</p>" in html
+    assert 'Think first.<br>Then, more.</p><p dir="auto">Done &lt;b&gt;.</p>' in html
     assert "<strong>answer</strong>" in html
     assert "Looking it up." in html
     assert "Seed 3 was drawn." in html
@@ -332,6 +331,26 @@ with ProgressView('Loading <x>') as p:
     assert 3 <= len(updates) <= 12
     assert "Loading &lt;x&gt;" in updates[0]["data"]["text/html"]
     assert updates[-1]["data"]["text/plain"] == "Loaded in 1 s"
+
+
+@pytest.mark.parametrize(
+    ("work", "left"),
+    [
+        ("raise ValueError('x')", ""),
+        ("p.update(1, 3); raise ValueError('x')", r"Rows: ended by ValueError after \d\.\d s"),
+        ("raise KeyboardInterrupt", r"Rows: ended by KeyboardInterrupt after \d\.\d s"),
+    ],
+)
+def test_a_bar_that_never_moved_leaves_nothing_beside_its_error(kernel, work, left):
+    code = f"""
+from gptoss_magic.widgets.progress import ProgressView
+with ProgressView('Rows') as p:
+    {work}
+"""
+    messages = run(kernel, code)
+    shown = of_type(messages, "update_display_data")[-1]["data"]
+    assert re.fullmatch(left, shown["text/plain"])
+    assert bool(shown.get("text/html")) == bool(left)
 
 
 def test_progress_in_a_terminal_is_one_line(capsys):

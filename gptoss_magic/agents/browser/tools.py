@@ -63,7 +63,7 @@ def browser_tools(sources: Sequence[PageSource], widths: Widths) -> list[Tool]:
         raise InputError("browser: name a source: browser:INDEX, browser:FOLDER, browser:notebook")
     names = [source.name for source in sources]
     if twice := next((name for name in names if names.count(name) > 1), ""):
-        raise InputError(f"browser: the source {twice} is given twice")
+        raise InputError(f"browser: the source {twice} is given twice; leave one")
     browse, offer = Browse(tuple(sources), widths), f"browser:{','.join(names)}"
     default = names[0] if len(names) == 1 else "all"
     space = f"{ABOUT}{', '.join(map(one_line, names))} (default: {default})"

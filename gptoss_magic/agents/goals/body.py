@@ -114,7 +114,8 @@ def _compiled(text: str, label: str) -> None:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         why = getattr(error, "msg", None) or str(error)
         raise InputError(
-            f"{label}: {one_line(text, 60)} is no expression of Python ({why})"
+            f"{label}: {one_line(text, 60)} is no expression of Python ({why}); write one that is "
+            "true or false"
         ) from error
 
 

@@ -63,7 +63,10 @@ class GoalJournal:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             file = self.path.open("ab+", buffering=0)
         except OSError as error:
-            raise StorageError(f"{self.name}: {error.strerror or error}") from error
+            raise StorageError(
+                f"{self.name}: {error.strerror or error}; free some space, or see who may write "
+                "there"
+            ) from error
         with file:
             _lock(file, self.name)
             self._file = file
@@ -103,7 +106,9 @@ def read_history(path: Path) -> GoalHistory:
     except FileNotFoundError:
         return history
     except OSError as error:
-        raise StorageError(f"{printable(path)}: {error.strerror or error}") from error
+        raise StorageError(
+            f"{printable(path)}: {error.strerror or error}; see who may read it"
+        ) from error
     faults: list[str] = []
     for number, line in enumerate(data.split(b"\n"), 1):
         if not line.strip():

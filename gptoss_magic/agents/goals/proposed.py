@@ -111,9 +111,12 @@ def check_touched(changes: Mapping[str, Any], nodes: Sequence[GoalNode]) -> None
     states = {node.goal.name: node.state for node in nodes}
     for name in (*changes["drop"], *changes["after"]):
         if states.get(name) not in CHANGED:
-            raise InputError(f"goal {name} is {states.get(name, 'unknown')}: only open ones change")
+            raise InputError(
+                f"goal {name} is {states.get(name, 'unknown')}: only open ones change; name one "
+                "of those"
+            )
     if not changes["add"] and not changes["drop"] and not changes["after"]:
-        raise InputError("the proposal changes nothing")
+        raise InputError("the proposal changes nothing; ask again, or write the change yourself")
 
 
 def plan_yaml(values: Mapping[str, Any]) -> str:
@@ -132,7 +135,10 @@ def _goal_values(one: Mapping[str, Any]) -> dict[str, Any]:
         shape = {test: True}
     elif test == FIELDS:
         if not fields:
-            raise InputError(f"goal {one['name']}: its answer has no fields to be looked at")
+            raise InputError(
+                f"goal {one['name']}: its answer has no fields to be looked at; give them in "
+                "test: schema"
+            )
         parts = {str(field["name"]): TYPES[field["type"]] for field in fields}
         shape = {"schema": _object(parts)}
     values: dict[str, Any] = {"text": str(one["text"]), "test": shape}

@@ -127,7 +127,9 @@ def asked_checker(place: str, name: Any, means: Means) -> Check:
     """
     function = _named(place, name, means)
     if not callable(function):
-        raise InputError(f"{place}: checker {name!r} is no function of the notebook")
+        raise InputError(
+            f"{place}: checker {name!r} is no function of the notebook; define it with def"
+        )
 
     def check(item: SuiteItem, final: str) -> Verdict:
         try:

@@ -27,5 +27,7 @@ def data_file(folder: Path, name: str, distribution: str) -> Path:
     """A file of the package. Raises MissingPackage where this version has none."""
     path = folder / name
     if not path.is_file():
-        raise MissingPackage(f"{version_of(distribution)} has no {name}: another version has")
+        raise MissingPackage(
+            f"{version_of(distribution)} has no {name}: another version has; install that one"
+        )
     return path

@@ -70,4 +70,7 @@ def _generators(names: list[str], num: int, seed: int) -> list[tuple[str, Any]]:
     try:
         return [(name, create_dataset(name, seed=seed, size=size)) for name in names]
     except Exception as error:
-        raise InputError(f"{NAME}: it makes no puzzles ({error_line(error)})") from error
+        raise InputError(
+            f"{NAME}: it makes no puzzles ({error_line(error)}); give the family's name and "
+            "settings that it takes"
+        ) from error

@@ -42,7 +42,7 @@ def _named(name: str, notebook: PageSource | None) -> PageSource:
         return FolderPages(name, rest if is_named else name, is_site=kind == "site")
     if name == "notebook":
         if notebook is None:
-            raise InputError("browser:notebook: there is no notebook here")
+            raise InputError("browser:notebook: there is no notebook here; run it in a cell of one")
         return notebook
     return _index_or_folder(name)
 

@@ -11,7 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from gptoss_magic.records import Snippet
-from gptoss_magic.retrieval.folding import folded
+from gptoss_magic.retrieval.folding import searchable
 from gptoss_magic.retrieval.support import WORD
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def counted(text: str) -> Counter[str]:
 
 def stems(text: str) -> list[str]:
     """Each word's first letters, lower case; numbers whole."""
-    words = (word.casefold() for word in WORD.findall(folded(text)))
+    words = (word.casefold() for word in WORD.findall(searchable(text)))
     return [word if any(map(str.isdigit, word)) else word[:STEM] for word in words]
 
 

@@ -61,9 +61,13 @@ class RemoteShelf(Shelf):
         for name in wanted:
             if name not in self.held:
                 known = ", ".join(self.held) or "none"
-                raise InputError(f"{name}: no such adapter at {self.url}; it has {known}")
+                raise InputError(
+                    f"{name}: no such adapter at {self.url}; it has {known}: give one of those"
+                )
         if len(wanted) > 1 or (wanted and len(wanted) < len(names)):
-            raise InputError(f"{'+'.join(names)}: a server puts one adapter beside its model")
+            raise InputError(
+                f"{'+'.join(names)}: a server puts one adapter beside its model; give one of them"
+            )
         return wanted
 
     def num_virtual(self, names: Sequence[str]) -> int:

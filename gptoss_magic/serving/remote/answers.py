@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gptoss_magic.records.provenance import ServerRecord
     from gptoss_magic.serving.remote.client import Client, OpenAnswer
 
-CUT = "the connection ended before the answer did"
+CUT = "the connection ended before the answer did; ask again"
 
 
 @dataclass(frozen=True)

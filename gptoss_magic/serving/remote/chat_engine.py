@@ -84,12 +84,18 @@ class ChatEngine:
         """The schema itself. Raises InputError where the server holds no answer to one."""
         if schema is None or not self.holds_schema:
             what = "a schema" if schema else "a call"
-            raise InputError(f"{self.facts.kind}: it holds no answer to {what}")
+            raise InputError(
+                f"{self.facts.kind}: it holds no answer to {what}; leave it out, or load a model "
+                "in this kernel"
+            )
         return schema
 
     def score(self, prompt_T: Sequence[int], answer_T: Sequence[int]) -> list[float]:  # noqa: ARG002
         """Not of messages."""
-        raise InputError(f"{self.facts.kind} gives no log-probabilities of a text that is given")
+        raise InputError(
+            f"{self.facts.kind} gives no log-probabilities of a text that is given; connect to "
+            "vLLM, SGLang or an endpoint of ours"
+        )
 
     def stream(
         self,

@@ -97,7 +97,9 @@ class Client:
         if not fault.is_passing or number + 1 >= TRIES:
             raise fault
         if pause_s > LONGEST_PAUSE_S:
-            raise RemoteFault(f"{fault}; it asks to come back in {pause_s:.0f} s", fault.status)
+            raise RemoteFault(
+                f"{fault}; it asks to come back in {pause_s:.0f} s; ask again then", fault.status
+            )
         SLEEP(pause_s)
 
     def stream(self, path: str, body: dict[str, Any]) -> OpenAnswer:
@@ -113,7 +115,9 @@ class Client:
         """
         try:
             if answer.kind == "text/html":
-                raise RemoteFault(f"{self.address.root} answered with an HTML page")
+                raise RemoteFault(
+                    f"{self.address.root} answered with an HTML page; give the server's own URL"
+                )
             if answer.kind == "application/json":  # the server does not stream, or this is an error
                 yield self.read_object(b"".join(answer.chunks()).decode("utf-8", "replace"))
                 return
@@ -163,7 +167,9 @@ class Client:
             late.cancel()
             _cut(sock)
         if len(text) > MAX_BODY:
-            raise RemoteFault(f"{self.address.root}{path}: more than {MAX_BODY:,} bytes")
+            raise RemoteFault(
+                f"{self.address.root}{path}: more than {MAX_BODY:,} bytes; see what that URL serves"
+            )
         return self._value(text.decode("utf-8", "replace"))
 
     def _open(
@@ -236,7 +242,10 @@ class Client:
     def read_object(self, text: str) -> dict[str, Any]:
         value = self._value(text)
         if not isinstance(value, dict):
-            raise RemoteFault(f"{self.address.root}: no JSON object came: {self._line(text)}")
+            raise RemoteFault(
+                f"{self.address.root}: no JSON object came: {self._line(text)}; see what that URL "
+                "serves"
+            )
         return value
 
     def _value(self, text: str) -> Any:
@@ -245,7 +254,8 @@ class Client:
         except (ValueError, RecursionError):
             what = "an HTML page" if "<html" in text[:1000].lower() else f"no JSON: {text[:200]}"
             raise RemoteFault(
-                f"{self.address.root} answered with {self._line(what)}", is_passing=False
+                f"{self.address.root} answered with {self._line(what)}; see what that URL serves",
+                is_passing=False,
             ) from None
 
     def _line(self, words: str) -> str:

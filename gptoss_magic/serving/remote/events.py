@@ -75,4 +75,6 @@ def server_events(chunks: Iterable[bytes]) -> Iterator[ServerEvent]:
 
 def _check_size(size: int) -> None:
     if size > MAX_BYTES:
-        raise ServerError(f"more than {MAX_BYTES // 1_000_000} MB came without an end")
+        raise ServerError(
+            f"more than {MAX_BYTES // 1_000_000} MB came without an end; see what that URL serves"
+        )

@@ -79,7 +79,8 @@ class LlamaServerEngine(TokenEngine):
         whole = self.codec.encode(text)
         if len(whole) != num or whole[-len(ids) :] != ids:
             raise RemoteFault(
-                f"{self.client.address.root}: it left out a token in the middle of {text!r}"
+                f"{self.client.address.root}: it left out a token in the middle of {text!r}; ask "
+                "again"
             )
         return whole
 

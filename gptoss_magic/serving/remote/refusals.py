@@ -60,5 +60,6 @@ def readable(where: str) -> Iterator[None]:
         yield
     except (AttributeError, IndexError, KeyError, TypeError) as error:
         raise RemoteFault(
-            f"{where}: what came has another shape than such a server's ({type(error).__name__})"
+            f"{where}: what came has another shape than such a server's ({type(error).__name__}); "
+            "see what that URL serves"
         ) from error

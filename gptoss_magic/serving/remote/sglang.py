@@ -57,7 +57,9 @@ class SglangEngine(TokenEngine):
             finish = meta.get("finish_reason") or {}
             kind = finish.get("type", "") if isinstance(finish, dict) else str(finish)
             if kind == "abort":
-                raise RemoteFault(f"{self.client.address.root}: {finish.get('message', 'aborted')}")
+                raise RemoteFault(
+                    f"{self.client.address.root}: {finish.get('message', 'aborted')}; ask again"
+                )
             cached = meta.get("cached_tokens")
             scores = [number(one[0]) for one in triples[len(triples) - len(fresh) :]]
             yield AnswerPart(fresh, scores, kind, cached if isinstance(cached, int) else None)
@@ -72,7 +74,8 @@ class SglangEngine(TokenEngine):
         said = self._scored(body | self._beside(self.shelf.beside))[-len(answer_T) :]
         if len(said) != len(answer_T):
             raise RemoteFault(
-                f"{self.client.address.root}: log-probabilities of a prompt are missing"
+                f"{self.client.address.root}: log-probabilities of a prompt are missing; see how "
+                "that server was started"
             )
         scores = [number(one[0]) for one in said]
         return [SURE if score is None else score for score in scores]
@@ -83,7 +86,10 @@ class SglangEngine(TokenEngine):
         said = self.client.patiently(lambda: self.client.post(self.path, body | asked))
         triples = (said.get("meta_info") or {}).get("input_token_logprobs") or []
         if not all(isinstance(one, list) and len(one) > 1 for one in triples):
-            raise RemoteFault(f"{self.client.address.root}: input_token_logprobs cannot be read")
+            raise RemoteFault(
+                f"{self.client.address.root}: input_token_logprobs cannot be read; see how that "
+                "server was started"
+            )
         return list(triples)
 
     def _beside(self, adapters: tuple[str, ...]) -> dict[str, Any]:

@@ -90,7 +90,10 @@ class TokenEngine(ABC):
 
     def score(self, prompt_T: Sequence[int], answer_T: Sequence[int]) -> list[float]:
         """The log-probability of each token of `answer_T` behind `prompt_T`, in nats."""
-        raise InputError(f"{self.facts.kind} gives no log-probabilities of a text that is given")
+        raise InputError(
+            f"{self.facts.kind} gives no log-probabilities of a text that is given; connect to "
+            "vLLM, SGLang or an endpoint of ours"
+        )
 
     def check(self, prompt_T: Sequence[int], max_tokens: int) -> None:
         """Raise InputError or ContextOverflow where such a prompt cannot be answered."""
@@ -112,7 +115,10 @@ class TokenEngine(ABC):
         """What holds `final` to a JSON schema. Raises InputError where the server cannot."""
         if schema is None or not self.holds_schema:
             what = "a schema" if schema else "a call"
-            raise InputError(f"{self.facts.kind}: it holds no answer to {what}")
+            raise InputError(
+                f"{self.facts.kind}: it holds no answer to {what}; leave it out, or load a model "
+                "in this kernel"
+            )
         return FinalSchema(schema, calls)
 
     def stream(

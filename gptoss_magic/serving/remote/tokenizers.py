@@ -100,7 +100,7 @@ def _built_in() -> list[Path]:
 
 def _read(file: Path) -> HarmonyCodec:
     if not file.exists():
-        raise CheckpointError(f"{file}: there is none")
+        raise CheckpointError(f"{file}: there is none; give the folder of a tokenizer.json")
     return _codec(str(file), lambda: {"tokenizer_file": str(file)})
 
 
@@ -115,4 +115,6 @@ def _codec(where: str, source: Callable[[], dict[str, Any]]) -> HarmonyCodec:
     except CheckpointError:
         raise
     except Exception as error:
-        raise CheckpointError(f"{where}: it cannot be read ({error_line(error)})") from error
+        raise CheckpointError(
+            f"{where}: it cannot be read ({error_line(error)}); give another --tokenizer"
+        ) from error

@@ -88,7 +88,8 @@ class VllmEngine(TokenEngine):
         own = scores[len(prompt_T) : len(prompt_T) + len(answer_T)]
         if len(own) != len(answer_T):
             raise RemoteFault(
-                f"{self.client.address.root}: log-probabilities of a prompt are missing"
+                f"{self.client.address.root}: log-probabilities of a prompt are missing; see how "
+                "that server was started"
             )
         return [SURE if score is None else score for score in own]
 
@@ -101,7 +102,7 @@ def ids_in(value: Any, key: str) -> list[int]:
     if not isinstance(ids, list) or any(
         type(one) is not int or not 0 <= one < MAX_ID for one in ids
     ):
-        raise RemoteFault(f"the server's {key} are no token ids")
+        raise RemoteFault(f"the server's {key} are no token ids; see how that server was started")
     return ids
 
 

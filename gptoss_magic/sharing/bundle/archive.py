@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from gptoss_magic.errors import InputError
 from gptoss_magic.sharing.bundle.indexes import OFFICE, ZIPS
 from gptoss_magic.sharing.bundle.manifest import LOCK, MANIFEST, check_parts, read_manifest
-from gptoss_magic.sharing.bundle.paths import check_path, check_paths
+from gptoss_magic.sharing.bundle.paths import ANEW, check_path, check_paths
 from gptoss_magic.sharing.bundle.sizes import size_text
 
 if TYPE_CHECKING:
@@ -45,12 +45,14 @@ class Archive:
         self.name, self._archive = name, archive
         infos = archive.infolist()
         if len(infos) > MAX_FILES:
-            raise InputError(f"{len(infos):,} files in it; {MAX_FILES:,} at most are opened")
+            raise InputError(
+                f"{len(infos):,} files in it; {MAX_FILES:,} at most are opened; {ANEW}"
+            )
         for info in infos:
             _check_entry(info)
         self._infos = {info.orig_filename: info for info in infos if not info.is_dir()}
         if len(self._infos) < sum(not info.is_dir() for info in infos):
-            raise InputError("two files in it have one path")
+            raise InputError(f"two files in it have one path; {ANEW}")
         _check_sizes(infos, size)
         check_paths(self._infos)
 
@@ -66,13 +68,16 @@ class Archive:
             while block := stream.read(BLOCK):
                 total += len(block)
                 if total > limit:
-                    raise InputError(f"{path} in it is larger than {size_text(limit)}")
+                    raise InputError(f"{path} in it is larger than {size_text(limit)}; {ANEW}")
                 yield block
 
     def read(self, path: str, limit: int = MAX_JSON_BYTES) -> bytes:
         """A small file whole. Raises InputError."""
         if path not in self._infos:
-            raise InputError(f"there is no {path} in it, so it is no bundle of gptoss_magic")
+            raise InputError(
+                f"there is no {path} in it, so it is no bundle of gptoss_magic; give one made by "
+                "%gptoss share"
+            )
         return b"".join(self.blocks(path, limit))
 
     def checked_blocks(self, file: BundledFile) -> Iterator[bytes]:
@@ -84,7 +89,7 @@ class Archive:
             size += len(block)
             yield block
         if head in ZIPS and not _may_be_zip(file.path):
-            raise InputError(f"{file.path} in it is another zip; a bundle holds none")
+            raise InputError(f"{file.path} in it is another zip; a bundle holds none; {ANEW}")
         if (size, whole.hexdigest()) != (file.size, file.sha256):
             raise InputError(
                 f"{file.path} in it is not what {MANIFEST} says (its size or SHA-256 differs): ask "
@@ -96,12 +101,15 @@ class Archive:
         manifest = read_manifest(self.read(MANIFEST))
         listed = [file.path for file in manifest.files]
         if len(set(listed)) < len(listed):
-            raise InputError(f"{MANIFEST}: a file is listed twice")
+            raise InputError(f"{MANIFEST}: a file is listed twice; {ANEW}")
         if {*listed, MANIFEST} != self.paths or MANIFEST in listed:
             odd = sorted({*listed, MANIFEST} ^ self.paths) or [MANIFEST]
-            raise InputError(f"{MANIFEST}: {odd[0][:80]!r} is listed or there, not both")
+            raise InputError(f"{MANIFEST}: {odd[0][:80]!r} is listed or there, not both; {ANEW}")
         if LOCK not in listed:
-            raise InputError(f"there is no {LOCK} in it, so it is no bundle of gptoss_magic")
+            raise InputError(
+                f"there is no {LOCK} in it, so it is no bundle of gptoss_magic; give one made by "
+                "%gptoss share"
+            )
         check_parts(manifest, self.paths)
         return manifest
 
@@ -140,29 +148,34 @@ def _check_entry(info: zipfile.ZipInfo) -> None:
     check_path(path.removesuffix("/"))
     mode = info.external_attr >> 16
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise InputError(f"{path[:80]!r} in it is a link or a device")
+        raise InputError(f"{path[:80]!r} in it is a link or a device; {ANEW}")
     if info.is_dir() != (stat.S_IFMT(mode) == stat.S_IFDIR) and stat.S_IFMT(mode):
-        raise InputError(f"{path[:80]!r} in it is a folder by one sign and a file by another")
+        raise InputError(
+            f"{path[:80]!r} in it is a folder by one sign and a file by another; {ANEW}"
+        )
     if info.flag_bits & (ENCRYPTED | MASKED):
-        raise InputError(f"{path[:80]!r} in it is encrypted; a bundle is not")
+        raise InputError(f"{path[:80]!r} in it is encrypted; a bundle is not; {ANEW}")
     if info.compress_type not in READABLE:
-        raise InputError(f"{path[:80]!r} in it is packed in a way that no bundle is")
+        raise InputError(f"{path[:80]!r} in it is packed in a way that no bundle is; {ANEW}")
     if path.lower().endswith(".zip"):
-        raise InputError(f"{path[:80]!r} in it is another zip; a bundle holds none")
+        raise InputError(f"{path[:80]!r} in it is another zip; a bundle holds none; {ANEW}")
 
 
 def _check_sizes(infos: list[zipfile.ZipInfo], size: int) -> None:
     """Raise InputError for a bomb: too much in all, too tightly packed, or files that overlap."""
     unpacked, packed = (sum(getattr(i, n) for i in infos) for n in ("file_size", "compress_size"))
     if unpacked > MAX_BYTES:
-        raise InputError(f"{size_text(unpacked)} in it; {size_text(MAX_BYTES)} at most are opened")
+        raise InputError(
+            f"{size_text(unpacked)} in it; {size_text(MAX_BYTES)} at most are opened; {ANEW}"
+        )
     if packed > size:
-        raise InputError("files in it overlap")
+        raise InputError(f"files in it overlap; {ANEW}")
     pairs = [(info.file_size, info.compress_size) for info in infos]
     for large, small in [(unpacked, packed), *pairs]:
         if large > FREE_BYTES and large > MAX_RATIO * max(1, small):
             raise InputError(
-                f"{size_text(small)} in it would become {size_text(large)}: that is a zip bomb"
+                f"{size_text(small)} in it would become {size_text(large)}: that is a zip bomb; "
+                "do not open it"
             )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.sharing.bundle.archive import MAX_NOTEBOOK_BYTES
+from gptoss_magic.sharing.bundle.paths import ANEW
 from gptoss_magic.sharing.records import records_of
 from gptoss_magic.textfiles import json_value
 
@@ -43,7 +44,7 @@ def _check_tensors(archive: Archive, file: BundledFile) -> None:
         if len(head) >= size or size > min(file.size, MAX_HEADER_BYTES):
             break
     if not HEADER_BYTES < size <= min(file.size, MAX_HEADER_BYTES) or len(head) < size:
-        raise InputError(f"{file.path} in it is no safetensors file")
+        raise InputError(f"{file.path} in it is no safetensors file; {ANEW}")
     _check_object(head[HEADER_BYTES:size], file.path)
 
 
@@ -54,17 +55,17 @@ def _check_persona(archive: Archive, path: str) -> None:
     try:
         parse_persona(archive.read(path).decode("utf-8"), "", stem)
     except (InputError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} in it is no persona ({error})") from error
+        raise InputError(f"{path} in it is no persona ({error}); {ANEW}") from error
 
 
 def _json(data: bytes, path: str) -> Any:
     try:
         return json_value(data.decode("utf-8"), path)
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} in it is no UTF-8 ({error.reason})") from error
+        raise InputError(f"{path} in it is no UTF-8 ({error.reason}); {ANEW}") from error
 
 
 def _check_object(data: bytes, path: str) -> None:
     value = _json(data, path)
     if not isinstance(value, dict):
-        raise InputError(f"{path} in it is no JSON object: {json.dumps(value)[:40]}")
+        raise InputError(f"{path} in it is no JSON object: {json.dumps(value)[:40]}; {ANEW}")

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.sharing.bundle.paths import ANEW
 from gptoss_magic.textfiles import json_value
 
 if TYPE_CHECKING:
@@ -84,10 +85,13 @@ def read_manifest(data: bytes) -> Manifest:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"{MANIFEST}: no UTF-8 ({error.reason})") from error
+        raise InputError(f"{MANIFEST}: no UTF-8 ({error.reason}); {ANEW}") from error
     known = json_value(text, MANIFEST)
     if not isinstance(known, dict) or type(known.get("version")) is not int:
-        raise InputError(f"{MANIFEST}: it has no version, so it is no bundle of gptoss_magic")
+        raise InputError(
+            f"{MANIFEST}: it has no version, so it is no bundle of gptoss_magic; give one made by "
+            "%gptoss share"
+        )
     if known["version"] != VERSION:
         raise InputError(
             f"{MANIFEST}: version {known['version']}, and {VERSION} is read here; bring "
@@ -96,7 +100,7 @@ def read_manifest(data: bytes) -> Manifest:
     files = tuple(_entry(BundledFile, one, "files") for one in _entries(known, "files"))
     for file in files:
         if file.size < 0 or not SHA256.fullmatch(file.sha256):
-            raise InputError(f"{MANIFEST}: files: a size or a SHA-256 that is none")
+            raise InputError(f"{MANIFEST}: files: a size or a SHA-256 that is none; {ANEW}")
     top = _entry(_Top, known, "the top")
     return Manifest(
         top.notebook,
@@ -117,20 +121,24 @@ class _Top:
 def _entries(known: dict[str, Any], name: str) -> Sequence[Any]:
     entries = known.get(name)
     if not isinstance(entries, list) or len(entries) > MOST_ENTRIES:
-        raise InputError(f"{MANIFEST}: {name} is no list of {MOST_ENTRIES:,} entries at most")
+        raise InputError(
+            f"{MANIFEST}: {name} is no list of {MOST_ENTRIES:,} entries at most; {ANEW}"
+        )
     return entries
 
 
 def _entry(kind: type[Any], value: Any, place: str) -> Any:
     """A record of `kind`, whose fields are texts and whole numbers."""
     if not isinstance(value, dict):
-        raise InputError(f"{MANIFEST}: {place}: an entry is no object")
+        raise InputError(f"{MANIFEST}: {place}: an entry is no object; {ANEW}")
     found: dict[str, Any] = {}
     for field in fields(kind):
         one = value.get(field.name)
         wanted = int if field.type == "int" else str
         if type(one) is not wanted or (isinstance(one, str) and len(one) > MOST_CHARS):
-            raise InputError(f"{MANIFEST}: {place}: {field.name!r} is missing, odd or too long")
+            raise InputError(
+                f"{MANIFEST}: {place}: {field.name!r} is missing, odd or too long; {ANEW}"
+            )
         found[field.name] = one
     return kind(**found)
 
@@ -138,10 +146,12 @@ def _entry(kind: type[Any], value: Any, place: str) -> Any:
 def check_parts(manifest: Manifest, paths: set[str]) -> None:
     """Raise InputError where the manifest names what is not in the bundle, or in a wrong place."""
     if manifest.notebook not in paths or "/" in manifest.notebook:
-        raise InputError(f"{MANIFEST}: the notebook that it names is not in the bundle")
+        raise InputError(f"{MANIFEST}: the notebook that it names is not in the bundle; {ANEW}")
     for part in manifest.parts:
         if part.kind not in KINDS:
-            raise InputError(f"{MANIFEST}: parts: there is no kind {part.kind[:40]!r}")
+            raise InputError(f"{MANIFEST}: parts: there is no kind {part.kind[:40]!r}; {ANEW}")
         is_there = any(path == part.path or path.startswith(f"{part.path}/") for path in paths)
         if part.path and not (is_there and part.path.startswith(HOLDERS[part.kind])):
-            raise InputError(f"{MANIFEST}: {part.kind} {part.name[:80]!r} is not where it says")
+            raise InputError(
+                f"{MANIFEST}: {part.kind} {part.name[:80]!r} is not where it says; {ANEW}"
+            )

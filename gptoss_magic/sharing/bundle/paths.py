@@ -18,6 +18,7 @@ DEVICE = re.compile(
 )
 SIGNS = frozenset('\\/:*?"<>|')  # that some file system does not take, or takes for something else
 MOST_BYTES, MOST_PATH_BYTES = 200, 1000
+ANEW = "ask its maker for another"  # what to do about a bundle that is refused
 SHAPE = re.compile(
     r"[^/]+\.ipynb|bundle\.json|packages\.txt"
     r"|adapters/[^/]+/(?:adapter_config\.json|adapter_model\.safetensors)"
@@ -31,7 +32,7 @@ def check_path(path: str) -> None:
     """Raise InputError for a path that could leave the folder, or that some system misreads."""
     fault = path_fault(path)
     if fault:
-        raise InputError(f"the path {one_line(path, 80)!r} in it {fault}")
+        raise InputError(f"the path {one_line(path, 80)!r} in it {fault}; {ANEW}")
 
 
 def path_fault(path: str) -> str:
@@ -65,14 +66,18 @@ def check_paths(paths: Iterable[str]) -> None:
     for path in paths:
         check_path(path)
         if not SHAPE.fullmatch(path):
-            raise InputError(f"the path {one_line(path, 80)!r} in it is none of a bundle's")
+            raise InputError(f"the path {one_line(path, 80)!r} in it is none of a bundle's; {ANEW}")
         if folded(path) in seen:
             twin = one_line(seen[folded(path)], 80)
-            raise InputError(f"the paths {twin!r} and {one_line(path, 80)!r} in it are one file")
+            raise InputError(
+                f"the paths {twin!r} and {one_line(path, 80)!r} in it are one file; {ANEW}"
+            )
         seen[folded(path)] = path
         _add_folders(folders, path)
     for name in seen.keys() & folders.keys():
-        raise InputError(f"the path {one_line(seen[name], 80)!r} in it is a file and a folder")
+        raise InputError(
+            f"the path {one_line(seen[name], 80)!r} in it is a file and a folder; {ANEW}"
+        )
 
 
 def _add_folders(folders: dict[str, str], path: str) -> None:
@@ -83,7 +88,8 @@ def _add_folders(folders: dict[str, str], path: str) -> None:
         twin = folders.setdefault(folded(folder), folder)
         if twin != folder:
             raise InputError(
-                f"the folders {one_line(twin, 80)!r} and {one_line(folder, 80)!r} in it are one"
+                f"the folders {one_line(twin, 80)!r} and {one_line(folder, 80)!r} in it are one; "
+                f"{ANEW}"
             )
 
 

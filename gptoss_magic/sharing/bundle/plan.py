@@ -68,7 +68,7 @@ class SharePlan:
 
 def no_preset(name: str) -> dict[str, Any]:
     """Where presets are not asked for."""
-    raise InputError(f"preset {name}: {NO_PRESETS}")
+    raise InputError(f"preset {name}: {NO_PRESETS}; leave it out")
 
 
 def plan_share(

@@ -13,6 +13,7 @@ from gptoss_magic.quoting import printable
 from gptoss_magic.sharing.bundle.archive import opened
 from gptoss_magic.sharing.bundle.contents import check_contents
 from gptoss_magic.sharing.bundle.manifest import LOCK
+from gptoss_magic.sharing.bundle.paths import ANEW
 from gptoss_magic.sharing.bundle.sizes import size_text
 from gptoss_magic.sharing.records import records_of
 
@@ -113,7 +114,7 @@ def _inside(room: Path, path: str) -> Path:
     """The place of a checked path; what leads out of the folder is refused once more."""
     place = room.joinpath(*path.split("/"))
     if not place.resolve().is_relative_to(room.resolve()):
-        raise InputError(f"the path {path[:80]!r} in it leads elsewhere")
+        raise InputError(f"the path {path[:80]!r} in it leads elsewhere; {ANEW}")
     return place
 
 

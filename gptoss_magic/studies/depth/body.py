@@ -58,7 +58,10 @@ def read_body(text: str, **line: Any) -> DepthBody:
             check_keys(one)
         said = yaml.load(text, yaml.BaseLoader)  # noqa: S506 (it makes texts and lists only)
     except (RecursionError, yaml.YAMLError) as error:
-        raise InputError(f"the body is no YAML or JSON: {one_line(str(error), 200)}") from error
+        raise InputError(
+            f"the body is no YAML or JSON: {one_line(str(error), 200)}; texts with ?, : or # need "
+            "quotes"
+        ) from error
     if not isinstance(said, dict):
         raise InputError(f"the body: write keys and values, such as rows: and one of {_keys()}")
     known = {name: value for name, value in line.items() if value is not None}
@@ -73,7 +76,7 @@ def body_of(said: Mapping[str, Any]) -> DepthBody:
         raise InputError("no rows: write rows: with a variable, a file, or the rows themselves")
     for key in TEXTS:
         if not isinstance(known.get(key, ""), str):
-            raise InputError(f"{key}: {_shown(known[key])} is no text")
+            raise InputError(f"{key}: {_shown(known[key])} is no text; put it in quotes")
         known[key] = known.get(key, "").strip()
     for key in NUMBERS:
         known[key] = _number(key, known.get(key, 0), least=0)

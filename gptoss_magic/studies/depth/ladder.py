@@ -66,7 +66,7 @@ def check_choice(steps: Sequence[int], strengths: str) -> None:
         raise InputError(f"strengths {strengths!r}: give {' or '.join(STRENGTHS)}")
     wrong = [step for step in steps if not 0 <= step <= LAST]
     if wrong:
-        raise InputError(f"rung {wrong[0]}: the ladder has 0 to {LAST}")
+        raise InputError(f"rung {wrong[0]}: the ladder has 0 to {LAST}: give one of those")
 
 
 def read_steps(text: str) -> tuple[int, ...]:

@@ -46,7 +46,11 @@ def pick(folder: Path, key: str, name: str) -> PickedRung:
         raise InputError("rung bare is the model as it is: %gptoss persona use none")
     rung = kept_rung(folder, key)
     if rung is None or rung.why:
-        why = f"could not be done ({rung.why})" if rung else "is not done yet: resume the study"
+        why = (
+            f"could not be done ({rung.why}): choose another"
+            if rung
+            else "is not done yet: resume the study"
+        )
         raise InputError(f"rung {key} {why}")
     persona, remarks = Persona(check_name(name)), []
     for part in rung.rung.parts or (key,):
@@ -90,7 +94,9 @@ def _joined(one: Persona, other: Persona) -> Persona:
 
 def _read(file: Path) -> Persona:
     if not file.is_file():
-        raise InputError(f"{printable(file)}: the persona of the study is missing")
+        raise InputError(
+            f"{printable(file)}: the persona of the study is missing; resume the study"
+        )
     return replace(parse_persona(read_text(file).text, otherwise=file.stem), source="")
 
 
@@ -106,5 +112,5 @@ def _amount(record: RungRecord) -> int:
     """Of rows or passages, as the rung's key ends: `examples-4`."""
     number = record.rung.key.rpartition("-")[2]
     if not number.isdecimal() or not int(number):
-        raise InputError(f"rung {record.rung.key}: its key does not say how many")
+        raise InputError(f"rung {record.rung.key}: its key does not say how many; resume the study")
     return int(number)

@@ -188,7 +188,7 @@ class DepthStudy:
         done = [one for one in self.records if not one.why and one.rung.step]
         sides = [[one for one in done if one.rung.trains is trains] for trains in (False, True)]
         if not all(sides):
-            raise InputError("one of its two parts could not be made")
+            raise InputError("one of its two parts could not be made; run more rungs")
         context_one, trained_one = (max(side, key=num_right).rung.key for side in sides)
         return context_one, trained_one
 

@@ -97,7 +97,7 @@ def _wanted(num: int, num_fit: int, num_held: int | None) -> int:
         return _checked(min(num_held, num_fit), num_fit)
     if not LEAST <= num_held <= num - LEAST:
         raise InputError(
-            f"held out {num_held}: of {num} rows ({least}) give {LEAST} to {num - LEAST}"
+            f"held out {num_held}: of {num} rows ({least}): give {LEAST} to {num - LEAST}"
         )
     return _checked(num_held, num_fit)
 

@@ -177,7 +177,9 @@ def _candidate(rung: Rung, task: DepthTask, folder: Path) -> Candidate:
     if kept_rung(folder, rung.key) is not None:
         return Candidate(rung)
     why = next((one.why for one in dropped if one.rung.key == rung.key), "this version has it not")
-    raise InputError(f"{folder}: rung {rung.key} is still to be run, but {why}")
+    raise InputError(
+        f"{folder}: rung {rung.key} is still to be run, but {why}; begin another study"
+    )
 
 
 def _free_folder(name: str, where: Places) -> Path:
@@ -187,7 +189,8 @@ def _free_folder(name: str, where: Places) -> Path:
         raise InputError(f"{folder}: there is such a study; resume it, or give another name")
     if len(name) > MOST_NAME:
         raise InputError(
-            f"name {name!r}: at most {MOST_NAME} letters, its runs' names go behind it"
+            f"name {name!r}: at most {MOST_NAME} letters, its runs' names go behind it; give a "
+            "shorter one"
         )
     return folder
 

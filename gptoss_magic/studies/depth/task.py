@@ -114,7 +114,9 @@ def _remarks(body: DepthBody, suite: Suite, held: Sequence[HeldRow]) -> list[str
     ]
     failed = [f"{name}: {one.note}" for name, one in said if "checker failed" in one.note]
     if len(failed) == len(said):
-        raise InputError(f"the checker fails on every row's own answer: {first_few(failed)}")
+        raise InputError(
+            f"the checker fails on every row's own answer: {first_few(failed)}; mend it"
+        )
     wrong = [
         f"{name}{f' ({one.note})' if one.note else ''}" for name, one in said if one.word != RIGHT
     ]

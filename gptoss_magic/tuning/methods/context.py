@@ -36,5 +36,5 @@ def last_layers(model: Model, num_layers: int) -> list[int]:
     """Indices of the last `num_layers` layers; all where it is 0. Raises InputError."""
     total = model.config.num_hidden_layers
     if num_layers > total:
-        raise InputError(f"{num_layers} layers: the model has {total}")
+        raise InputError(f"{num_layers} layers: the model has {total}; give fewer")
     return list(range(total - (num_layers or total), total))

@@ -47,7 +47,7 @@ class ExpertsSettings(lora.LoraSettings):
         if not 0 < self.coverage <= 1:
             raise InputError(f"coverage {self.coverage}: give a share above 0, at most 1")
         if min(self.num_experts, self.num_layers) < 0:
-            raise InputError("numbers of experts and layers start at 0")
+            raise InputError("numbers of experts and layers start at 0; give 0 or more")
 
     @property
     def by_routing(self) -> bool:
@@ -73,7 +73,7 @@ def chosen_experts(model: Model, context: Context) -> dict[int, list[int]]:
     if len(context.hot) != len(layers):
         raise InputError("experts hot or random: the data's routing was not measured; give 'all'")
     if settings.num_experts > num_experts:
-        raise InputError(f"{settings.num_experts} experts: a layer has {num_experts}")
+        raise InputError(f"{settings.num_experts} experts: a layer has {num_experts}; give fewer")
     hot = [list(experts)[: settings.num_experts or None] for experts in context.hot]
     if settings.choice == "random":
         draw = random.Random(context.seed)  # noqa: S311 (a choice to repeat, not a secret)

@@ -27,7 +27,7 @@ class ExpertsFullSettings(MethodSettings):
 
     def __post_init__(self) -> None:
         if self.num_experts < 0:
-            raise InputError("numbers of experts and layers start at 0")
+            raise InputError("numbers of experts and layers start at 0; give 0 or more")
 
     @property
     def by_routing(self) -> bool:
@@ -43,7 +43,7 @@ def apply(model: Model, context: Context) -> list[Any]:
         raise InputError(f"experts-full {number}: at most {MOST} are unpacked; use 'experts'")
     layers = [layer for layer, experts in enumerate(context.hot) if experts]
     if not layers:
-        raise InputError("experts-full: the data's routing was not measured")
+        raise InputError("experts-full: the data's routing was not measured; use 'experts'")
     target = f"model.layers.{layers[-1]}.mlp.experts"
     module = model.get_submodule(target)
     return [

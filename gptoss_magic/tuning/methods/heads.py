@@ -64,10 +64,10 @@ def chosen_heads(model: Model, context: Context) -> list[tuple[int, int]]:
     """(layer, head) of the `num_heads` most important heads on the data."""
     wanted = context.settings.num_heads
     if not context.sequences:
-        raise InputError("heads: there is no data to measure their importance on")
+        raise InputError("heads: there is no data to measure their importance on; give rows")
     scores_LA = head_scores(model, context.sequences[:MOST_SEQUENCES])
     if wanted > scores_LA.numel():
-        raise InputError(f"{wanted} heads: the model has {scores_LA.numel()}")
+        raise InputError(f"{wanted} heads: the model has {scores_LA.numel()}; give fewer")
     places = scores_LA.flatten().topk(wanted).indices.tolist()
     return sorted(divmod(place, scores_LA.shape[1]) for place in places)
 

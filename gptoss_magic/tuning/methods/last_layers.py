@@ -29,7 +29,7 @@ class LastLayersSettings(lora.LoraSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.num_layers < 0:
-            raise InputError("numbers of experts and layers start at 0")
+            raise InputError("numbers of experts and layers start at 0; give 0 or more")
 
 
 def apply(model: Model, context: Context) -> list[Any]:

@@ -127,7 +127,7 @@ def _settled(goal: Goal, names: Mapping[str, Any]) -> GoalTest:
     is_schema = isinstance(value, (type, dict)) or get_origin(value) is not None
     kind = "schema" if is_schema else "function" if callable(value) else "python"
     if test.kind not in ("python", kind):
-        raise InputError(f"{label}: {text} is {_article(value)}, no {test.kind}")
+        raise InputError(f"{label}: {text} is {_article(value)}, no {test.kind}; give one")
     return replace(test, kind=kind, text=text)
 
 

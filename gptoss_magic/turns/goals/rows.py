@@ -29,7 +29,9 @@ def goal_rows(board: GoalBoard, path: str | Path | None = None) -> list[dict[str
     """
     rows = [_row(node.tries[-1]) for node in board.nodes if node.state == "done"]
     if not rows:
-        raise InputError(f"goals {board.name}: none is done, so there is nothing to learn from")
+        raise InputError(
+            f"goals {board.name}: none is done, so there is nothing to learn from; reach one first"
+        )
     if path is not None:
         with NewLines(Path(path).expanduser()) as file:
             for row in rows:

@@ -59,9 +59,13 @@ class RowTemplate:
         try:
             text = self._template.render({**self._names, "row": row, **also, **row}).strip()
         except Exception as error:
-            raise InputError(f"template: {error_line(error)}") from error
+            raise InputError(
+                f"template: {error_line(error)}; mend that line, or the row"
+            ) from error
         if not text:
-            raise InputError("template: the prompt of this row is empty")
+            raise InputError(
+                "template: the prompt of this row is empty; write words around its columns"
+            )
         return text
 
 

@@ -220,7 +220,7 @@ class TextField extends Labelled {
     super(field);
     this.sends(send);
     this.area = make("textarea");
-    Object.assign(this.area, { rows: 2, placeholder: field.empty });
+    Object.assign(this.area, { rows: 2, dir: "auto", placeholder: field.empty });
     this.label(this.area);
     this.box.append(this.area);
     this.hint(this.area);
