@@ -72,6 +72,7 @@ class Session:
     policies: Policies = field(default_factory=Policies)
     servers: dict[str, Server] = field(default_factory=dict)
     plans: dict[str, Goals] = field(default_factory=dict)
+    pythons: dict[str, PythonProcess] = field(default_factory=dict)
 
     @property
     def resident(self) -> Resident | None:
