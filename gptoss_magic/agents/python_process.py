@@ -123,6 +123,9 @@ class PythonProcess:
         """The process's word on a piece of code; None where it ended."""
         assert self._process is not None
         assert self._process.stdin is not None
+        self._told = b""
+        while select.select([self._answers], [], [], 0)[0] and os.read(self._answers, 1 << 16):
+            pass  # what earlier code said in the process's place
         line = json.dumps({"code": code}).encode() + b"\n"
         try:
             self._process.stdin.write(line)
