@@ -26,6 +26,7 @@ are shown to the user. Nothing can be written to disk. Internet access for this 
 disabled."""
 ORIGIN = "built in; a process that stays, which can compute and read files, and nothing else"
 PARAMETERS = {"type": "object", "properties": {"code": {"type": "string"}}, "required": ["code"]}
+ABOUT = "Run Python code in a process that stays with the conversation."
 NOTHING = "(done; it printed nothing)"
 
 
@@ -45,7 +46,7 @@ def native_python(process: PythonProcess) -> Tool:
         return ToolResult(text, figures=done.figures, frames=done.frames)
 
     space = SPACE.format(seconds=process.limits.seconds)
-    return Tool("python", "", PARAMETERS, python, "ask", ORIGIN, _checked, space=space)
+    return Tool("python", ABOUT, PARAMETERS, python, "ask", ORIGIN, _checked, space=space)
 
 
 def _checked(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from gptoss_magic.records import FrameHead
 SCRIPT = Path(__file__).with_name("python_worker.py")
 TOTAL_SECONDS = 3600  # of computing, of all calls
 GRACE_S = 2.0  # for code that is interrupted
+START_S = 30.0  # until the process is ready
 MOST_REPLY = 32 << 20  # bytes
 PNG = re.compile(r"iVBORw0KGgo[A-Za-z0-9+/]{20,8000000}={0,2}")
 
@@ -118,6 +119,7 @@ class PythonProcess:
                 )
         finally:
             os.close(theirs)
+        self._reply(START_S)
 
     def _asked(self, code: str) -> dict[str, Any] | None:
         """The process's word on a piece of code; None where it ended."""

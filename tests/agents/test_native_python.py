@@ -143,10 +143,7 @@ pyplot = types.ModuleType("matplotlib.pyplot")
 pyplot.get_fignums, pyplot.figure, pyplot.close = lambda: [1], lambda n: Figure(), lambda n: None
 sys.modules["matplotlib.pyplot"] = pyplot
 """
-PNG = (
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"
-    "gg=="
-)
+PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(40)).decode()
 
 
 def test_a_figure_is_shown_and_what_is_no_picture_is_not(process):
