@@ -2,8 +2,8 @@
 
 `python -I python_worker.py SETTINGS FD`: it reads a line of JSON from its input for each piece,
 `{"code": …}`, and writes one to the descriptor FD when it is ready, and when a piece is done: how
-it ended, and what it had to show (figures of matplotlib as PNG, the rows of a frame that is the last
-value). What it prints goes to its output, which is a file. Limits and the filter are those of
+it ended, and what it had to show (figures of matplotlib as PNG, the rows of a frame that is the
+last value). What it prints goes to its output, which is a file. Limits and the filter are those of
 `confined.py`, beside this file; it imports nothing of this package.
 """
 
