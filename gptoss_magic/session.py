@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gptoss_magic.adapters import Active, Shelf
     from gptoss_magic.agents.persona import Persona
     from gptoss_magic.agents.plan import Goals
+    from gptoss_magic.agents.python_process import PythonProcess
     from gptoss_magic.agents.servers import Server
     from gptoss_magic.generation import LocalEngine
     from gptoss_magic.generation.protocol import Engine
@@ -72,6 +73,7 @@ class Session:
     policies: Policies = field(default_factory=Policies)
     servers: dict[str, Server] = field(default_factory=dict)
     plans: dict[str, Goals] = field(default_factory=dict)
+    pythons: dict[str, PythonProcess] = field(default_factory=dict)
 
     @property
     def resident(self) -> Resident | None:

@@ -20,8 +20,6 @@ from gptoss_magic.records import Answer, Consent, Limits, Message, Step, ToolCal
 from gptoss_magic.records.messages import NATIVE_SPACES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from gptoss_magic.records import OpenPage
     from gptoss_magic.records.provenance import CallRecord, ToolsRecord, ToolTerms
 
@@ -50,8 +48,7 @@ def run(
     call the model has one more turn to answer. ■ ends the run and keeps what there is. `pages`:
     what the conversation has open already.
     """
-    by_name = {tool.name: tool for tool in tools}
-    state = ToolRun(list(messages), by_name, consent, limits or Limits(), list(pages))
+    state = ToolRun(list(messages), tools, consent, limits or Limits(), list(pages))
     try:
         while state.turn(respond):
             yield from state.calls()
@@ -68,7 +65,7 @@ class ToolRun:
     """A run in the making. `finish` is set when it is over."""
 
     opening: list[Message]
-    tools: Mapping[str, Tool]
+    tools: Sequence[Tool]
     consent: Consent
     limits: Limits
     pages: list[OpenPage] = field(default_factory=list)
@@ -82,6 +79,9 @@ class ToolRun:
 
     def __post_init__(self) -> None:
         self.budget = Budget(self.limits)
+        self.native = {tool.name: tool for tool in self.tools if tool.is_native}
+        functions = {tool.name: tool for tool in self.tools if not tool.is_native}
+        self.by_name = {**self.native, **functions}
 
     @property
     def is_over(self) -> bool:
@@ -118,7 +118,7 @@ class ToolRun:
         while self.pending:
             call, caller = self.pending[0]
             is_end = len(self.pending) == 1 and bool(answer.messages[-1].recipient)
-            step = self._step(call, is_cut=is_end and answer.finish in ("length", "stop"))
+            step = self._step(call, caller, is_cut=is_end and answer.finish in ("length", "stop"))
             if not any(done.turn == step.turn for done in self.steps):
                 seconds = answer.usage.total_s
                 step = replace(
@@ -133,12 +133,14 @@ class ToolRun:
     def _is_spent(self) -> bool:
         return self.budget.tokens <= 0 or self.budget.seconds <= 0
 
-    def _step(self, call: ToolCall, *, is_cut: bool) -> Step:
+    def _step(self, call: ToolCall, caller: Message, *, is_cut: bool) -> Step:
         """One call: repaired, let, run. Nothing of a tool gets out as an error."""
         unrun = self._unrun(is_cut=is_cut)
         if unrun:
             return Step(len(self.answers), call, *unrun)
-        tool, note = found(call.name, self.tools)
+        tool, note = self.native.get(caller.recipient or ""), ""
+        if tool is None:
+            tool, note = found(call.name, self.by_name)
         if tool is None:
             return Step(len(self.answers), call, "unknown", harmless_lines(f"not run: {note}"))
         try:
@@ -193,13 +195,15 @@ class ToolRun:
             passages=result.passages,
             plan=result.plan,
             page=result.page,
+            figures=result.figures,
+            frames=result.frames,
         )
 
     def answer(self) -> Answer:
         """The last turn's answer with all that the run said, called and was told."""
         last = self.answers[-1]
         tools: ToolsRecord = {
-            "offered": {tool.name: _terms(tool) for tool in self.tools.values()},
+            "offered": {tool.name: _terms(tool) for tool in self.tools},
             "limits": asdict(self.limits),
             "calls": [_record(step) for step in self.steps],
         }
@@ -261,7 +265,7 @@ def _told(step: Step, caller: Message) -> Message:
     A tool that gpt-oss knows by heart answers in the channel that it was called in.
     """
     name, recipient = step.call.name, caller.recipient or ""
-    if name.partition(".")[0] in NATIVE_SPACES:
+    if recipient in NATIVE_SPACES or name.startswith("browser."):
         channel = caller.channel or "commentary"
         return Message("tool", step.result, channel, "assistant", author=name)
     author = recipient if recipient == name else f"functions.{name}"

@@ -102,7 +102,7 @@ def _ran(code: str, limits: ProcessLimits) -> Ran:
         (folder / "code.py").write_text(code, encoding="utf-8", errors="surrogatepass")
         with (folder / "output").open("w+b") as output:
             status = _run(folder, output, limits)
-            return Ran(_shown(output, limits.chars), status)
+            return Ran(shown_output(output, limits.chars), status)
 
 
 def _run(folder: Path, output: IO[bytes], limits: ProcessLimits) -> int | None:
@@ -116,7 +116,7 @@ def _run(folder: Path, output: IO[bytes], limits: ProcessLimits) -> int | None:
     process = subprocess.Popen(
         [sys.executable, "-I", str(SCRIPT), str(folder / "code.py"), json.dumps(settings)],
         cwd=folder / "work",
-        env=_environment(folder),
+        env=environment(folder),
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
@@ -127,10 +127,10 @@ def _run(folder: Path, output: IO[bytes], limits: ProcessLimits) -> int | None:
     except subprocess.TimeoutExpired:
         return None
     finally:
-        _end(process)
+        ending(process)
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path) -> dict[str, str]:
     """Nothing of the user's variables (keys, tokens) but the path and the language."""
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     work = str(folder / "work")
@@ -142,20 +142,20 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
-def _end(process: subprocess.Popen[Any]) -> None:
+def ending(process: subprocess.Popen[Any]) -> None:
     """End the process and what it started."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
-def _shown(output: IO[bytes], chars: int) -> str:
-    """The beginning and the end of what was printed."""
+def shown_output(output: IO[bytes], chars: int, start: int = 0) -> str:
+    """The beginning and the end of what was printed from the byte `start` on."""
     size = output.seek(0, os.SEEK_END)
-    output.seek(0)
-    if size <= 4 * chars:
+    output.seek(start)
+    if size - start <= 4 * chars:
         text = output.read().decode("utf-8", "replace")
         return text if len(text) <= chars else f"{text[: chars // 2]}\n[…]\n{text[-chars // 2 :]}"
     head = output.read(chars // 2).decode("utf-8", "replace")
-    output.seek(size - chars // 2)
+    output.seek(max(start, size - chars // 2))
     return f"{head}\n[…]\n{output.read().decode('utf-8', 'replace')}"

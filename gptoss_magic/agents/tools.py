@@ -9,12 +9,11 @@ from gptoss_magic.errors import InputError
 from gptoss_magic.public import public
 from gptoss_magic.quoting import one_line
 from gptoss_magic.records import ToolSpec
-from gptoss_magic.records.messages import NATIVE_SPACES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from gptoss_magic.records import OpenPage, Passage
+    from gptoss_magic.records import FrameHead, OpenPage, Passage
 
     AskedFor = Callable[["Tool", Mapping[str, Any], Sequence[OpenPage]], tuple["Tool", str]]
 
@@ -36,6 +35,8 @@ class ToolResult:
     passages: tuple[Passage, ...] | None = None
     plan: str = ""
     page: OpenPage | None = None
+    figures: tuple[str, ...] = ()
+    frames: tuple[FrameHead, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,13 @@ class Tool:
 
     @property
     def is_native(self) -> bool:
-        """True for a tool of a namespace that gpt-oss knows by heart, such as `browser.open`."""
-        return self.name.partition(".")[0] in NATIVE_SPACES and "." in self.name
+        """True for a tool that gpt-oss knows by heart: `python`, `browser.open`."""
+        return bool(self.space)
+
+    @property
+    def is_raw(self) -> bool:
+        """True for a native tool without functions: a call's text is its argument, and no JSON."""
+        return self.is_native and "." not in self.name
 
     @property
     def spec(self) -> ToolSpec:

@@ -111,11 +111,18 @@ def _hint(name: str, place: ToolPlace) -> str:
 
 
 def _python(place: ToolPlace) -> Tool:
-    from gptoss_magic.agents.python import python_tool
+    from gptoss_magic.agents.native_python import confined_limits, native_python
+    from gptoss_magic.agents.python_process import PythonProcess
 
     if place.argument not in ("", "kernel"):
         raise InputError(f"--tool python:{place.argument}: give python, or python:kernel")
-    return _in_kernel(place.shell) if place.argument else python_tool()
+    if place.argument:
+        return _in_kernel(place.shell)
+    pythons = current().pythons
+    name = " @ ".join([place.conversation, *place.persona])
+    if place.new and name in pythons:
+        pythons.pop(name).end()
+    return native_python(pythons.setdefault(name, PythonProcess(confined_limits())))
 
 
 def _in_kernel(shell: Any) -> Tool:

@@ -1,6 +1,14 @@
 """Frozen records that travel between rooms. No behaviour beyond plain views of themselves."""
 
-from gptoss_magic.records.answers import Answer, AnswerToken, RoutingTrace, Step, Transcript, Usage
+from gptoss_magic.records.answers import (
+    Answer,
+    AnswerToken,
+    FrameHead,
+    RoutingTrace,
+    Step,
+    Transcript,
+    Usage,
+)
 from gptoss_magic.records.messages import (
     ChannelDelta,
     Message,
@@ -47,6 +55,7 @@ __all__ = [
     "Drift",
     "Example",
     "ExpertProbe",
+    "FrameHead",
     "Generation",
     "Limits",
     "Listener",
