@@ -37,7 +37,7 @@ def run(
     consent: Consent,
     limits: Limits | None = None,
     *,
-    pages: Sequence[OpenPage] = (),
+    earlier: Sequence[Step] = (),
 ) -> Generator[Step, None, Answer]:
     """Answer `messages` with the help of `tools`; yields each call as it is done.
 
@@ -45,10 +45,10 @@ def run(
     `budget.tokens` and call `budget.check()` at each token. `consent(tool, arguments, note)` is
     None where the call may run, else the words of refusal; no tool runs without it. All calls get
     an answer, whatever they look like; errors of a tool go to the model. After the last allowed
-    call the model has one more turn to answer. ■ ends the run and keeps what there is. `pages`:
-    what the conversation has open already.
+    call the model has one more turn to answer. ■ ends the run and keeps what there is. `earlier`:
+    the calls of the conversation before.
     """
-    state = ToolRun(list(messages), tools, consent, limits or Limits(), list(pages))
+    state = ToolRun(list(messages), tools, consent, limits or Limits(), earlier)
     try:
         while state.turn(respond):
             yield from state.calls()
@@ -68,7 +68,7 @@ class ToolRun:
     tools: Sequence[Tool]
     consent: Consent
     limits: Limits
-    pages: list[OpenPage] = field(default_factory=list)
+    earlier: Sequence[Step] = ()
     said: list[Message] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
@@ -89,6 +89,11 @@ class ToolRun:
         if self.answers and self._is_spent():
             self.finish = self.finish or "limit"
         return bool(self.finish)
+
+    @property
+    def pages(self) -> list[OpenPage]:
+        """What the conversation has open."""
+        return [step.page for step in (*self.earlier, *self.steps) if step.page is not None]
 
     def turn(self, respond: Respond) -> bool:
         """One turn of the model; False where the run is over."""
@@ -181,11 +186,12 @@ class ToolRun:
         began, seconds = time.monotonic(), min(self.limits.call_seconds, self.budget.seconds)
         if tool.sees_pages:
             arguments = {**arguments, "pages": tuple(self.pages)}
+        if tool.sees_steps:
+            arguments = {**arguments, "steps": (*self.earlier, *self.steps)}
         outcome, value = outcome_of(tool, arguments, seconds)
         if outcome == "interrupt":
             self.finish = "interrupt"
         result, cut = result_of(value, self.limits.chars)
-        self.pages += [result.page] if result.page else []
         return replace(
             step,
             outcome=outcome,
@@ -195,15 +201,14 @@ class ToolRun:
             passages=result.passages,
             plan=result.plan,
             page=result.page,
-            figures=result.figures,
-            frames=result.frames,
+            code_run=result.code_run,
         )
 
     def answer(self) -> Answer:
         """The last turn's answer with all that the run said, called and was told."""
         last = self.answers[-1]
         tools: ToolsRecord = {
-            "offered": {tool.name: _terms(tool) for tool in self.tools},
+            "offered": dict(map(self._offered, self.tools)),
             "limits": asdict(self.limits),
             "calls": [_record(step) for step in self.steps],
         }
@@ -221,6 +226,12 @@ class ToolRun:
             analysis="" if last.tool_calls else last.analysis,
             commentary="" if last.tool_calls else last.commentary,
         )
+
+    def _offered(self, tool: Tool) -> tuple[str, ToolTerms]:
+        """What the record says of a tool; a function may be called as one that is native."""
+        if tool.is_native or tool.name not in self.native:
+            return tool.name, _terms(tool)
+        return f"functions.{tool.name}", {**_terms(tool), "offer": tool.offer or tool.name}
 
 
 def outcome_of(tool: Tool, arguments: dict[str, Any], seconds: float) -> tuple[str, Any]:

@@ -1,8 +1,7 @@
-"""The `python` tool: code in a process of its own, with limits of time and memory.
+"""Python code in a process of its own, with limits of time and memory.
 
-The process has an empty folder, a bare environment and no input. As a tool it is no sandbox: it can
-read and write what the user can, and reach the network; hence the consent to each piece of code.
-Where it `is_confined` (`confined.py`) it can compute, read and print, and nothing else.
+The process has an empty folder, a bare environment and no input. Where it `is_confined`
+(`confined.py`) it can compute, read and print, and nothing else; else it can do what the user can.
 """
 
 from __future__ import annotations
@@ -19,10 +18,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from gptoss_magic.agents.confined import UNCONFINED
-from gptoss_magic.agents.tools import Tool, tool
 from gptoss_magic.errors import InputError
 
-ORIGIN = "built in; a process of its own, with your rights (files, network)"
+PYTHON = (sys.executable, "-I", "-X", "utf8")  # by itself: not as the user's variables say
 KEPT = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "TZ")
 SCRIPT = Path(__file__).with_name("confined.py")
 
@@ -50,33 +48,6 @@ class Ran:
 
     output: str
     status: int | None
-
-
-def python_tool(limits: ProcessLimits | None = None) -> Tool:
-    """The tool. Raises InputError where processes cannot be limited (Windows)."""
-    if os.name != "posix":
-        raise InputError("the python tool needs a POSIX system: elsewhere no limit would hold")
-    most = limits or ProcessLimits()
-
-    def python(code: str) -> str:
-        """Run Python code in a fresh process and give what it prints, and its last value.
-
-        Args:
-            code: the whole program; nothing is kept between calls
-
-        """
-        return run_code(code, most)
-
-    made = tool(python)
-    return Tool("python", made.description, made.parameters, python, "ask", ORIGIN, made.check)
-
-
-def run_code(code: str, limits: ProcessLimits) -> str:
-    """What `code` printed, errors included; says so where a limit ended it."""
-    ran = run_process(code, limits)
-    if ran.status is None:
-        return f"{ran.output}\n[stopped after {limits.seconds:g} s]"
-    return ran.output + (f"\n[ended by status {ran.status}]" if ran.status else "")
 
 
 def run_process(code: str, limits: ProcessLimits) -> Ran:
@@ -114,7 +85,7 @@ def _run(folder: Path, output: IO[bytes], limits: ProcessLimits) -> int | None:
         "is_confined": limits.is_confined,
     }
     process = subprocess.Popen(
-        [sys.executable, "-I", str(SCRIPT), str(folder / "code.py"), json.dumps(settings)],
+        [*PYTHON, str(SCRIPT), str(folder / "code.py"), json.dumps(settings)],
         cwd=folder / "work",
         env=environment(folder),
         stdin=subprocess.DEVNULL,
@@ -137,7 +108,6 @@ def environment(folder: Path) -> dict[str, str]:
     return kept | {
         "HOME": work,
         "TMPDIR": work,
-        "PYTHONIOENCODING": "utf-8",
         "OPENBLAS_NUM_THREADS": "2",
     }
 

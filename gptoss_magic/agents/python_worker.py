@@ -1,10 +1,10 @@
 """Run by itself, as a script: runs one piece of code after the other, and keeps their names.
 
-`python -I python_worker.py SETTINGS FD`: it reads a line of JSON from its input for each piece,
-`{"code": …}`, and writes one to the descriptor FD when it is ready, and when a piece is done: how
-it ended, and what it had to show (figures of matplotlib as PNG, the rows of a frame that is the
-last value). What it prints goes to its output, which is a file. Limits and the filter are those of
-`confined.py`, beside this file; it imports nothing of this package.
+`python -I python_worker.py SETTINGS FD`: a line of JSON on its input is a piece, `{"number": …,
+"code": …}`. It writes one to the descriptor FD when it is ready, and when a piece is over: its
+number, how it ended, and what it had to show (figures of matplotlib as PNG, the rows of a frame
+that is the last value). What it prints goes to its output, which is a file. Limits and the filter
+are those of `confined.py`, beside this file; it imports nothing of this package.
 """
 
 import ast
@@ -14,10 +14,13 @@ import json
 import linecache
 import os
 import runpy
+import signal
 import sys
 import traceback
+import types
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 UNCONFINED = 78
 MOST_FIGURES, MOST_ROWS, MOST_COLUMNS, CELL_CHARS = 4, 20, 12, 80
@@ -25,38 +28,74 @@ MOST_FIGURES, MOST_ROWS, MOST_COLUMNS, CELL_CHARS = 4, 20, 12, 80
 
 def run(number: int, code: str, names: dict[str, Any]) -> dict[str, Any]:
     """One piece of code; the value of its last expression is shown, as a cell's is."""
-    file = f"<call {number}>"
-    linecache.cache[file] = (len(code), None, code.splitlines(keepends=True), file)
     frames: list[Any] = []
+    ended = "error"
     try:
-        tree = ast.parse(code, file)
-        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-        exec(compile(tree, file, "exec"), names)  # noqa: S102 (what this process is for)
-        if isinstance(last, ast.Expr):
-            value = eval(compile(ast.Expression(last.value), file, "eval"), names)  # noqa: S307
-            names["_"] = value
-            frames = _shown_value(value)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        frames = _shown_value(_value(f"<call {number}>", code, names), names)
         ended = "done"
     except KeyboardInterrupt:
-        sys.stdout.write("KeyboardInterrupt\n")
+        say("KeyboardInterrupt\n")
         ended = "interrupt"
     except SystemExit as error:
-        sys.stdout.write(f"SystemExit: {error}\n")
-        ended = "error"
+        say(f"SystemExit: {error}\n")
     except BaseException as error:  # noqa: BLE001 (whatever the code raises is its own)
-        own = traceback.TracebackException.from_exception(error)
-        own.stack = traceback.StackSummary.from_list(
-            [frame for frame in own.stack if frame.filename.startswith("<call")]
-        )
-        sys.stdout.write("".join(own.format()))
-        ended = "error"
-    return {"ended": ended, "figures": _figures(), "frames": frames}
+        say(_traceback(error))
+    figures = _figures()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    is_cut = not say("")
+    return {"ended": ended, "figures": figures, "frames": frames, "is_cut": is_cut}
 
 
-def _shown_value(value: Any) -> list[Any]:
+def say(text: str) -> bool:
+    """Write behind all that the code printed; False where there is no room for it."""
+    fits = True
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:  # noqa: BLE001 (a full disk, a limit, or the code closed it)
+            fits = False
+    try:
+        os.write(1, text.encode("utf-8", "backslashreplace"))
+    except OSError:
+        fits = False
+    if not fits:
+        _streams()
+    return fits
+
+
+def _streams() -> None:
+    """Fresh ones: what the old ones still hold can never be written."""
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        again = os.fdopen(os.dup(number), "w", encoding="utf-8", errors="backslashreplace")
+        setattr(sys, name, again)
+
+
+def _value(file: str, code: str, names: dict[str, Any]) -> Any:
+    """What the last expression gives; None where the code ends with none."""
+    linecache.cache[file] = (len(code), None, code.splitlines(keepends=True), file)
+    tree = ast.parse(code, file)
+    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    exec(compile(tree, file, "exec"), names)  # noqa: S102 (what this process is for)
+    if not isinstance(last, ast.Expr):
+        return None
+    return eval(compile(ast.Expression(last.value), file, "eval"), names)  # noqa: S307
+
+
+def _traceback(error: BaseException) -> str:
+    """Its lines, but for those of this file."""
+    own = traceback.TracebackException.from_exception(error)
+    inner = [frame for frame in own.stack if frame.filename != __file__]
+    own.stack = traceback.StackSummary.from_list(inner)
+    return "".join(own.format())
+
+
+def _shown_value(value: Any, names: dict[str, Any]) -> list[Any]:
     """Print the last value; the rows of a frame are told apart."""
-    if value is not None:
-        sys.stdout.write((value if isinstance(value, str) else repr(value)) + "\n")
+    if value is None:
+        return []
+    names["_"] = value
+    say((value if isinstance(value, str) else repr(value)) + "\n")
     try:
         if type(value).__name__ != "DataFrame" or not hasattr(value, "itertuples"):
             return []
@@ -64,7 +103,7 @@ def _shown_value(value: Any) -> list[Any]:
         rows = [[str(cell)[:CELL_CHARS] for cell in row] for row in head.itertuples(name=None)]
         columns = ["", *(str(name)[:CELL_CHARS] for name in head.columns)]
         return [{"columns": columns, "rows": rows, "size": [int(n) for n in value.shape]}]
-    except Exception:  # noqa: BLE001 (it was printed; no more than a picture is lost)
+    except Exception:  # noqa: BLE001 (it was printed; no more than a table is lost)
         return []
 
 
@@ -80,37 +119,50 @@ def _figures() -> list[str]:
             pyplot.figure(number).savefig(written, format="png", dpi=100)
             pictures.append(base64.b64encode(written.getvalue()).decode("ascii"))
         pyplot.close("all")
-    except Exception as error:  # noqa: BLE001 (a figure that cannot be drawn)
-        sys.stdout.write(f"figure: {type(error).__name__}: {error}\n")
+    except BaseException as error:  # noqa: BLE001 (a figure that cannot be drawn, or ■)
+        say(f"figure: {type(error).__name__}: {error}\n")
     return pictures
+
+
+def _commands() -> IO[str]:
+    """The pieces that come; the code itself reads an empty input."""
+    commands = os.fdopen(os.dup(0), encoding="utf-8")
+    empty = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
+    os.close(empty)
+    return commands
 
 
 def main() -> None:
     """Give up rights, then run what comes."""
     settings, answers = json.loads(sys.argv[1]), os.fdopen(int(sys.argv[2]), "w", encoding="utf-8")
     own = runpy.run_path(str(Path(__file__).with_name("confined.py")))
-    is_confined = settings.pop("is_confined")
-    os.environ["MPLBACKEND"] = "Agg"
+    commands, is_confined = _commands(), settings.pop("is_confined")
     own["limit"](settings)
     try:
         own["confine"](is_confined)
     except (OSError, RuntimeError) as error:
         if is_confined:
-            sys.stdout.write(str(error))
-            sys.stdout.flush()
+            say(str(error))
             os._exit(UNCONFINED)
-    answers.write('{"ended": "ready"}\n')
-    answers.flush()
-    names: dict[str, Any] = {"__name__": "__main__"}
-    for number, line in enumerate(sys.stdin, 1):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.filterwarnings("ignore", ".*non-interactive, and thus cannot be shown")
+    module = types.ModuleType("__main__")
+    sys.modules["__main__"], sys.argv = module, [""]
+    tell(answers, {"number": 0, "ended": "ready"})
+    for line in commands:
+        piece = json.loads(line)
         try:
-            told = run(number, json.loads(line)["code"], names)
-        except KeyboardInterrupt:  # between two pieces of its work
-            told = {"ended": "interrupt", "figures": [], "frames": []}
-        sys.stdout.flush()
-        sys.stderr.flush()
-        answers.write(json.dumps(told) + "\n")
-        answers.flush()
+            done = run(piece["number"], piece["code"], vars(module))
+        except KeyboardInterrupt:  # behind the code, while what it shows was gathered
+            done = {"ended": "interrupt"}
+        tell(answers, {"number": piece["number"], **done})
+
+
+def tell(answers: IO[str], told: dict[str, Any]) -> None:
+    """A line to who waits."""
+    answers.write(json.dumps(told) + "\n")
+    answers.flush()
 
 
 if __name__ == "__main__":

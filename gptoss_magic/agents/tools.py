@@ -13,7 +13,7 @@ from gptoss_magic.records import ToolSpec
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from gptoss_magic.records import FrameHead, OpenPage, Passage
+    from gptoss_magic.records import CodeRun, OpenPage, Passage
 
     AskedFor = Callable[["Tool", Mapping[str, Any], Sequence[OpenPage]], tuple["Tool", str]]
 
@@ -28,15 +28,15 @@ class ToolResult:
 
     `passages`: quoted in `text` under their numbers; the answer's citations are checked against
     them. `plan`: the goals as they stand now, a line each. `page`: what the browser opened; `text`
-    is a window of it then, harmless and as long as it may be.
+    is a window of it then, harmless and as long as it may be. `code_run`: what ran in a process of
+    Python.
     """
 
     text: str
     passages: tuple[Passage, ...] | None = None
     plan: str = ""
     page: OpenPage | None = None
-    figures: tuple[str, ...] = ()
-    frames: tuple[FrameHead, ...] = ()
+    code_run: CodeRun | None = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ class Tool:
     keyword. `check` turns the model's arguments into the function's, or raises ValueError with
     words for the model. `policy`: 'ask' (before each call), 'auto' (runs at once) or 'never'.
     `origin` says where the function comes from, and in which process it runs. `space`: see
-    `ToolSpec`. `sees_pages`: the function also takes `pages`, what the conversation has open.
+    `ToolSpec`. `sees_pages`: the function also takes `pages`, what the conversation has open;
+    `sees_steps`: `steps`, the calls of the conversation so far.
     `offer`: what `--tool` calls it, where that is not its name. `asked_for(tool, arguments, pages)`
     gives the tool that the user is asked about for this call, and a note on it.
     """
@@ -61,6 +62,7 @@ class Tool:
     check: Callable[[dict[str, Any]], dict[str, Any]] = dict
     space: str = ""
     sees_pages: bool = False
+    sees_steps: bool = False
     offer: str = ""
     asked_for: AskedFor | None = None
 

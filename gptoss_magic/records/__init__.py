@@ -3,6 +3,7 @@
 from gptoss_magic.records.answers import (
     Answer,
     AnswerToken,
+    CodeRun,
     FrameHead,
     RoutingTrace,
     Step,
@@ -51,6 +52,7 @@ __all__ = [
     "AnswerToken",
     "ChannelDelta",
     "Citation",
+    "CodeRun",
     "Consent",
     "Drift",
     "Example",

@@ -24,6 +24,19 @@ class FrameHead:
 
 
 @dataclass(frozen=True)
+class CodeRun:
+    """A piece of Python that ran to its end: its output, and what it had to show.
+
+    `figures`: PNG in base64. `frames`: the rows of its last value, where that is a data frame.
+    """
+
+    code: str
+    output: str
+    figures: tuple[str, ...] = ()
+    frames: tuple[FrameHead, ...] = ()
+
+
+@dataclass(frozen=True)
 class Step:
     """One call of a run: what was thought and said before it, the call, and what came of it.
 
@@ -33,7 +46,7 @@ class Step:
     told. Calls of one turn share `turn`, from 1; the first of them has `thought` and `said`.
     Times in seconds; `call_s` without the wait for consent. `note`: what was repaired or cut.
     `passages` are None where the tool quotes none; `plan` is the goals' tree as lines; `page` is
-    what the browser opened. `figures` (PNG, base64) and `frames` are what its code had to show.
+    what the browser opened; `code_run` is what ran in a process of Python.
     """
 
     turn: int
@@ -48,8 +61,7 @@ class Step:
     passages: tuple[Passage, ...] | None = None
     plan: str = ""
     page: OpenPage | None = None
-    figures: tuple[str, ...] = ()
-    frames: tuple[FrameHead, ...] = ()
+    code_run: CodeRun | None = None
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,12 @@ import json
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.widgets.code_shown import shown_html, shown_text
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gptoss_magic.records import FrameHead, Step
+    from gptoss_magic.records import Step
 
 OUTCOMES = {
     "result": "",
@@ -81,8 +83,7 @@ def _entry(number: int, step: Step) -> str:
         _label(f"Result · {step.call_s:.2f} s"),
         f'<pre style="{BOX}">{escape(step.result)}</pre>',
         _label(step.note) if step.note else "",
-        *map(_figure, step.figures),
-        *map(_frame, step.frames),
+        *(shown_html(step.code_run) if step.code_run else ()),
     ]
     return (
         f'<details class="gptoss-step"><summary style="{style}"><span{failed}>'
@@ -91,27 +92,12 @@ def _entry(number: int, step: Step) -> str:
     )
 
 
-def _figure(png: str) -> str:
-    """A picture within the page: nothing is fetched."""
-    style = "max-width: 100%; background: white"
-    return f'<img alt="figure" src="data:image/png;base64,{escape(png)}" style="{style}">'
-
-
-def _frame(frame: FrameHead) -> str:
-    """A frame's first rows; what was left out is said."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in frame.columns)
-    rows = "".join(
-        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in frame.rows
-    )
-    size = f"{frame.size[0]:,} rows × {frame.size[1]:,} columns"
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{_label(size)}"
-
-
 def _block(number: int, step: Step) -> str:
     lines = [f"{number}. {step_line(step)}"]
     lines += [f"   thought: {line}" for line in step.thought.strip().splitlines()]
     lines += [f"   said: {line}" for line in step.said.strip().splitlines()]
     lines += [f"   -> {line}" for line in step.result.splitlines()]
+    lines += [f"   {line}" for line in shown_text(step.code_run)] if step.code_run else []
     return "\n".join([*lines, f"   ({step.note})"] if step.note else lines)
 
 

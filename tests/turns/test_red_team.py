@@ -214,6 +214,7 @@ def test_orders_in_text_run_nothing_and_write_nothing(shell, tmp_path, way):
         kept = current().conversations.messages(last_turn_of(answer).conversation)
         made = sum(m.role == "assistant" and m.recipient is not None for m in kept)
         assert engine.prompts[-1].count(engine.codec.special["call"]) == made
+        assert current().pythons.held == []
     assert files_in(tmp_path) == files
     assert run(shell, "%gptoss memory list -k note")[1] == notes
 
