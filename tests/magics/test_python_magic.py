@@ -225,7 +225,7 @@ def test_goals_beside_each_other_have_names_of_their_own(shell, tmp_path):
     }
 
     def turn(prompt):
-        mine = "left" if "Goal left." in prompt else "right"
+        mine = "left" if "# Goal: left" in prompt else "right"
         done = prompt.count("to=assistant<|channel|>analysis<|message|>")
         return [running(f"x = '{mine}'"), running("x"), saying(mine)][done]
 
