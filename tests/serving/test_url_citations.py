@@ -12,7 +12,10 @@ from gptoss_magic.session import current
 from gptoss_magic.turns.url_citations import told_pages, url_citations
 
 MOON = "# The Moon (of Earth)\n\nThe Moon orbits the Earth in 27.3 days.\n\nIt has no air.\n"
-SAID = "It orbits in 27.3 days 【0†L4】 and has air 【0†L99】. `【0†L4】` It has none 【0†L4-L6】【7†L1】."
+SAID = (
+    "It orbits in 27.3 days 【0†L4】 and has air 【0†L99】. "
+    "`【0†L4】` It has none 【0†L4-L6】【7†L1】."
+)
 PARAMETERS = {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}
 
 
