@@ -41,8 +41,9 @@ def arguments_of(call: ToolCall, tool: Tool) -> tuple[dict[str, Any], str]:
     Of a raw tool they are the text as it stands; a call that wraps it in JSON is understood.
     """
     if tool.is_raw:
-        is_wrapped = call.arguments is not None and set(call.arguments) == {"code"}
-        return tool.check(call.arguments if is_wrapped else {"code": call.raw}), ""
+        given = call.arguments or {}
+        is_wrapped = set(given) == {"code"} and isinstance(given["code"], str)
+        return tool.check(given if is_wrapped else {"code": call.raw}), ""
     if call.arguments is not None:
         return tool.check(call.arguments), ""
     given, note = _repaired(call.raw, tool)

@@ -191,7 +191,7 @@ class PythonProcess:
         seconds = f"{self.limits.seconds:g} s"
         if reply is not None:
             return reply, f"[interrupted after {seconds}]"
-        ending(self._process)
+        self._status()
         return None, f"[stopped after {seconds}; it did not heed the interrupt: {GONE}]"
 
     def _reply(self, seconds: float) -> dict[str, Any] | None:

@@ -19,6 +19,7 @@ import sys
 import traceback
 import types
 import warnings
+from itertools import dropwhile
 from pathlib import Path
 from typing import IO, Any
 
@@ -83,11 +84,11 @@ def _value(file: str, code: str, names: dict[str, Any]) -> Any:
 
 
 def _traceback(error: BaseException) -> str:
-    """Its lines, but for those of this file."""
+    """Its lines from the code on; of what cannot be compiled its last ones alone."""
     own = traceback.TracebackException.from_exception(error)
-    inner = [frame for frame in own.stack if frame.filename != __file__]
+    inner = list(dropwhile(lambda frame: not frame.filename.startswith("<call "), own.stack))
     own.stack = traceback.StackSummary.from_list(inner)
-    return "".join(own.format())
+    return "".join(own.format() if inner else own.format_exception_only())
 
 
 def _shown_value(value: Any, names: dict[str, Any]) -> list[Any]:

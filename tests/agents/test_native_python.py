@@ -84,7 +84,7 @@ def test_an_error_is_told_with_its_line_and_ends_nothing(process):
     assert "python_worker" not in told
     assert "SyntaxError" in said(process, "x =")
     assert said(process, "import sys; sys.exit(3)") == "SystemExit: 3"
-    assert "SyntaxError" in said(process, "x = 'a\ud800b'")
+    assert "UnicodeEncodeError" in said(process, "x = 'a\ud800b'")
     assert said(process, "y") == "1"
 
 
