@@ -80,6 +80,7 @@ class PythonProcess:
         its names with it; the output says so. Raises InputError where none can be started.
         """
         if not self.is_running:
+            self.is_lost = self.is_lost or self._process is not None  # it ended between two calls
             self._start()
         before, self.is_lost = ANEW if self.is_lost else "", False
         os.truncate(self._output, 0)  # the process appends to it

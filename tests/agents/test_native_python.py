@@ -141,6 +141,13 @@ def test_memory_is_bounded_and_a_crash_begins_anew(process):
     assert said(process, "1 + 1") == "2"
 
 
+def test_a_process_that_ended_between_two_calls_is_told_of(process):
+    assert said(process, "import os, threading\nthreading.Timer(0.3, os._exit, [1]).start()") == ""
+    time.sleep(1)
+    assert said(process, "1 + 1") == f"{ANEW}\n2"
+    assert said(process, "2 + 2") == "4"
+
+
 def test_much_output_is_cut_in_the_middle(process):
     told = said(process, "for n in range(100000): print(n)")
     assert len(told) < 25_000

@@ -217,6 +217,18 @@ def tools_of(shell):
     return [replace(BUILT_IN["python"](ToolPlace("", shell)), policy="auto")]
 
 
+def test_from_python_names_stay_as_long_as_the_tool_is_given(shell):
+    tool = gptoss_magic.python_tool(policy="auto", seconds=10)
+    how = {"tools": [tool], "consent": by_policy(), "conversation": "script"}
+    with scripted(current(), running("x = 6"), saying("a"), running("x * 7"), saying("b")):
+        gptoss_magic.generate("One", **how)
+        answer = gptoss_magic.generate("Two", **how)
+    assert results(answer) == ["42"]
+    assert "time out after 9 seconds" in tool.space
+    fresh = gptoss_magic.python_tool(kept=False)
+    assert (fresh.policy, fresh.sees_steps) == ("ask", False)
+
+
 def test_goals_beside_each_other_have_names_of_their_own(shell, tmp_path):
     goals = {
         "goals": {
