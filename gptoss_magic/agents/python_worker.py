@@ -27,49 +27,48 @@ UNCONFINED = 78
 MOST_FIGURES, MOST_ROWS, MOST_COLUMNS, CELL_CHARS = 4, 20, 12, 80
 
 
+class Output:
+    """What the code prints, and behind it what is said of it. `is_cut`: some of it had no room."""
+
+    is_cut = False
+
+    def say(self, text: str) -> None:
+        """Write behind all that was printed so far."""
+        for name, number in (("stdout", 1), ("stderr", 2)):
+            try:
+                getattr(sys, name).flush()
+            except Exception:  # noqa: BLE001 (a full disk, a limit, or the code closed it)
+                self.is_cut = True  # what it still holds can never be written
+                again = os.fdopen(os.dup(number), "w", encoding="utf-8", errors="backslashreplace")
+                setattr(sys, name, again)
+        try:
+            os.write(1, text.encode("utf-8", "backslashreplace"))
+        except OSError:
+            self.is_cut = True
+
+
+OUTPUT = Output()
+
+
 def run(number: int, code: str, names: dict[str, Any]) -> dict[str, Any]:
     """One piece of code; the value of its last expression is shown, as a cell's is."""
     frames: list[Any] = []
-    ended = "error"
+    ended, OUTPUT.is_cut = "error", False
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         frames = _shown_value(_value(f"<call {number}>", code, names), names)
         ended = "done"
     except KeyboardInterrupt:
-        say("KeyboardInterrupt\n")
+        OUTPUT.say("KeyboardInterrupt\n")
         ended = "interrupt"
     except SystemExit as error:
-        say(f"SystemExit: {error}\n")
+        OUTPUT.say(f"SystemExit: {error}\n")
     except BaseException as error:  # noqa: BLE001 (whatever the code raises is its own)
-        say(_traceback(error))
+        OUTPUT.say(_traceback(error))
     figures = _figures()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    is_cut = not say("")
-    return {"ended": ended, "figures": figures, "frames": frames, "is_cut": is_cut}
-
-
-def say(text: str) -> bool:
-    """Write behind all that the code printed; False where there is no room for it."""
-    fits = True
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except Exception:  # noqa: BLE001 (a full disk, a limit, or the code closed it)
-            fits = False
-    try:
-        os.write(1, text.encode("utf-8", "backslashreplace"))
-    except OSError:
-        fits = False
-    if not fits:
-        _streams()
-    return fits
-
-
-def _streams() -> None:
-    """Fresh ones: what the old ones still hold can never be written."""
-    for name, number in (("stdout", 1), ("stderr", 2)):
-        again = os.fdopen(os.dup(number), "w", encoding="utf-8", errors="backslashreplace")
-        setattr(sys, name, again)
+    OUTPUT.say("")
+    return {"ended": ended, "figures": figures, "frames": frames, "is_cut": OUTPUT.is_cut}
 
 
 def _value(file: str, code: str, names: dict[str, Any]) -> Any:
@@ -96,7 +95,7 @@ def _shown_value(value: Any, names: dict[str, Any]) -> list[Any]:
     if value is None:
         return []
     names["_"] = value
-    say((value if isinstance(value, str) else repr(value)) + "\n")
+    OUTPUT.say((value if isinstance(value, str) else repr(value)) + "\n")
     try:
         if type(value).__name__ != "DataFrame" or not hasattr(value, "itertuples"):
             return []
@@ -121,7 +120,7 @@ def _figures() -> list[str]:
             pictures.append(base64.b64encode(written.getvalue()).decode("ascii"))
         pyplot.close("all")
     except BaseException as error:  # noqa: BLE001 (a figure that cannot be drawn, or ■)
-        say(f"figure: {type(error).__name__}: {error}\n")
+        OUTPUT.say(f"figure: {type(error).__name__}: {error}\n")
     return pictures
 
 
@@ -144,7 +143,7 @@ def main() -> None:
         own["confine"](is_confined)
     except (OSError, RuntimeError) as error:
         if is_confined:
-            say(str(error))
+            OUTPUT.say(str(error))
             os._exit(UNCONFINED)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.filterwarnings("ignore", ".*non-interactive, and thus cannot be shown")

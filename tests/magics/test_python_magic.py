@@ -5,12 +5,12 @@ import platform
 from dataclasses import replace
 
 import pytest
-from IPython.core.displaypub import CapturingDisplayPublisher
 
 import gptoss_magic
 from gptoss_magic.agents.consent import by_policy
 from gptoss_magic.agents.python_process import ANEW
 from gptoss_magic.agents.tools import as_tool
+from gptoss_magic.magics.show import transcript
 from gptoss_magic.magics.toolbox import BUILT_IN, ToolPlace
 from gptoss_magic.scripted import calling, running, saying, scripted
 from gptoss_magic.session import current
@@ -19,6 +19,7 @@ from gptoss_magic.sharing.notebooks import KEY
 from gptoss_magic.sharing.replay import replay
 from gptoss_magic.tuning.chats import row_of
 from gptoss_magic.turns.surgery import branch
+from gptoss_magic.widgets.static_html import transcript_html, transcript_text
 from tests.agents.test_native_python import FAKE, PNG
 from tests.shell_cells import clean_session, run, tiny_shell
 
@@ -177,18 +178,12 @@ def test_unloading_ends_the_processes(tmp_path, shell):
 
 def test_what_is_drawn_stands_in_the_notebook_without_a_kernel(shell):
     """In the HTML, and in the record that JupyterLab's renderer reads."""
-    publisher, shell.display_pub = shell.display_pub, CapturingDisplayPublisher()
-    try:
-        with scripted(current(), running(FAKE.format(png=PNG)), saying("Drawn.")):
-            shell.run_cell("%%gptoss -n -o a --tool python\nDraw").raise_error()
-        outputs = [one["data"] for one in shell.display_pub.outputs]
-    finally:
-        shell.display_pub = publisher
-    (shown,) = [one for one in outputs if "application/vnd.gptoss.answer+json" in one]
-    assert f"data:image/png;base64,{PNG}" in shown["text/html"]
-    (step,) = shown["application/vnd.gptoss.answer+json"]["steps"]
-    assert step["figures"] == (PNG,)
-    assert "[figure 1]" in shown["text/plain"]
+    answer, _ = asked(shell, "-n --tool python", running(FAKE.format(png=PNG)), saying("Drawn."))
+    shown = transcript(answer)
+    assert f"data:image/png;base64,{PNG}" in transcript_html(shown)
+    assert "[figure 1]" in transcript_text(shown)
+    record = json.loads(json.dumps(answer_json(answer)))
+    assert record["steps"][0]["figures"] == [PNG]
 
 
 def test_a_run_is_replayed_and_its_code_called_again_where_that_is_let(shell, tmp_path):
