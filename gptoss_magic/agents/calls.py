@@ -41,9 +41,9 @@ def arguments_of(call: ToolCall, tool: Tool) -> tuple[dict[str, Any], str]:
     Of a raw tool they are the text as it stands; a call that wraps it in JSON is understood.
     """
     if tool.is_raw:
-        given = call.arguments or {}
-        is_wrapped = set(given) == {"code"} and isinstance(given["code"], str)
-        return tool.check(given if is_wrapped else {"code": call.raw}), ""
+        wrapped = call.arguments or {}
+        is_wrapped = set(wrapped) == {"code"} and isinstance(wrapped["code"], str)
+        return tool.check(wrapped if is_wrapped else {"code": call.raw}), ""
     if call.arguments is not None:
         return tool.check(call.arguments), ""
     given, note = _repaired(call.raw, tool)
