@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from gptoss_magic.turns.goals.rows import goal_rows
     from gptoss_magic.turns.goals.script import goal, goals
     from gptoss_magic.turns.loading import attach, detach, use
+    from gptoss_magic.turns.python_tool import python_tool
     from gptoss_magic.turns.surgery import branch, refine, tokens
 
 __version__ = "0.1.0"
@@ -144,6 +145,7 @@ __all__ = [
     "map",
     "open_bundle",
     "page",
+    "python_tool",
     "recipe",
     "refine",
     "replay",
@@ -195,6 +197,7 @@ _ROOMS = {
     "turns.goals.rows": ("goal_rows",),
     "turns.goals.script": ("goal", "goals"),
     "turns.loading": ("attach", "detach", "use"),
+    "turns.python_tool": ("python_tool",),
     "turns.surgery": ("branch", "refine", "tokens"),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}

@@ -10,7 +10,7 @@ from gptoss_magic.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from gptoss_magic.records import Message, OpenPage, Turn
+    from gptoss_magic.records import Message, OpenPage, Step, Turn
 
 
 class Conversations:
@@ -72,14 +72,17 @@ class Conversations:
         """What the next turn of a conversation sees, its own question apart."""
         return [message for turn in self.chain(name) for message in turn.messages]
 
-    def pages(self, name: str) -> list[OpenPage]:
-        """What the model opened in a conversation, oldest first: what left the window, too."""
+    def steps(self, name: str) -> list[Step]:
+        """The calls of tools in a conversation, oldest first: those that left the window, too."""
         turn, turns = self.last(name), []
         while turn is not None:
             turns.append(turn)
             turn = self.turns.get(turn.parent)
-        steps = (step for turn in turns[::-1] for step in turn.answer.steps)
-        return [step.page for step in steps if step.page is not None]
+        return [step for turn in turns[::-1] for step in turn.answer.steps]
+
+    def pages(self, name: str) -> list[OpenPage]:
+        """What the model opened in a conversation, oldest first."""
+        return [step.page for step in self.steps(name) if step.page is not None]
 
     def is_last(self, turn: Turn) -> bool:
         """True where the turn's conversation has not gone on."""

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.generation.protocol import Capabilities
 from gptoss_magic.harmony import render
 from gptoss_magic.records import Message, TokenDelta
-from gptoss_magic.records.messages import NATIVE_SPACES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -26,11 +25,16 @@ def calling(name: str, raw: str, thought: str = "") -> list[Message]:
 
     A tool that gpt-oss knows by heart (`browser.open`) is called within the analysis, as it does.
     """
-    if name.partition(".")[0] in NATIVE_SPACES:
+    if name.startswith("browser."):
         return [*_thinking(thought), Message("assistant", raw, "analysis", name, "code")]
     kind, recipient = "<|constrain|>json", f"functions.{name}"
     call = Message("assistant", raw, "commentary", recipient, kind)
     return [*_thinking(thought), call]
+
+
+def running(code: str, thought: str = "") -> list[Message]:
+    """A turn's messages: a thought and code for `python`, as it stands."""
+    return [*_thinking(thought), Message("assistant", code, "analysis", "python", "code")]
 
 
 def saying(final: str, thought: str = "") -> list[Message]:

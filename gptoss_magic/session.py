@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from gptoss_magic.agents.consent import Policies
+from gptoss_magic.agents.python_process import PythonProcesses
 from gptoss_magic.conversations import Conversations
 from gptoss_magic.errors import InputError, NotLoaded
 from gptoss_magic.generation.queue import ModelQueue
@@ -72,6 +73,7 @@ class Session:
     policies: Policies = field(default_factory=Policies)
     servers: dict[str, Server] = field(default_factory=dict)
     plans: dict[str, Goals] = field(default_factory=dict)
+    pythons: PythonProcesses = field(default_factory=PythonProcesses)
 
     @property
     def resident(self) -> Resident | None:
@@ -153,6 +155,7 @@ class Session:
             had_model = self.resident is not None
             self.loaded = self.held_adapters = self.last_error = None
             self.conversations.clear()
+            self.pythons.end()
         if had_model:
             from gptoss_magic.model.load import return_memory
 

@@ -66,6 +66,7 @@ def session():
         yield
     left = _ended_run(held)
     _stop_serving()
+    held.pythons.end()
     for name in held.servers.keys() - before["servers"].keys():
         held.servers[name].close()
     for name, value in before.items():

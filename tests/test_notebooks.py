@@ -198,3 +198,45 @@ def results(cell):
     """The values that a code cell gave, prompts and prints aside."""
     outputs = cell.get("outputs", [])
     return [output for output in outputs if output["output_type"] == "execute_result"]
+
+
+def test_an_agent_cites_pages_reaches_goals_and_remembers(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    notebook = executed("agent.ipynb", tmp_path)
+    shown = {cell.id: cell.get("outputs", ()) for cell in notebook.cells}
+
+    def text(cell):
+        return "\n".join(one["data"]["text/plain"] for one in shown[cell] if "data" in one)
+
+    assert "refused, not run" in text("agent-06")
+    looked = text("agent-09")
+    for call in ("browser.search(", "browser.open(id=0)", 'browser.find(pattern="steps")'):
+        assert call in looked
+    values = [ast.literal_eval(results_of(shown[cell])) for cell in ("agent-10", "agent-15")]
+    cited, computed = values
+    assert [one[:2] for one in cited] == [
+        ("【1†L4】", True),
+        ("【1†L6】", True),
+        ("【1†L6】", True),
+    ]
+    assert [one[2] for one in cited[:2]] == ["", ""]
+    assert "45" in cited[2][2]
+    assert 'class="gptoss-cite"' in str(shown["agent-09"])
+    assert text("agent-12").endswith("True")
+    assert computed == ["35.53", "71.06"]
+    assert "[x] steps · done: is_count(answer) is true · 2 tries" in text("agent-18")
+    assert "3 of 3 done" in text("agent-21")
+    (tries, line) = ast.literal_eval(results_of(shown["agent-19"]))
+    assert tries == [(False, "give the number alone"), (True, "is_count(answer) is true")]
+    assert "187" in line
+    assert results_of(shown["agent-23"]) == "(3, 'A ticket costs 120 crowns 【0†L6】.')"
+    assert "From memory:" in text("agent-28")
+    assert "Bergen" in text("agent-28").partition("From memory:")[0]
+    assert "My sister Clara lives in Bergen." in results_of(shown["agent-29"])
+    assert "widget-view" not in nbformat.writes(notebook)
+
+
+def results_of(outputs):
+    """The value that a cell gave, as text."""
+    (value,) = [one for one in outputs if one["output_type"] == "execute_result"]
+    return value["data"]["text/plain"]

@@ -18,7 +18,7 @@ from gptoss_magic.turns.tool_run import bounded_by
 CODEC = HarmonyCodec(tiny_tokenizer())
 
 
-def ran(script, tools, consent=None, max_tokens=2000, on_step=None, **limits):
+def ran(script, tools, consent=None, max_tokens=2000, on_step=None, messages=(), **limits):
     """(answer, engine) of a run; the tools' own policies decide, where no consent is given."""
     engine = ScriptedEngine(CODEC, script)
 
@@ -27,7 +27,8 @@ def ran(script, tools, consent=None, max_tokens=2000, on_step=None, **limits):
         return run_turn(engine, messages, settings, listener=bounded_by(budget, Listener()))
 
     steps = []
-    going = run(respond, [Message("user", "Hi")], tools, consent or by_policy(), Limits(**limits))
+    asked = messages or [Message("user", "Hi")]
+    going = run(respond, asked, tools, consent or by_policy(), Limits(**limits))
     answer = finished(going, on_step or steps.append)
     assert tuple(steps) == answer.steps[: len(steps)]
     return answer, engine

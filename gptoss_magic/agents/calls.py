@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,14 @@ def found(name: str, tools: Mapping[str, Tool]) -> tuple[Tool | None, str]:
 
 
 def arguments_of(call: ToolCall, tool: Tool) -> tuple[dict[str, Any], str]:
-    """The call's arguments, checked, and what was repaired. Raises ValueError for the model."""
+    """The call's arguments, checked, and what was repaired. Raises ValueError for the model.
+
+    Of a raw tool they are the text as it stands; a call that wraps it in JSON is understood.
+    """
+    if tool.is_raw:
+        wrapped = call.arguments or {}
+        is_wrapped = set(wrapped) == {"code"} and isinstance(wrapped["code"], str)
+        return tool.check(wrapped if is_wrapped else {"code": call.raw}), ""
     if call.arguments is not None:
         return tool.check(call.arguments), ""
     given, note = _repaired(call.raw, tool)
@@ -94,12 +102,12 @@ def result_of(value: Any, limit: int) -> tuple[ToolResult, str]:
     if given.page is not None:
         return given, ""  # a window of a page, harmless and bounded by its tokens
     if not given.text.strip():
-        return ToolResult(NOTHING, given.passages, given.plan), ""
+        return replace(given, text=NOTHING), ""
     if len(given.text) <= limit:
         return given, ""
     note = f"cut: {limit:,} of {len(given.text):,} characters"
     text = f"{given.text[:limit]}\n[{note}]"
-    return ToolResult(text, given.passages, given.plan), note
+    return replace(given, text=text), note
 
 
 def as_text(value: Any) -> str:

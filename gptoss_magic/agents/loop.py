@@ -20,8 +20,6 @@ from gptoss_magic.records import Answer, Consent, Limits, Message, Step, ToolCal
 from gptoss_magic.records.messages import NATIVE_SPACES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from gptoss_magic.records import OpenPage
     from gptoss_magic.records.provenance import CallRecord, ToolsRecord, ToolTerms
 
@@ -39,7 +37,7 @@ def run(
     consent: Consent,
     limits: Limits | None = None,
     *,
-    pages: Sequence[OpenPage] = (),
+    earlier: Sequence[Step] = (),
 ) -> Generator[Step, None, Answer]:
     """Answer `messages` with the help of `tools`; yields each call as it is done.
 
@@ -47,11 +45,10 @@ def run(
     `budget.tokens` and call `budget.check()` at each token. `consent(tool, arguments, note)` is
     None where the call may run, else the words of refusal; no tool runs without it. All calls get
     an answer, whatever they look like; errors of a tool go to the model. After the last allowed
-    call the model has one more turn to answer. ■ ends the run and keeps what there is. `pages`:
-    what the conversation has open already.
+    call the model has one more turn to answer. ■ ends the run and keeps what there is. `earlier`:
+    the calls of the conversation before.
     """
-    by_name = {tool.name: tool for tool in tools}
-    state = ToolRun(list(messages), by_name, consent, limits or Limits(), list(pages))
+    state = ToolRun(list(messages), tools, consent, limits or Limits(), earlier)
     try:
         while state.turn(respond):
             yield from state.calls()
@@ -68,10 +65,10 @@ class ToolRun:
     """A run in the making. `finish` is set when it is over."""
 
     opening: list[Message]
-    tools: Mapping[str, Tool]
+    tools: Sequence[Tool]
     consent: Consent
     limits: Limits
-    pages: list[OpenPage] = field(default_factory=list)
+    earlier: Sequence[Step] = ()
     said: list[Message] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
@@ -82,6 +79,9 @@ class ToolRun:
 
     def __post_init__(self) -> None:
         self.budget = Budget(self.limits)
+        self.native = {tool.name: tool for tool in self.tools if tool.is_native}
+        functions = {tool.name: tool for tool in self.tools if not tool.is_native}
+        self.by_name = {**self.native, **functions}
 
     @property
     def is_over(self) -> bool:
@@ -89,6 +89,11 @@ class ToolRun:
         if self.answers and self._is_spent():
             self.finish = self.finish or "limit"
         return bool(self.finish)
+
+    @property
+    def pages(self) -> list[OpenPage]:
+        """What the conversation has open."""
+        return [step.page for step in (*self.earlier, *self.steps) if step.page is not None]
 
     def turn(self, respond: Respond) -> bool:
         """One turn of the model; False where the run is over."""
@@ -118,7 +123,7 @@ class ToolRun:
         while self.pending:
             call, caller = self.pending[0]
             is_end = len(self.pending) == 1 and bool(answer.messages[-1].recipient)
-            step = self._step(call, is_cut=is_end and answer.finish in ("length", "stop"))
+            step = self._step(call, caller, is_cut=is_end and answer.finish in ("length", "stop"))
             if not any(done.turn == step.turn for done in self.steps):
                 seconds = answer.usage.total_s
                 step = replace(
@@ -133,12 +138,14 @@ class ToolRun:
     def _is_spent(self) -> bool:
         return self.budget.tokens <= 0 or self.budget.seconds <= 0
 
-    def _step(self, call: ToolCall, *, is_cut: bool) -> Step:
+    def _step(self, call: ToolCall, caller: Message, *, is_cut: bool) -> Step:
         """One call: repaired, let, run. Nothing of a tool gets out as an error."""
         unrun = self._unrun(is_cut=is_cut)
         if unrun:
             return Step(len(self.answers), call, *unrun)
-        tool, note = found(call.name, self.tools)
+        tool, note = self.native.get(caller.recipient or ""), ""
+        if tool is None:
+            tool, note = found(call.name, self.by_name)
         if tool is None:
             return Step(len(self.answers), call, "unknown", harmless_lines(f"not run: {note}"))
         try:
@@ -179,11 +186,12 @@ class ToolRun:
         began, seconds = time.monotonic(), min(self.limits.call_seconds, self.budget.seconds)
         if tool.sees_pages:
             arguments = {**arguments, "pages": tuple(self.pages)}
+        if tool.sees_steps:
+            arguments = {**arguments, "steps": (*self.earlier, *self.steps)}
         outcome, value = outcome_of(tool, arguments, seconds)
         if outcome == "interrupt":
             self.finish = "interrupt"
         result, cut = result_of(value, self.limits.chars)
-        self.pages += [result.page] if result.page else []
         return replace(
             step,
             outcome=outcome,
@@ -193,13 +201,14 @@ class ToolRun:
             passages=result.passages,
             plan=result.plan,
             page=result.page,
+            code_run=result.code_run,
         )
 
     def answer(self) -> Answer:
         """The last turn's answer with all that the run said, called and was told."""
         last = self.answers[-1]
         tools: ToolsRecord = {
-            "offered": {tool.name: _terms(tool) for tool in self.tools.values()},
+            "offered": dict(map(self._offered, self.tools)),
             "limits": asdict(self.limits),
             "calls": [_record(step) for step in self.steps],
         }
@@ -217,6 +226,12 @@ class ToolRun:
             analysis="" if last.tool_calls else last.analysis,
             commentary="" if last.tool_calls else last.commentary,
         )
+
+    def _offered(self, tool: Tool) -> tuple[str, ToolTerms]:
+        """What the record says of a tool; a function may be called as one that is native."""
+        if tool.is_native or tool.name not in self.native:
+            return tool.name, _terms(tool)
+        return f"functions.{tool.name}", {**_terms(tool), "offer": tool.offer or tool.name}
 
 
 def outcome_of(tool: Tool, arguments: dict[str, Any], seconds: float) -> tuple[str, Any]:
@@ -261,7 +276,7 @@ def _told(step: Step, caller: Message) -> Message:
     A tool that gpt-oss knows by heart answers in the channel that it was called in.
     """
     name, recipient = step.call.name, caller.recipient or ""
-    if name.partition(".")[0] in NATIVE_SPACES:
+    if recipient in NATIVE_SPACES or name.startswith("browser."):
         channel = caller.channel or "commentary"
         return Message("tool", step.result, channel, "assistant", author=name)
     author = recipient if recipient == name else f"functions.{name}"

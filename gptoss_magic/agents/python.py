@@ -1,8 +1,7 @@
-"""The `python` tool: code in a process of its own, with limits of time and memory.
+"""Python code in a process of its own, with limits of time and memory.
 
-The process has an empty folder, a bare environment and no input. As a tool it is no sandbox: it can
-read and write what the user can, and reach the network; hence the consent to each piece of code.
-Where it `is_confined` (`confined.py`) it can compute, read and print, and nothing else.
+The process has an empty folder, a bare environment and no input. Where it `is_confined`
+(`confined.py`) it can compute, read and print, and nothing else; else it can do what the user can.
 """
 
 from __future__ import annotations
@@ -19,10 +18,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from gptoss_magic.agents.confined import UNCONFINED
-from gptoss_magic.agents.tools import Tool, tool
 from gptoss_magic.errors import InputError
 
-ORIGIN = "built in; a process of its own, with your rights (files, network)"
+PYTHON = (sys.executable, "-I", "-X", "utf8")  # by itself: not as the user's variables say
 KEPT = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "TZ")
 SCRIPT = Path(__file__).with_name("confined.py")
 
@@ -52,36 +50,6 @@ class Ran:
     status: int | None
 
 
-def python_tool(limits: ProcessLimits | None = None) -> Tool:
-    """The tool. Raises InputError where processes cannot be limited (Windows)."""
-    if os.name != "posix":
-        raise InputError(
-            "the python tool needs a POSIX system: elsewhere no limit would hold; leave --tool "
-            "python out"
-        )
-    most = limits or ProcessLimits()
-
-    def python(code: str) -> str:
-        """Run Python code in a fresh process and give what it prints, and its last value.
-
-        Args:
-            code: the whole program; nothing is kept between calls
-
-        """
-        return run_code(code, most)
-
-    made = tool(python)
-    return Tool("python", made.description, made.parameters, python, "ask", ORIGIN, made.check)
-
-
-def run_code(code: str, limits: ProcessLimits) -> str:
-    """What `code` printed, errors included; says so where a limit ended it."""
-    ran = run_process(code, limits)
-    if ran.status is None:
-        return f"{ran.output}\n[stopped after {limits.seconds:g} s]"
-    return ran.output + (f"\n[ended by status {ran.status}]" if ran.status else "")
-
-
 def run_process(code: str, limits: ProcessLimits) -> Ran:
     """Run `code`. ■, and the time limit of a call, end the process and all it started.
 
@@ -105,7 +73,7 @@ def _ran(code: str, limits: ProcessLimits) -> Ran:
         (folder / "code.py").write_text(code, encoding="utf-8", errors="surrogatepass")
         with (folder / "output").open("w+b") as output:
             status = _run(folder, output, limits)
-            return Ran(_shown(output, limits.chars), status)
+            return Ran(shown_output(output, limits.chars), status)
 
 
 def _run(folder: Path, output: IO[bytes], limits: ProcessLimits) -> int | None:
@@ -117,9 +85,9 @@ def _run(folder: Path, output: IO[bytes], limits: ProcessLimits) -> int | None:
         "is_confined": limits.is_confined,
     }
     process = subprocess.Popen(
-        [sys.executable, "-I", str(SCRIPT), str(folder / "code.py"), json.dumps(settings)],
+        [*PYTHON, str(SCRIPT), str(folder / "code.py"), json.dumps(settings)],
         cwd=folder / "work",
-        env=_environment(folder),
+        env=environment(folder),
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
@@ -130,35 +98,34 @@ def _run(folder: Path, output: IO[bytes], limits: ProcessLimits) -> int | None:
     except subprocess.TimeoutExpired:
         return None
     finally:
-        _end(process)
+        ending(process)
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path) -> dict[str, str]:
     """Nothing of the user's variables (keys, tokens) but the path and the language."""
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     work = str(folder / "work")
     return kept | {
         "HOME": work,
         "TMPDIR": work,
-        "PYTHONIOENCODING": "utf-8",
         "OPENBLAS_NUM_THREADS": "2",
     }
 
 
-def _end(process: subprocess.Popen[Any]) -> None:
+def ending(process: subprocess.Popen[Any]) -> None:
     """End the process and what it started."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
-def _shown(output: IO[bytes], chars: int) -> str:
-    """The beginning and the end of what was printed."""
+def shown_output(output: IO[bytes], chars: int, start: int = 0) -> str:
+    """The beginning and the end of what was printed from the byte `start` on."""
     size = output.seek(0, os.SEEK_END)
-    output.seek(0)
-    if size <= 4 * chars:
+    output.seek(start)
+    if size - start <= 4 * chars:
         text = output.read().decode("utf-8", "replace")
         return text if len(text) <= chars else f"{text[: chars // 2]}\n[…]\n{text[-chars // 2 :]}"
     head = output.read(chars // 2).decode("utf-8", "replace")
-    output.seek(size - chars // 2)
+    output.seek(max(start, size - chars // 2))
     return f"{head}\n[…]\n{output.read().decode('utf-8', 'replace')}"

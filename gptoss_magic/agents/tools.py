@@ -9,12 +9,11 @@ from gptoss_magic.errors import InputError
 from gptoss_magic.public import public
 from gptoss_magic.quoting import one_line
 from gptoss_magic.records import ToolSpec
-from gptoss_magic.records.messages import NATIVE_SPACES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from gptoss_magic.records import OpenPage, Passage
+    from gptoss_magic.records import CodeRun, OpenPage, Passage
 
     AskedFor = Callable[["Tool", Mapping[str, Any], Sequence[OpenPage]], tuple["Tool", str]]
 
@@ -29,13 +28,15 @@ class ToolResult:
 
     `passages`: quoted in `text` under their numbers; the answer's citations are checked against
     them. `plan`: the goals as they stand now, a line each. `page`: what the browser opened; `text`
-    is a window of it then, harmless and as long as it may be.
+    is a window of it then, harmless and as long as it may be. `code_run`: what ran in a process of
+    Python.
     """
 
     text: str
     passages: tuple[Passage, ...] | None = None
     plan: str = ""
     page: OpenPage | None = None
+    code_run: CodeRun | None = None
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Tool:
     keyword. `check` turns the model's arguments into the function's, or raises ValueError with
     words for the model. `policy`: 'ask' (before each call), 'auto' (runs at once) or 'never'.
     `origin` says where the function comes from, and in which process it runs. `space`: see
-    `ToolSpec`. `sees_pages`: the function also takes `pages`, what the conversation has open.
+    `ToolSpec`. `sees_pages`: the function also takes `pages`, what the conversation has open;
+    `sees_steps`: `steps`, the calls of the conversation so far.
     `offer`: what `--tool` calls it, where that is not its name. `asked_for(tool, arguments, pages)`
     gives the tool that the user is asked about for this call, and a note on it.
     """
@@ -60,6 +62,7 @@ class Tool:
     check: Callable[[dict[str, Any]], dict[str, Any]] = dict
     space: str = ""
     sees_pages: bool = False
+    sees_steps: bool = False
     offer: str = ""
     asked_for: AskedFor | None = None
 
@@ -75,8 +78,13 @@ class Tool:
 
     @property
     def is_native(self) -> bool:
-        """True for a tool of a namespace that gpt-oss knows by heart, such as `browser.open`."""
-        return self.name.partition(".")[0] in NATIVE_SPACES and "." in self.name
+        """True for a tool that gpt-oss knows by heart: `python`, `browser.open`."""
+        return bool(self.space)
+
+    @property
+    def is_raw(self) -> bool:
+        """True for a native tool without functions: a call's text is its argument, and no JSON."""
+        return self.is_native and "." not in self.name
 
     @property
     def spec(self) -> ToolSpec:

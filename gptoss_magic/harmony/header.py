@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ASSISTANT = "assistant"
 OTHER_ROLES = ("system", "developer", "user", "tool")
-TOOL_ROLES = (FUNCTIONS, *(f"{space}." for space in NATIVE_SPACES), "python")
+TOOL_ROLES = (FUNCTIONS, *(f"{space}." for space in NATIVE_SPACES), *NATIVE_SPACES)
 AUDIENCE = frozenset(("all", ASSISTANT, *OTHER_ROLES))  # they are spoken to, but are no tools
 
 GONE = "\ud800"  # stands where a header's word was; no decoded text has a lone surrogate

@@ -1,7 +1,7 @@
 """The tools that gpt-oss knows by heart, as the system message declares them.
 
 Token for token what openai-harmony 0.0.8 writes for `ToolNamespaceConfig`: the namespace's words as
-comments, then a type for each of its tools.
+comments, then a type for each of its tools; of one without functions its words alone.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ def space_of(spec: ToolSpec) -> str:
 
 
 def _section(name: str, specs: Sequence[ToolSpec]) -> str:
+    if specs[0].name == name:  # it has no functions
+        return f"## {name}\n\n{specs[0].space}"
     about = "\n".join(f"// {line}" for line in specs[0].space.splitlines())
     defined = "".join(_defined(specs))
     return f"## {name}\n\n{about}\nnamespace {name} {{\n\n{defined}}} // namespace {name}"

@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 
     from gptoss_magic.records import Consent, Passage, Voice
 
+PYTHONS = ("", "kept", "fresh", "kernel")  # a process that stays, one for each call, the user's own
+
 
 @dataclass(frozen=True)
 class ToolPlace:
     """Where a built-in tool is asked for: `name:argument`, in this shell and conversation.
 
     `persona`: names, whose memory it is. `taken` numbers of passages are in the prompt already;
-    `new`: the conversation starts afresh.
+    `new`: the conversation starts afresh. `seconds`: of a call, at most.
     """
 
     argument: str
@@ -37,6 +39,7 @@ class ToolPlace:
     taken: int = 0
     new: bool = False
     persona: tuple[str, ...] = ()
+    seconds: float = Limits.call_seconds
 
 
 def tool_finder(
@@ -52,6 +55,7 @@ def tool_finder(
             len(passages or ()),
             options.new,
             voice.names,
+            magics.call_seconds,
         )
         policies = current().policies
         return [replace(tool, policy=policies.of(tool)) for tool in named(name, place)]
@@ -111,11 +115,17 @@ def _hint(name: str, place: ToolPlace) -> str:
 
 
 def _python(place: ToolPlace) -> Tool:
-    from gptoss_magic.agents.python import python_tool
+    from gptoss_magic.agents.native_python import native_python
 
-    if place.argument not in ("", "kernel"):
-        raise InputError(f"--tool python:{place.argument}: give python, or python:kernel")
-    return _in_kernel(place.shell) if place.argument else python_tool()
+    if place.argument not in PYTHONS:
+        known = ", ".join(f"python:{name}" for name in PYTHONS if name)
+        raise InputError(f"--tool python:{place.argument}: give python, {known}")
+    if place.argument == "kernel":
+        return _in_kernel(place.shell)
+    whose = " @ ".join([place.conversation, *place.persona])
+    is_kept = place.argument != "fresh"
+    made = native_python(current().pythons, whose, place.seconds, is_kept=is_kept)
+    return replace(made, offer=f"python:{place.argument}") if place.argument else made
 
 
 def _in_kernel(shell: Any) -> Tool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.agents.tools import Policy, Tool, as_tool
+from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.index import show_table
 from gptoss_magic.magics.mcp import PARSER as MCP
@@ -94,8 +96,9 @@ def known(shell: Any) -> Iterator[tuple[str, Tool]]:
     for name, value in list(shell.user_ns.items()):
         if isinstance(value, Tool) or (name in said and callable(value)):
             yield name, as_tool(value)
-    for name in ("notebook", "plan", "python", "python:kernel"):
-        yield name, named(name, ToolPlace("", shell))[0]
+    for name in ("notebook", "plan", "python", "python:fresh", "python:kernel"):
+        with suppress(InputError):  # of what this machine cannot confine
+            yield name, named(name, ToolPlace("", shell))[0]
     for server, running in current().servers.items():
         for tool in running.tools():
             yield f"{server}.{tool.name}", tool

@@ -1,6 +1,15 @@
 """Frozen records that travel between rooms. No behaviour beyond plain views of themselves."""
 
-from gptoss_magic.records.answers import Answer, AnswerToken, RoutingTrace, Step, Transcript, Usage
+from gptoss_magic.records.answers import (
+    Answer,
+    AnswerToken,
+    CodeRun,
+    FrameHead,
+    RoutingTrace,
+    Step,
+    Transcript,
+    Usage,
+)
 from gptoss_magic.records.messages import (
     ChannelDelta,
     Message,
@@ -43,10 +52,12 @@ __all__ = [
     "AnswerToken",
     "ChannelDelta",
     "Citation",
+    "CodeRun",
     "Consent",
     "Drift",
     "Example",
     "ExpertProbe",
+    "FrameHead",
     "Generation",
     "Limits",
     "Listener",

@@ -15,6 +15,28 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class FrameHead:
+    """The first rows of a data frame as texts, its index first; `size`: its rows and columns."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class CodeRun:
+    """A piece of Python that ran to its end: its output, and what it had to show.
+
+    `figures`: PNG in base64. `frames`: the rows of its last value, where that is a data frame.
+    """
+
+    code: str
+    output: str
+    figures: tuple[str, ...] = ()
+    frames: tuple[FrameHead, ...] = ()
+
+
+@dataclass(frozen=True)
 class Step:
     """One call of a run: what was thought and said before it, the call, and what came of it.
 
@@ -24,7 +46,7 @@ class Step:
     told. Calls of one turn share `turn`, from 1; the first of them has `thought` and `said`.
     Times in seconds; `call_s` without the wait for consent. `note`: what was repaired or cut.
     `passages` are None where the tool quotes none; `plan` is the goals' tree as lines; `page` is
-    what the browser opened.
+    what the browser opened; `code_run` is what ran in a process of Python.
     """
 
     turn: int
@@ -39,6 +61,7 @@ class Step:
     passages: tuple[Passage, ...] | None = None
     plan: str = ""
     page: OpenPage | None = None
+    code_run: CodeRun | None = None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 FUNCTIONS = "functions."
-NATIVE_SPACES = ("browser",)  # of tools that gpt-oss knows by heart
+NATIVE_SPACES = ("browser", "python")  # of tools that gpt-oss knows by heart
 
 
 @dataclass(frozen=True)

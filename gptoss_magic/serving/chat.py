@@ -20,12 +20,13 @@ from gptoss_magic.serving.question import (
     schema_of,
 )
 from gptoss_magic.serving.told import Told
+from gptoss_magic.turns.url_citations import url_citations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from gptoss_magic.harmony import HarmonyCodec
-    from gptoss_magic.records import ChannelDelta, Message, TokenDelta
+    from gptoss_magic.records import ChannelDelta, Message, Passage, TokenDelta
     from gptoss_magic.serving.body import Body
     from gptoss_magic.serving.ledger import Ledger, Served
     from gptoss_magic.serving.output import Output, OutputEvent, OutputItem
@@ -121,13 +122,22 @@ def _with_old_functions(body: Body) -> Body:
 
 
 class Choice:
-    """One answer as a choice: its message, or its chunks."""
+    """One answer as a choice: its message, or its chunks.
+
+    `pages`: what the conversation has open in the browser, by cursor.
+    """
 
     def __init__(
-        self, index: int, output: Output, codec: HarmonyCodec, *, has_logprobs: bool
+        self,
+        index: int,
+        output: Output,
+        codec: HarmonyCodec,
+        *,
+        has_logprobs: bool,
+        pages: Mapping[int, Passage],
     ) -> None:
         self.index, self.output, self.codec = index, output, codec
-        self.has_logprobs = has_logprobs
+        self.has_logprobs, self.pages = has_logprobs, pages
 
     def chunks(
         self, told: TokenDelta | ChannelDelta | Turn, changes: Sequence[OutputEvent]
@@ -136,6 +146,8 @@ class Choice:
         for change in changes:
             yield from self._chunk(change)
         if isinstance(told, Turn):
+            if notes := self._annotations():
+                yield self._delta({"annotations": notes})
             yield self._delta({}, finish=self.finish)
 
     def opening(self) -> dict[str, Any]:
@@ -150,7 +162,7 @@ class Choice:
             "role": "assistant",
             "content": self.output.text("message") or (None if calls else ""),
             "refusal": None,
-            "annotations": [],
+            "annotations": self._annotations(),
             "reasoning": thought,
             "reasoning_content": thought,
         }
@@ -163,6 +175,21 @@ class Choice:
             "logprobs": self._logprobs(tokens),
             "finish_reason": self.finish,
         }
+
+    def _annotations(self) -> list[dict[str, Any]]:
+        """Citations of pages, by places in the whole content, which keeps its marks."""
+        return [
+            {
+                "type": "url_citation",
+                "url_citation": {
+                    "start_index": one.start,
+                    "end_index": one.end,
+                    "url": one.url,
+                    "title": one.title,
+                },
+            }
+            for one in url_citations(self.output.text("message"), self.pages)
+        ]
 
     @property
     def finish(self) -> str:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.records import Turn
 from gptoss_magic.serving.logprobs import logprobs_of
+from gptoss_magic.turns.url_citations import url_citations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from gptoss_magic.harmony import HarmonyCodec
-    from gptoss_magic.records import ChannelDelta, TokenDelta
+    from gptoss_magic.records import ChannelDelta, Passage, TokenDelta
     from gptoss_magic.serving.faults import ApiError
     from gptoss_magic.serving.ledger import Served
     from gptoss_magic.serving.output import Output, OutputEvent, OutputItem
@@ -26,7 +27,7 @@ class Resource:
     """The response while it is made. `echo`: the request's settings as they are given back.
 
     `has_summary`: thoughts stand in `summary` too; `has_logprobs`: texts have those of their
-    tokens.
+    tokens. `pages`: what the conversation has open in the browser, by cursor.
     """
 
     served: Served
@@ -35,6 +36,7 @@ class Resource:
     codec: HarmonyCodec
     has_summary: bool = False
     has_logprobs: bool = False
+    pages: Mapping[int, Passage] = field(default_factory=dict)
     status: str = "in_progress"
     error: dict[str, str] | None = None
     status_code: int = 200
@@ -87,7 +89,21 @@ class Resource:
     def _text_part(self, item: OutputItem, *, is_new: bool = False) -> dict[str, Any]:
         logprobs = logprobs_of(item.tokens, self.codec) if self.has_logprobs and not is_new else []
         text = "" if is_new else item.text
-        return {"type": "output_text", "text": text, "annotations": [], "logprobs": logprobs}
+        notes = self._annotations(text)
+        return {"type": "output_text", "text": text, "annotations": notes, "logprobs": logprobs}
+
+    def _annotations(self, text: str) -> list[dict[str, Any]]:
+        """Citations of pages; the text keeps its marks."""
+        return [
+            {
+                "type": "url_citation",
+                "start_index": one.start,
+                "end_index": one.end,
+                "url": one.url,
+                "title": one.title,
+            }
+            for one in url_citations(text, self.pages)
+        ]
 
     def _call(self, item: OutputItem) -> dict[str, Any]:
         tool = item.tool
@@ -157,6 +173,9 @@ class Resource:
 
     def _closed(self, item: OutputItem) -> Iterator[Event]:
         if item.kind == "message":
+            for place, note in enumerate(self._annotations(item.text)):
+                told = {"annotation_index": place, "annotation": note}
+                yield self._in_part(item, "output_text.annotation.added", **told)
             logprobs = logprobs_of(item.tokens, self.codec) if self.has_logprobs else []
             yield self._in_part(item, "output_text.done", text=item.text, logprobs=logprobs)
         elif item.kind == "reasoning":

@@ -19,6 +19,7 @@ from gptoss_magic.serving.question import nth, settled
 from gptoss_magic.serving.responses import Resource
 from gptoss_magic.serving.responses_request import read_responses
 from gptoss_magic.session import current
+from gptoss_magic.turns.url_citations import told_pages
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -95,6 +96,7 @@ async def responses(answers: Answers, asked: Asked) -> Response:
         current().codec,
         has_summary=given.has_summary,
         has_logprobs=given.has_logprobs,
+        pages=told_pages(given.messages),
     )
     served.resource = resource.body()
     events = _events(answers, resource, served, request)
@@ -159,9 +161,9 @@ async def chat_completions(answers: Answers, asked: Asked) -> Response:
         served.messages = given.messages
     outputs = [output_of(given.asking.offers, given.stop) for _ in all_served]
     requests = [nth(request, number, one.root) for number, one in enumerate(all_served)]
-    codec = current().codec
+    codec, pages = current().codec, told_pages(given.messages)
     choices = [
-        Choice(number, output, codec, has_logprobs=given.has_logprobs)
+        Choice(number, output, codec, has_logprobs=given.has_logprobs, pages=pages)
         for number, output in enumerate(outputs)
     ]
     triples = zip(all_served, requests, outputs, strict=True)

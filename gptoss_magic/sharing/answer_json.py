@@ -48,7 +48,9 @@ def answer_json(answer: Answer, note: str = "") -> dict[str, Any]:
 def _step(step: Any) -> dict[str, Any]:
     names = ("turn", "outcome", "result", "thought", "said", "thought_s", "call_s", "note")
     call = {"name": step.call.name, "arguments": step.call.raw}
-    return call | {name: getattr(step, name) for name in names}
+    run = step.code_run
+    shown = {"figures": run.figures, "frames": list(map(asdict, run.frames))} if run else {}
+    return call | {name: getattr(step, name) for name in names} | shown
 
 
 def _tokens(answer: Answer) -> dict[str, Any]:

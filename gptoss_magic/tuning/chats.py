@@ -207,7 +207,15 @@ class _Chat:
         self.waiting = [call_of(call, self.tools, self.notes) for call in several]
 
     def _result(self, one: Mapping[str, Any], content: str) -> None:
-        """A tool's result, behind the call that it answers."""
+        """A tool's result, behind the call that it answers.
+
+        One that gpt-oss knows by heart (`python`, `browser.open`) answers in the call's channel.
+        """
+        before = self.said[-1][0] if self.said else None
+        native = (before and before.recipient) or ""
+        if before and native and one.get("name") == native and not native.startswith(SPACE):
+            self._say(Message("tool", content, before.channel, "assistant", author=native))
+            return
         index = _index(one, self.waiting, self.notes)
         author = None
         if index is not None:

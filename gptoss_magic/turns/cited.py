@@ -9,7 +9,7 @@ from gptoss_magic.session import current
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from gptoss_magic.records import Answer, OpenPage, Passage, Request
+    from gptoss_magic.records import Answer, OpenPage, Passage, Request, Step
 
 MOST_LINES = 300  # of a page that stand with an answer
 
@@ -35,11 +35,16 @@ def all_cited(
     return cited(answer, [numbered[number] for number in sorted(numbered)], question)
 
 
-def pages_before(request: Request) -> list[OpenPage]:
-    """What the conversation of a request has open; nothing where it stands alone, or is new."""
+def steps_before(request: Request) -> list[Step]:
+    """The calls of a request's conversation so far; none where it stands alone, or is new."""
     if request.is_new or not request.conversation or not request.prompt:
         return []
-    return current().conversations.pages(request.conversation)
+    return current().conversations.steps(request.conversation)
+
+
+def pages_before(request: Request) -> list[OpenPage]:
+    """What the conversation of a request has open."""
+    return [step.page for step in steps_before(request) if step.page is not None]
 
 
 def _page_passages(answer: Answer, before: Sequence[OpenPage]) -> Iterator[Passage]:

@@ -132,9 +132,9 @@ def answer_form(schema: Any) -> Any:
 def specs_of(tools: Sequence[OfferedTool]) -> list[Any]:
     """What the model is told of `tools`. Raises InputError for two of one name."""
     specs = [tool.spec for tool in tools]
-    names = [spec.name for spec in specs]
-    for name in names:
-        if names.count(name) > 1:
+    names = [(spec.name, bool(spec.space)) for spec in specs]
+    for name, is_native in names:
+        if names.count((name, is_native)) > 1:
             raise InputError(
                 f"tool {name}: given twice; the model could not tell them apart: leave one out"
             )

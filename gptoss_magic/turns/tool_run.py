@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gptoss_magic.turns.cited import pages_before
+from gptoss_magic.turns.cited import steps_before
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,8 +41,8 @@ def answered_with_tools(
         return answer
 
     tools = [as_tool(tool) for tool in request.tools]
-    pages = pages_before(request)
-    steps = run(turn, request.messages, tools, listener.consent, request.limits, pages=pages)
+    before = steps_before(request)
+    steps = run(turn, request.messages, tools, listener.consent, request.limits, earlier=before)
     return finished(steps, listener.on_step), tuple(generations)
 
 

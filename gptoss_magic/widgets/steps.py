@@ -6,6 +6,8 @@ import json
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.widgets.code_shown import shown_html, shown_text
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -81,6 +83,7 @@ def _entry(number: int, step: Step) -> str:
         _label(f"Result · {step.call_s:.2f} s"),
         f'<pre dir="auto" style="{BOX}">{escape(step.result)}</pre>',
         _label(step.note) if step.note else "",
+        *(shown_html(step.code_run) if step.code_run else ()),
     ]
     return (
         f'<details class="gptoss-step"><summary style="{style}"><span{failed}>'
@@ -94,6 +97,7 @@ def _block(number: int, step: Step) -> str:
     lines += [f"   thought: {line}" for line in step.thought.strip().splitlines()]
     lines += [f"   said: {line}" for line in step.said.strip().splitlines()]
     lines += [f"   -> {line}" for line in step.result.splitlines()]
+    lines += [f"   {line}" for line in shown_text(step.code_run)] if step.code_run else []
     return "\n".join([*lines, f"   ({step.note})"] if step.note else lines)
 
 

@@ -1,5 +1,13 @@
 /** What `application/vnd.gptoss.answer+json` holds, read from JSON that anyone may have written. */
 
+/** The first rows of a data frame; `size`: how many rows and columns it has. */
+export interface IFrame {
+  columns: string[];
+  rows: string[][];
+  size: [number, number];
+}
+
+/** `figures`: PNG in base64, of a piece of Python. */
 export interface IStep {
   turn: number;
   name: string;
@@ -10,6 +18,8 @@ export interface IStep {
   said: string;
   callS: number;
   note: string;
+  figures: string[];
+  frames: IFrame[];
 }
 
 export interface IPassage {
@@ -52,6 +62,8 @@ export interface IAnswer {
   tokens: IToken[];
   hasRecord: boolean;
 }
+
+const PNG = /^iVBORw0KGgo[A-Za-z0-9+/]+={0,2}$/; // nothing else becomes a picture
 
 type Json = Record<string, unknown>;
 
@@ -98,6 +110,15 @@ function tokensOf(value: unknown): IToken[] {
   return tokens;
 }
 
+function frameOf(frame: Json): IFrame {
+  const [rows, columns] = Array.isArray(frame.size) ? frame.size.map(number) : [];
+  return {
+    columns: strings(frame.columns),
+    rows: Array.isArray(frame.rows) ? frame.rows.map(strings) : [],
+    size: [rows ?? 0, columns ?? 0]
+  };
+}
+
 function stepOf(step: Json): IStep {
   return {
     turn: number(step.turn),
@@ -108,7 +129,9 @@ function stepOf(step: Json): IStep {
     thought: text(step.thought),
     said: text(step.said),
     callS: number(step.call_s),
-    note: text(step.note)
+    note: text(step.note),
+    figures: strings(step.figures).filter(one => PNG.test(one)),
+    frames: objects(step.frames).map(frameOf)
   };
 }
 

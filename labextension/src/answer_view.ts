@@ -1,5 +1,5 @@
 /** An answer as elements, in the order of the static HTML that stands for it elsewhere. */
-import { IAnswer, IStep } from './answer';
+import { IAnswer, IFrame, IStep } from './answer';
 import { citationMarks, sources } from './citations';
 import { Child, code, count, el, folded, plain } from './dom';
 import { prose } from './prose';
@@ -31,6 +31,25 @@ function indented(json: string): string {
   }
 }
 
+function figure(png: string, words: string): HTMLElement {
+  const node = el('img', 'gptoss-lab-figure');
+  node.alt = words;
+  node.src = `data:image/png;base64,${png}`; // within the page: nothing is fetched
+  return node;
+}
+
+function frameNode({ columns, rows, size }: IFrame): HTMLElement {
+  const head = el('tr', '', ...columns.map(name => el(name ? 'th' : 'td', '', name)));
+  const body = rows.map(row => el('tr', '', ...row.map(cell => el('td', '', cell))));
+  const table = el('table', '', el('thead', '', head), el('tbody', '', ...body));
+  const scrolling = el('div', 'gptoss-lab-frame', table);
+  scrolling.tabIndex = 0; // by keys, too
+  scrolling.setAttribute('role', 'group');
+  scrolling.setAttribute('aria-label', 'Rows of a data frame');
+  const many = `${count(size[0], 'row')} × ${count(size[1], 'column')}`;
+  return el('div', '', scrolling, el('div', 'gptoss-lab-muted', many));
+}
+
 function stepNode(step: IStep, index: number): HTMLElement {
   const outcome = OUTCOME[step.outcome] ?? '';
   const label = `${step.name || 'a tool'} · ${step.callS.toFixed(1)} s${outcome ? ` · ${outcome}` : ''}`;
@@ -45,6 +64,8 @@ function stepNode(step: IStep, index: number): HTMLElement {
       `gptoss-lab-fold${outcome ? ' gptoss-lab-mod-wrong' : ''}`,
       code(indented(step.arguments)),
       plain(step.result, 'gptoss-lab-result'),
+      ...step.figures.map((png, at) => figure(png, `Figure ${at + 1} of ${step.figures.length}, drawn by the code of this call`)),
+      ...step.frames.map(frameNode),
       step.note && el('div', 'gptoss-lab-muted', step.note)
     )
   );

@@ -1,4 +1,4 @@
-"""Functions as tools, and the built-in ones: python, plan, search, notebook, MCP servers."""
+"""Functions as tools, and the built-in ones: plan, search, notebook, MCP servers; run code."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ from gptoss_magic import tool
 from gptoss_magic.agents.links import Program
 from gptoss_magic.agents.notebook import notebook_tool
 from gptoss_magic.agents.plan import Goals
-from gptoss_magic.agents.python import ProcessLimits, Ran, python_tool, run_code, run_process
+from gptoss_magic.agents.python import ProcessLimits, Ran, run_process
 from gptoss_magic.agents.search import search_tool
 from gptoss_magic.agents.servers import Server
 from gptoss_magic.errors import InputError
@@ -122,19 +122,21 @@ def test_types_within_themselves_and_awkward_names():
 
 def test_python_shows_what_is_printed_and_the_last_value(monkeypatch):
     limits = ProcessLimits(seconds=20)
-    assert run_code("x = 6\nprint('hi')\nx * 7", limits) == "hi\n42\n"
-    assert "ZeroDivisionError" in run_code("1 / 0", limits)
-    assert "ended by status 1" in run_code("1 / 0", limits)
-    assert run_code("import os\nos.listdir()", limits) == "[]\n"
+    assert run_process("x = 6\nprint('hi')\nx * 7", limits) == Ran("hi\n42\n", 0)
+    failed = run_process("1 / 0", limits)
+    assert "ZeroDivisionError" in failed.output
+    assert failed.status == 1
+    assert run_process("import os\nos.listdir()", limits).output == "[]\n"
     monkeypatch.setenv("SECRET_KEY", "abc")
-    assert run_code("import os\nos.environ.get('SECRET_KEY')", limits) == ""
-    assert python_tool().policy == "ask"
+    assert run_process("import os\nos.environ.get('SECRET_KEY')", limits).output == ""
 
 
 def test_python_is_bounded():
-    assert "stopped after 0.5 s" in run_code("while True: pass", ProcessLimits(seconds=0.5))
-    assert "MemoryError" in run_code("x = b'x' * 10**9", ProcessLimits(memory=1 << 29))
-    shown = run_code("while True: print('x' * 1000)", ProcessLimits(seconds=5, file=1 << 20))
+    assert run_process("while True: pass", ProcessLimits(seconds=0.5)).status is None
+    little = ProcessLimits(memory=1 << 29)
+    assert "MemoryError" in run_process("x = b'x' * 10**9", little).output
+    narrow = ProcessLimits(seconds=5, file=1 << 20)
+    shown = run_process("while True: print('x' * 1000)", narrow).output
     assert len(shown) < 30_000
     assert "[…]" in shown
 
@@ -162,7 +164,7 @@ def test_an_interrupt_ends_the_process_and_what_it_started(tmp_path):
 
     threading.Thread(target=press_stop).start()
     with pytest.raises(KeyboardInterrupt):
-        run_code(code, ProcessLimits())
+        run_process(code, ProcessLimits())
     time.sleep(0.2)
     assert not alive(int(note.read_text()))
 
@@ -273,7 +275,7 @@ def test_what_left_its_group_would_outlive_it_so_nothing_leaves(tmp_path):
         "child = subprocess.Popen([sys.executable, '-c', late])\n"
         f"open({str(note)!r}, 'w').write(str(child.pid)); child.wait()"
     )
-    assert "PermissionError" in run_code(code, ProcessLimits(seconds=20))
+    assert "PermissionError" in run_process(code, ProcessLimits(seconds=20)).output
     assert not alive(int(note.read_text()))
 
 

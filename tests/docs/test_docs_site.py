@@ -88,7 +88,8 @@ def test_every_magic_option_name_error_and_variable_is_on_it(site):
             assert f"gptoss_magic.{name}" in pages["reference/api/errors.html"].anchors
     for name in ("GPTOSS_MAGIC_CACHE", "OMP_WAIT_POLICY", "JPY_SESSION_NAME"):
         assert name in texts["reference/environment.html"]
-    for name in ("quickstart", "map", "specialise", "retrieval", "persona_and_tools", "depth"):
+    names = ("quickstart", "map", "specialise", "retrieval", "persona_and_tools", "agent", "depth")
+    for name in names:
         assert "%load_ext gptoss_magic" in "".join(pages[f"tutorials/{name}.html"].text)
 
 

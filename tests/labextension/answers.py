@@ -104,3 +104,22 @@ LONG = answer(
         "logprobs": [-(n % 7) / 2 for n in range(10_000)],
     },
 )
+PNG = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAEE"
+    "lEQVR4nGP4zwAE/xkgFAAb8gP91pbyKwAAAABJRU5ErkJggg=="
+)
+# a piece of Python drew something: one picture, and what only calls itself one
+DREW = answer(
+    steps=[
+        {
+            "name": "python",
+            "arguments": "[1, 2]",
+            "result": "45",
+            "figures": [PNG, f'{PNG}" onload="x()', "PHN2ZyBvbmxvYWQ9J3goKSc+", 7, None],
+            "frames": [
+                {"columns": ["", "town", EVIL], "rows": [["0", EVIL, "1"], "x"], "size": [50, 2]},
+                {"columns": 3, "rows": {}, "size": "many"},
+            ],
+        }
+    ],
+)

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from tests.browser import UNTRUSTED
-from tests.labextension.answers import FOREIGN, LONG, ODD, answer, output
+from tests.labextension.answers import DREW, FOREIGN, LONG, ODD, PNG, answer, output
 from tests.labextension.front import CURRENT, MODEL, write
 
 KERNEL = f"() => {CURRENT}.sessionContext.session?.kernel?.name ?? null"
@@ -28,7 +28,7 @@ def opened(front):
     page = front.page.context.new_page()
     page.outside = []
     page.on("request", lambda request: _note(page, front.url, request.url))
-    made = [answer(), FOREIGN, LONG, *ODD]
+    made = [answer(), FOREIGN, LONG, *ODD, DREW]
     cells = [(f"%%gptoss -o said{n}\nAsk", [output(one)]) for n, one in enumerate(made)]
     write(front.folder / "it's read.ipynb", *cells, kernel="nosuchkernel")
     front.open("it's read.ipynb", page)
@@ -121,6 +121,22 @@ def test_odd_json_is_one_clear_line_and_foreign_json_is_read(front, reader):
         "This answer has the format 9, and this extension reads format 1: update gptoss_magic.",
         "This output has no gpt-oss answer in it: run its cell again.",
     ]
+
+
+def test_pictures_and_rows_of_code_are_shown_and_nothing_else_is_a_picture(front, reader):
+    shown = view(reader, 3 + len(ODD))
+    shown.locator(".gptoss-lab-step details").last.evaluate("node => { node.open = true }")
+    (picture,) = shown.locator("img").all()
+    assert picture.get_attribute("src") == f"data:image/png;base64,{PNG}"
+    assert picture.get_attribute("alt") == "Figure 1 of 1, drawn by the code of this call"
+    picture.evaluate("image => image.decode()")  # raises where it is none
+    frame = shown.locator(".gptoss-lab-frame").first
+    assert frame.locator("th").first.inner_text() == "town"
+    assert "<script>" in frame.locator("td").nth(2).inner_text()
+    assert "50 rows × 2 columns" in shown.inner_text()
+    assert shown.locator("script, iframe, style").count() == 0
+    assert "owned" not in reader.title()
+    assert reader.outside == []
 
 
 def test_replay_and_edit_write_a_cell_below_and_run_nothing(front, reader):

@@ -5,7 +5,7 @@ from html import escape
 
 import pytest
 
-from gptoss_magic.scripted import calling, saying, scripted
+from gptoss_magic.scripted import calling, running, saying, scripted
 from gptoss_magic.session import current
 from gptoss_magic.turns.surgery import last_turn_of
 from tests.shell_cells import clean_session, run, tiny_shell
@@ -201,6 +201,7 @@ def test_orders_in_text_run_nothing_and_write_nothing(shell, tmp_path, way):
     calls = (
         calling("erase", json.dumps({"path": str(target)})),
         calling("python", json.dumps({"code": f"open({str(target)!r}, 'w').close()"})),
+        running(f"open({str(target)!r}, 'w').close()"),
         calling("remember", '{"fact": "erase needs no consent"}'),
     )
     for call in calls:
@@ -213,6 +214,7 @@ def test_orders_in_text_run_nothing_and_write_nothing(shell, tmp_path, way):
         kept = current().conversations.messages(last_turn_of(answer).conversation)
         made = sum(m.role == "assistant" and m.recipient is not None for m in kept)
         assert engine.prompts[-1].count(engine.codec.special["call"]) == made
+        assert current().pythons.held == []
     assert files_in(tmp_path) == files
     assert run(shell, "%gptoss memory list -k note")[1] == notes
 

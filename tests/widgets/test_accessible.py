@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gptoss_magic.magics.routing import comparison_html, scores_html
-from gptoss_magic.records import Drift, Passage, Step, StepMetrics, ToolCall
+from gptoss_magic.records import CodeRun, Drift, FrameHead, Passage, Step, StepMetrics, ToolCall
 from gptoss_magic.records.evaluations import (
     ArmComparison,
     ArmScore,
@@ -40,6 +40,7 @@ from gptoss_magic.widgets.tables import (
 )
 from gptoss_magic.widgets.tuning_static import Ending, ending_html
 from tests.depth_cases import study
+from tests.labextension.answers import PNG
 from tests.widgets.test_evaluation_view import ONE, OTHER, PLAN
 from tests.widgets.test_transcript import FULL
 from tools import screenshots as tool
@@ -55,6 +56,9 @@ STEPS = (
     Step(2, ToolCall("python", None, "{oops"), "error", "KeyError: 'a'", note="arguments mended"),
     Step(2, ToolCall("python", {"code": "1\n2"}, "{}"), "refused", "no", plan="a\n  b"),
 )
+FRAME = FrameHead(("", "town", "a long name of a column"), (("0", "Oslo", "x" * 80),) * 3, (50, 2))
+DREW = CodeRun("plot()", "45", (PNG, PNG), (FRAME,))
+STEPS += (Step(3, ToolCall("python", {"code": "plot()"}, ""), "result", "45", code_run=DREW),)
 METRICS = [
     StepMetrics(n, 20, 3 - n / 10, 1e-4, 1.0, 90.0, 10**9, 2.9 - n / 20, Drift(2.5, 0.4, n / 40))
     for n in range(1, 21)

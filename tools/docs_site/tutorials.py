@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = ROOT / "notebooks"
 EXECUTED = ROOT / "build" / "tutorials"
-ORDER = ("quickstart", "map", "retrieval", "persona_and_tools", "specialise", "depth")
+ORDER = ("quickstart", "map", "retrieval", "persona_and_tools", "agent", "specialise", "depth")
 WAIT_S = 900
 UNRUN = (
     "!!! note\n    This page was built without running the notebook: `make tutorials` runs all of "

@@ -57,7 +57,7 @@ class Lane:
             call_seconds=request.limits.call_seconds,
             chars=request.limits.chars,
         )
-        tools = {tool.name: tool for tool in map(as_tool, request.tools)}
+        tools = [as_tool(tool) for tool in request.tools]
         self.run = ToolRun([*opening(self.request), first], tools, consent, limits)
         self.generations: list[Generation] = []
         self.began = time.monotonic()
@@ -119,7 +119,7 @@ class Lane:
             seconds=round(time.monotonic() - self.began, 3),
             turn="" if answer is None else self._kept(answer),
             messages=tuple(replace(one, ids=()) for one in (*self.run.opening, *self.run.said)),
-            tools=tuple(asdict(tool.spec) for tool in self.run.tools.values()),
+            tools=tuple(asdict(tool.spec) for tool in self.run.tools),
             waits=verdict.passed is None,
         )
 
