@@ -30,7 +30,7 @@ FOUND = "color: var(--jp-ui-font-color2, #767676); cursor: pointer; display: inl
 FOUND += "border-bottom: 1px dotted; font-size: 0.9em"
 PLAIN = "color: var(--jp-ui-font-color2, #767676); font-style: italic; font-size: 0.9em"
 FOLD = "display: inline-block; vertical-align: top; max-width: 100%"  # inline breaks the line
-PARAGRAPH = '<div style="margin: 0 0 1em">'
+PARAGRAPH = "margin: 0 0 1em"
 Item = tuple[str, str]
 
 
@@ -131,7 +131,8 @@ def render_paragraph(
     inner = tokens[idx + (1 if opens else -1)].children or ()
     if tokens[idx].hidden or not any(child.type == "cite" for child in inner):
         return str(r.renderToken(tokens, idx, options, env))
-    return PARAGRAPH if opens else "</div>\n"
+    way = ' dir="auto"' if tokens[idx].attrGet("dir") else ""
+    return f'<div{way} style="{PARAGRAPH}">' if opens else "</div>\n"
 
 
 CITE_RULES = {
