@@ -52,7 +52,11 @@ class Told(ToldConversation):
         name = self.names.get(call_id) or name
         if not name:
             raise ApiError(400, f"no tool call has the id {call_id!r}", param="call_id")
-        self.add_result(name, text)
+        call = self.messages[-1] if self.messages else None
+        if call is not None and call.recipient == name:  # of no function: as gpt-oss knows it
+            self.messages.append(Message("tool", text, call.channel, "assistant", author=name))
+        else:
+            self.add_result(name, text)
 
 
 def text_of(holder: Body, name: str) -> str:
