@@ -66,7 +66,7 @@ class Exact:
     def call(self, call_id: str, name: str, raw: str) -> KnownCall | None:
         """The call of this id, where it still says what was said."""
         known = self._calls.get(call_id)
-        if known is None or known.message.recipient != f"functions.{name}":
+        if known is None or known.message.recipient not in (f"functions.{name}", name):
             return None
         return known if is_same_json(known.message.content, raw) else None
 

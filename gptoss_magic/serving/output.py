@@ -117,7 +117,7 @@ class Output:
         for place, message in enumerate(turn.answer.messages):
             if message.recipient and not message.content and not self._has(place):
                 yield from self._close()
-                yield self._open_call(place, message.recipient)
+                yield self._open_call(place, message.channel or "commentary", message.recipient)
         yield from self._close()
         self.finish = "stop" if self.is_stopped else turn.answer.finish
 
@@ -126,12 +126,13 @@ class Output:
 
     def _open(self, delta: ChannelDelta) -> OutputEvent:
         if delta.recipient:
-            return self._open_call(delta.message, delta.recipient)
+            return self._open_call(delta.message, delta.channel, delta.recipient)
         kind = "reasoning" if delta.channel == "analysis" else "message"
         return self._opened_as(kind, delta.message, delta.channel)
 
-    def _open_call(self, message: int, recipient: str) -> OutputEvent:
-        event = self._opened_as("call", message, "commentary")
+    def _open_call(self, message: int, channel: str, recipient: str) -> OutputEvent:
+        """A call; gpt-oss makes those of the browser within its analysis."""
+        event = self._opened_as("call", message, channel)
         event.item.tool = self.offers.called(function_name(recipient))
         event.item.call_id = new_id("call_")
         return event

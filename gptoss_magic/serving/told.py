@@ -54,7 +54,11 @@ class Told(ToldConversation):
             raise ApiError(
                 400, f"no tool call has the id {call_id!r}: send the call too", param="call_id"
             )
-        self.add_result(name, text)
+        call = self.messages[-1] if self.messages else None
+        if call is not None and call.recipient == name:  # of no function: as gpt-oss knows it
+            self.messages.append(Message("tool", text, call.channel, "assistant", author=name))
+        else:
+            self.add_result(name, text)
 
 
 def text_of(holder: Body, name: str) -> str:

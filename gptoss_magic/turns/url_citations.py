@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from gptoss_magic.records import Message
 
 TOOL = re.compile(r"(?:functions\.)?browser(?:\.|_{1,2})(?:search|open|find)")
-VIEW = re.compile(
-    r"\[(?P<cursor>\d{1,9})\] (?P<title>.+) \((?P<where>.+)\)\n"
+VIEW = re.compile(  # of an address that cannot run
+    r"\[(?P<cursor>\d{1,9})\] (?P<title>.+) "
+    r"\((?P<where>(?:https?|folder|site|zim|index|notebook):.+)\)\n"
     r"\*\*viewing lines \[\d+ - \d+\] of (?P<last>\d{1,9})\*\*\n"
 )
 OWN_LINE = re.compile(r"^L1: URL: (\S+)$", re.MULTILINE)  # of a page's beginning
 FOUND = re.compile(r"/find\?pattern=.*$", re.DOTALL)  # a page of places within another page
-KINDS = ("https:", "http:", "folder:", "site:", "zim:", "index:", "notebook:")  # nothing that runs
 
 
 @dataclass(frozen=True)
@@ -74,17 +74,15 @@ def _page(view: str) -> Passage | None:
         return None
     title, where = head["title"], head["where"]
     own = OWN_LINE.search(view, head.end())
+    own = own if own and where.endswith(unquote(own[1])) else None
     url = own[1] if own else quote(where, safe=":/?#[]@!$&'()*+,;=%~")
     whole = f"{title} ({where}"
     if own and whole.endswith(f" ({unquote(url)}"):  # a name may have brackets too
         title = whole.removesuffix(f" ({unquote(url)}")
-    url = FOUND.sub("", url)
-    if not url.startswith(KINDS):
-        return None
     return Passage(
         number=int(head["cursor"]),
         index=PAGES,
-        source=url,
+        source=FOUND.sub("", url),
         heading=title,
         first_line=0,
         last_line=int(head["last"]),

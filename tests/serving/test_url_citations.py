@@ -68,7 +68,7 @@ def test_a_response_whole_and_streamed(client, page):
         {"type": "function", "name": "browser.open", "parameters": PARAMETERS, "strict": False}
     ]
     call = calling("browser.open", json.dumps({"id": URL}), "I look.")
-    with scripted(current(), call, saying(SAID), saying(SAID)):
+    with scripted(current(), call, saying(SAID), saying(SAID)) as engine:
         first = client.responses.create(model="base", input="How long?", tools=tools)
         name = first.output[-1].call_id
         result = {"type": "function_call_output", "call_id": name, "output": page["open"]}
@@ -77,6 +77,11 @@ def test_a_response_whole_and_streamed(client, page):
         with client.responses.stream(**asked, previous_response_id=first.id) as stream:
             events = list(stream)
             final = stream.get_final_response()
+    assert [item.type for item in first.output] == ["reasoning", "function_call"]
+    assert json.loads(first.output[-1].arguments) == {"id": URL}
+    prompt = engine.prompt_texts[1]
+    assert "<|start|>assistant to=browser.open<|channel|>analysis code<|message|>" in prompt
+    assert "<|start|>browser.open to=assistant<|channel|>analysis<|message|>[0] The Moon" in prompt
     (part,) = whole.output[-1].content
     assert part.text == SAID
     assert [(one.start_index, one.end_index) for one in part.annotations] == MARKS
@@ -130,7 +135,7 @@ def test_pages_are_read_off_what_each_tool_showed(page):
     (opened,) = told_pages([told("open", page["open"])]).values()
     assert (opened.source, opened.heading, opened.last_line) == (URL, TITLE, 6)
     (found,) = told_pages([told("find", page["find"])]).values()
-    assert (found.number, found.source) == (1, URL)
+    assert (found.number, found.source) == (1, "folder:./docs/the%20moon%20(1).md")
     later = page["open"].replace("L0: \nL1: URL", "L5: ...\nL6: URL")
     (scrolled,) = told_pages([told("open", later)]).values()
     assert scrolled.source == "folder:./docs/the%20moon%20(1).md"
