@@ -76,6 +76,8 @@ def _save_packed(model: Any, path: Path) -> Path:
     from gptoss_magic.model.mxfp4 import quantize
 
     state = model.state_dict()
+    if model.config.tie_word_embeddings:
+        del state["lm_head.weight"]
     for key in [key for key in state if key.endswith(("gate_up_proj", "down_proj"))]:
         weights = quantize(state.pop(key).transpose(1, 2))
         state |= {f"{key}_blocks": weights[0], f"{key}_scales": weights[1]}

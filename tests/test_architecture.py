@@ -51,6 +51,7 @@ MADE_OF_TORCH = {
     "model.parts.prefix",
     "model.parts.router_delta",
     "model.parts.soft_prompt",
+    "model.parts.whole_module",
     "model.router",
     "model.rows_cache",
     "model.step",
@@ -60,6 +61,7 @@ MADE_OF_TORCH = {
     "ranks.expert_parallel",
     "tuning.methods.head_lora",
     "tuning.methods.svd",
+    "tuning.rounded",
 }
 THEIRS = {"torch", "transformers", "triton"}
 LEAVES = {

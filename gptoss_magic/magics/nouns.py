@@ -55,7 +55,7 @@ NOUNS = [
     Noun("lora", "lora", "…", "adapters: attach, detach, use, scale, list, compare, export"),
     Noun("panel", "panel", "", "sliders for the defaults of %%gptoss, Stop, presets"),
     Noun("compare", "compare", "PROMPT…", "one prompt over a grid of settings, side by side"),
-    Noun("runs", "runs", "", "tuning runs: list, show, compare; attach NAME; stop [NAME]"),
+    Noun("runs", "runs", "", "tuning runs: list, show, compare; attach NAME; stop [NAME]; export"),
     Noun("recipe", "recipe", "", "what of gpt-oss can be tuned on a card; --write: as files"),
     Noun("index", "index", "PATH…", "index files, folders, patterns or a DataFrame; list, info, …"),
     Noun("persona", "persona", "…", "use, list, show, diff, export, import, score, distil, remove"),

@@ -1,4 +1,4 @@
-"""`%gptoss runs`: tuning runs listed, shown and compared; followed and stopped where they go on."""
+"""`%gptoss runs`: tuning runs listed, shown and compared; followed, stopped, written as a model."""
 
 from __future__ import annotations
 
@@ -20,19 +20,26 @@ if TYPE_CHECKING:
 OPTIONS: list[opt.Option] = [
     (
         ("words",),
-        {"nargs": "*", "help": "list, compare, show, attach or stop, and NAMEs"},
+        {"nargs": "*", "help": "list, compare, show, attach or stop, and NAMEs; export NAME PATH"},
     ),
     (("-o", "--output"), {"help": "attach: put the report into this variable"}),
     (("-q", "--quiet"), {"action": "store_true", "help": "attach: show no panel"}),
+    (
+        ("--mxfp4",),
+        {"action": "store_true", "help": "export: experts in MXFP4, and the loss that it costs"},
+    ),
     RUNS,
 ]
 PARSER = opt.parser(
     "%gptoss runs",
     OPTIONS,
-    "Tuning runs: list, compare, show, attach, stop.",
-    ["%gptoss runs", "%gptoss runs compare tuned wider", "%gptoss runs attach tuned"],
+    "Tuning runs: list, compare, show, attach, stop; export what trained every weight as a model.",
+    [
+        *("%gptoss runs", "%gptoss runs compare tuned wider", "%gptoss runs attach tuned"),
+        "%gptoss runs export whole ./whole-mxfp4 --mxfp4",
+    ],
 )
-COMMANDS = ("list", "compare", "show", "attach", "stop")
+COMMANDS = ("list", "compare", "show", "attach", "stop", "export")
 HEADERS = ("run", "method", "steps", "loss", "held out", "general text", "ended", "made")
 COLOURS = ("#3b7dd8", "#d9822b", "#3fa66b", "#a05cc8", "#c8503c", "#5b6b7b")
 
@@ -45,6 +52,10 @@ def run(line: str, magics: Any) -> None:
         raise InputError(f"%gptoss runs {command}: there are {', '.join(COMMANDS)}")
     if command != "attach" and (given.output or given.quiet):
         raise InputError("--output and --quiet mean something beside attach only")
+    if command == "export":
+        return export(names, given)
+    if given.mxfp4:
+        raise InputError("--mxfp4 means something beside export only")
     if command == "stop":
         check_nothing("%gptoss runs stop", " ".join(names[1:]))
         return stop_launched(names[0], given) if names else stop()
@@ -69,6 +80,24 @@ def attach(names: Sequence[str], given: Namespace, variables: dict[str, Any]) ->
     if len(names) != 1:
         raise InputError("%gptoss runs attach: give the name of one run")
     follow_run(found(names[0], Path(given.runs or FOLDER)), given, variables)
+
+
+def export(words: Sequence[str], given: Namespace) -> None:
+    """Write a run of every weight as a checkpoint; in MXFP4 the loss of that is measured."""
+    from gptoss_magic.runs.prepare import resume
+    from gptoss_magic.runs.whole_model import check_whole, cost_line, loss_in_mxfp4, write_model
+
+    if len(words) != 2:
+        raise InputError("%gptoss runs export: give the name of one run, and a new directory")
+    name, target = words[0], Path(words[1]).expanduser()
+    (run,) = chosen(Path(given.runs or FOLDER), [name])
+    check_whole(run)
+    current().ready()
+    write_model(run, target, is_packed=given.mxfp4)
+    kind = "its experts in MXFP4" if given.mxfp4 else "as it was trained"
+    print(f"{name} written to {target}, {kind}: %gptoss load {target}")
+    if given.mxfp4:
+        print(cost_line(run, loss_in_mxfp4(resume(name, run.folder.parent, watched=False))))
 
 
 def stop_launched(name: str, given: Namespace) -> None:

@@ -12,6 +12,7 @@ from gptoss_magic.magics import options as opt
 from gptoss_magic.magics import tune_launch, tune_options
 from gptoss_magic.magics.checks import check_alone, said_in
 from gptoss_magic.magics.door import through
+from gptoss_magic.magics.tune_files import take_axolotl, write_axolotl_file, write_deepspeed_file
 from gptoss_magic.magics.tune_like import show_like
 from gptoss_magic.magics.tune_run import run_tuning
 from gptoss_magic.magics.tune_watch import signal_watch, watch_of
@@ -77,6 +78,8 @@ def tune(line: str, body: str, names: dict[str, Any]) -> None:
     print_reading(wanted)
     if options.write_axolotl:
         write_axolotl_file(wanted, options)
+    if options.write_deepspeed:
+        write_deepspeed_file(wanted, options)
     for stage in stages(wanted):
         _stage(stage, options, names)
     if not options.go and not tune_launch.written_files(options):
@@ -90,7 +93,7 @@ def check(options: Namespace, body: str) -> None:
         if name in said and other not in said:
             raise InputError(f"--{name} means something beside --{other.replace('_', '-')} only")
     if options.like:
-        beside = ("cards", "method") if options.cards else ("card",)
+        beside = ("cards", "method", "adam") if options.cards else ("card",)
         check_alone("%gptoss_tune", options, "--like", beside)
     if options.resume:
         check_alone(
@@ -149,6 +152,7 @@ def _to_launch(wanted: Any, options: Namespace) -> tuple[Run, Launch] | None:
     files = tune_launch.written_files(options)
     check_new(list(files.values()))
     tuning = _planned(wanted, options)
+    assert tuning.plan is not None  # only a resumed run has none
     launch = tune_launch.planned(tuning.run, tuning.plan, options)
     if files:
         tuning.begin()
@@ -163,16 +167,16 @@ def _resumed(options: Namespace, names: dict[str, Any]) -> None:
     """Go on with a run, here or on processes of its own."""
     from gptoss_magic.ranks.run import written
     from gptoss_magic.runs.parts import opened
-    from gptoss_magic.runs.prepare import resume
+    from gptoss_magic.runs.prepare import plan_again, resume
 
     if options.launch is not None:
         current().ready()
         run, _ = opened(Path(options.runs) / options.resume)
+        launch = tune_launch.planned(run, plan_again(run), options)
         if options.verify:
             again = resume(options.resume, Path(options.runs), watched=False)
             written(again, is_verified=True)
             del again
-        launch = tune_launch.planned(run, None, options)
         return tune_launch.run_launched(run, launch, options, names)
     tuning = resume(options.resume, Path(options.runs))
     tuning.probe = watch_of(options, names)
@@ -232,43 +236,6 @@ def filled(rows: list[Any]) -> list[Any]:
     from gptoss_magic.turns.progress import silent
 
     return with_analysis(rows, silent)
-
-
-def take_axolotl(options: Namespace) -> None:
-    """Fill what the line leaves open from the YAML; name what this run leaves out of it."""
-    from gptoss_magic.tuning.axolotl import read_axolotl
-
-    found = read_axolotl(options.axolotl)
-    given = {**found.train.record(), "method": found.method.name, "data": found.data}
-    if options.method in (None, found.method.name):
-        given |= {name: value for name, value in found.method.record().items() if name != "name"}
-    for name, value in given.items():
-        if getattr(options, name, "") is None:
-            setattr(options, name, value)
-    if found.not_understood:
-        print(f"{options.axolotl}: left out: {'; '.join(found.not_understood)}")
-
-
-def write_axolotl_file(wanted: Any, options: Namespace) -> None:
-    """The same run as Axolotl's YAML, its rows beside it; what they cannot say is named."""
-    from gptoss_magic.atomic import whole_file
-    from gptoss_magic.tuning.axolotl import write_axolotl
-    from gptoss_magic.tuning.trl import trl_lines
-
-    model = current().require().identity["model"]
-    path = Path(options.write_axolotl)
-    data = path.with_suffix(".rows.jsonl")
-    if options.data and data == Path(options.data):
-        raise InputError(f"{path}: its rows go to {data}, which is the data; give another name")
-    for file in (path, data):
-        if file.exists():
-            raise InputError(f"{file}: is there already; give the name of a new file")
-    text, lost = write_axolotl(wanted.method, wanted.train, model, str(data))
-    lines, more = trl_lines(wanted.rows)
-    with whole_file(path) as yaml, whole_file(data) as rows:  # both, or none of them
-        rows.write_text(lines, encoding="utf-8")
-        yaml.write_text(text, encoding="utf-8")
-    print(f"{path} and {data} written; they cannot say: {'; '.join([*lost, *more]) or 'nothing'}")
 
 
 def _given(options: Namespace, names: tuple[str, ...]) -> dict[str, Any]:

@@ -34,13 +34,13 @@ NOT_TOGETHER = {
 def check_together(options: Namespace) -> None:
     """Raise InputError for options that mean nothing beside --launch, or without it."""
     from gptoss_magic.ranks.launch import check_launch
-    from gptoss_magic.ranks.strategies import DDP
+    from gptoss_magic.ranks.strategies import AUTO
 
     files = written_files(options)
     if options.launch is None:
         check_needless(options, [*NEEDS_LAUNCH, *(f"write_{kind}" for kind in files)], "--launch")
         return check_needless(options, ["nodes"], "--write-slurm and its like")
-    check_launch(options.launch, options.strategy or DDP)
+    check_launch(options.launch, options.strategy or AUTO)
     for name, why in NOT_TOGETHER.items():
         if getattr(options, name):
             raise InputError(f"--{name} and --launch: {why}")
@@ -83,23 +83,20 @@ def write_files(run: Run, launch: Launch, options: Namespace) -> None:
     print(f"%gptoss runs attach {run.name} follows the run, before it begins too")
 
 
-def planned(run: Run, plan: TunePlan | None, options: Namespace) -> Launch:
-    """How the run is launched, said by its `plan`, which a resumed one does not have.
-
-    Raises InputError, DoesNotFit.
-    """
+def planned(run: Run, plan: TunePlan, options: Namespace) -> Launch:
+    """How the run is launched, said by its `plan`. Raises InputError, DoesNotFit."""
+    from gptoss_magic.ranks.choice import chosen
     from gptoss_magic.ranks.launch import launch_of
-    from gptoss_magic.ranks.plan import ranks_plan, require_room
-    from gptoss_magic.ranks.strategies import DDP
+    from gptoss_magic.ranks.plan import require_room
+    from gptoss_magic.ranks.strategies import AUTO
 
-    resident, strategy = current().require_local(), options.strategy or DDP
+    resident, strategy = current().require_local(), options.strategy or AUTO
     launch = launch_of(resident, run.method.name, options.launch, strategy, detached=options.detach)
-    if plan is not None:
-        each = ranks_plan(plan, launch, released=options.release)
-        print(each.line())
-        if options.go:
-            require_room(each)
-    return launch
+    choice = chosen(plan, launch, released=options.release)
+    print("\n".join(choice.lines()))
+    if options.go or options.resume:
+        require_room(choice.plan)
+    return choice.launch
 
 
 def run_launched(run: Run, launch: Launch, options: Namespace, names: dict[str, Any]) -> None:

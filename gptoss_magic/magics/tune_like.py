@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.tuning.methods import DEFAULT
 
@@ -15,7 +15,8 @@ CARD_GB = 80.0
 def show_like(options: Namespace) -> None:
     """The table that the line asks for."""
     if options.cards:
-        show_cards(options.like, options.cards, options.method or DEFAULT)
+        given = {"adam": options.adam} if options.adam else {}
+        show_cards(options.like, options.cards, options.method or DEFAULT, **given)
     else:
         show_dry_run(options.like, options.card or CARD_GB)
 
@@ -32,7 +33,7 @@ def show_dry_run(name: str, card_gb: float) -> None:
     show_table(HEADERS, dry_run_rows(name, card_gb * 1e9), caption)
 
 
-def show_cards(name: str, cards: str, method: str) -> None:
+def show_cards(name: str, cards: str, method: str, **settings: Any) -> None:
     """What each card needs for gpt-oss `name`, a row for each strategy."""
     from gptoss_magic.magics.index import show_table
     from gptoss_magic.ranks.cards import HEADERS, cards_rows
@@ -41,4 +42,4 @@ def show_cards(name: str, cards: str, method: str) -> None:
         f"gpt-oss-{name} by {method} on {cards} GB, from shapes alone: GB on each card, for a "
         "sequence of 1,024 tokens a card and step. No weight is read; none of it was run on GPUs."
     )
-    show_table(HEADERS, cards_rows(name, cards, method), caption)
+    show_table(HEADERS, cards_rows(name, cards, method, **settings), caption)

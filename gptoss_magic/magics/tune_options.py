@@ -76,13 +76,20 @@ TUNE: list[Option] = [
     (("--launch",), {"type": int, "metavar": "N", "help": "train on so many processes of its own"}),
     (
         ("--strategy",),
-        {"choices": ["ddp", "ep", "fsdp"], "help": "launch: how they share the model; ddp"},
+        {
+            "choices": ["auto", "ddp", "ep", "fsdp"],
+            "help": "launch: how they share the model; auto, by what fits",
+        },
     ),
     (("--nodes",), {"type": int, "metavar": "M", "help": "write: so many machines; 1"}),
     (("--write-slurm",), {"metavar": "FILE", "help": "launch: a batch script that starts the run"}),
     (("--write-skypilot",), {"metavar": "FILE", "help": "launch: a task for sky launch"}),
     (("--write-ray",), {"metavar": "FILE", "help": "launch: a script for Ray Train"}),
     (("--write-accelerate",), {"metavar": "FILE", "help": "launch: a config for accelerate"}),
+    (
+        ("--write-deepspeed",),
+        {"metavar": "FILE", "help": "a ZeRO-3 config, for others' trainers; not of packed experts"},
+    ),
     (
         ("--verify",),
         {"action": "store_true", "help": "launch: first gradients against one's"},
@@ -115,7 +122,7 @@ GROUPS = {  # of %%gptoss_tune, as its help has them together
     "training": " ".join(flags[0] for flags, *_ in TRAIN),
     "what is asked between steps": "--every --suite --items --signal",
     "many processes": "--launch --strategy --verify --detach --release --nodes --write-slurm "
-    "--write-skypilot --write-ray --write-accelerate",
+    "--write-skypilot --write-ray --write-accelerate --write-deepspeed",
     "plans for gpt-oss, and Axolotl's files": "-L -k --cards -X -W",
     "what is left behind": "-o -q",
 }

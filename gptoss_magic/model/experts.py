@@ -220,7 +220,8 @@ class ResidentExperts(GptOssExperts):
         routing = (hidden_TH, ids_Tk, weights_Tk)
         if not self.taps and self._is_plain(hidden_TH, weights_Tk):
             return self._at_once(*routing)  # type: ignore[no-any-return]
-        if not self.taps and not is_slow(hidden_TH):
+        is_trained = is_recorded(self.gate_up_proj)  # torch's grouped product is not for that
+        if not self.taps and not is_trained and not is_slow(hidden_TH):
             return super().forward(*routing)
         return self.taps.run(routing, self.num_experts, self._linear, (self.alpha, self.limit))
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from gptoss_magic.model.protocol import Model
 
+LAYERS = "model.layers."
+
 
 class _Anchored(torch.autograd.Function):
     """The hidden states as they are, with a place in the graph."""
@@ -43,6 +45,6 @@ def anchor(model: Model, parts: Sequence[Any]) -> Callable[[], None]:
 def first_layer(parts: Sequence[Any]) -> int:
     """The lowest layer that a part stands in; 0 for what stands before the layers."""
     trained = [part for part in parts if any(p.requires_grad for p in part.parameters())]
-    if any(part.is_soft for part in trained):
+    if any(part.is_soft or not part.target.startswith(LAYERS) for part in trained):
         return 0
     return min((int(part.target.split(".")[2]) for part in trained), default=0)

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.ranks.even import check_even
 from gptoss_magic.ranks.folder import WORKER, Launch, RanksFolder, Wish
 from gptoss_magic.ranks.processes import Process, wait_over
-from gptoss_magic.ranks.strategies import check_method, strategy_of
+from gptoss_magic.ranks.strategies import AUTO, check_strategy, strategy_of
 from gptoss_magic.ranks.worker import STORE
 
 if TYPE_CHECKING:
@@ -36,17 +35,20 @@ def check_launch(num_ranks: int, strategy: str) -> None:
     """Raise InputError for a number or a strategy that cannot be launched here."""
     if not 1 <= num_ranks <= LIMIT:
         raise InputError(f"--launch {num_ranks}: give 1 to {LIMIT} processes")
-    strategy_of(strategy)
+    if strategy != AUTO:
+        strategy_of(strategy)
 
 
 def launch_of(
     resident: Resident, method: str, num_ranks: int, strategy: str, *, detached: bool
 ) -> Launch:
-    """How a run by `method` on the resident model is launched. Raises InputError."""
+    """How a run by `method` on the resident model is launched; `auto` is settled by its plan.
+
+    Raises InputError.
+    """
     check_launch(num_ranks, strategy)
-    check_method(strategy, method)
-    if strategy_of(strategy).in_step:
-        check_even(resident.model.config.num_local_experts, num_ranks)
+    if strategy != AUTO:
+        check_strategy(strategy, method, resident.model.config.num_local_experts, num_ranks)
     kind = resident.model.device.type
     if kind == "cuda":
         check_cards(num_ranks)
@@ -112,21 +114,23 @@ def environment(launch: Launch, folder: RanksFolder) -> dict[str, str]:
     The folder that a kernel works in is no place to import from.
     """
     held = {name: value for name, value in os.environ.items() if name not in KERNELS_OWN}
-    ours, given = str(ROOT), held.get("PYTHONPATH")
     threads = max(1, (os.cpu_count() or 1) // launch.num_ranks)
     more = {
-        "PYTHONPATH": os.pathsep.join([ours, *([given] if given else [])]),
-        "PYTHONSAFEPATH": "1",
         "PYTHONUNBUFFERED": "1",
         "OMP_NUM_THREADS": held.get("OMP_NUM_THREADS", str(threads)),
         "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",  # nothing listens for other machines
         "TORCH_ELASTIC_WORKER_IDENTICAL": "1",
         STORE: str(folder.path / "store"),
     }
-    loopback = LOOPBACK.get(sys.platform)
-    if loopback:
-        more |= {"GLOO_SOCKET_IFNAME": loopback, "NCCL_SOCKET_IFNAME": loopback}
-    return held | more
+    return held | more | of_this_machine()
+
+
+def of_this_machine() -> dict[str, str]:
+    """The environment of ranks that find this package, and speak over the loopback interface."""
+    given, name = os.environ.get("PYTHONPATH"), LOOPBACK.get(sys.platform)
+    found = {"PYTHONPATH": os.pathsep.join([str(ROOT), *([given] if given else [])])}
+    found["PYTHONSAFEPATH"] = "1"
+    return found | ({"GLOO_SOCKET_IFNAME": name, "NCCL_SOCKET_IFNAME": name} if name else {})
 
 
 def end(folder: RanksFolder, how: str, patience: float) -> None:

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 from gptoss_magic.errors import DoesNotFit
 from gptoss_magic.model.plan import GB
+from gptoss_magic.ranks.rank_bytes import held
+from gptoss_magic.ranks.strategies import DDP
+from gptoss_magic.tuning.shapes import experts_bytes
 
 if TYPE_CHECKING:
     from gptoss_magic.ranks.folder import Launch
@@ -50,14 +53,22 @@ class RanksPlan:
 
 def ranks_plan(plan: TunePlan, launch: Launch, *, released: bool) -> RanksPlan:
     """The plan of `launch` by that of one process. `released`: the resident model goes first."""
-    beside = plan.needed - (0 if plan.resident else plan.memory.weights)
-    weights, on_cards = plan.memory.weights, launch.device == "cuda"
+    weights, memory, on_cards = plan.memory.weights, plan.memory, launch.device == "cuda"
+    mine = held(plan, launch.strategy, launch.num_ranks)
+    beside = mine.trained + mine.transit + memory.activations + memory.logits
+    beside += memory.unpacked + memory.reserve
     if on_cards:
-        return RanksPlan(launch, 0, weights + beside, card_bytes(launch, weights, released), True)
-    free = plan.free + (weights if released and not plan.asked.packed else 0)
-    if plan.asked.packed:
-        return RanksPlan(launch, weights if released else 0, beside, free, False)
-    return RanksPlan(launch, 0, weights + beside, free, False)
+        free = card_bytes(launch, weights, released)
+        return RanksPlan(launch, 0, mine.weights + beside, free, on_cards=True)
+    if not plan.asked.packed:  # each rank reads all before it lets go of what is others'
+        free = plan.free + (weights if released else 0)
+        return RanksPlan(launch, 0, weights + beside, free, on_cards=False)
+    if launch.strategy == "fsdp" and mine.weights:  # its share is no page of the file
+        experts = experts_bytes(plan.asked.config)
+        shared = weights - experts if released else 0
+        each = beside + experts // launch.num_ranks
+        return RanksPlan(launch, shared, each, plan.free, on_cards=False)
+    return RanksPlan(launch, weights if released else 0, beside, plan.free, on_cards=False)
 
 
 def card_bytes(launch: Launch, weights: int, released: bool) -> int:
@@ -73,7 +84,8 @@ def require_room(plan: RanksPlan) -> None:
     """Raise DoesNotFit with what would help."""
     if plan.fits:
         return
-    fewer = (plan.free - plan.shared) // max(1, plan.each)
-    fewer = 0 if plan.on_cards else max(0, fewer)
+    fewer = max(0, (plan.free - plan.shared) // max(1, plan.each))
+    if plan.on_cards or plan.launch.strategy != DDP:  # there each needs more where they are fewer
+        fewer = 0
     advice = f"--launch {fewer} would fit" if fewer else "--release gives the model's own memory"
     raise DoesNotFit(f"{plan.line()}; {advice}")

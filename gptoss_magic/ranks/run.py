@@ -15,7 +15,9 @@ from gptoss_magic.errors import InputError
 from gptoss_magic.ranks.folder import RanksFolder
 from gptoss_magic.ranks.follow import ended, follow
 from gptoss_magic.ranks.launch import AGENT_S, end, kill, start
+from gptoss_magic.runs.whole_model import MODEL
 from gptoss_magic.session import current
+from gptoss_magic.tuning.methods import method_of
 
 if TYPE_CHECKING:
     import subprocess
@@ -99,24 +101,33 @@ def found(name: str, runs: Path) -> LaunchedRun:
     launched = LaunchedRun(run, RanksFolder.of(run.folder).launch())
     if run.report and not launched.folder.alive():
         raise InputError(
-            f"{name} is over, and its report is written: %gptoss runs show {name}; "
-            f"%gptoss lora attach {run.adapter}"
+            f"{name} is over, and its report is written: %gptoss runs show {name}; {_in_use(run)}"
         )
     return launched
+
+
+def _in_use(run: Run) -> str:
+    """What puts the result of a run into use again."""
+    if method_of(run.method).trains_all:
+        return f"%gptoss load {run.folder / MODEL}"
+    return f"%gptoss lora attach {run.adapter}"
 
 
 def taken_over(launched: LaunchedRun) -> Tuning:
     """The run with its parts as the ranks left them; its model is loaded where none is.
 
-    Raises LaunchError where a rank failed or was killed, InputError, CheckpointError.
+    Raises LaunchError where a rank failed or was killed, DoesNotFit where all weights were trained
+    and have no place here, InputError, CheckpointError.
     """
     from gptoss_magic.model.load import LoadSettings
     from gptoss_magic.runs.prepare import resume
+    from gptoss_magic.runs.whole_model import require_room
 
     run, launch = ended(launched.run), launched.launch
     if current().loaded is None:
         settings = LoadSettings(launch.model, context=launch.context, revision=launch.revision)
         current().load(settings)
+    require_room(run)
     return resume(run.name, run.folder.parent, watched=False)
 
 

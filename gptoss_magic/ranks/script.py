@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.ranks.choice import chosen
 from gptoss_magic.ranks.launch import check_launch, launch_of
-from gptoss_magic.ranks.plan import ranks_plan, require_room
+from gptoss_magic.ranks.plan import require_room
 from gptoss_magic.ranks.run import begun, taken_over, written
-from gptoss_magic.ranks.strategies import DDP
+from gptoss_magic.ranks.strategies import AUTO
 from gptoss_magic.session import current
 from gptoss_magic.tuning.control import Control
 from gptoss_magic.tuning.methods import DEFAULT, options, settings_of
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from gptoss_magic.runs.prepare import Tuning
     from gptoss_magic.runs.report import Report
     from gptoss_magic.runs.wanted import Wanted
+    from gptoss_magic.tuning.plan import TunePlan
     from gptoss_magic.tuning.runs import Run
 
 METHOD = tuple(option.name for option in options())
@@ -77,7 +79,7 @@ def read_run_file(path: Path) -> RunFile:
         raise InputError(f"{path}: give keys and values, `data: rows.jsonl` among them")
     check_known(f"{path}: key", found, (*OWN, *METHOD, *TRAIN, *RUN))
     place = path.resolve().parent
-    launch, strategy = found.get("launch") or 0, found.get("strategy") or DDP
+    launch, strategy = found.get("launch") or 0, found.get("strategy") or AUTO
     if launch:
         check_launch(launch, strategy)
     return RunFile(
@@ -141,10 +143,7 @@ def _stage(wanted: Wanted, file: RunFile) -> Report:
         require_fit(tuning.plan)
         tuning.begin()
         return _here(tuning)
-    launch = _launch(tuning.run, file)
-    plan = ranks_plan(tuning.plan, launch, released=False)
-    print(plan.line(), flush=True)
-    require_room(plan)
+    launch = _launch(tuning.run, tuning.plan, file)
     tuning.begin()
     return _launched(written(tuning), launch)
 
@@ -152,18 +151,23 @@ def _stage(wanted: Wanted, file: RunFile) -> Report:
 def _resumed(file: RunFile) -> Report:
     from gptoss_magic.ranks.folder import RanksFolder
     from gptoss_magic.runs.parts import opened
-    from gptoss_magic.runs.prepare import resume
+    from gptoss_magic.runs.prepare import plan_again, resume
 
     run, _ = opened(file.folder / file.name)
     RanksFolder.of(run.folder).check_over()
     if not file.launch:
         return _here(resume(file.name, file.folder))
-    return _launched(run, _launch(run, file))
+    return _launched(run, _launch(run, plan_again(run), file))
 
 
-def _launch(run: Run, file: RunFile) -> Launch:
+def _launch(run: Run, plan: TunePlan, file: RunFile) -> Launch:
+    """How it is launched, said by its plan. Raises InputError, DoesNotFit."""
     resident, method = current().require_local(), run.method.name
-    return launch_of(resident, method, file.launch, file.strategy, detached=False)
+    asked = launch_of(resident, method, file.launch, file.strategy, detached=False)
+    choice = chosen(plan, asked, released=False)
+    print("\n".join(choice.lines()), flush=True)
+    require_room(choice.plan)
+    return choice.launch
 
 
 def _here(tuning: Tuning) -> Report:

@@ -3,6 +3,7 @@
 `ddp`   everything on every rank; gradients are summed
 `ep`    experts are shared out, tokens travel to them (`expert_parallel`)
 `fsdp`  experts are shared out, and gathered for each layer (`sharded_experts`)
+`auto`  one of these, by what fits (`choice`); they stand here by what they send, the least first
 
 What is trained is whole on every rank in each of them, so that checkpoints, the adapter and a run
 that goes on with another number of processes are the same for all.
@@ -14,6 +15,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.ranks.even import check_even
+from gptoss_magic.tuning.methods import METHODS
+from gptoss_magic.vocabulary import check_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,14 +28,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Strategy:
-    """`spread(model, group)` leaves a rank its part of the model.
+    """`spread(model, group)` leaves a rank its part of the frozen model.
 
-    `in_step`: ranks meet within the layers, so that each has as many sequences.
+    `in_step`: ranks meet within the layers, so that each has as many sequences. `trains_all`:
+    whether a method that trains every weight can be shared out so (`sharded_weights`).
     """
 
     name: str
     spread: Callable[[Any, Any], None]
     in_step: bool = False
+    trains_all: bool = True
 
 
 def _nothing(_model: Model, _group: RankGroup) -> None:
@@ -50,29 +56,39 @@ def _fsdp(model: Model, group: RankGroup) -> None:
     shard_experts(model, group.place.size)
 
 
-DDP = "ddp"
+DDP, AUTO = "ddp", "auto"
 STRATEGIES = {
     one.name: one
     for one in (
         Strategy(DDP, _nothing),
-        Strategy("ep", _ep, in_step=True),
+        Strategy("ep", _ep, in_step=True, trains_all=False),
         Strategy("fsdp", _fsdp, in_step=True),
     )
 }
+NAMES = (AUTO, *STRATEGIES)
 FORWARD_EACH = "prefix"  # a forward for each text, whose number differs among the ranks
 
 
 def strategy_of(name: str) -> Strategy:
     """The strategy. Raises InputError where there is none of that name."""
-    if name not in STRATEGIES:
-        raise InputError(f"--strategy {name}: there are {', '.join(STRATEGIES)}")
+    check_known("--strategy:", [name], tuple(STRATEGIES))
     return STRATEGIES[name]
 
 
-def check_method(name: str, method: str) -> None:
-    """Raise InputError for a method that a strategy cannot train."""
-    if method == FORWARD_EACH and STRATEGIES[name].in_step:
+def check_strategy(name: str, method: str, num_experts: int, num_ranks: int) -> None:
+    """Raise InputError where a strategy cannot train by `method`, or on so many processes."""
+    strategy = strategy_of(name)
+    if METHODS[method].trains_all:
+        if not strategy.trains_all:
+            raise InputError(
+                f"--strategy {name}: {method} trains every weight, and this one shares out frozen "
+                "experts alone; use fsdp"
+            )
+        return
+    if method == FORWARD_EACH and strategy.in_step:
         raise InputError(
             f"--strategy {name}: {method} runs each text by itself, and the ranks would not meet; "
             f"use {DDP}"
         )
+    if strategy.in_step:
+        check_even(num_experts, num_ranks)

@@ -33,7 +33,8 @@ def compare(run: Path, trainer: Trainer, folder: RanksFolder, *, is_first: bool)
     """On every rank, where a comparison was asked for; rank 0 writes what it found."""
     if not (run / WANTED).is_file():
         return
-    mine = trainer.gradients()
+    pairs = zip(trainer.weights, trainer.gradients(), strict=True)
+    mine = [trainer.team.whole(weight, gradient) for weight, gradient in pairs]
     if is_first:
         wanted = _read(run / WANTED)
         found = differences(trainer, [None if g is None else g.cpu() for g in mine], wanted)

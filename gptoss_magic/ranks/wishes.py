@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 import time
+from math import inf
 from typing import TYPE_CHECKING
 
 from gptoss_magic.ranks.folder import Wish
@@ -34,18 +35,28 @@ class Interrupted(Exception):
 class RankControl:
     """`tuning.trainer.Controls` of all ranks together.
 
-    `was_told`: whether this process alone knows that the run ends.
+    `was_told`: whether this process alone knows that the run ends. `saves`: whether all ranks keep
+    the state behind the step that begins, every `save_every` seconds by rank 0's clock.
     """
 
-    def __init__(self, group: RankGroup, folder: RanksFolder, was_told: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        group: RankGroup,
+        folder: RanksFolder,
+        was_told: Callable[[], bool],
+        save_every: float = inf,
+    ) -> None:
         self._group, self._folder, self._was_told = group, folder, was_told
-        self.stopped = False
+        self._every, self._kept = save_every, time.monotonic()
+        self.stopped = self.saves = False
         self.rate: float | None = None
 
     def wait(self) -> bool:
         """True to go on, False once stopped; waits while paused. Raises Interrupted."""
+        self.saves = False
         while True:
-            end, paused, rate = self._agreed()
+            end, paused, rate, is_due = self._agreed()
+            self.saves |= is_due
             self.rate = rate or self.rate
             if end == "interrupt":
                 raise Interrupted
@@ -56,13 +67,17 @@ class RankControl:
                 return True
             time.sleep(MEET_S)
 
-    def _agreed(self) -> tuple[str, bool, float]:
-        """(end, whether it is paused, rate or 0): the same on every rank."""
-        wish = self._folder.wished() if self._group.place.rank == 0 else Wish()
+    def _agreed(self) -> tuple[str, bool, float, bool]:
+        """(end, whether it is paused, rate or 0, whether to save): the same on every rank."""
+        is_first, now = self._group.place.rank == 0, time.monotonic()
+        wish = self._folder.wished() if is_first else Wish()
         end = "interrupt" if self._was_told() else wish.end
-        numbers = (float(ENDS.index(end)), float(wish.paused), wish.rate or 0.0)
-        found = self._group.largest(numbers)
-        return ENDS[int(found[0])], bool(found[1]), found[2]
+        is_due = is_first and now - self._kept > self._every
+        if is_due:
+            self._kept = now
+        numbers = (ENDS.index(end), wish.paused, wish.rate or 0.0, is_due)
+        found = self._group.largest([float(number) for number in numbers])
+        return ENDS[int(found[0])], bool(found[1]), found[2], bool(found[3])
 
 
 class Watchman:

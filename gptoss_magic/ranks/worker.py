@@ -6,12 +6,10 @@ Rank 0 also measures, keeps checkpoints, and writes the steps down.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +17,15 @@ from gptoss_magic.errors import error_line
 from gptoss_magic.ranks.folder import RanksFolder, RankState
 from gptoss_magic.ranks.group import joined, my_place
 from gptoss_magic.ranks.processes import Process
+from gptoss_magic.ranks.sharded_run import line_of, opened_sharded, train_sharded
 from gptoss_magic.ranks.strategies import strategy_of
 from gptoss_magic.ranks.verify import compare
 from gptoss_magic.ranks.wishes import Interrupted, RankControl, Watchman
+from gptoss_magic.runs.prepare import SAVE_EVERY_S
 
 if TYPE_CHECKING:
     from gptoss_magic.ranks.folder import Launch
     from gptoss_magic.ranks.group import RankGroup, RankPlace
-    from gptoss_magic.records import StepMetrics
     from gptoss_magic.runs.prepare import Tuning
 
 STORE = "GPTOSS_MAGIC_STORE"  # the file by which the ranks of one machine find each other
@@ -66,10 +65,12 @@ def _work(
     store = os.environ.get(STORE)
     with joined(place, device, Path(store) if store else None) as group:
         tuning = _ready(run, launch, group)
-        control = RankControl(group, folder, lambda: watchman.was_told)
+        control = RankControl(group, folder, lambda: watchman.was_told, SAVE_EVERY_S)
         compare(run, tuning.trainer, folder, is_first=place.rank == 0)
         with ExitStack() as stack:
             stack.enter_context(tuning.trainer.team.load.watching())  # type: ignore[attr-defined]
+            if _is_sharded(run, launch):
+                return train_sharded(tuning, control, folder.steps)
             if place.rank == 0:
                 return _lead(tuning, control, folder)
             for _ in tuning.trainer.run(control):
@@ -77,41 +78,63 @@ def _work(
     return "stopped" if control.stopped else "return"
 
 
+def _is_sharded(run: Path, launch: Launch) -> bool:
+    """Whether what is trained is cut over the ranks."""
+    from gptoss_magic.tuning.methods import method_of
+    from gptoss_magic.tuning.runs import read_run
+
+    return strategy_of(launch.strategy).in_step and method_of(read_run(run).method).trains_all
+
+
 def _ready(run: Path, launch: Launch, group: RankGroup) -> Tuning:
     """The model, and the run where its newest checkpoint stands, with the team that shares it."""
     from gptoss_magic.ranks.load import ExpertLoad
-    from gptoss_magic.ranks.replicated import InStep, Replicated
-    from gptoss_magic.runs.prepare import resume
 
-    strategy = strategy_of(launch.strategy)
-    model = _spread(launch, group)
-    is_watched = strategy.in_step or group.place.rank == 0  # a forward that all must come to
-    tuning = resume(run.name, run.parent, watched=is_watched)
-    trainer, load = tuning.trainer, ExpertLoad(model)
+    model = _loaded(launch, group)
+    if _is_sharded(run, launch):
+        trainer: Any = (tuning := opened_sharded(run, model, group)).trainer
+    else:
+        trainer = (tuning := _shared(run, launch, model, group)).trainer
+    trainer.team.load = ExpertLoad(model)
     trainer.checkpointing = bool(group.largest([float(trainer.checkpointing)])[0])
-    trainer.team = InStep(group, load) if strategy.in_step else Replicated(group, load)
-    if strategy.in_step:
-        from gptoss_magic.ranks.anchor import anchor
-
-        anchor(model, list(trainer.parts))
     return tuning
 
 
-def _spread(launch: Launch, group: RankGroup) -> Any:
-    """What this rank keeps of the model, on its device; it is read where it is shared out."""
+def _shared(run: Path, launch: Launch, model: Any, group: RankGroup) -> Tuning:
+    """What is trained is whole on this rank; of what is frozen it keeps its part."""
+    from gptoss_magic.ranks.replicated import InStep, Replicated
+    from gptoss_magic.runs.prepare import resume
+    from gptoss_magic.tuning.methods import method_of
+
+    strategy = strategy_of(launch.strategy)
+    strategy.spread(model, group)
+    if model.device != group.device:
+        model.to(group.device)
+    is_watched = strategy.in_step or group.place.rank == 0  # a forward that all must come to
+    tuning = resume(run.name, run.parent, watched=is_watched)
+    tuning.trainer.team = (InStep if strategy.in_step else Replicated)(group)
+    if method_of(tuning.run.method).trains_all:
+        for part in tuning.trainer.parts:
+            part.stay(model)  # type: ignore[operator]
+    if strategy.in_step:
+        from gptoss_magic.ranks.anchor import anchor
+
+        anchor(model, list(tuning.trainer.parts))
+    return tuning
+
+
+def _loaded(launch: Launch, group: RankGroup) -> Any:
+    """The model: on this rank's device, or where it is shared out before it goes there."""
     from gptoss_magic.model.load import LoadSettings
     from gptoss_magic.session import current
 
-    strategy = strategy_of(launch.strategy)
-    device = "cpu" if strategy.in_step else str(group.device)
+    device = "cpu" if strategy_of(launch.strategy).in_step else str(group.device)
     is_offline = not launch.scheduled  # what this machine's kernel has loaded is there
     settings = LoadSettings(
         launch.model, device, launch.context, launch.revision, offline=is_offline
     )
     current().load(settings)
-    model: Any = current().require_local().model
-    strategy.spread(model, group)
-    return model.to(group.device) if model.device != group.device else model
+    return current().require_local().model
 
 
 def _lead(tuning: Tuning, control: Any, folder: RanksFolder) -> str:
@@ -124,11 +147,6 @@ def _lead(tuning: Tuning, control: Any, folder: RanksFolder) -> str:
     finally:
         steps.close()
     return tuning.run.finish
-
-
-def line_of(metrics: StepMetrics) -> str:
-    """A step as a line of `steps.jsonl`."""
-    return json.dumps(asdict(metrics)) + "\n"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ report.finish(tuning)                       writes the adapter, attaches it, rep
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
+from math import prod
 from pathlib import Path
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
@@ -173,8 +175,10 @@ def work_of(
     experts, drift = trained_experts(parts, model.config.num_hidden_layers), None
     if watched:
         drift = Drifting(model, _probe(held_out or steps[0]), experts)
-    own = method_of(method).step
-    return TrainingWork(steps, held_out, drift, *(own(parts, method) if own else ()))
+    own, optimizer = method_of(method).step, method_of(method).optimizer
+    mine = partial(optimizer, settings=method) if optimizer else None
+    more = own(parts, method) if own else (None, None)
+    return TrainingWork(steps, held_out, drift, *more, optimizer=mine)
 
 
 def trainer_of(
@@ -199,25 +203,53 @@ def plan_of(
 ) -> TunePlan:
     """Memory of the run, and its time where the speed is known."""
     from gptoss_magic.adapters import Adapter
+
+    parts: list[Any] = [p for p in trainer.parts if any(w.requires_grad for w in p.parameters())]
+    numbers, what = sum(p.numel() for p in trainer.weights), Adapter("new", tuple(parts)).describe()
+    trained = (method, numbers, what)
+    return _plan(resident, trained, trainer.work.steps, trainer.checkpointing, tokens_per_s)
+
+
+def plan_again(run: Run) -> TunePlan:
+    """The plan of a run that goes on, from its record alone."""
+    from gptoss_magic.model.plan import free_bytes
+    from gptoss_magic.tuning.plan import must_recompute
+
+    resident, _ = _resident()
+    steps, _ = read_data(run)
+    shapes = [s for one in run.parts if not one["frozen"] for s in one["shapes"].values()]
+    config, free = resident.model.config.to_dict(), free_bytes(str(resident.model.device))
+    recompute = must_recompute(config, run.method, _longest(steps), free)
+    trained = (run.method, sum(map(prod, shapes)), f"{len(run.parts)} parts, as before")
+    return _plan(resident, trained, steps, recompute, None)
+
+
+def _plan(
+    resident: Any,
+    trained: tuple[MethodSettings, int, str],
+    steps: Sequence[Any],
+    recompute: bool,
+    tokens_per_s: float | None,
+) -> TunePlan:
+    """The plan of `trained`: the method, how many numbers it trains, and what they are."""
     from gptoss_magic.model.plan import free_bytes
     from gptoss_magic.tuning.plan import make_tune_plan
 
-    device, steps = str(resident.model.device), trainer.work.steps
-    parts: list[Any] = [p for p in trainer.parts if any(w.requires_grad for w in p.parameters())]
+    device, (method, numbers, what) = str(resident.model.device), trained
     return make_tune_plan(
         resident.model.config.to_dict(),
         model=resident.identity["model"],
         weights=resident.plan.weights,
         method=method,
-        num_params=sum(p.numel() for p in trainer.weights),
-        what=Adapter("new", tuple(parts)).describe(),
+        num_params=numbers,
+        what=what,
         sequence_tokens=_longest(steps),
         num_steps=len(steps),
         step_tokens=sum(map(_tokens, steps)) // max(1, len(steps)),
         device=device,
         free=free_bytes(device),
         packed=hasattr(resident.model.get_decoder().layers[0].mlp.experts, "packed"),
-        recompute=trainer.checkpointing,
+        recompute=recompute,
         tokens_per_s=tokens_per_s,
     )
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.runs.canary import WORDS, Canary, canary, faults, general_texts
+from gptoss_magic.runs.whole_model import keep_model
 from gptoss_magic.session import current
+from gptoss_magic.tuning.methods import method_of
 from gptoss_magic.turns.many import answer_all
 from gptoss_magic.turns.progress import noted, silent
 from gptoss_magic.turns.settle import settle
@@ -64,6 +66,9 @@ def finish(tuning: Tuning, progress: Progress = silent) -> Report:
 
     session, run = current(), tuning.run
     report = measured(tuning, put_on_shelf(tuning, run.name, run.adapter), progress)
+    if method_of(run.method).trains_all:
+        place = keep_model(run)
+        report = replace(report, attached=f"{report.attached}\nwritten: %gptoss load {place}")
     tuning.run = replace(run, report=report.record())
     save_run(tuning.run)
     session.shelf.use([run.name])
@@ -73,7 +78,8 @@ def finish(tuning: Tuning, progress: Progress = silent) -> Report:
 def put_on_shelf(tuning: Tuning, name: str, folder: Path) -> str:
     """Write the run's parts as they are into `folder`, and attach them; what they change, in words.
 
-    An adapter of the same name that is attached already is replaced.
+    An adapter of the same name that is attached already is replaced. Parts that are all of a model
+    are no adapter's files: they are attached as they are.
     """
     from gptoss_magic.adapters import Adapter, write_adapter
 
@@ -82,10 +88,13 @@ def put_on_shelf(tuning: Tuning, name: str, folder: Path) -> str:
     trained: list[Any] = list(tuning.trainer.parts)
     parts = tuple(part.plain() if hasattr(part, "plain") else part for part in trained)
     config = {"base_model_name_or_path": resident.identity["model"]}
-    write_adapter(Adapter(name, parts, config), resident.model, folder)
+    adapter, is_whole = Adapter(name, parts, config), method_of(tuning.run.method).trains_all
+    if not is_whole:
+        write_adapter(adapter, resident.model, folder)
     if name in session.shelf.held:
         session.shelf.detach(name)
-    return str(session.shelf.attach(folder, name))
+    shelf = session.shelf
+    return str(shelf.add(adapter) if is_whole else shelf.attach(folder, name))
 
 
 def measured(tuning: Tuning, attached: str, progress: Progress) -> Report:

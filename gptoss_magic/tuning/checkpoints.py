@@ -14,7 +14,7 @@ from gptoss_magic.errors import CheckpointError
 from gptoss_magic.records import Drift, RankStep, StepMetrics, SuiteProbe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from gptoss_magic.tuning.trainer import Trainer
@@ -24,13 +24,21 @@ NAME = re.compile(rf"{PREFIX}\d+")  # other folders beside them are the user's
 TENSORS, STATE = "state.safetensors", "state.json"
 
 
-def save_checkpoint(folder: Path, trainer: Trainer) -> Path:
-    """Write `folder`/checkpoint-STEP, then drop older ones. Raises StorageError; they stay then."""
+def save_checkpoint(
+    folder: Path, trainer: Trainer, write: Callable[[Path], None] | None = None
+) -> Path:
+    """Write `folder`/checkpoint-STEP, then drop older ones. Raises StorageError; they stay then.
+
+    `write` makes the file of tensors, where this process has not all of them.
+    """
     step = trainer.progress.step
     path = folder / f"{PREFIX}{step:06d}"
     if not path.exists():
         with whole_folder(path) as fresh:
-            write_tensors(fresh / TENSORS, _tensors(trainer))
+            if write is None:
+                write_tensors(fresh / TENSORS, _tensors(trainer))
+            else:
+                write(fresh / TENSORS)
             state = {
                 "step": step,
                 "rate": trainer.rate,
@@ -50,18 +58,26 @@ def latest_checkpoint(folder: Path) -> Path | None:
 
 def load_checkpoint(path: Path, trainer: Trainer) -> None:
     """Put `trainer` where it stood. Raises CheckpointError for a damaged or foreign one."""
-    import torch
     from safetensors.torch import load_file
 
-    with _reading(path):
+    with reading(path):
         state = json.loads((path / STATE).read_text())
         tensors = load_file(path / TENSORS, device="cpu")
         trainer.parts.load_state_dict(_under(tensors, "parts."))
-        _restore_optimizer(trainer, _under(tensors, "optimizer."))
-        torch.set_rng_state(tensors["rng"])
-        history = [metrics_of(one) for one in state["history"]]
-        trainer.progress.step, trainer.rate = int(state["step"]), state["rate"]
-        trainer.progress.history[:] = history
+        stand_at(trainer, state, _under(tensors, "optimizer."), tensors["rng"])
+
+
+def stand_at(
+    trainer: Trainer, state: Mapping[str, Any], means: Mapping[str, Any], rng: Any
+) -> None:
+    """Optimizer, random state, step, rate and history, as a checkpoint has them."""
+    import torch
+
+    _restore_optimizer(trainer, means)
+    torch.set_rng_state(rng)
+    history = [metrics_of(one) for one in state["history"]]
+    trainer.progress.step, trainer.rate = int(state["step"]), state["rate"]
+    trainer.progress.history[:] = history
 
 
 def load_parts(path: Path, parts: Sequence[Any]) -> None:
@@ -69,13 +85,13 @@ def load_parts(path: Path, parts: Sequence[Any]) -> None:
     import torch
     from safetensors.torch import load_file
 
-    with _reading(path):
+    with reading(path):
         tensors = load_file(path / TENSORS, device="cpu")
         torch.nn.ModuleList(parts).load_state_dict(_under(tensors, "parts."))
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def reading(path: Path) -> Iterator[None]:
     """Turn what a damaged checkpoint raises into one line that names it."""
     try:
         yield
@@ -111,17 +127,23 @@ def write_tensors(file: Path, tensors: dict[str, Any]) -> None:
 def _tensors(trainer: Trainer) -> dict[str, Any]:
     import torch
 
+    from gptoss_magic.tuning.rounded import numbers
+
     found = {f"parts.{name}": tensor for name, tensor in trainer.parts.state_dict().items()}
     for index, values in trainer.optimizer.state_dict()["state"].items():
-        found |= {f"optimizer.{index}.{key}": value for key, value in values.items()}
+        found |= {f"optimizer.{index}.{key}": numbers(value) for key, value in values.items()}
     return found | {"rng": torch.get_rng_state()}
 
 
-def _restore_optimizer(trainer: Trainer, tensors: dict[str, Any]) -> None:
+def _restore_optimizer(trainer: Trainer, tensors: Mapping[str, Any]) -> None:
     state: dict[int, dict[str, Any]] = {}
     for name, tensor in tensors.items():
         index, _, key = name.partition(".")
         state.setdefault(int(index), {})[key] = tensor
+    own = getattr(trainer.optimizer, "restore", None)
+    if own is not None:
+        own(state)
+        return
     groups = trainer.optimizer.state_dict()["param_groups"]
     trainer.optimizer.load_state_dict({"state": state, "param_groups": groups})
 

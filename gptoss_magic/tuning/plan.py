@@ -17,6 +17,7 @@ from gptoss_magic.tuning.methods import METHODS, method_of, settings_of
 from gptoss_magic.tuning.methods.method import NARROW
 from gptoss_magic.tuning.settings import MethodSettings, TrainSettings
 
+FP32 = 4  # bytes
 LOGIT_COPIES = 3  # log-softmax, its gradient, and the loss's: fp32 [LOGIT_ROWS, V] each
 SCORE_BYTES = 14  # of a score in attention's backward: two in fp32, three in bf16
 ADAMW, PAGED_8_BIT = 8.0, 2 + 8 / 256  # of a trained number; 8 bits: two fp32 scales for each 256
@@ -42,7 +43,7 @@ class MemoryPlan:
 class PlanInputs:
     """What a plan is made for: the sequences' longest, and whether activations are recomputed.
 
-    `paged`: bitsandbytes' paged 8-bit AdamW instead of torch's.
+    `paged`: AdamW's means in 8 bits, as bitsandbytes' paged one and torchao's have them.
     """
 
     config: dict[str, Any]
@@ -87,7 +88,7 @@ class TunePlan:
         kept = "recomputed" if asked.recompute else "kept"
         return [
             ("weights, loaded" if self.resident else "weights", memory.weights),
-            ("adapter, fp32", memory.adapter),
+            (_trained_words(asked), memory.adapter),
             ("gradients", memory.gradients),
             ("optimizer, 8 bits" if asked.paged else "optimizer", memory.optimizer),
             (f"activations, {kept} ({asked.sequence_tokens} tokens)", memory.activations),
@@ -132,7 +133,8 @@ def make_tune_plan(
 
     `resident` False: the weights count against `free` too. `paged` None: as the trainer chooses.
     """
-    paged = has_paged(device) if paged is None else paged
+    if method.is_8_bit is not None or paged is None:
+        paged = has_paged(device) if method.is_8_bit is None else method.is_8_bit
     asked = PlanInputs(
         config, method, num_params, sequence_tokens, device, packed, recompute, paged
     )
@@ -142,20 +144,26 @@ def make_tune_plan(
 
 def memory_of(asked: PlanInputs, weights: int) -> MemoryPlan:
     """The bytes of `asked` by kind."""
-    config, params = asked.config, asked.num_params
-    own = method_of(asked.method).sizes.state_bytes
-    state = (PAGED_8_BIT if asked.paged else ADAMW) + own
+    config, params, sizes = asked.config, asked.num_params, method_of(asked.method).sizes
+    state = (PAGED_8_BIT if asked.paged else ADAMW) + sizes.state_bytes
+    trained = sizes.trained_bytes(config) * params
     on_gpu = asked.device != "cpu"
     return MemoryPlan(
         weights,
-        4 * params,
-        4 * params,
+        trained,
+        trained,
         round(state * params),
         activation_bytes(asked),
         LOGIT_ROWS * config["vocab_size"] * 4 * LOGIT_COPIES,
         unpacked_bytes(config) if asked.packed and on_gpu else 0,
         max(200_000_000, weights // 50),
     )
+
+
+def _trained_words(asked: PlanInputs) -> str:
+    method = method_of(asked.method)
+    dtype = "fp32" if method.sizes.trained_bytes(asked.config) == FP32 else "16 bits"
+    return f"{'all weights' if method.trains_all else 'adapter'}, {dtype}"
 
 
 def activation_bytes(asked: PlanInputs) -> int:

@@ -71,13 +71,15 @@ def train_flops(config: dict[str, Any], method: Any, num_tokens: int, recompute:
     """Of a token in a sequence of `num_tokens`: forward, backward through what is frozen, again.
 
     Frozen weights have no gradient, so that the backward costs one forward of the layers it
-    reaches (attention's scores two). The method's own branches are left out: few percent.
+    reaches (attention's scores two); where every weight is trained, two. The method's own branches
+    are left out: few percent.
     """
     layers: int = config["num_hidden_layers"]
     reached = num_reached_layers(config, method)
     products, scores, head = forward_flops(config, num_tokens)
     forward = layers * (products + scores) + head
-    backward = reached * (products + 2 * scores) + head
+    times = 2 if method_of(method).trains_all else 1
+    backward = reached * (times * products + 2 * scores) + times * head
     again = reached * (products + scores) if recompute else 0
     return forward + backward + again
 

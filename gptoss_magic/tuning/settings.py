@@ -26,6 +26,11 @@ class MethodSettings:
         """True where the data's routing chooses what is trained."""
         return False
 
+    @property
+    def is_8_bit(self) -> bool | None:
+        """Whether AdamW's means are in 8 bits; None: as the trainer chooses."""
+        return None
+
     def with_experts(self, number: int) -> MethodSettings | None:  # noqa: ARG002
         """The same with `number` experts of each layer; None where it has no such choice."""
         return None

@@ -44,6 +44,37 @@ def unpacked_bytes(config: dict[str, Any]) -> int:
     return packed_bytes(config) + int(experts * (2 * numbers - packed))
 
 
+def width(config: dict[str, Any]) -> int:
+    """Bytes of a number where weights are not packed: 4 in fp32, else 2."""
+    return 4 if str(config.get("dtype", "")).endswith("float32") else 2
+
+
+def table_numbers(config: dict[str, Any]) -> int:
+    """V·H of the embeddings, and of an output head that is not tied to them."""
+    tables = 1 if config.get("tie_word_embeddings") else 2
+    return int(tables * config["vocab_size"] * config["hidden_size"])
+
+
+def experts_numbers(config: dict[str, Any]) -> int:
+    """Weights and biases of all experts of all layers."""
+    hidden, inner = config["hidden_size"], config["intermediate_size"]
+    expert = 3 * inner * hidden + 2 * inner + hidden
+    return int(config["num_hidden_layers"] * config["num_local_experts"] * expert)
+
+
+def all_numbers(config: dict[str, Any]) -> int:
+    """Every weight of the model, tied ones once."""
+    layers = config["num_hidden_layers"] * layer_rest(config)
+    return experts_numbers(config) + int(layers) + table_numbers(config) + config["hidden_size"]
+
+
+def layer_rest(config: dict[str, Any]) -> int:
+    """Weights of a layer without its experts: attention, sinks, router, both norms."""
+    attention = sum(n_in * n_out + n_out for n_in, n_out in projections(config))
+    router = config["num_local_experts"] * (config["hidden_size"] + 1)
+    return int(attention + config["num_attention_heads"] + router + 2 * config["hidden_size"])
+
+
 def experts_bytes(config: dict[str, Any]) -> int:
     """Bytes of all experts of all layers: MXFP4, their biases in bf16."""
     hidden, inner = config["hidden_size"], config["intermediate_size"]
@@ -54,13 +85,8 @@ def experts_bytes(config: dict[str, Any]) -> int:
 
 def packed_bytes(config: dict[str, Any]) -> int:
     """Bytes of a checkpoint whose experts are in MXFP4 and all else in bf16."""
-    hidden, experts = config["hidden_size"], config["num_local_experts"]
-    attention = sum(n_in * n_out + n_out for n_in, n_out in projections(config))
-    router = experts * (hidden + 1)
-    rest = attention + config["num_attention_heads"] + router + 2 * hidden
-    tables = 1 if config.get("tie_word_embeddings") else 2
-    outside = tables * config["vocab_size"] * hidden + hidden
-    layers = config["num_hidden_layers"] * 2 * rest
+    outside = table_numbers(config) + config["hidden_size"]
+    layers = config["num_hidden_layers"] * 2 * layer_rest(config)
     return int(experts_bytes(config) + layers + 2 * outside)
 
 

@@ -37,6 +37,9 @@ class Team(Protocol):
     def told(self, mine: RankStep) -> tuple[RankStep, ...]:
         """What each rank did of the step, in the ranks' order; () for one process alone."""
 
+    def whole(self, weight: Any, mine: Any) -> Any:
+        """All of a tensor of which this process has the part that it has of `weight`."""
+
 
 class Alone:
     """One process: all of the work is its own."""
@@ -60,6 +63,10 @@ class Alone:
         import torch
 
         return float(torch.nn.utils.clip_grad_norm_(weights, most))
+
+    def whole(self, weight: Any, mine: Any) -> Any:
+        """What is there."""
+        return mine
 
     def told(self, mine: RankStep) -> tuple[RankStep, ...]:
         """Nothing that the step's own metrics do not say."""

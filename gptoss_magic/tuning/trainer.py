@@ -44,7 +44,7 @@ class TrainingWork:
     """What is trained on: steps of sequences of examples, held-out sequences, a drift probe.
 
     `after_backward(step, num_steps)`: a method's own part of a step (AdaLoRA's budget);
-    `penalty()`: what it adds to the loss.
+    `penalty()`: what it adds to the loss. `optimizer(weights)`: its own one.
     """
 
     steps: Sequence[Sequence[Sequence[Example]]]
@@ -52,6 +52,7 @@ class TrainingWork:
     drift: Drifting | None = None
     after_backward: Callable[[int, int], None] | None = None
     penalty: Callable[[], Any] | None = None
+    optimizer: Callable[[list[Any]], Any] | None = None
 
 
 @dataclass
@@ -84,7 +85,8 @@ class Trainer:
         self.model, self.work, self.settings = model, work, settings
         self.parts = torch.nn.ModuleList(parts)
         self.weights = [p for p in self.parts.parameters() if p.requires_grad]
-        self.optimizer = _optimizer(self.weights, model.device)
+        own = work.optimizer
+        self.optimizer = own(self.weights) if own else _optimizer(self.weights, model.device)
         self.checkpointing = checkpointing
         self.progress = Progress()
         self.rate: float | None = None
@@ -146,8 +148,7 @@ class Trainer:
         speed = _tokens(sequences) / (time.perf_counter() - began)
         held_out, drift = self._measured() if self._is_due(step) else (None, None)
         with uninterrupted():
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
+            set_rate(self.optimizer, rate)
             self.optimizer.step()
             if self.work.after_backward is not None:
                 self.work.after_backward(step, self.num_steps)
@@ -268,6 +269,15 @@ def peak_memory(device: Any) -> int:
 
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def set_rate(optimizer: Any, rate: float) -> None:
+    """The rate of the next step, a number or, as torchao keeps it, a tensor."""
+    for group in optimizer.param_groups:
+        if hasattr(group["lr"], "fill_"):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 def _optimizer(weights: list[Any], device: Any) -> Any:

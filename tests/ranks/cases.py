@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import psutil
@@ -13,7 +14,7 @@ from gptoss_magic.ranks.run import begun, written
 from gptoss_magic.runs.prepare import prepare
 from gptoss_magic.runs.wanted import Wanted
 from gptoss_magic.session import current
-from gptoss_magic.tuning.methods import settings_of
+from gptoss_magic.tuning.methods import METHODS, settings_of
 from gptoss_magic.tuning.settings import TrainSettings
 from gptoss_magic.tuning.sources import read_rows
 
@@ -30,7 +31,8 @@ def prepared(name, num_steps=4, folder="runs", method="experts", **settings):
     train = TrainSettings(
         learning_rate=1e-3, num_steps=num_steps, step_tokens=900, eval_every=max(2, num_steps // 4)
     )
-    chosen = settings_of(method, **({"rank": 2} | settings))
+    has_rank = any(field.name == "rank" for field in fields(METHODS[method].settings))
+    chosen = settings_of(method, **(({"rank": 2} if has_rank else {}) | settings))
     tuning = prepare(Wanted(rows, name, chosen, train, Path(folder)), watched=False)
     tuning.begin()
     return tuning

@@ -1,6 +1,7 @@
 """The same ten steps for one process and for several: a tiny model, and steps that share badly."""
 
 from dataclasses import fields
+from functools import partial
 
 import torch
 from safetensors.torch import save_file
@@ -8,6 +9,7 @@ from safetensors.torch import save_file
 from gptoss_magic.model.resident import make_resident
 from gptoss_magic.ranks.anchor import anchor
 from gptoss_magic.ranks.replicated import InStep, Replicated
+from gptoss_magic.ranks.sharded_weights import shard_weights
 from gptoss_magic.ranks.strategies import strategy_of
 from gptoss_magic.records import Example
 from gptoss_magic.testing import tiny_model
@@ -61,13 +63,18 @@ def trainer(name, group=None, strategy="ddp", dtype=torch.float64):
     model.to(dtype)
     for part in parts:
         part.to(dtype)
-    own = METHODS[name].step
-    work = TrainingWork(
-        steps(), [texts(3, 5)], None, *(own(parts, context.settings) if own else ())
-    )
+    own, optimizer = METHODS[name].step, METHODS[name].optimizer
+    more = own(parts, context.settings) if own else (None, None)
+    mine = partial(optimizer, settings=context.settings) if optimizer else None
+    work = TrainingWork(steps(), [texts(3, 5)], None, *more, optimizer=mine)
+    chosen = strategy_of(strategy)
+    if chosen.in_step and METHODS[name].trains_all:
+        parts, shards = shard_weights(model, group, parts)
+        made = Trainer(model, parts, work, SETTINGS)
+        made.team = shards
+        return made
     made = Trainer(model, parts, work, SETTINGS)
     if group is not None:
-        chosen = strategy_of(strategy)
         chosen.spread(model, group)
         made.team = (InStep if chosen.in_step else Replicated)(group)
         if chosen.in_step:
@@ -80,11 +87,13 @@ def trained(name, group=None, strategy="ddp", dtype=torch.float64):
     run = trainer(name, group, strategy, dtype)
     with run._training():  # noqa: SLF001
         run._backward(run.work.steps[0])  # noqa: SLF001
-        first = [torch.zeros(()) if w.grad is None else w.grad.clone() for w in run.weights]
+        grads = [run.team.whole(w, w.grad) for w in run.weights]
+        first = [torch.zeros(()) if grad is None else grad.clone() for grad in grads]
     history = list(run.run(Free()))
     held = [m.eval_loss for m in history if m.eval_loss is not None]
     losses = torch.tensor([[m.loss for m in history]], dtype=torch.float64)
-    return first, [w.detach().clone() for w in run.weights], losses, torch.tensor(held)
+    weights = [run.team.whole(w, w.detach()).clone() for w in run.weights]
+    return first, weights, losses, torch.tensor(held)
 
 
 def written(found, path):

@@ -1,6 +1,6 @@
 """Ten steps of each method as one rank of several; rank 0 writes what came out.
 
-python -m torch.distributed.run --nproc-per-node 2 parity_script.py OUT METHOD…
+python -m torch.distributed.run --nproc-per-node 2 parity_script.py OUT STRATEGY:METHOD…
 """
 
 import sys
@@ -12,13 +12,13 @@ from gptoss_magic.ranks.group import joined, my_place
 from tests.ranks.parity import trained, written
 
 
-def main(out, strategy, methods):
+def main(out, wanted):
     place = my_place()
     with joined(place, torch.device("cpu"), None) as group:
-        for name in methods:
+        for strategy, name in (one.split(":") for one in wanted):
             found = trained(name, group, strategy)
             if place.rank == 0:
-                written(found, Path(out) / f"{name}.safetensors")
+                written(found, Path(out) / f"{strategy}-{name}.safetensors")
 
 
-main(sys.argv[1], sys.argv[2], sys.argv[3:])
+main(sys.argv[1], sys.argv[2:])

@@ -12,6 +12,7 @@ from gptoss_magic.ranks.cards import (
     table,
     wire_bytes,
 )
+from gptoss_magic.ranks.rank_bytes import sharded
 from gptoss_magic.tuning.shapes import experts_bytes, known_config, packed_bytes
 from tests.shell_cells import new_shell, run
 
@@ -38,9 +39,9 @@ def test_sharing_the_experts_leaves_an_nth_of_them():
         plans = by_strategy("120b", count)
         assert set(plans) == {"ddp", "ep", "fsdp"}
         rest = packed_bytes(config) - experts_bytes(config)
-        assert plans["ep"].weights == rest + experts_bytes(config) // count
-        assert plans["fsdp"].weights == plans["ep"].weights
-        assert plans["ddp"].weights == packed_bytes(config)
+        assert plans["ep"].mine.weights == rest + experts_bytes(config) // count
+        assert plans["fsdp"].mine.weights == plans["ep"].mine.weights
+        assert plans["ddp"].mine.weights == packed_bytes(config)
         assert plans["ep"].needed < plans["ddp"].needed
     assert set(by_strategy("120b", 1)) == {"ddp"}
     assert by_strategy("120b", 1)["ddp"].wire == 0
@@ -64,6 +65,20 @@ def test_tokens_weigh_less_on_the_wire_than_experts():
     )
 
 
+def test_every_weight_trained_is_cut_by_fsdp_alone():
+    config = known_config("120b")
+    assert by_strategy("120b", 1, 80e9, "full")["ddp"].fits is False
+    plans = by_strategy("120b", 8, 141e9, "full")
+    assert set(plans) == {"ddp", "fsdp"}
+    assert not plans["ddp"].fits
+    assert not plans["fsdp"].fits  # twelve bytes a number
+    (small,) = [p for p in cards_plans("120b", 8, int(141e9), "full", adam="8-bit") if p.fits]
+    assert small.strategy == "fsdp"
+    trained = small.one.memory.adapter + small.one.memory.gradients + small.one.memory.optimizer
+    assert small.mine.trained == pytest.approx(trained * (1 - sharded(config) * 7 / 8), rel=1e-9)
+    assert {p.strategy for p in cards_plans("20b", 8, int(80e9), "full") if p.fits} == {"fsdp"}
+
+
 def test_what_cannot_be_shared_out_has_no_row():
     assert [row[0] for row in cards_rows("20b", "3x80")] == ["ddp"]
     assert [row[0] for row in cards_rows("20b", "4x24", "prefix")] == ["ddp"]
@@ -82,6 +97,7 @@ def test_the_table_of_the_docs_is_the_one_that_is_made():
     if not page.is_file():
         pytest.skip("no docs here: an installed package")
     assert table() in page.read_text()
+    assert table("full", adam="8-bit") in page.read_text()
 
 
 def test_the_cell_shows_it_and_checks_what_stands_beside():

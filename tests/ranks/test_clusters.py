@@ -11,8 +11,10 @@ import yaml
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.ranks.clusters import Job, accelerate_text, ray_text, skypilot_text, slurm_text
+from gptoss_magic.ranks.deepspeed import deepspeed_text
 from gptoss_magic.ranks.run import found, taken_over
 from gptoss_magic.tuning.control import Control
+from gptoss_magic.tuning.settings import TrainSettings
 from tests.ranks.cases import ROWS
 from tests.ranks.test_kills import with_root
 
@@ -51,6 +53,27 @@ def test_accelerate_reads_its_config(tmp_path):
     config = load_config_from_file(str(file))
     assert config.num_processes == 4
     assert config.use_cpu is False
+
+
+def test_accelerate_reads_the_config_of_deepspeed(tmp_path, shell, loaded, capsys):
+    """accelerate's plugin reads it and finds ZeRO-3, in bf16, as it is written."""
+    from accelerate import DeepSpeedPlugin
+
+    shell.run_cell_magic("gptoss_tune", f"{LINE} --write-deepspeed zero.json", ROWS)
+    assert "zero.json written: ZeRO-3 for 2 processes" in capsys.readouterr().out
+    plugin = DeepSpeedPlugin(hf_ds_config="zero.json")
+    assert plugin.zero_stage == 3
+    found = plugin.hf_ds_config
+    assert found.get_value("gradient_clipping") == 1.0
+    assert found.get_value("train_batch_size") == 2 * found.get_value("gradient_accumulation_steps")
+    assert found.get_value("optimizer.params.lr") > 0
+    with pytest.raises(InputError, match="is there already"):
+        shell.run_cell_magic("gptoss_tune", f"{LINE} --write-deepspeed zero.json", ROWS)
+
+
+def test_packed_experts_are_not_for_zero_3():
+    with pytest.raises(InputError, match="in the middle of MXFP4 blocks"):
+        deepspeed_text(TrainSettings(), 2, is_frozen=True)
 
 
 def test_the_script_for_ray_is_python(tmp_path):

@@ -5,8 +5,11 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 
+import psutil
 import pytest
 
 from gptoss_magic.errors import LaunchError
@@ -23,7 +26,8 @@ from pathlib import Path
 import gptoss_magic
 from tests.ranks.cases import started
 gptoss_magic.load(sys.argv[1], context=16384)
-started("owned", int(sys.argv[3]), folder=sys.argv[2])
+strategy, method = sys.argv[4:6]
+started("owned", int(sys.argv[3]), folder=sys.argv[2], strategy=strategy, method=method)
 print("begun", flush=True)
 time.sleep(600)
 """
@@ -78,7 +82,7 @@ def test_a_killed_launcher_leaves_no_rank_and_the_steps_are_kept(loaded):
 
 def test_ranks_end_with_their_owner(loaded, tiny):
     run = loaded / "runs/owned"
-    command = [sys.executable, "-c", OWNER, str(tiny), str(loaded / "runs"), "4000"]
+    command = [sys.executable, "-c", OWNER, str(tiny), str(loaded / "runs"), "4000", *BY[0]]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=with_root()) as owner:
         assert owner.stdout.readline().strip() == "begun"
         until(lambda: steps_written(folder_of(run)) >= 2)
@@ -96,19 +100,68 @@ def with_root():
     return {**os.environ, "PYTHONPATH": str(Path(gptoss_magic.__file__).parents[1])}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(30))
-def test_at_any_moment(loaded, tiny, seed):
-    draw = random.Random(seed)
-    who = draw.choice([0, 1, "agent"])
-    launched = started("any", 4000)
-    time.sleep(draw.uniform(0, 12))
+BY = [("ddp", "experts"), ("ep", "experts"), ("fsdp", "full")]
+
+
+def killed(launched, who):
+    """A rank or the launcher; the launcher where the rank has not begun yet."""
     if who != "agent" and who not in launched.folder.states():
-        who = "agent"  # not begun yet
+        who = "agent"
     os.kill(victim(launched, who), signal.SIGKILL)
-    began = time.monotonic()
+    drained(launched)
+
+
+def drained(launched):
     for _ in launched.steps(Control()):
         pass
+
+
+def stopped_twice(launched):
+    """■, and again while it waits for the step."""
+    again = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+    again.start()
+    with suppress(KeyboardInterrupt):  # it came when all was over
+        launched.interrupt()
+        again.join()
+    again.join()
+    launched.abandon()
+
+
+def refused_by_the_disk(launched):
+    """No file of rank 0 can grow any more."""
+    until(lambda: steps_written(launched.folder) >= 2)
+    rank = psutil.Process(victim(launched, 0))
+    rank.rlimit(psutil.RLIMIT_FSIZE, (64, 64))
+    drained(launched)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(24))
+def test_at_any_moment(loaded, tiny, seed):
+    """A rank, the launcher, ■ twice, a full disk; by each strategy in turn."""
+    draw = random.Random(seed)
+    strategy, method = BY[seed % len(BY)]
+    what = draw.choice([0, 1, "agent", stopped_twice, refused_by_the_disk])
+    launched = started("any", 4000, strategy=strategy, method=method)
+    time.sleep(draw.uniform(0, 12))
+    began = time.monotonic()
+    if callable(what):
+        what(launched)
+    else:
+        killed(launched, what)
     assert left_behind(launched.run.folder) == []
     assert time.monotonic() - began < 2 * GONE_S
     check_goes_on(loaded / "runs", "any")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(6))
+def test_a_kernel_at_any_moment(loaded, tiny, seed):
+    draw, run = random.Random(seed), loaded / "runs/owned"
+    command = [sys.executable, "-c", OWNER, str(tiny), str(loaded / "runs"), "4000", *BY[seed % 3]]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=with_root()) as owner:
+        assert owner.stdout.readline().strip() == "begun"
+        time.sleep(draw.uniform(0, 12))
+        owner.kill()
+    until(lambda: not left_behind(run), 2 * GONE_S)
+    check_goes_on(loaded / "runs", "owned")

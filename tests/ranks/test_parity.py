@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,20 +19,21 @@ from tests.ranks.parity import apart, trained
 
 ROOT = Path(gptoss_magic.__file__).parents[1]
 SCRIPT = Path(__file__).parent / "parity_script.py"
-METHODS = ("lora", "experts", "router", "experts-full", "adalora", "heads", "prompt", "prefix")
-IN_STEP = tuple(name for name in METHODS if name != "prefix")
+ADAPTERS = ("lora", "experts", "router", "experts-full", "adalora", "heads", "prompt")
+METHODS = {"ddp": (*ADAPTERS, "prefix", "full"), "ep": ADAPTERS, "fsdp": (*ADAPTERS, "full")}
+EVERY = [(strategy, name) for strategy, names in METHODS.items() for name in names]
 LIMIT = 1e-6  # relative; weights are compared in fp64, where AdamW does not amplify rounding
 
 
-def launched(folder, count, methods, strategy="ddp"):
-    """What the script wrote, by method."""
+def launched(folder, count):
+    """What the script wrote, by strategy and method: one launch for all of them."""
     interface = {"linux": "lo", "darwin": "lo0"}[sys.platform]
     environment = {**os.environ, "GLOO_SOCKET_IFNAME": interface, "OMP_NUM_THREADS": "1"}
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")])
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--local-addr", "127.0.0.1", "--nproc-per-node", str(count)]
     done = subprocess.run(
-        [*command, str(SCRIPT), str(folder), strategy, *methods],
+        [*command, str(SCRIPT), str(folder), *(":".join(one) for one in EVERY)],
         env=environment,
         capture_output=True,
         text=True,
@@ -39,16 +41,22 @@ def launched(folder, count, methods, strategy="ddp"):
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return {name: load_file(folder / f"{name}.safetensors") for name in methods}
+    return {one: load_file(folder / f"{'-'.join(one)}.safetensors") for one in EVERY}
 
 
 @pytest.fixture(scope="module")
 def by_two(tmp_path_factory):
-    return launched(tmp_path_factory.mktemp("two"), 2, METHODS)
+    return launched(tmp_path_factory.mktemp("two"), 2)
+
+
+@cache
+def alone(name):
+    """What one process does, whatever it is compared with."""
+    return trained(name)
 
 
 def check(found, name):
-    gradients, weights, losses, held = trained(name)
+    gradients, weights, losses, held = alone(name)
     for i, (gradient, weight) in enumerate(zip(gradients, weights, strict=True)):
         assert apart(found[f"gradient.{i}"], gradient) <= LIMIT
         assert apart(found[f"weight.{i}"], weight) <= LIMIT
@@ -56,23 +64,15 @@ def check(found, name):
     assert torch.allclose(found["held"], held, rtol=LIMIT, atol=0)
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_two_processes_learn_what_one_does(by_two, name):
-    check(by_two[name], name)
-
-
-@pytest.mark.parametrize("strategy", ["ep", "fsdp"])
-def test_two_processes_that_share_the_experts_do_too(tmp_path, strategy):
-    for name, found in launched(tmp_path, 2, IN_STEP, strategy).items():
-        check(found, name)
+@pytest.mark.parametrize(("strategy", "name"), EVERY)
+def test_two_processes_learn_what_one_does(by_two, strategy, name):
+    check(by_two[strategy, name], name)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["ddp", "ep", "fsdp"])
-def test_four_processes_do_too(tmp_path, strategy):
+def test_four_processes_do_too(tmp_path):
     """Four texts a step at most: some of the ranks have one, or none."""
-    methods = METHODS if strategy == "ddp" else IN_STEP
-    for name, found in launched(tmp_path, 4, methods, strategy).items():
+    for (_, name), found in launched(tmp_path, 4).items():
         check(found, name)
 
 

@@ -42,6 +42,7 @@ EARLIER = {  # what a run.json held when all methods shared their settings
     "num_layers": 0,
     "num_heads": 8,
     "num_virtual": 16,
+    "adam": "8-bit",
 }
 
 
@@ -111,6 +112,7 @@ def test_a_methods_settings_have_its_own_options_alone():
         "adalora": low_rank,
         "prompt": ["num_virtual"],
         "prefix": ["num_virtual"],
+        "full": ["adam"],
     }
 
 
@@ -138,6 +140,7 @@ def test_settings_come_back_from_their_record_and_from_an_earlier_runs(name):
         ("last-layers", {"num_layers": -1}, "start at 0"),
         ("heads", {"num_heads": 0}, "0 heads"),
         ("prefix", {"num_virtual": 0}, "0 virtual tokens"),
+        ("full", {"adam": "4-bit"}, "adam '4-bit': give fp32 or 8-bit"),
     ],
 )
 def test_wrong_settings_are_refused_in_one_line(name, given, wrong):
@@ -151,7 +154,7 @@ def test_the_magic_offers_every_option_once():
     assert sorted(tune_options.METHOD_FIELDS) == sorted(EARLIER)
     assert [option.name for option in options()] == list(tune_options.METHOD_FIELDS)
     parser = opt.parser("%%gptoss_tune", tune_options.TUNE, "")
-    parsed = opt.parse(parser, "-M heads -H 3 -r 2 -a 4 -C all -g 0.3 -x 1 -y 2 -v 5")
+    parsed = opt.parse(parser, "-M heads -H 3 -r 2 -a 4 -C all -g 0.3 -x 1 -y 2 -v 5 -B fp32")
     given = {name: getattr(parsed, name) for name in ("method", *tune_options.METHOD_FIELDS)}
     assert given == {
         "method": "heads",
@@ -163,4 +166,5 @@ def test_the_magic_offers_every_option_once():
         "num_layers": 2,
         "num_heads": 3,
         "num_virtual": 5,
+        "adam": "fp32",
     }

@@ -14,13 +14,16 @@ from gptoss_magic.model.parts.part import PROJECTIONS, Part, kaiming
 from gptoss_magic.model.parts.prefix import Prefix
 from gptoss_magic.model.parts.router_delta import RouterDelta
 from gptoss_magic.model.parts.soft_prompt import SoftPrompt
+from gptoss_magic.model.parts.whole_module import WholeModule, dense_experts, own_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gptoss_magic.model.protocol import Model
 
-FAMILIES = ("lora", "expert lora", "router", "expert", "soft prompt", "prefix")  # as they are told
+FAMILIES = (  # as they are told
+    *("lora", "expert lora", "router", "expert", "soft prompt", "prefix", "whole"),
+)
 
 __all__ = [
     "FAMILIES",
@@ -34,8 +37,11 @@ __all__ = [
     "RouterDelta",
     "RouterLora",
     "SoftPrompt",
+    "WholeModule",
+    "dense_experts",
     "kaiming",
     "lora_kinds",
+    "own_weights",
     "summaries",
 ]
 

@@ -13,6 +13,7 @@ from gptoss_magic.tuning.methods import (
     adalora,
     experts,
     experts_full,
+    full,
     heads,
     last_layers,
     lora,
@@ -44,6 +45,7 @@ METHODS: dict[str, Method] = {
         adalora.METHOD,
         prompt.METHOD,
         prefix.METHOD,
+        full.METHOD,
     )
 }
 DEFAULT = experts.METHOD.name  # where none is asked for

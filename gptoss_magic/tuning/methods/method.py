@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 NARROW = 1024  # models less wide than this take higher rates
 
 
+def fp32(_config: Config) -> int:
+    """Bytes of a number."""
+    return 4
+
+
 def every_layer(config: Config, _settings: Any) -> int:
     """All layers of the model."""
     return int(config["num_hidden_layers"])
@@ -30,6 +35,7 @@ class Sizes:
     keeps of a token beside each reached layer for its branches. `reached(config, settings)`: layers
     from the first trained one up. `state_bytes`: of a trained number beside AdamW's means.
     `recomputes`: whether activations can be computed again in the backward.
+    `trained_bytes(config)`: of a trained number, and as many of its gradient.
     """
 
     numbers: Callable[[Config, Any, Counts], int]
@@ -37,6 +43,7 @@ class Sizes:
     reached: Callable[[Config, Any], int] = every_layer
     state_bytes: int = 0
     recomputes: bool = True
+    trained_bytes: Callable[[Config], int] = fp32
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,8 @@ class Method:
     the data's routing, where `settings.by_routing`. `step(parts, settings)`: its own part of each
     step. `first`: the method of a stage that is trained before. `parts`: kinds of parts of its own,
     each made again of its description and zeros, for checkpoints. `axolotl` None: it has no words.
-    `ladder`: what the depth study tries of it.
+    `ladder`: what the depth study tries of it. `trains_all`: its parts stand in for every weight.
+    `optimizer(weights, settings)`: its own one.
     """
 
     name: str
@@ -133,3 +141,5 @@ class Method:
     )
     axolotl: AxolotlWords | None = None
     ladder: tuple[LadderRung, ...] = ()
+    trains_all: bool = False
+    optimizer: Callable[[list[Any], Any], Any] | None = None
