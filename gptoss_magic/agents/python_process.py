@@ -128,11 +128,13 @@ class PythonProcess:
             is_ready = self._reply(START_S) is not None
         except OSError as error:
             self.end()
-            raise InputError(f"python cannot start: {error.strerror or error}") from error
+            raise InputError(
+                f"python cannot start: {error.strerror or error}; free some space and memory"
+            ) from error
         if not is_ready:
             status = self._status()
             self.end()
-            words = f"python cannot start: it ended by {_words(status)}"
+            words = f"python cannot start: it ended by {_words(status)}; free some memory"
             raise InputError(UNABLE if status == UNCONFINED else words)
 
     def _begin(self, folder: Path) -> None:

@@ -27,7 +27,7 @@ UNCONFINED = 78
 MOST_FIGURES, MOST_ROWS, MOST_COLUMNS, CELL_CHARS = 4, 20, 12, 80
 
 
-class Output:
+class Printed:
     """What the code prints, and behind it what is said of it. `is_cut`: some of it had no room."""
 
     is_cut = False
@@ -47,28 +47,28 @@ class Output:
             self.is_cut = True
 
 
-OUTPUT = Output()
+PRINTED = Printed()
 
 
 def run(number: int, code: str, names: dict[str, Any]) -> dict[str, Any]:
     """One piece of code; the value of its last expression is shown, as a cell's is."""
     frames: list[Any] = []
-    ended, OUTPUT.is_cut = "error", False
+    ended, PRINTED.is_cut = "error", False
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         frames = _shown_value(_value(f"<call {number}>", code, names), names)
         ended = "done"
     except KeyboardInterrupt:
-        OUTPUT.say("KeyboardInterrupt\n")
+        PRINTED.say("KeyboardInterrupt\n")
         ended = "interrupt"
     except SystemExit as error:
-        OUTPUT.say(f"SystemExit: {error}\n")
+        PRINTED.say(f"SystemExit: {error}\n")
     except BaseException as error:  # noqa: BLE001 (whatever the code raises is its own)
-        OUTPUT.say(_traceback(error))
+        PRINTED.say(_traceback(error))
     figures = _figures()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    OUTPUT.say("")
-    return {"ended": ended, "figures": figures, "frames": frames, "is_cut": OUTPUT.is_cut}
+    PRINTED.say("")
+    return {"ended": ended, "figures": figures, "frames": frames, "is_cut": PRINTED.is_cut}
 
 
 def _value(file: str, code: str, names: dict[str, Any]) -> Any:
@@ -95,7 +95,7 @@ def _shown_value(value: Any, names: dict[str, Any]) -> list[Any]:
     if value is None:
         return []
     names["_"] = value
-    OUTPUT.say((value if isinstance(value, str) else repr(value)) + "\n")
+    PRINTED.say((value if isinstance(value, str) else repr(value)) + "\n")
     try:
         if type(value).__name__ != "DataFrame" or not hasattr(value, "itertuples"):
             return []
@@ -120,7 +120,7 @@ def _figures() -> list[str]:
             pictures.append(base64.b64encode(written.getvalue()).decode("ascii"))
         pyplot.close("all")
     except BaseException as error:  # noqa: BLE001 (a figure that cannot be drawn, or ■)
-        OUTPUT.say(f"figure: {type(error).__name__}: {error}\n")
+        PRINTED.say(f"figure: {type(error).__name__}: {error}\n")
     return pictures
 
 
@@ -143,7 +143,7 @@ def main() -> None:
         own["confine"](is_confined)
     except (OSError, RuntimeError) as error:
         if is_confined:
-            OUTPUT.say(str(error))
+            PRINTED.say(str(error))
             os._exit(UNCONFINED)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.filterwarnings("ignore", ".*non-interactive, and thus cannot be shown")

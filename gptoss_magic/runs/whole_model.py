@@ -135,7 +135,8 @@ def packed(w_EKN: Any) -> tuple[Any, Any]:
 
     if w_EKN.shape[1] % BLOCK:
         raise InputError(
-            f"MXFP4 takes blocks of {BLOCK}; experts here have {w_EKN.shape[1]} inputs"
+            f"MXFP4 takes blocks of {BLOCK}; experts here have {w_EKN.shape[1]} inputs: "
+            "leave them in bf16"
         )
     pairs = [quantize(w_KN.T) for w_KN in w_EKN]
     blocks, scales = zip(*pairs, strict=True)

@@ -104,7 +104,9 @@ def _part(described: Mapping[str, Any], zeros: Mapping[str, Any]) -> Any:
     from gptoss_magic.model.parts import WholeModule
 
     if described["dtype"] not in DTYPES:
-        raise CheckpointError(f"{described['target']}: dtype {described['dtype']!r} is none here")
+        raise CheckpointError(
+            f"{described['target']}: dtype {described['dtype']!r} is none here; get the run again"
+        )
     dtype = getattr(torch, described["dtype"])
     weights = {name: zero.to(dtype) for name, zero in zeros.items()}
     return WholeModule(described["target"], weights, described["tied"])
