@@ -75,24 +75,52 @@ def rounded(values: torch.Tensor, dtype: torch.dtype, draw: torch.Generator) -> 
     return (bits & -(1 << LOW_BITS)).view(torch.float32).bfloat16()
 
 
-def rounded_8_bit(weights: Sequence[torch.Tensor]) -> Any:
-    """Torchao's AdamW with both means in 8 bits (arXiv 2110.02861), rounded by chance too."""
-    from torchao.optim import AdamW8bit
+class Rounded8Bit:
+    """torchao's AdamW, its means in 8 bits (arXiv 2110.02861), rounded by chance; one a weight.
 
-    class Rounded8Bit(AdamW8bit):  # type: ignore[misc]
-        def restore(self, state: Mapping[int, Mapping[str, torch.Tensor]]) -> None:
-            """Steps and means by the number of the weight, in 8 bits again."""
-            held = self.param_groups[0]["params"]
-            self.state.clear()
-            for number, values in state.items():
-                weight = held[number]
-                made = {"step": values["step"].clone()}
-                for name, is_signed in (("exp_avg", True), ("exp_avg_sq", False)):
-                    made[name] = self._new_buffer(weight, is_signed)
-                    made[name].copy_(values[name].to(weight.device))
-                self.state[weight] = made
+    So each weight draws its own numbers, whatever part of the others a rank has.
+    """
 
-    return Rounded8Bit(list(weights), lr=0.0, weight_decay=0.0, bf16_stochastic_round=True)
+    def __init__(self, weights: Sequence[torch.Tensor]) -> None:
+        from torchao.optim import AdamW8bit
+
+        how = {"lr": 0.0, "weight_decay": 0.0, "bf16_stochastic_round": True}
+        self._each = [AdamW8bit([weight], **how) for weight in weights]
+        self.param_groups: list[dict[str, Any]] = [{"params": list(weights), "lr": 0.0}]
+
+    def step(self) -> None:
+        """One step of every weight that has a gradient; on a processor nothing is compiled."""
+        (group,) = self.param_groups
+        for number, (one, weight) in enumerate(zip(self._each, group["params"], strict=True)):
+            if weight.grad is None:
+                continue
+            one.param_groups[0]["lr"].fill_(group["lr"])
+            done = int(one.state[weight]["step"]) if one.state else 0
+            cards = [weight.device] if weight.is_cuda else []
+            stance = "force_eager" if weight.is_cpu else "default"
+            with torch.random.fork_rng(devices=cards), torch.compiler.set_stance(stance):
+                torch.manual_seed((done + 1) * SEED_STEP + number)
+                one.step()
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for weight in self.param_groups[0]["params"]:
+            weight.grad = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Steps and means by the number of the weight."""
+        pairs = zip(self._each, self.param_groups[0]["params"], strict=True)
+        return {"state": {n: dict(one.state[w]) for n, (one, w) in enumerate(pairs) if one.state}}
+
+    def restore(self, state: Mapping[int, Mapping[str, torch.Tensor]]) -> None:
+        """What `state_dict` gave, its means whole, in 8 bits again."""
+        for number, values in state.items():
+            one, weight = self._each[number], self.param_groups[0]["params"][number]
+            made = {"step": values["step"].clone()}
+            for name, is_signed in (("exp_avg", True), ("exp_avg_sq", False)):
+                made[name] = one._new_buffer(weight, is_signed)
+                made[name].copy_(values[name].to(weight.device))
+            one.state[weight] = made
 
 
 def numbers(value: torch.Tensor) -> torch.Tensor:

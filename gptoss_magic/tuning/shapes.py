@@ -65,7 +65,8 @@ def experts_numbers(config: dict[str, Any]) -> int:
 def all_numbers(config: dict[str, Any]) -> int:
     """Every weight of the model, tied ones once."""
     layers = config["num_hidden_layers"] * layer_rest(config)
-    return experts_numbers(config) + int(layers) + table_numbers(config) + config["hidden_size"]
+    outside = table_numbers(config) + config["hidden_size"]
+    return int(experts_numbers(config) + layers + outside)
 
 
 def layer_rest(config: dict[str, Any]) -> int:

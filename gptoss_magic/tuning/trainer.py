@@ -148,7 +148,8 @@ class Trainer:
         speed = _tokens(sequences) / (time.perf_counter() - began)
         held_out, drift = self._measured() if self._is_due(step) else (None, None)
         with uninterrupted():
-            set_rate(self.optimizer, rate)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
             self.optimizer.step()
             if self.work.after_backward is not None:
                 self.work.after_backward(step, self.num_steps)
@@ -269,15 +270,6 @@ def peak_memory(device: Any) -> int:
 
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def set_rate(optimizer: Any, rate: float) -> None:
-    """The rate of the next step, a number or, as torchao keeps it, a tensor."""
-    for group in optimizer.param_groups:
-        if hasattr(group["lr"], "fill_"):
-            group["lr"].fill_(rate)
-        else:
-            group["lr"] = rate
 
 
 def _optimizer(weights: list[Any], device: Any) -> Any:

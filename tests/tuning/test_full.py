@@ -245,18 +245,21 @@ def test_8_bits_without_torchao_are_refused_in_one_line(loaded):
     assert not (loaded / "runs").exists()
 
 
-@pytest.mark.slow
 def test_8_bits_train_and_go_on(loaded):
     pytest.importorskip("torchao")
-    first = trained("eight", 2, adam="8-bit")
+    straight = trained("straight", 4, adam="8-bit")
+    first, control = prepared("eight", 4, method="full", adam="8-bit"), Control()
+    for metrics in first.steps(control):
+        if metrics.step == 2:
+            control.stop()
     second = resume("eight", loaded / "runs", watched=False)
-    for weight in first.trainer.weights:
-        mine, again = (t.trainer.optimizer.state for t in (first, second))
-        kept = zip(mine[weight].items(), range(99), strict=False)
-        assert [name for (name, _), _ in kept] == ["step", "exp_avg", "exp_avg_sq"]
-    for a, b in zip(first.trainer.weights, second.trainer.weights, strict=True):
-        for name in ("exp_avg", "exp_avg_sq"):
-            one, other = mine[a][name], again[b][name]
-            assert type(one) is type(other)
-            assert torch.allclose(one.dequantize(), other.dequantize(), rtol=1e-3, atol=1e-9)
+    kinds = {type(v) for one in second.trainer.optimizer.state_dict()["state"].values()
+             for v in one.values()}  # fmt: skip
+    assert len(kinds) > 1  # means of 8 bits among them
+    for _ in second.steps(Control()):
+        pass
+    losses = [m.loss for m in second.trainer.progress.history]
+    assert losses[-1] < losses[0]
+    wanted = [m.loss for m in straight.trainer.progress.history]
+    assert losses == pytest.approx(wanted, rel=0.01)  # means are rounded again as they are read
     assert json.loads((first.run.folder / "run.json").read_text())["method"]["adam"] == "8-bit"

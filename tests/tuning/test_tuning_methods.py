@@ -23,7 +23,7 @@ from gptoss_magic.tuning.methods import (
 ROOT = Path(gptoss_magic.__file__).parent
 OWN = ROOT / "tuning" / "methods"
 # Words that mean other things elsewhere: there they are not held to be a method's name
-WORDS = {"experts", "lora", "router", "heads", "prompt", "prefix"}
+WORDS = {"experts", "lora", "router", "heads", "prompt", "prefix", "full"}
 ROOMS = ("tuning", "runs")  # and the tune magics: where such a word would be the method
 ELSEWHERE = {  # file, word → what the word is there
     ("tuning/axolotl_keys.py", "lora"): "a kind of adapter in Axolotl's own words",

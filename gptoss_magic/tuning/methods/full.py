@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import CheckpointError, InputError
 from gptoss_magic.tuning.methods.method import Method, Rate, Sizes
 from gptoss_magic.tuning.settings import MethodSettings, option
-from gptoss_magic.tuning.shapes import all_numbers, queries_width, width
+from gptoss_magic.tuning.shapes import all_numbers, width
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,11 +74,11 @@ def optimizer(weights: list[Any], settings: FullSettings) -> Any:
     """
     import torch
 
-    from gptoss_magic.tuning.rounded import RoundedAdamW, rounded_8_bit
+    from gptoss_magic.tuning.rounded import Rounded8Bit, RoundedAdamW
 
     if settings.is_8_bit:
         require_torchao()
-        return rounded_8_bit(weights)
+        return Rounded8Bit(weights)
     if any(weight.dtype == torch.bfloat16 for weight in weights):
         return RoundedAdamW(weights)
     return torch.optim.AdamW(weights, lr=0.0, weight_decay=0.0)
@@ -89,13 +89,13 @@ def _numbers(config: Config, _settings: FullSettings, _experts: Counts) -> int:
 
 
 def _branch_bytes(config: Config) -> int:
-    """What a weight's gradient needs: the inputs of q, k, v, router, o, and of the experts.
+    """What a weight's gradient needs: of both norms what they scale, in fp32, and their outputs.
 
-    The inputs of both norms are kept in fp32 already; their outputs, in two bytes, are not.
+    Those are the inputs of q, k, v and of the router; of the k routes both projections' inputs.
     """
     hidden, inner = config["hidden_size"], config["intermediate_size"]
     routes = config["num_experts_per_tok"] * (hidden + inner)
-    return int(width(config) * (2 * hidden + queries_width(config) + routes))
+    return int(8 * hidden + width(config) * (2 * hidden + routes))
 
 
 def _part(described: Mapping[str, Any], zeros: Mapping[str, Any]) -> Any:
