@@ -23,6 +23,13 @@ OPTIONS: dict[str, list[opt.Option]] = {
     "on": [
         (("-s", "--shared"), {"action": "store_true", "help": "recall from all notebooks"}),
         (("-u", "--summary"), {"action": "store_true", "help": "let the model sum up old turns"}),
+        (
+            ("-f", "--facts"),
+            {
+                "action": "store_true",
+                "help": "let the model draw facts from what you say: one call more for each turn",
+            },
+        ),
         (("-n", "--as"), {"dest": "name", "default": "", "help": "what this notebook is called"}),
         (
             ("-S", "--store"),
@@ -150,6 +157,7 @@ def turn_on(options: Namespace) -> None:
         is_on=True,
         is_shared=options.shared,
         summarise=options.summary,
+        learns=options.facts,
         notebook=name,
     )
     print(state())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gptoss_magic.errors import InputError
 from gptoss_magic.quoting import printable
 from gptoss_magic.retrieval.folding import FOLDED, folded
-from gptoss_magic.retrieval.item_table import FIELDS, NUMBERS, item_of, row_of
+from gptoss_magic.retrieval.item_table import FIELDS, NUMBERS, cosines, item_of, row_of
 from gptoss_magic.retrieval.query import fused_ranks
 from gptoss_magic.retrieval.stores.contract import (
     EVERY,
@@ -50,8 +50,18 @@ class StoreItems:
     def add(self, items: Sequence[Item]) -> None:
         self._store.add(self._rows(items))
 
+    def put(self, items: Sequence[Item]) -> None:
+        self._store.upsert(self._rows(items))
+
     def all(self) -> list[Item]:
         return [_item(row) for row in self._store.filter()]
+
+    def facts(self, notebook: str | None) -> list[Item]:
+        home = {} if notebook is None else {"notebook": [notebook]}
+        return [_item(row) for row in self._store.filter(Where({"kind": ["fact"], **home}))]
+
+    def alike(self, query: str, texts: Sequence[str]) -> list[float]:
+        return cosines(self._embedder, query, texts)
 
     def near(self, query: str, limit: int, notebook: str | None) -> list[Item]:
         import numpy as np

@@ -27,7 +27,7 @@ class Item:
     its `turn` from 1 (0 for none), and the time (ISO 8601, UTC).
 
     A fact says one thing, its `attribute`, of its `subject`; `until`: when a newer one took its
-    place, '' while it holds. `score`: cosine to what was asked, of a recall only.
+    place, '' while it holds. `score` (cosine to what was asked) and `why`: of a recall only.
     """
 
     kind: str
@@ -41,6 +41,7 @@ class Item:
     subject: str = ""
     attribute: str = ""
     until: str = ""
+    why: str = ""
 
     @property
     def holds(self) -> bool:

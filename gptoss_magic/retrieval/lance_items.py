@@ -15,10 +15,10 @@ from gptoss_magic.quoting import printable
 from gptoss_magic.retrieval import store
 from gptoss_magic.retrieval.embedders import embedder_named
 from gptoss_magic.retrieval.folding import FOLDED, folded, words_column
-from gptoss_magic.retrieval.item_table import FIELDS, NUMBERS, item_of, row_of
+from gptoss_magic.retrieval.item_table import FIELDS, NUMBERS, cosines, item_of, row_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from gptoss_magic.retrieval.embedders import Embedder
     from gptoss_magic.retrieval.item_table import Rewritten
@@ -36,9 +36,17 @@ class LanceItems:
         self.name, self.place, self._embedder = name, place, embedder
 
     def add(self, items: Sequence[Item]) -> None:
+        self._merge(items, lambda merge: merge.when_not_matched_insert_all())
+
+    def put(self, items: Sequence[Item]) -> None:
+        self._merge(
+            items, lambda merge: merge.when_matched_update_all().when_not_matched_insert_all()
+        )
+
+    def _merge(self, items: Sequence[Item], how: Callable[[Any], Any]) -> None:
         with self.writing() as table:
             data = self._data(table, items)
-            merge = table.merge_insert("id").when_not_matched_insert_all()
+            merge = how(table.merge_insert("id"))
             store.commit(self.name, lambda: merge.execute(data))
             _bring_up_to_date(table, self.name)
 
@@ -47,6 +55,18 @@ class LanceItems:
         if table is None:
             return []
         return list(map(item_of, table.search().limit(table.count_rows() + 1).to_list()))
+
+    def facts(self, notebook: str | None) -> list[Item]:
+        table = self._table()
+        if table is None:
+            return []
+        home = "" if notebook is None else f" AND {_of(notebook)}"
+        found = table.search().where(f"kind = 'fact'{home}").limit(table.count_rows() + 1)
+        return list(map(item_of, found.to_list()))
+
+    def alike(self, query: str, texts: Sequence[str]) -> list[float]:
+        table = self._table()
+        return cosines(self._made(table), query, texts) if table is not None else []
 
     def near(self, query: str, limit: int, notebook: str | None) -> list[Item]:
         table = self._table()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.quoting import printable
+from gptoss_magic.retrieval.facts import learned, recalled_facts
 from gptoss_magic.retrieval.folding import folded
 from gptoss_magic.retrieval.items import KINDS, Item, checked, item_id
 from gptoss_magic.retrieval.lance_items import folder
@@ -49,6 +50,19 @@ class Memory:
         self.table.add(items)
         return items
 
+    def learn(self, facts: Sequence[Item]) -> list[Item]:
+        """Keep facts, oldest first, in one commit; those that are new, with their ids.
+
+        What they take the place of is over, and stays; a fact without a text ends an older one. See
+        `facts.learned`.
+        """
+        now = datetime.now(UTC).isoformat("T", "seconds")
+        made = [self.complete(i) if i.text else replace(i, time=i.time or now) for i in facts]
+        changed = learned(self.table.facts(self.notebook), made) if made else []
+        if changed:
+            self.table.put(changed)
+        return [item for item in changed if item.holds]
+
     def recall(
         self,
         query: str,
@@ -59,16 +73,20 @@ class Memory:
     ) -> list[Item]:
         """Up to k items that bear on `query`, best first, but for the ids `without`.
 
-        Words and vectors, fused by reciprocal rank; an item whose cosine is below `RELEVANT` is
-        left out. `notebook`: '' for this one, None for all.
+        Facts come first, by whom the query is about (see `facts.recalled_facts`); the others by
+        words and vectors, fused by reciprocal rank, but for those whose cosine is below `RELEVANT`.
+        `notebook`: '' for this one, None for all.
         """
         query = folded(query)
         if not query.strip():
             return []
         home = self.notebook if notebook == "" else notebook and printable(notebook)
-        items = self.table.near(query, NUM_CANDIDATES + len(without), home)
-        good = [i for i in items if i.score >= RELEVANT and i.id not in set(without)]
-        return good[:k]
+        table, left_out = self.table, set(without)
+        facts = [item for item in table.facts(home) if item.id not in left_out]
+        known = recalled_facts(query, facts, table.alike, k) if facts else []
+        found = table.near(query, NUM_CANDIDATES + len(without) + len(facts), home)
+        good = [i for i in found if i.kind != "fact" and i.score >= RELEVANT]
+        return [*known, *(i for i in good if i.id not in left_out)][:k]
 
     def items(self, *, notebook: str | None = "", kind: str = "") -> list[Item]:
         """All items, oldest first; see `recall` for `notebook`."""
