@@ -128,11 +128,13 @@ class _MemoryRecord(TypedDict):
 class MemoryRecord(_MemoryRecord, total=False):
     """What was recalled from which memory (`name`), and the `episode` that keeps the turn.
 
-    `failed`: why the turn could not be kept.
+    `learned`: the facts that were drawn from it, [] where it held none. `failed`: why the turn, or
+    its facts, could not be kept.
     """
 
     name: str
     episode: str
+    learned: list[RecalledItem]
     failed: str
 
 

@@ -31,8 +31,8 @@ class Recall:
     """What a turn has of `memory`; without one everything passes as it is.
 
     `request`: the turn's. `ask`: the model, where summaries are made. `items`: what was recalled.
-    `episode`: the id of the turn's own, `turn` its number; `learned`: the facts that were drawn from
-    it, None where none were asked for. `failed`: why the turn, or its facts, are not remembered.
+    `episode`: the id of the turn's own, `turn` its number; `learned`: the facts that were drawn
+    from it, None where none were asked for. `failed`: why it, or its facts, are not remembered.
     """
 
     memory: Memory | None
