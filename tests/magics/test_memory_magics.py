@@ -332,3 +332,49 @@ def test_ten_turns_and_a_kernel_restart_later(tmp_path, monkeypatch):
     found = executed(tmp_path, load, KEEP, ask, show)[-1]
     assert found.startswith("[1]")
     assert "My cat is called Miso." in found
+
+
+def test_facts_are_drawn_from_what_the_user_says_and_supersede(shell):
+    pytest.importorskip("llguidance")
+    assert run(shell, "%gptoss memory on --facts")[0].success
+    lyon = {"facts": [{"subject": "Clara", "attribute": "home", "fact": "Clara lives in Lyon."}]}
+    bergen = {
+        "facts": [{"subject": "Clara", "attribute": "home", "fact": "Clara lives in Bergen."}]
+    }
+    shown, prompts = said(
+        shell,
+        "%%gptoss\nClara lives in Lyon.",
+        "%%gptoss\nThank you, that is all.",
+        "%%gptoss --new\nClara has moved to Bergen.",
+        "%%gptoss --new -o a\nWhere does Clara live?",
+        script=[
+            "Fine.",
+            json.dumps(lyon | {"over": []}),
+            "Bye.",
+            json.dumps({"facts": [], "over": []}),
+            "Oh.",
+            json.dumps(bergen | {"over": []}),
+            "In Bergen.",
+            json.dumps({"facts": [], "over": []}),
+        ],
+    )
+    assert "Learned: «Clara lives in Lyon.»" in shown[0]
+    assert "Learned: nothing." in shown[1]
+    assert "Learned: «Clara lives in Bergen.»" in shown[2]
+    assert "Clara: home" in prompts[5]  # what is known is shown to the one who draws
+    assert "M1: fact" in prompts[6]
+    assert "(fact, " in shown[3]
+    assert "of Clara" in shown[3]
+    recalled = shell.user_ns["a"].provenance["memory"]["recalled"]
+    assert recalled[0]["text"] == "Clara lives in Bergen."
+    assert recalled[0]["why"] == "of Clara"
+    listed = run(shell, "%gptoss memory list --kind fact")[1]
+    assert "Clara lives in Lyon." in listed
+    assert "Clara lives in Bergen." in listed
+
+
+def test_an_answer_that_is_no_list_of_facts_is_said_and_nothing_is_lost(shell):
+    run(shell, "%gptoss memory on --facts")
+    shown, _ = said(shell, "%%gptoss\nMy cat is called Miso.", script=["Nice.", "no JSON"])
+    assert "Not remembered: facts: " in shown[0]
+    assert "Miso" in run(shell, "%gptoss memory list")[1]
