@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.quoting import printable
+from gptoss_magic.quoting import one_line, printable
 from gptoss_magic.retrieval.facts import learned, recalled_facts
 from gptoss_magic.retrieval.folding import folded
 from gptoss_magic.retrieval.items import KINDS, Item, checked, item_id
@@ -145,5 +145,7 @@ class Memory:
             time=time,
             notebook=printable(item.notebook) or self.notebook,
             conversation=printable(item.conversation),
+            subject=one_line(item.subject),
+            attribute=one_line(item.attribute),
         )
         return replace(made, id=item.id or item_id(made))
