@@ -86,4 +86,4 @@ def _board(name: str, path: Path) -> GoalBoard:
 def path_of(given: Namespace) -> Path:
     from gptoss_magic.turns.settle import notebook_name
 
-    return journalpath_of(given.name, notebook_name(), given.journal)
+    return journal_path(given.name, notebook_name(), given.journal)
