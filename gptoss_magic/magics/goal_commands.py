@@ -84,6 +84,7 @@ def _board(name: str, path: Path) -> GoalBoard:
 
 
 def path_of(given: Namespace) -> Path:
+    from gptoss_magic.agents.goals.journal import journal_path
     from gptoss_magic.turns.settle import notebook_name
 
     return journal_path(given.name, notebook_name(), given.journal)
