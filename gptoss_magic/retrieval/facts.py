@@ -103,7 +103,8 @@ def recalled_facts(query: str, facts: Sequence[Item], score: Score, k: int) -> l
     pool = [item for item in known if item.subject in reached] if asked.subjects else list(known)
     if not pool:
         return []
-    scores = score(_nameless(query, known), [_nameless(item.text, known) for item in pool])
+    said = [f"{item.attribute} {_nameless(item.text, known)}" for item in pool]
+    scores = score(_nameless(query, known), said)
     rated = [replace(item, score=one) for item, one in zip(pool, scores, strict=True)]
     best = sorted((item for item in rated if item.score >= CLOSE), key=lambda item: -item.score)
     chosen: dict[str, Item] = {}

@@ -58,6 +58,7 @@ def create_chunks(name: str, embedder: MadeFor, given: str = "") -> None:
         if not is_there(name):
             store.create_table(name, embedder)
         return
+    named.check_name(name)
     wanted, placed = named.store_place(given, where.table), named.placed(name)
     if placed is None and where.table in store.names(where.uri):
         raise InputError(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.atomic import storing
 from gptoss_magic.errors import MissingPackage
+from gptoss_magic.quoting import one_line
 from gptoss_magic.retrieval.stores.contract import units
 from gptoss_magic.retrieval.stores.local import LocalStore
 
@@ -48,15 +49,18 @@ class FaissVectors:
         file, num, digest = self._folder / told[0], told[1], told[2]
         if not file.is_file() or digest_of(file) != digest or not is_ours(file, self._dim, num):
             return None
-        with storing(file):
+        try:
             return self._faiss.read_index(str(file))
+        except RuntimeError:
+            return None
 
     def _made(self, sidecar: Sidecar) -> Any:
         """From the rows; they need not be told of again."""
         index = self._faiss.IndexIDMap2(self._faiss.IndexFlatIP(self._dim))
         keys, vectors = sidecar.vectors()
         said = vectors.any(axis=1)
-        index.add_with_ids(units(vectors[said]), _ids(keys)[said])
+        if said.any():
+            index.add_with_ids(units(vectors[said]), _ids(keys)[said])
         self._is_saved = False
         return index
 
@@ -84,7 +88,10 @@ class FaissVectors:
         new = self._folder / f"vectors-{sidecar.version()}.faiss"
         with storing(new):
             part = new.with_suffix(".part")
-            self._faiss.write_index(self._index, str(part))
+            try:
+                self._faiss.write_index(self._index, str(part))
+            except RuntimeError as error:  # of Faiss, for what the disk refuses
+                raise OSError(one_line(str(error), 200)) from error
             part.replace(new)
             told = [new.name, int(self._index.ntotal), digest_of(new)]
             sidecar.settled(**{PICTURE: json.dumps(told)})

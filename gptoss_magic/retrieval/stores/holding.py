@@ -32,7 +32,7 @@ class Hold:
         self._folder = folder
         with storing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(folder / LOCK)
+        self._lock = FileLock(folder / LOCK, thread_local=False)
         try:
             self._lock.acquire(timeout=0)
         except Timeout as error:

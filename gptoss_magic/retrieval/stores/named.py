@@ -107,12 +107,17 @@ def placed(name: str) -> StorePlace | None:
         ) from error
 
 
-def keep(name: str, where: StorePlace) -> None:
-    """Let the name lead there from now on. Raises InputError for a name that is a path."""
+def check_name(name: str) -> Path:
+    """The note's file of a name that may lead to a store. Raises InputError for a path."""
     note = _note(place(name))
     if note is None:
         raise InputError(f"{name}: with --store, give a name without a folder, such as docs")
-    with whole_file(note) as file:
+    return note
+
+
+def keep(name: str, where: StorePlace) -> None:
+    """Let the name lead there from now on."""
+    with whole_file(check_name(name)) as file:
         file.write_text(json.dumps({"store": str(where)}), "utf-8")
 
 
@@ -125,8 +130,8 @@ def forget(name: str) -> None:
 
 def _note(where: Place) -> Path | None:
     """The file of the note; None for a place where none is looked for."""
-    folder = Path(where.uri)
-    is_ours = folder in (home(), home().parent / "memory")
+    folder, ours = Path(where.uri), (home(), home().parent / "memory")
+    is_ours = folder.resolve() in [one.resolve() for one in ours]
     return folder / f"{where.table}{NOTE}" if is_ours else None
 
 
