@@ -40,9 +40,7 @@ def copy_index(
     source = store_of(old)
     if source.facts.holds != INDEX:
         raise InputError(f"{old}: a memory, not an index")
-    if given:
-        named.check_name(new)
-    where = named.store_place(given, new) if given else None
+    where = named.store_place(given, new) if given and named.check_name(new) else None
     target = _empty(new, where, source.facts)
     try:
         copied(source, target, progress)

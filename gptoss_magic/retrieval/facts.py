@@ -36,7 +36,7 @@ MOST_HOPS = 2
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedAbout:
     """What a question is about. `subjects`: those that are named, as the memory calls them.
 
     `strangers`: it names somebody whom no fact knows. `day`: 'YYYY-MM-DD' that it asks for, or ''.
@@ -75,7 +75,7 @@ def learned(held: Sequence[Item], new: Sequence[Item]) -> list[Item]:
     return list(changed.values())
 
 
-def asked_of(query: str, facts: Sequence[Item]) -> Asked:
+def asked_of(query: str, facts: Sequence[Item]) -> AskedAbout:
     """What `query` asks, by the subjects that the facts know."""
     names = {item.subject for item in facts}
     named = [name for name in sorted(names, key=len, reverse=True) if _stands_in(name, query)]
@@ -85,7 +85,7 @@ def asked_of(query: str, facts: Sequence[Item]) -> Asked:
     strangers = [word for word in NAME.findall(query) if word.casefold() not in known]
     date = DATE.search(query)
     day = "-".join([date[1], date[2], date[3] or "31"]) if date else ""
-    return Asked(query, tuple(named), bool(strangers), day, bool(PAST.search(query)))
+    return AskedAbout(query, tuple(named), bool(strangers), day, bool(PAST.search(query)))
 
 
 def recalled_facts(query: str, facts: Sequence[Item], score: Score, k: int) -> list[Item]:
@@ -115,7 +115,7 @@ def recalled_facts(query: str, facts: Sequence[Item], score: Score, k: int) -> l
     return list(chosen.values())[:k]
 
 
-def _on_the_day(facts: Sequence[Item], asked: Asked) -> list[Item]:
+def _on_the_day(facts: Sequence[Item], asked: AskedAbout) -> list[Item]:
     """Facts that held on the day; without one what holds, or all where the past is asked for."""
     if asked.day:
         return [
@@ -126,7 +126,7 @@ def _on_the_day(facts: Sequence[Item], asked: Asked) -> list[Item]:
     return [item for item in facts if item.holds or asked.is_past]
 
 
-def _reached(asked: Asked, facts: Sequence[Item]) -> Mapping[str, tuple[Item, ...]]:
+def _reached(asked: AskedAbout, facts: Sequence[Item]) -> Mapping[str, tuple[Item, ...]]:
     """Subjects that the question leads to, each with the facts that lead there."""
     reached: dict[str, tuple[Item, ...]] = dict.fromkeys(asked.subjects, ())
     names = {item.subject for item in facts}
@@ -147,7 +147,7 @@ def _is_meant(item: Item, query: str) -> bool:
     return any(_stands_in(word, query) for word in words)
 
 
-def _why(item: Item, way: Sequence[Item], asked: Asked) -> str:
+def _why(item: Item, way: Sequence[Item], asked: AskedAbout) -> str:
     over = f", held until {item.until[:10]}" if item.until else ""
     if way:
         return f"of {item.subject}, whom another fact leads to{over}"

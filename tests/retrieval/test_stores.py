@@ -348,10 +348,10 @@ def test_a_class_of_others_is_refused():
 
 
 def test_a_key_is_not_sent_without_https_to_another_machine():
-    from gptoss_magic.retrieval.stores.weaviate_wire import Wire
+    from gptoss_magic.retrieval.stores.weaviate_wire import WeaviateWire
 
     sent = [
-        Wire(url, "docs")._sends_key  # noqa: SLF001
+        WeaviateWire(url, "docs")._sends_key  # noqa: SLF001
         for url in ("http://localhost:1", "https://weaviate.test", "http://weaviate.test:8080")
     ]
     assert sent == [True, True, False]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import ExitStack
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -69,14 +70,15 @@ class LocalStore:
             raise InputError(f"{name}: there is no store at {printable(folder)}")
         self.name, self._folder, self._turn = name, folder, RLock()
         self._hold = Hold(folder, name)
-        try:
+        with ExitStack() as undone:
+            undone.callback(self._hold.release)
             self._rows = Sidecar(folder / ROWS, name, facts)
+            undone.callback(self._rows.close)
             self.facts = self._rows.facts
             self._index = open_index(folder, self._rows)
+            undone.callback(self._index.close)
             self._catch_up()
-        except BaseException:
-            self._hold.release()
-            raise
+            undone.pop_all()
 
     def _catch_up(self) -> None:
         """Tell the index what it has yet to learn of: a process died, or it was not saved."""

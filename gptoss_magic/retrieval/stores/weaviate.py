@@ -31,7 +31,7 @@ from gptoss_magic.retrieval.stores.weaviate_class import (
     object_id,
     schema,
 )
-from gptoss_magic.retrieval.stores.weaviate_wire import Wire, graphql_text, where_json
+from gptoss_magic.retrieval.stores.weaviate_wire import WeaviateWire, graphql_text, where_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,7 +52,7 @@ class WeaviateStore:
     has_sql = False
 
     def __init__(self, url: str, table: str, name: str, facts: StoreFacts | None = None) -> None:
-        self.name, self._wire, self.kind = name, Wire(url, name), class_name(table)
+        self.name, self._wire, self.kind = name, WeaviateWire(url, name), class_name(table)
         if facts is not None:
             checked_facts(facts, name)
         known = self._wire.asked("GET", f"schema/{self.kind}", may_lack=True)

@@ -32,7 +32,7 @@ class _Stay(HTTPRedirectHandler):
         return None
 
 
-class Wire:
+class WeaviateWire:
     """The server at `url`, such as http://localhost:8080.
 
     The key is the environment's WEAVIATE_API_KEY, sent where it is set; without https only to this
