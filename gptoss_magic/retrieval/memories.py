@@ -49,9 +49,13 @@ def move(name: str, given: str) -> int:
     source = _held(name, place, old)
     facts = source.facts if source else memory_facts(*_default())
     target = _empty(name, place, new, facts)
-    if source is not None:
-        copied(source, target, lambda done, total, note: None)
-    _lead(place, new)
+    try:
+        if source is not None:
+            copied(source, target, lambda done, total, note: None)
+        _lead(place, new)
+    except BaseException:
+        _drop(target, new)
+        raise
     if source is not None:
         _drop(source, old)
     return target.count()
