@@ -217,10 +217,10 @@ class Sidecar:
 
     def words(self, text: str, k: int, where: Where) -> list[tuple[StoredRow, float]]:
         """The best by SQLite's bm25, any of the words, each as its stem; the score is above 0."""
-        asked = dict.fromkeys(WORD.findall(folded(text).lower()))
-        if not asked:
+        typed = list(dict.fromkeys(WORD.findall(folded(text).lower())))
+        if not typed:
             return []
-        query = " OR ".join(f'"{word}"' for word in list(asked)[:MOST_WORDS])
+        query = " OR ".join(f'"{word}"' for word in typed[:MOST_WORDS])
         clause, values = self._clause(where, "AND")
         ranked = "SELECT rowid AS found, rank FROM words WHERE words MATCH ?"
         asked = f"SELECT rank, key FROM ({ranked}) JOIN rows ON key = found WHERE 1{clause}"  # noqa: S608
