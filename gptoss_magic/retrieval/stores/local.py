@@ -120,8 +120,7 @@ class LocalStore:
             keys = list(self._rows.keys_of(ids).values())
             if keys:
                 self._change((), keys)
-                self._rows.purge()
-                self._index.save(self._rows)
+                self.flush()
         return len(keys)
 
     def _change(self, rows: Sequence[StoredRow], gone: Sequence[int] = ()) -> None:
@@ -174,7 +173,9 @@ class LocalStore:
         return self._rows.version()
 
     def flush(self) -> None:
+        """Words and vectors of rows that are gone are gone from the files, too."""
         with self._turn:
+            self._rows.purge()
             self._index.save(self._rows)
 
     def close(self) -> None:
