@@ -56,7 +56,7 @@ def made(request, tmp_path):
         for store in held:
             store.close()
     else:
-        with weaviate_server(most=25) as (url, _):
+        with weaviate_server() as (url, _):
             yield lambda: WeaviateStore(url, "docs", "docs", FACTS), lambda store: store.close()
 
 
