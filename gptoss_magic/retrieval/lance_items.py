@@ -60,6 +60,7 @@ class LanceItems:
         table = self._table()
         if table is None:
             return []
+        self._made(table)
         home = "" if notebook is None else f" AND {_of(notebook)}"
         found = table.search().where(f"kind = 'fact'{home}").limit(table.count_rows() + 1)
         return list(map(item_of, found.to_list()))

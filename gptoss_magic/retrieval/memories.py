@@ -54,10 +54,10 @@ def move(name: str, given: str) -> int:
             copied(source, target, lambda done, total, note: None)
         _lead(place, new)
     except BaseException:
-        _drop(target, new)
+        _drop(name, target, new)
         raise
     if source is not None:
-        _drop(source, old)
+        _drop(name, source, old)
     return target.count()
 
 
@@ -100,7 +100,8 @@ def _lead(place: str, where: StorePlace | None) -> None:
         named.keep(place, where)
 
 
-def _drop(source: VectorStore, where: StorePlace | None) -> None:
-    source.drop()
-    if where is not None:
-        named.close(where)
+def _drop(name: str, held: VectorStore, where: StorePlace | None) -> None:
+    if where is None:
+        held.drop()
+    else:
+        named.delete(f"memory {name}", where)

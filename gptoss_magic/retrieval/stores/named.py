@@ -157,11 +157,16 @@ def close(where: StorePlace) -> bool:
     return store is not None
 
 
-def drop(name: str, where: StorePlace) -> None:
-    """Delete the store, and the note that leads there."""
+def delete(name: str, where: StorePlace) -> None:
+    """Delete the store; a note that leads there stays."""
     with TURN:
         opened(name, where).drop()
         OPEN.pop(where, None)
+
+
+def drop(name: str, where: StorePlace) -> None:
+    """Delete the store, and the note that leads there."""
+    delete(name, where)
     forget(name)
 
 
