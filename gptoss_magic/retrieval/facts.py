@@ -31,7 +31,11 @@ PAST = re.compile(
 )
 DATE = re.compile(r"\b(\d{4})-(\d{2})(?:-(\d{2}))?\b")
 NAME = re.compile(r"(?<![.!?] )(?<!^)\b[A-Z][a-z]+\b")
-CLOSE = 0.2  # cosine of a question to a fact, both without their names, below which it says nothing
+CLOSE = (
+    0.09  # cosine to a question, both without names, below which a named one's fact says nothing
+)
+ALIKE = 0.2  # the same where nobody is named: then all facts are looked at
+NEXT = 0.5  # of the best one's cosine, below which a fact is not what is asked for
 MOST_HOPS = 2
 
 
@@ -104,11 +108,12 @@ def recalled_facts(query: str, facts: Sequence[Item], score: Score, k: int) -> l
     if not pool:
         return []
     said = [f"{item.attribute} {_nameless(item.text, known)}" for item in pool]
-    scores = score(_nameless(query, known), said)
+    scores = score(_bare(query, known, reached), said)
     rated = [replace(item, score=one) for item, one in zip(pool, scores, strict=True)]
-    best = sorted((item for item in rated if item.score >= CLOSE), key=lambda item: -item.score)
+    rated.sort(key=lambda item: -item.score)
+    least = max(CLOSE if asked.subjects else ALIKE, NEXT * rated[0].score)
     chosen: dict[str, Item] = {}
-    for item in best:
+    for item in (item for item in rated if item.score >= least):
         way = reached.get(item.subject, ())
         for link in (*way, replace(item, why=_why(item, way, asked))):
             chosen.setdefault(link.id, link)
@@ -160,6 +165,15 @@ def _stands_in(name: str, text: str) -> bool:
     """Whether the name is a word of the text, or several, whatever the case."""
     found = rf"(?<!\w){re.escape(folded(name).casefold())}(?!\w)"
     return bool(name.strip()) and re.search(found, folded(text).casefold()) is not None
+
+
+def _bare(query: str, facts: Sequence[Item], reached: Mapping[str, tuple[Item, ...]]) -> str:
+    """What is asked: without names, the day, and what leads from one subject to another."""
+    links = {item.attribute for way in reached.values() for item in way}
+    text = DATE.sub(" ", _nameless(query, facts))
+    for link in links:
+        text = re.sub(rf"(?<!\w){re.escape(link)}(?!\w)", " ", text, flags=re.IGNORECASE)
+    return " ".join(text.split()) or query
 
 
 def _nameless(text: str, facts: Sequence[Item]) -> str:
