@@ -13,7 +13,7 @@ DIM = 16
 COLUMNS = {
     **dict.fromkeys(("source", "origin", "digest", "kind", "heading", "text"), TEXT),
     **dict.fromkeys(("number", "start", "first_line", "last_line"), NUMBER),
-    "folded": TEXT,
+    "words": TEXT,
 }
 FACTS = StoreFacts(INDEX, "wordllama-16", DIM, COLUMNS)
 ANIMALS = ("cat", "dog", "heron", "stork", "mole", "hare")
@@ -26,7 +26,7 @@ def vector(seed, dim=DIM):
 def row(number, text="", source="/a.md", dim=DIM, made=None):
     text = text or f"The {ANIMALS[number % len(ANIMALS)]} of part {number} sleeps."
     fields = dict.fromkeys(("origin", "digest", "kind", "heading"), "x")
-    fields |= {"source": source, "text": text, "folded": text, "number": number}
+    fields |= {"source": source, "text": text, "words": text, "number": number}
     fields |= {"start": 10 * number, "first_line": number + 1, "last_line": number + 1}
     return StoredRow(f"id-{number}", fields, vector(number, dim) if made is None else made)
 

@@ -39,7 +39,7 @@ def copy_index(
         )
     source = store_of(old)
     if source.facts.holds != INDEX:
-        raise InputError(f"{old}: a memory, not an index")
+        raise InputError(f"{old}: a memory, not an index; name an index")
     where = named.store_place(given, new) if given and named.check_name(new) else None
     target = _empty(new, where, source.facts)
     try:

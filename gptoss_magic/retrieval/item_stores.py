@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.quoting import printable
-from gptoss_magic.retrieval.folding import WORDS, folded
+from gptoss_magic.retrieval.folding import WORDS, folded, searchable
 from gptoss_magic.retrieval.item_table import FIELDS, NUMBERS, cosines, item_of, row_of
 from gptoss_magic.retrieval.query import fused_ranks
 from gptoss_magic.retrieval.stores.contract import (
@@ -42,9 +42,13 @@ class StoreItems:
     def __init__(self, name: str, store: VectorStore, embedder: Embedder) -> None:
         facts = store.facts
         if facts.holds != MEMORY or dict(facts.columns) != COLUMN_KINDS:
-            raise InputError(f"memory {name}: what lies at {store.name} is no memory")
+            raise InputError(
+                f"memory {name}: what lies at {store.name} is no memory; give another place"
+            )
         if (facts.embedder, facts.dim) != (embedder.name, embedder.dim):
-            raise InputError(f"memory {name}: made with the embedder {facts.embedder}")
+            raise InputError(
+                f"memory {name}: made with the embedder {facts.embedder}; give that one"
+            )
         self._store, self._embedder = store, embedder
 
     def add(self, items: Sequence[Item]) -> None:
@@ -93,11 +97,11 @@ class StoreItems:
         self._store.flush()
 
     def _rows(self, items: Sequence[Item]) -> list[StoredRow]:
-        words = [folded(item.text) for item in items]
-        vectors = self._embedder.embed(words)
+        texts = [folded(item.text) for item in items]
+        vectors = self._embedder.embed(texts)
         made = []
-        for item, text, vector in zip(items, words, vectors, strict=True):
-            row = row_of(item) | {WORDS: text}
+        for item, text, vector in zip(items, texts, vectors, strict=True):
+            row = row_of(item) | {WORDS: searchable(text)}
             made.append(StoredRow(row.pop("id"), row, vector))
         return made
 

@@ -177,7 +177,8 @@ def open_table(name: str, version: int | None = None) -> Any:
         known = {*names(where.uri), *(names_at_home() if where.uri == str(home()) else ())}
         there = ", ".join(sorted(known)) or "none"
         raise InputError(
-            f"index {name}: there is no such index; there are: {there}; %gptoss index PATHS makes one"
+            f"index {name}: there is no such index; there are: {there}; %gptoss index PATHS "
+            "makes one"
         )
     with storage_errors(name):
         table = connect(where.uri).open_table(where.table)

@@ -104,10 +104,10 @@ def test_a_store_is_made_for_one_embedder_and_its_facts_are_read_back(tmp_path):
         ({"gptoss_magic": 2}, "another version of gptoss_magic"),
         ({"dim": 0}, "such a store holds vectors"),
         ({"dim": 10**9}, "such a store holds vectors"),
-        ({"columns": {"folded": "text", 'x" TEXT); DROP TABLE rows; --': "text"}}, "columns that"),
-        ({"columns": {"folded": "text", "id": "text"}}, "columns that"),
+        ({"columns": {"words": "text", 'x" TEXT); DROP TABLE rows; --': "text"}}, "columns that"),
+        ({"columns": {"words": "text", "id": "text"}}, "columns that"),
         ({"columns": {"source": "text"}}, "columns that"),
-        ({"columns": {"folded": "blob"}}, "columns that"),
+        ({"columns": {"words": "blob"}}, "columns that"),
     ],
 )
 def test_facts_of_anybody_are_checked(told, says):
@@ -299,7 +299,7 @@ def test_requests_to_weaviate(monkeypatch):
         assert made["vectorizer"] == "none"
         assert made["vectorIndexConfig"] == {"distance": "cosine"}
         about = {one["name"]: one for one in made["properties"]}
-        assert about["folded"]["tokenization"] == "word"
+        assert about["words"]["tokenization"] == "word"
         assert about["source"]["tokenization"] == "field"
         assert not about["text"]["indexFilterable"]
         asked = [(method, path) for method, path, _ in server.asked]

@@ -89,7 +89,9 @@ class ChromaVectors:
         try:
             return action(*args, **how)
         except Exception as error:
-            raise StorageError(f"{self._name}: chroma: {error_line(error)}") from error
+            raise StorageError(
+                f"{self._name}: chroma: {error_line(error)}; see its folder"
+            ) from error
 
 
 def chroma_store(folder: Path, name: str, facts: StoreFacts | None = None) -> LocalStore:

@@ -56,7 +56,9 @@ def facts_of(text: Any, name: str) -> StoreFacts:
         facts = StoreFacts(str(told["holds"]), str(told["embedder"]), int(told["dim"]), columns)
         version = told["gptoss_magic"]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"{name}: a store that gptoss_magic did not make") from error
+        raise InputError(
+            f"{name}: a store that gptoss_magic did not make; give another place"
+        ) from error
     if version != FORMAT:
         raise InputError(
             f"{name}: made by another version of gptoss_magic (format {printable(str(version))}, "
@@ -75,7 +77,7 @@ def checked_facts(facts: StoreFacts, name: str) -> None:
         )
     good = all(COLUMN.fullmatch(column) and column not in TAKEN for column in facts.columns)
     if not good or not set(facts.columns.values()) <= {TEXT, NUMBER} or WORDS not in facts.columns:
-        raise InputError(f"{name}: columns that no store of gptoss_magic has")
+        raise InputError(f"{name}: columns that no store of gptoss_magic has; give another place")
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,10 +202,12 @@ def checked_rows(rows: Sequence[StoredRow], facts: StoreFacts, name: str) -> lis
     kept: dict[str, StoredRow] = {}
     for row in rows:
         if set(row.fields) != set(facts.columns):
-            raise InputError(f"{name}: a row with fields {', '.join(sorted(row.fields))}")
+            raise InputError(
+                f"{name}: a row with fields {', '.join(sorted(row.fields))}; give its columns"
+            )
         vector = np.asarray(row.vector, np.float32)
         if vector.shape != (facts.dim,) or not np.isfinite(vector).all():
-            raise InputError(f"{name}: row {row.id} has no vector of {facts.dim} finite numbers")
+            raise InputError(f"{name}: row {row.id} has no vector: give {facts.dim} finite numbers")
         kept[row.id] = StoredRow(row.id, row.fields, vector)
     return list(kept.values())
 
@@ -214,7 +218,7 @@ def unit(vector: Any, dim: int, name: str) -> Any | None:
 
     made = np.asarray(vector, np.float32)
     if made.shape != (dim,) or not np.isfinite(made).all():
-        raise InputError(f"{name}: a query needs a vector of {dim} finite numbers")
+        raise InputError(f"{name}: a query needs a vector: give {dim} finite numbers")
     length = float(np.linalg.norm(made))
     return made / length if length else None
 

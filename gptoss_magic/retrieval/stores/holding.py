@@ -41,7 +41,9 @@ class Hold:
                 "a time; there, %gptoss index close or memory off lets it go, and so does its end"
             ) from error
         except OSError as error:
-            raise StorageError(f"{name}: {error.strerror or error}") from error
+            raise StorageError(
+                f"{name}: {error.strerror or error}; see who may write there"
+            ) from error
         self._tell()
 
     def release(self) -> None:

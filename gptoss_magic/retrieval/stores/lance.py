@@ -161,7 +161,8 @@ class LanceStore:
     def _condition(self, where: Where) -> str:
         for column in where.among:
             if column not in self.facts.columns:
-                raise InputError(f"{self.name}: no column {column}")
+                known = ", ".join(self.facts.columns)
+                raise InputError(f"{self.name}: no column {column}; the columns are {known}")
         parts = [_among(column, values) for column, values in where.among.items()]
         return " AND ".join([*parts, *([f"({where.sql})"] if where.sql else [])])
 
@@ -180,7 +181,9 @@ def lance_facts(table: Any, name: str) -> StoreFacts:
 
     told = json.loads((table.schema.metadata or {}).get(store.KEY, b"{}"))
     if "dim" not in told or WORDS not in table.schema.names:
-        raise InputError(f"{name}: a table that this version of gptoss_magic did not make")
+        raise InputError(
+            f"{name}: a table that this version of gptoss_magic did not make; make it anew"
+        )
     columns = {
         one.name: NUMBER if pa.types.is_integer(one.type) else TEXT
         for one in table.schema

@@ -243,7 +243,8 @@ class Sidecar:
         parts, values = [], []
         for column, among in where.among.items():
             if column not in self.facts.columns:
-                raise InputError(f"{self.name}: no column {column}")
+                known = ", ".join(self.facts.columns)
+                raise InputError(f"{self.name}: no column {column}; the columns are {known}")
             parts.append(f'"{column}" IN {IN}')
             values.append(json.dumps(list(among)))
         if where.sql:

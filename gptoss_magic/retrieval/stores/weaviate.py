@@ -57,7 +57,7 @@ class WeaviateStore:
             checked_facts(facts, name)
         known = self._wire.asked("GET", f"schema/{self.kind}", may_lack=True)
         if known is None and facts is None:
-            raise InputError(f"{name}: {url} has no class {self.kind}")
+            raise InputError(f"{name}: {url} has no class {self.kind}; make the index first")
         if known is None and facts is not None:
             known = self._wire.asked("POST", "schema", schema(self.kind, facts))
         description = known.get("description") if isinstance(known, dict) else None
@@ -91,7 +91,9 @@ class WeaviateStore:
     def _check(self, result: Any) -> None:
         """Raise StorageError for an object that was not taken: the request alone may have been."""
         if isinstance(result, dict) and result.get("status") != "SUCCESS":
-            raise StorageError(f"{self.name}: weaviate: {one_line(str(result.get('errors')), 300)}")
+            raise StorageError(
+                f"{self.name}: weaviate: {one_line(str(result.get('errors')), 300)}; see its log"
+            )
 
     def _object(self, row: StoredRow) -> dict[str, Any]:
         made = {
@@ -138,7 +140,9 @@ class WeaviateStore:
                 raise self._wire.strange() from error
             num += gone
             if failed:
-                raise StorageError(f"{self.name}: weaviate: {failed} rows were not deleted")
+                raise StorageError(
+                    f"{self.name}: weaviate: {failed} rows were not deleted; delete them again"
+                )
             if matches <= gone or not gone:
                 return num
 
@@ -209,7 +213,8 @@ class WeaviateStore:
             raise InputError(f"{self.name}: Weaviate reads no SQL: leave --where out")
         for column in where.among:
             if column not in self.facts.columns:
-                raise InputError(f"{self.name}: no column {column}")
+                known = ", ".join(self.facts.columns)
+                raise InputError(f"{self.name}: no column {column}; the columns are {known}")
 
     def count(self) -> int:
         data = self._wire.graphql(f"{{ Aggregate {{ {self.kind} {{ meta {{ count }} }} }} }}")

@@ -66,10 +66,12 @@ class WeaviateWire:
             if error.code == 404 and may_lack:
                 return None
             said = one_line(error.read(4 * MOST_CHARS).decode("utf-8", "replace"), MOST_CHARS)
-            raise StorageError(f"{self._what}: HTTP {error.code}: {said}") from error
+            raise StorageError(f"{self._what}: HTTP {error.code}: {said}; see its log") from error
         except (OSError, HTTPException) as error:
             why = getattr(error, "reason", error)
-            raise StorageError(f"{self._what}: {why or type(error).__name__}") from error
+            raise StorageError(
+                f"{self._what}: {why or type(error).__name__}; see whether it runs"
+            ) from error
         return json_value(text, f"{self._what}: its answer") if text.strip() else None
 
     def graphql(self, query: str) -> Any:
@@ -79,7 +81,7 @@ class WeaviateWire:
             errors = answer.get("errors")
             if errors:
                 said = one_line(str(errors[0]["message"]), MOST_CHARS)
-                raise StorageError(f"{self._what}: {said}")
+                raise StorageError(f"{self._what}: {said}; see its log")
             return answer["data"]
         except (AttributeError, KeyError, TypeError, IndexError) as error:
             raise self.strange() from error
