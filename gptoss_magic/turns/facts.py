@@ -90,7 +90,7 @@ def drawn_facts(request: Request, known: Sequence[Item], ask: Ask) -> list[Item]
     said = ask(replace(asked, messages=messages_of(asked)))
     if said.parsed is None:
         raise InputError(
-            f"the model's answer ended by {said.finish!r} and cannot be used; give --max-tokens more"
+            f"the model's answer ended by {said.finish!r} and is of no use; give --max-tokens more"
         )
     parsed = said.parsed
     told = [*({**one, "fact": ""} for one in parsed["over"]), *parsed["facts"]]
