@@ -89,7 +89,7 @@ def times_ms(ask: Callable[[str], Any], num: int) -> tuple[float, float]:
 
 def bare(index: Any) -> Callable[[str], Any]:
     """The nearest vectors, every one of them read."""
-    table, embed = index.table, index.embedder.embed
+    table, embed = index.chunks.table, index.embedder.embed
 
     def ask(query: str) -> Any:
         found = table.search(embed([query])[0], vector_column_name="vector")
@@ -125,8 +125,8 @@ def grown(folder: Path, sizes: tuple[int, ...]) -> list[dict[str, Any]]:
         if time.perf_counter() - begin > LIMIT_S / 3:
             print(f"{size:,} chunks: left out, for time", file=sys.stderr, flush=True)
             break
-        for rows in batches(index.table, before, size):
-            index.table.add(rows)
+        for rows in batches(index.chunks.table, before, size):
+            index.chunks.table.add(rows)
         lines.append(measured(index, size))
         print(json.dumps(lines[-1]), file=sys.stderr, flush=True)
     return lines

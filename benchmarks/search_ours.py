@@ -28,7 +28,7 @@ class Ours:
         self.index = Index.create(str(folder / "docs"), self.embedder)
         self.index.ingest([str(corpus)])
         self.texts = side.texts_of(corpus)
-        return int(self.index.table.count_rows())
+        return int(self.index.chunks.table.count_rows())
 
     def set_up_hybrid(self) -> None:
         """Nothing: the text index is part of the table."""

@@ -40,6 +40,7 @@ class MemorySettings:
     """What the user says of memory. `is_on`: None leaves it to the persona.
 
     `is_shared`: across notebooks. `summarise`: the model sums up turns that leave the window.
+    `learns`: it draws facts from what the user says.
     `notebook`: what this notebook is called in memory; '' for what the Jupyter server calls it.
     """
 
@@ -47,6 +48,7 @@ class MemorySettings:
     is_shared: bool = False
     summarise: bool = False
     notebook: str = ""
+    learns: bool = False
 
 
 @dataclass

@@ -18,6 +18,8 @@ HEAVY = {
     "transformers",
     "peft",
     "lancedb",
+    "faiss",
+    "chromadb",
     "accelerate",
     "bitsandbytes",
     "pandas",

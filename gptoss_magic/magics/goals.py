@@ -11,6 +11,7 @@ from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.consent import confirm, visible
 from gptoss_magic.magics.door import through
+from gptoss_magic.magics.goal_commands import keep, path_of, rows, say, show, show_list
 from gptoss_magic.magics.memory import name_notebook
 from gptoss_magic.magics.prompt import traits_of
 from gptoss_magic.magics.toolbox import consent_of, tool_finder
@@ -18,8 +19,6 @@ from gptoss_magic.session import current
 from gptoss_magic.vocabulary import SAMPLER
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from gptoss_magic.records.goals import Goal, GoalBoard, GoalPlan
 
 SHARED = (
@@ -56,18 +55,21 @@ OPTIONS: dict[str, list[opt.Option]] = {
         JOURNAL,
     ],
     "rows": [NAME, (("path",), {"help": "a new .jsonl file"}), JOURNAL],
+    "keep": [NAME, JOURNAL],
 }
 ABOUT = {
     "list": "The goals of this notebook that have a journal.",
     "show": "How goals stand, by their journal; no model is needed.",
     "tick": "Say that a goal is done, or not; run its cell again to go on.",
     "rows": "The goals that are done as rows for %%gptoss_tune.",
+    "keep": "Keep in memory what worked, of the goals that are done.",
 }
 EXAMPLES = {
     "list": ["%gptoss goal list"],
     "show": ["%gptoss goal show trip"],
     "tick": ["%gptoss goal tick trip city", "%gptoss goal tick trip city --no"],
     "rows": ["%gptoss goal rows trip rows.jsonl"],
+    "keep": ["%gptoss goal keep trip"],
 }
 PARSERS = {
     name: opt.parser(f"%gptoss goal {name}", options, ABOUT[name], EXAMPLES[name])
@@ -116,7 +118,7 @@ def planned(given: Namespace, prose: str, magics: Any) -> GoalPlan | None:
     from gptoss_magic.turns.goals.propose import planned as asked
     from gptoss_magic.turns.goals.script import digest
 
-    path, key = _path(given), digest(prose)
+    path, key = path_of(given), digest(prose)
     like = GoalPlan((), about=prose.strip(), tools=tuple(given.tool or ()))
     kept = {} if given.new else read_history(path).plans
     if key in kept:
@@ -158,7 +160,7 @@ def run_goals(given: Namespace, plan: GoalPlan, body: str, magics: Any) -> GoalB
         def tests(one: GoalPlan) -> Any:
             return tests_of(one, names, lambda goal, said: tick(shell, goal, said))
 
-        with opened_run(plan, setting, _path(given), tests, new=given.new) as run:
+        with opened_run(plan, setting, path_of(given), tests, new=given.new) as run:
             if given.again:
                 run.again()
             board = run.run()
@@ -220,70 +222,10 @@ def run(line: str, magics: Any) -> None:
         print(opt.overview("%gptoss goal", PARSERS))
         return
     command, given = opt.command("%gptoss goal", PARSERS, line)
-    {"list": show_list, "show": show, "tick": say, "rows": rows}[command](given)
+    commands = {"list": show_list, "show": show, "tick": say, "rows": rows, "keep": keep}
+    commands[command](given)
 
 
 def words(typed: list[str]) -> list[str]:
     """Commands; behind one, its options."""
     return list(PARSERS) if len(typed) == 1 else opt.flags(OPTIONS.get(typed[0], []))
-
-
-def show_list(_given: Namespace) -> None:
-    from gptoss_magic.agents.goals.journal import journals
-    from gptoss_magic.magics.index import show_table
-    from gptoss_magic.turns.settle import notebook_name
-
-    found = journals(notebook_name())
-    if not found:
-        print("no goals yet: %%gptoss_goal NAME")
-        return
-    rows_of = []
-    for name, path in found:
-        board = _board(name, path)
-        done = sum(node.state == "done" for node in board.nodes)
-        rows_of.append((name, f"{done} of {len(board)}", str(path)))
-    show_table(("goals", "done", "journal"), rows_of)
-
-
-def show(given: Namespace) -> None:
-    from gptoss_magic.widgets.goals import GoalsView
-
-    with GoalsView(given.name) as view:
-        view.finish(_board(given.name, _path(given)))
-
-
-def say(given: Namespace) -> None:
-    """Tick a goal whose answer waits for it."""
-    from gptoss_magic.agents.goals.journal import GoalJournal
-
-    path, name = _path(given), " ".join(given.goal)
-    nodes = {node.goal.name: node for node in _board(given.name, path).nodes}
-    if name not in nodes:
-        raise InputError(f"goal {name}: there is none of that name; there are {', '.join(nodes)}")
-    if not (nodes[name].tries and nodes[name].tries[-1].waits):
-        raise InputError(
-            f"goal {name} is {nodes[name].state}: it does not wait for a tick; %gptoss goal show"
-        )
-    with GoalJournal(path).opened() as journal:
-        journal.add("tick", goal=name, passed=not given.no)
-    print(f"{name}: {'not ' if given.no else ''}ticked; run the cell again to go on")
-
-
-def rows(given: Namespace) -> None:
-    from gptoss_magic.turns.goals.rows import goal_rows
-
-    made = goal_rows(_board(given.name, _path(given)), given.path)
-    print(f"{len(made)} rows written to {given.path}: %%gptoss_tune {given.path} shows a plan")
-
-
-def _board(name: str, path: Path) -> GoalBoard:
-    from gptoss_magic.turns.goals.script import board_of
-
-    return board_of(name, path)
-
-
-def _path(given: Namespace) -> Path:
-    from gptoss_magic.agents.goals.journal import journal_path
-    from gptoss_magic.turns.settle import notebook_name
-
-    return journal_path(given.name, notebook_name(), given.journal)

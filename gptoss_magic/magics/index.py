@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import GptOssError, InputError
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.checks import check_alone, check_nothing
+from gptoss_magic.magics.index_kept import close, copy, drop, optimize, waiting
 from gptoss_magic.quoting import printable
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from gptoss_magic.retrieval.ingest import Ingested
     from gptoss_magic.retrieval.loaders import Document
 
-COMMANDS = ["list", "info", "refresh", "drop", "optimize", "versions"]
+COMMANDS = ["list", "info", "refresh", "drop", "optimize", "versions", "copy", "close"]
 INDEX: list[opt.Option] = [
     (
         ("words",),
@@ -27,7 +28,7 @@ INDEX: list[opt.Option] = [
             "nargs": "*",
             "metavar": "PATH",
             "help": "files, folders, patterns, a DataFrame's name; or list; or info, refresh, "
-            "drop, optimize or versions, and an index's name",
+            "drop, optimize, versions or close, and an index's name; or copy, and two",
         },
     ),
     (("-n", "--as"), {"dest": "name", "help": "the index's name, path or URI; else the path's"}),
@@ -38,6 +39,13 @@ INDEX: list[opt.Option] = [
             "help": "wordllama-256; words: full text alone; st:MODEL; openai:URL#MODEL sends the "
             "texts there; hidden:middle, the resident model's states, is experimental: slow, and "
             "finds less"
+        },
+    ),
+    (
+        ("-S", "--store"),
+        {
+            "help": "keep it in faiss:PATH, chroma:PATH or weaviate:URL; the name leads there from "
+            "then on"
         },
     ),
     (
@@ -53,8 +61,11 @@ PARSER = opt.parser(
         "%gptoss index reports --as docs",
         "%gptoss index --notebook --as here",
         "%gptoss index refresh docs",
+        "%gptoss index reports --as docs2 --store faiss:vectors",
+        "%gptoss index copy docs docs3 --store chroma:vectors",
     ],
 )
+COPY = "copy"
 MAX_SHOWN = 20
 MAX_MB, MOST_MB = 20.0, 1_000_000
 
@@ -65,15 +76,16 @@ def run(line: str, magics: Any) -> None:
 
     given = opt.parse(PARSER, line)
     offer()
-    if not given.words and not given.notebook:
-        raise InputError("%gptoss index: give paths, or --notebook; %gptoss index list shows all")
     command, *rest = given.words or [""]
     if given.notebook or command not in COMMANDS:
         return make(given, magics)
-    check_alone("%gptoss index", given, command, ("words",))
+    beside = ("words", "store") if command == COPY else ("words",)
+    check_alone("%gptoss index", given, command, beside)
     if command == "list":
         check_nothing("%gptoss index list", " ".join(rest))
         return show_list()
+    if command == COPY:
+        return copy(rest, given.store or "")
     if len(rest) != 1:
         raise InputError(f"%gptoss index {command}: give one index's name")
     actions: dict[str, Callable[[str], None]] = {
@@ -82,6 +94,7 @@ def run(line: str, magics: Any) -> None:
         "drop": drop,
         "optimize": optimize,
         "versions": show_versions,
+        "close": close,
     }
     actions[command](rest[0])
 
@@ -91,12 +104,17 @@ def words(_typed: list[str]) -> list[str]:
 
 
 def make(given: Namespace, magics: Any) -> None:
-    """Index the paths and DataFrames that were given, and the live notebook."""
+    """Index the paths and DataFrames that were given, and the live notebook.
+
+    A store alone, of an index that is there: its name leads there from then on.
+    """
     from gptoss_magic.magics.live import live_notebook
     from gptoss_magic.retrieval.embedders import embedder_named
     from gptoss_magic.retrieval.index import Index
     from gptoss_magic.retrieval.walk import check
 
+    if not (given.words or given.notebook or (given.store and given.name)):
+        raise InputError("%gptoss index: give paths, or --notebook; %gptoss index list shows all")
     limit = size_limit(MAX_MB if given.max_mb is None else given.max_mb)
     frames, paths = split(given.words, magics.shell.user_ns)
     frames += [live_notebook(magics)] if given.notebook else []
@@ -106,17 +124,18 @@ def make(given: Namespace, magics: Any) -> None:
     if given.words and not given.name:
         check_same(name, given.words)
     chosen = embedder_named(given.embedder) if given.embedder else None
-    made = Index.create(name, chosen)
+    made = Index.create(name, chosen, given.store or "")
+    if not (paths or frames):
+        return show_info(name)
     ingest(made, lambda **options: made.ingest(paths, frames, max_bytes=limit, **options))
 
 
 def check_same(name: str, words: Sequence[str]) -> None:
     """Raise InputError where an index that the line does not name is of other paths."""
     from gptoss_magic.retrieval.index import table_origins
-    from gptoss_magic.retrieval.store import names, place
+    from gptoss_magic.retrieval.tables import is_there
 
-    where = place(name)
-    held = table_origins(name) if where.table in names(where.uri) else set()
+    held = table_origins(name) if is_there(name) else set()
     here = {*words, *(str(Path(word).expanduser().absolute()) for word in words)}
     here |= {str(Path(word).expanduser().resolve()) for word in words}
     if held and not held & here:
@@ -154,11 +173,6 @@ def ingest(opened: Index, action: Callable[..., Ingested]) -> None:
         raise KeyboardInterrupt
 
 
-def waiting(name: str) -> Callable[[], None]:
-    """What is said before a wait."""
-    return lambda: print(f"index {name}: another process writes it; waiting")
-
-
 def report_line(name: str, report: Ingested) -> str:
     """One line: files, what changed, what went, what was left out."""
     words = [
@@ -182,20 +196,6 @@ def show_skipped(report: Ingested) -> None:
         print(f"and {len(lines) - MAX_SHOWN:,} more")
 
 
-def drop(name: str) -> None:
-    from gptoss_magic.retrieval.store import drop_table
-
-    drop_table(name, waiting(name))
-    print(f"index {name}: dropped")
-
-
-def optimize(name: str) -> None:
-    from gptoss_magic.retrieval.index import Index
-
-    Index.open(name).optimize(waiting(name))
-    print(f"index {name}: optimized")
-
-
 def show_info(name: str) -> None:
     for key, value in figures_of(name).items():
         print(f"{key:<15}{value}")
@@ -203,17 +203,16 @@ def show_info(name: str) -> None:
 
 def show_list() -> None:
     """The user's indexes by name, in figures; one that cannot be read is named below them."""
-    from gptoss_magic.retrieval.store import home
-    from gptoss_magic.retrieval.store import names as tables
+    from gptoss_magic.retrieval.store import home, names, names_at_home
 
     figures, unread = [], []
-    for name in tables(str(home())):
+    for name in sorted({*names(str(home())), *names_at_home()}):
         try:
             figures.append(figures_of(name))
         except GptOssError as error:
             unread.append(str(error))
     if figures:
-        keys = ("index", "files", "chunks", "embedder", "version", "paths")
+        keys = ("index", "files", "chunks", "embedder", "version", "store", "paths")
         show_table(keys, [tuple(row[key] for key in keys) for row in figures])
     if not (figures or unread):
         unread = ["no index yet: %gptoss index PATH"]
@@ -224,9 +223,10 @@ def show_list() -> None:
 def figures_of(name: str) -> dict[str, str | int]:
     """What an index holds; its embedder, which may not be installed, is not needed for that."""
     from gptoss_magic.retrieval.index import table_info
-    from gptoss_magic.retrieval.store import open_table
+    from gptoss_magic.retrieval.tables import looked_at
 
-    return table_info(name, open_table(name))
+    with looked_at(name) as table:
+        return table_info(table)
 
 
 def show_versions(name: str) -> None:

@@ -60,7 +60,5 @@ def live_notebook(magics: Any) -> Document:
 
 def held_live(opened: Index, magics: Any) -> list[Document]:
     """The live notebook, where the index has it: a refresh brings its new cells."""
-    from gptoss_magic.retrieval.ingest import known
-
     document = live_notebook(magics)
-    return [document] if document.source in known(opened.table) else []
+    return [document] if document.source in opened.known() else []

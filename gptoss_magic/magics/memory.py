@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
+from gptoss_magic.quoting import printable
+from gptoss_magic.retrieval.items import KINDS
 from gptoss_magic.session import current
 
 if TYPE_CHECKING:
@@ -21,11 +23,25 @@ OPTIONS: dict[str, list[opt.Option]] = {
     "on": [
         (("-s", "--shared"), {"action": "store_true", "help": "recall from all notebooks"}),
         (("-u", "--summary"), {"action": "store_true", "help": "let the model sum up old turns"}),
+        (
+            ("-f", "--facts"),
+            {
+                "action": "store_true",
+                "help": "let the model draw facts from what you say: one call more for each turn",
+            },
+        ),
         (("-n", "--as"), {"dest": "name", "default": "", "help": "what this notebook is called"}),
+        (
+            ("-S", "--store"),
+            {
+                "help": "move what is remembered to faiss:PATH, chroma:PATH or weaviate:URL, or "
+                "back to lancedb; it stays there"
+            },
+        ),
     ],
     "off": [],
     "list": [
-        (("-k", "--kind"), {"choices": ["episode", "note", "summary"], "help": "these only"}),
+        (("-k", "--kind"), {"choices": list(KINDS), "help": "these only"}),
         EVERYWHERE,
         PERSONA,
     ],
@@ -46,7 +62,7 @@ OPTIONS: dict[str, list[opt.Option]] = {
 }
 ABOUT = {
     "on": "Remember turns and notes, whatever the persona says; in this notebook alone.",
-    "off": "Remember and recall nothing; what is kept stays.",
+    "off": "Remember and recall nothing; what is kept stays, and another process may have it.",
     "list": "All that is remembered, and where it came from.",
     "show": "One item in full.",
     "recall": "What a prompt would recall.",
@@ -55,7 +71,11 @@ ABOUT = {
     "forget": "Delete items, from the disk too.",
 }
 EXAMPLES = {
-    "on": ["%gptoss memory on", "%gptoss memory on --shared --as thesis"],
+    "on": [
+        "%gptoss memory on",
+        "%gptoss memory on --shared --as thesis",
+        "%gptoss memory on --store faiss:remembered",
+    ],
     "off": ["%gptoss memory off"],
     "list": ["%gptoss memory list -k note"],
     "show": ["%gptoss memory show 3f2a"],
@@ -107,6 +127,8 @@ def name_notebook(names: dict[str, Any]) -> None:
 def state() -> str:
     """`memory of pirate: on, in this notebook (…)`."""
     from gptoss_magic.agents.layers import overlay
+    from gptoss_magic.retrieval.memories import LANCEDB, where_is
+    from gptoss_magic.turns.recall import memory_of
     from gptoss_magic.turns.settle import NAMELESS, is_memory_wanted, notebook_name
 
     session, here = current(), notebook_name()
@@ -116,7 +138,9 @@ def state() -> str:
     )
     held = where if here else f"off: {NAMELESS}"
     who = f" of {session.persona[0]}" if session.persona else ""
-    return f"memory{who}: {held if is_on else 'off'}"
+    lies = where_is(memory_of(everywhere=True).name)
+    at = "" if lies == LANCEDB else f"; it lies in {printable(lies)}"
+    return f"memory{who}: {held if is_on else 'off'}{at}"
 
 
 def turn_on(options: Namespace) -> None:
@@ -126,18 +150,34 @@ def turn_on(options: Namespace) -> None:
     if not (options.name or notebook_name()):
         raise InputError(f"memory: {NAMELESS}")
     name = options.name or session.memory.notebook
+    if options.store:
+        move_to(options.store)
     session.memory = replace(
         session.memory,
         is_on=True,
         is_shared=options.shared,
         summarise=options.summary,
+        learns=options.facts,
         notebook=name,
     )
     print(state())
 
 
+def move_to(store: str) -> None:
+    """Let the memory of the persona in use lie there, with what it holds."""
+    from gptoss_magic.retrieval.memories import move
+    from gptoss_magic.turns.recall import memory_of
+
+    num = move(memory_of(everywhere=True).name, store)
+    print(f"memory: {num:,} items lie in {printable(store)} now")
+
+
 def turn_off(_options: Namespace) -> None:
+    from gptoss_magic.retrieval.memories import close
+    from gptoss_magic.turns.recall import memory_of
+
     session = current()
+    close(memory_of(everywhere=True).name)
     session.memory = replace(session.memory, is_on=False)
     print(state())
 

@@ -59,7 +59,7 @@ NOUNS = [
     Noun("recipe", "recipe", "", "what of gpt-oss can be tuned on a card; --write: as files"),
     Noun("index", "index", "PATH…", "index files, folders, patterns or a DataFrame; list, info, …"),
     Noun("persona", "persona", "…", "use, list, show, diff, export, import, score, distil, remove"),
-    Noun("goal", "goals", "…", "goals of %%gptoss_goal: list, show NAME, tick NAME GOAL, rows"),
+    Noun("goal", "goals", "…", "goals of %%gptoss_goal: list, show, tick, rows, keep"),
     Noun("memory", "memory", "…", "what is remembered: on, off, list, show, note, edit, forget"),
     Noun("reflect", "reflect", "", "criticise the last answer, propose a better one; --accept"),
     Noun(

@@ -76,6 +76,8 @@ def found_passages(
     name = options.rag or persona.rag or default
     if not options.rag and options.passages is None and name == persona.rag:
         options = Namespace(**{**vars(options), "passages": persona.passages})
+    if name and not options.rag and name == persona.rag:
+        check_here(name)
     if not name or name == NONE:
         if options.where or options.at is not None or options.rerank or options.passages:
             raise InputError(
@@ -91,9 +93,23 @@ def passages_of(default: str | None, prompt: str, names: dict[str, Any]) -> list
     default = persona.rag or default
     if not default or default == NONE:
         return None
+    if persona.rag:
+        check_here(persona.rag)
     num = persona.passages if persona.rag else None
     plain = Namespace(passages=num or PASSAGES, where=None, at=None, rerank=None)
     return passages(default, prompt, plain, names)
+
+
+def check_here(name: str) -> None:
+    """Raise InputError where an index lies with a server: a persona's own fetches nothing."""
+    from gptoss_magic.retrieval.stores.named import placed
+
+    where = placed(name)
+    if where is not None and where.is_remote:
+        raise InputError(
+            f"the persona's index {name} lies at {where}: it would be told what you ask; say so "
+            f"yourself: --rag {name}"
+        )
 
 
 def rag_of(names: str | None = None) -> Persona:

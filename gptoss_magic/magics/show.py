@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         PersonaRecord,
         ProbeRecord,
         Provenance,
+        RecalledItem,
         ServerRecord,
         SurgeryRecord,
         TermsRecord,
@@ -84,12 +85,19 @@ def memory_note(memory: MemoryRecord | None) -> str:
     if not memory:
         return ""
     items = [
-        f"M{n} {item['id'][:6]} ({item['kind']}, {item['time'][:10]}) «{_short(item['text'])}»"
+        f"M{n} {item['id'][:6]} ({_kind(item)}) «{_short(item['text'])}»"
         for n, item in enumerate(memory["recalled"], 1)
     ]
     failed = f"Not remembered: {memory['failed']}." if memory.get("failed") else ""
     said = f"From memory: {'; '.join(items)}." if items else ""
-    return " ".join(filter(None, (said, failed)))
+    facts = "; ".join(f"«{_short(item['text'])}»" for item in memory.get("learned", []))
+    learned = f"Learned: {facts or 'nothing'}." if "learned" in memory else ""
+    return " ".join(filter(None, (said, learned, failed)))
+
+
+def _kind(item: RecalledItem) -> str:
+    """`fact, 2026-11-27, of Clara`."""
+    return ", ".join(filter(None, (item["kind"], item["time"][:10], item.get("why", ""))))
 
 
 def terms_note(terms: TermsRecord | None) -> str:

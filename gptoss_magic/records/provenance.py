@@ -104,14 +104,21 @@ class TermsRecord(TypedDict):
     left_out: list[str]
 
 
-class RecalledItem(TypedDict):
-    """One item of memory as it stood in the prompt; `time` is ISO 8601."""
-
+class _RecalledItem(TypedDict):
     id: str
     kind: str
     time: str
     turn: int
     text: str
+
+
+class RecalledItem(_RecalledItem, total=False):
+    """One item of memory as it stood in the prompt; `time` is ISO 8601.
+
+    `why` a fact was recalled: of whom it is, what led there, until when it held.
+    """
+
+    why: str
 
 
 class _MemoryRecord(TypedDict):
@@ -121,11 +128,13 @@ class _MemoryRecord(TypedDict):
 class MemoryRecord(_MemoryRecord, total=False):
     """What was recalled from which memory (`name`), and the `episode` that keeps the turn.
 
-    `failed`: why the turn could not be kept.
+    `learned`: the facts that were drawn from it, [] where it held none. `failed`: why the turn, or
+    its facts, could not be kept.
     """
 
     name: str
     episode: str
+    learned: list[RecalledItem]
     failed: str
 
 

@@ -39,7 +39,7 @@ class Endpoint:
 
     def __init__(self, place: str) -> None:
         self.url, _, self.model = place.partition("#")
-        parts = _split(self.url)
+        parts = split_url(self.url)
         if parts is None or not parts.hostname or not self.model:
             raise InputError(
                 f"embedder openai:{printable(place)}: give openai:URL#MODEL, such as "
@@ -99,7 +99,7 @@ class Endpoint:
         return json_value(answer.decode("utf-8", "replace"), f"{self.name}: its answer")
 
 
-def _split(url: str) -> SplitResult | None:
+def split_url(url: str) -> SplitResult | None:
     """The parts of an http or https address; None where it is none, or its port no number."""
     try:
         parts = urlsplit(url)

@@ -175,9 +175,7 @@ class HeldChunk(TypedDict):
 
 def held_chunks(index: Index) -> list[HeldChunk]:
     """Every chunk of the index: id, source, heading, lines and text."""
-    columns = ["id", "source", "heading", "first_line", "last_line", "text"]
-    table = index.table.search().select(columns).limit(index.table.count_rows() + 1)
-    rows: list[HeldChunk] = table.to_arrow().to_pylist()
+    rows: list[Any] = index.chunks.all()
     return rows
 
 

@@ -8,21 +8,20 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import InputError
 from gptoss_magic.quoting import encodable
 from gptoss_magic.records import Passage
-from gptoss_magic.retrieval import store
 from gptoss_magic.retrieval.chunks import chunk_id
 from gptoss_magic.retrieval.embedders import embedder_named
 from gptoss_magic.retrieval.folding import folded
-from gptoss_magic.retrieval.held import COLUMNS, Held
-from gptoss_magic.retrieval.ingest import Ingest, Ingested, among, known, origins
-from gptoss_magic.retrieval.query import NUM_CANDIDATES, Query, hits
+from gptoss_magic.retrieval.ingest import Ingest, Ingested, origins
+from gptoss_magic.retrieval.query import NUM_CANDIDATES, Query
 from gptoss_magic.retrieval.rerank import reranked
 from gptoss_magic.retrieval.retriever import in_turn
-from gptoss_magic.retrieval.upkeep import begin, tend
+from gptoss_magic.retrieval.tables import create_chunks, is_there, open_chunks
 from gptoss_magic.retrieval.walk import MAX_BYTES, check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from gptoss_magic.retrieval.chunk_table import ChunkTable
     from gptoss_magic.retrieval.embedders import Embedder
     from gptoss_magic.retrieval.loaders import Document
     from gptoss_magic.retrieval.rerank import Reranker
@@ -34,29 +33,29 @@ class Index:
     A table keeps the name and dimension of the embedder that filled it: another one is refused.
     """
 
-    def __init__(self, name: str, table: Any, embedder: Embedder) -> None:
-        self.name, self.table, self.embedder = name, table, embedder
-        self._held = Held()
+    def __init__(self, name: str, table: ChunkTable, embedder: Embedder) -> None:
+        self.name, self.chunks, self.embedder = name, table, embedder
 
     @classmethod
     def open(cls, name: str, embedder: Embedder | None = None, version: int | None = None) -> Index:
         """An index that is there; `version` for an earlier state, read-only. Raises InputError."""
-        table = store.open_table(name, version)
-        made = store.about(table, name)
-        given = embedder or embedder_named(made["embedder"])
-        if (given.name, given.dim) != (made["embedder"], made["dim"]):
+        table = open_chunks(name, version)
+        made, dim = table.about()
+        given = embedder or embedder_named(made)
+        if (given.name, given.dim) != (made, dim):
             raise InputError(
-                f"index {name}: made with {made['embedder']} ({made['dim']} dimensions), not "
+                f"index {name}: made with {made} ({dim} dimensions), not "
                 f"{given.name} ({given.dim}); %gptoss index drop {name}, then index its paths again"
             )
         return cls(name, table, given)
 
     @classmethod
-    def create(cls, name: str, embedder: Embedder | None = None) -> Index:
-        """The index, made where it is not there yet."""
-        where = store.place(name)
-        if where.table not in store.names(where.uri):
-            store.create_table(name, embedder or embedder_named())
+    def create(cls, name: str, embedder: Embedder | None = None, store: str = "") -> Index:
+        """The index, made where it is not there yet: in LanceDB, or in a `store` of another kind,
+        `faiss:PATH`, `chroma:PATH` or `weaviate:URL`. Raises InputError, MissingPackage.
+        """
+        if store or not is_there(name):
+            create_chunks(name, embedder or embedder_named(), store)
         return cls.open(name, embedder)
 
     def ingest(
@@ -87,7 +86,7 @@ class Index:
         frames: Iterable[Document] = (),
     ) -> Ingested:
         """Index again what is in the index; DataFrames stay as they are. See `ingest`."""
-        return self._ingest(origins(self.table, self.name), frames, progress, on_wait)
+        return self._ingest(origins(self.known(), self.name), frames, progress, on_wait)
 
     def _ingest(
         self,
@@ -97,21 +96,20 @@ class Index:
         on_wait: Callable[[], None],
         max_bytes: int = MAX_BYTES,
     ) -> Ingested:
-        with store.writing(self.name, on_wait):
-            begin(self.table, self.name)
-            work = Ingest(self.table, self.embedder, self.name, max_bytes)
-            report = work.run(paths, frames, progress)
+        with self.chunks.writing(on_wait):
+            self.chunks.begin()
+            report = Ingest(self.chunks, self.embedder, max_bytes).run(paths, frames, progress)
             try:
                 if report.finish == "return":
-                    tend(self.table, self.name)
+                    self.chunks.tend()
             except KeyboardInterrupt:
                 report.finish = "interrupt"
         return report
 
     def optimize(self, on_wait: Callable[[], None] = lambda: None) -> None:
         """Merge small files and bring the indexes up to date. Versions are kept for a week."""
-        with store.writing(self.name, on_wait):
-            tend(self.table, self.name, always=True)
+        with self.chunks.writing(on_wait):
+            self.chunks.tend(always=True)
 
     def search(
         self,
@@ -133,13 +131,13 @@ class Index:
         if k < 1:
             raise InputError(f"search: {k} passages; give 1 or more")
         limit = max(k, NUM_CANDIDATES) if reranker else k
-        rows = hits(self.table, self.name, self._asked(query, where, by), limit, self._held)
+        rows = self.chunks.hits(self._asked(query, where, by), limit)
         rows = reranked(reranker, query, rows) if reranker else rows
         return passages(self.name, rows[:k])
 
     def ranked(self, query: str, k: int, *, by: str = "both") -> list[str]:
         """Ids of the k best chunks, best first."""
-        rows = hits(self.table, self.name, self._asked(query, None, by), k, self._held)
+        rows = self.chunks.hits(self._asked(query, None, by), k)
         return [chunk_id(row["source"], row["number"]) for row in rows[:k]]
 
     def _asked(self, text: str, where: str | None, by: str) -> Query:
@@ -153,30 +151,44 @@ class Index:
 
     def info(self) -> dict[str, str | int]:
         """What the index holds, as plain values."""
-        return table_info(self.name, self.table)
+        return table_info(self.chunks)
+
+    def known(self) -> dict[str, tuple[str, str]]:
+        """Source to (digest, origin) of what it holds."""
+        return self.chunks.known()
+
+    def version(self) -> int:
+        """Of its table: a number that grows with every change; 0 where none is counted."""
+        return self.chunks.version()
 
     def versions(self) -> list[tuple[int, Any]]:
-        """(version, time of its commit), oldest first."""
-        return [(entry["version"], entry["timestamp"]) for entry in self.table.list_versions()]
+        """(version, time of its commit), oldest first. Raises InputError where none are kept."""
+        return self.chunks.versions()
+
+    def whole(self, source: str) -> Passage | None:
+        """All that it holds of a source, as one passage; None where it holds nothing."""
+        rows = [{**row, "score": 0.0} for row in self.chunks.of_source(source)]
+        return _passage(1, self.name, rows) if rows else None
 
 
 def table_origins(name: str) -> set[str]:
     """What an index was made from: paths, patterns, names of DataFrames."""
-    return {origin for _, origin in known(store.open_table(name)).values()}
+    return {origin for _, origin in open_chunks(name).known().values()}
 
 
-def table_info(name: str, table: Any) -> dict[str, str | int]:
+def table_info(table: ChunkTable) -> dict[str, str | int]:
     """What an index's table holds, as plain values. Raises InputError for a foreign table."""
-    made = store.about(table, name)
-    held = known(table)
+    embedder, dim = table.about()
+    held = table.known()
     return {
-        "index": name,
-        "folder": store.place(name).uri,
+        "index": table.name,
+        "store": table.kind,
+        "folder": table.place,
         "files": len(held),
-        "chunks": table.count_rows(),
-        "embedder": made["embedder"],
-        "dimensions": made["dim"],
-        "version": table.version,
+        "chunks": table.count(),
+        "embedder": embedder,
+        "dimensions": dim,
+        "version": table.version(),
         "paths": ", ".join(sorted({origin for _, origin in held.values()})),
     }
 
@@ -212,15 +224,6 @@ def _passage(number: int, name: str, group: Sequence[dict[str, Any]]) -> Passage
         text=text,
         score=max(row["score"] for row in group),
     )
-
-
-def whole(table: Any, name: str, source: str) -> Passage | None:
-    """All that an index holds of a source, as one passage; None where it holds nothing."""
-    with store.storage_errors(name):
-        asked = table.search().where(among([source]).to_sql()).select(COLUMNS)
-        rows = asked.limit(table.count_rows() + 1).to_arrow().to_pylist()
-    rows = [{**row, "score": 0.0} for row in sorted(rows, key=lambda row: row["number"])]
-    return _passage(1, name, rows) if rows else None
 
 
 def search_all(

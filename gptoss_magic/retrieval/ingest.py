@@ -5,29 +5,24 @@ from __future__ import annotations
 import glob
 import time
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gptoss_magic.errors import GptOssError, InputError, error_line
 from gptoss_magic.quoting import printable
 from gptoss_magic.retrieval.chunks import chunks
-from gptoss_magic.retrieval.folding import FOLDED, folded
 from gptoss_magic.retrieval.loaders import Document, digest, read, storable
-from gptoss_magic.retrieval.store import commit, place
 from gptoss_magic.retrieval.walk import MAX_BYTES, Found, Skipped, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from gptoss_magic.retrieval.chunks import Chunk
+    from gptoss_magic.retrieval.chunk_table import ChunkTable, DocumentChunk
     from gptoss_magic.retrieval.embedders import Embedder
 
 BATCH_CHARS = 400_000
 COMMIT_S = 1.0  # what a kill may cost; a commit takes more than a batch where that is quick
 MOST_BATCHES = 10  # in one commit, all of them in memory as text
-OF_SOURCE = ("source", "origin", "digest", "kind")
-OF_CHUNK = ("id", "number", "start", "first_line", "last_line", "heading", "text")
 OF_MEMORY = ("frame:", "notebook:")
 
 
@@ -50,13 +45,10 @@ class Ingested:
 class Ingest:
     """One pass over some paths. What was committed stays, whatever ends the pass."""
 
-    def __init__(
-        self, table: Any, embedder: Embedder, name: str, max_bytes: int = MAX_BYTES
-    ) -> None:
-        self.table, self.embedder, self.name = table, embedder, name
-        self.max_bytes = max_bytes
+    def __init__(self, table: ChunkTable, embedder: Embedder, max_bytes: int = MAX_BYTES) -> None:
+        self.table, self.embedder, self.max_bytes = table, embedder, max_bytes
         self.report = Ingested()
-        self._known = known(table)
+        self._known = table.known()
         self._held: dict[str, Document] = {}
         self._num_held_chars = 0
         self._commit_chars = BATCH_CHARS
@@ -132,45 +124,27 @@ class Ingest:
         if not self._held:
             return
         begin, sources = time.perf_counter(), list(self._held)
-        is_new = not place(self.name).is_remote and not any(map(self._known.get, sources))
-        write = append if is_new else partial(replace, sources=sources)
-        self.report.chunks += write(self.table, self._batches, name=self.name)
+        is_new = not any(map(self._known.get, sources))
+        self.report.chunks += self.table.write(self._batches, sources, self.embedder, is_new=is_new)
         self.report.changed += len(self._held)
         self._known |= {held.source: (held.digest, held.origin) for held in self._held.values()}
         self._commit_chars = next_commit(self._num_held_chars, time.perf_counter() - begin)
         self._held.clear()
         self._num_held_chars = 0
 
-    def _batches(self) -> Iterator[Any]:
-        """The held documents' rows, some 400,000 characters of them at a time."""
-        rows: list[tuple[Document, Chunk]] = []
+    def _batches(self) -> Iterator[list[DocumentChunk]]:
+        """The held documents' chunks, some 400,000 characters of them at a time."""
+        rows: list[DocumentChunk] = []
         num_chars = 0
         for document in self._held.values():
             for chunk in chunks(document):
                 rows.append((document, chunk))
                 num_chars += len(chunk.text)
                 if num_chars >= BATCH_CHARS:
-                    yield self._batch(rows)
+                    yield rows
                     rows, num_chars = [], 0
         if rows:
-            yield self._batch(rows)
-
-    def _batch(self, rows: Sequence[tuple[Document, Chunk]]) -> Any:
-        """Chunks as an Arrow batch, each with the vector of its file's name, headings and text."""
-        import numpy as np
-        import pyarrow as pa
-
-        columns: dict[str, Any] = {
-            **{name: [getattr(document, name) for document, _ in rows] for name in OF_SOURCE},
-            **{name: [getattr(chunk, name) for _, chunk in rows] for name in OF_CHUNK},
-        }
-        columns[FOLDED] = [folded(text) for text in columns["text"]]
-        if self.embedder.dim:
-            names = [folded(f"{Path(d.source).name} {c.heading}\n{c.text}") for d, c in rows]
-            flat = np.asarray(self.embedder.embed(names), np.float32).ravel()
-            columns["vector"] = pa.FixedSizeListArray.from_arrays(flat, self.embedder.dim)
-        schema = self.table.schema
-        return pa.record_batch([columns[name] for name in schema.names], schema=schema)
+            yield rows
 
     def _remove(self, paths: Sequence[str], seen: set[str]) -> None:
         """Drop what these paths once led to and do not any more: deleted, or unreadable now."""
@@ -183,7 +157,7 @@ class Ingest:
             )
             if source not in seen and (origin in origins or lost):
                 self.report.removed.append(source)
-        delete(self.table, self.report.removed, self.name)
+        self.table.delete(self.report.removed)
 
 
 def reason(error: Exception) -> str:
@@ -193,17 +167,11 @@ def reason(error: Exception) -> str:
     return error_line(error) if isinstance(error, GptOssError) else f"damaged: {error_line(error)}"
 
 
-def known(table: Any) -> dict[str, tuple[str, str]]:
-    """Source to (digest, origin) of what the table holds."""
-    columns = ["source", "digest", "origin"]
-    held = table.search().where("number = 0").select(columns).limit(table.count_rows() + 1)
-    rows = held.to_arrow().to_pylist()
-    return {row["source"]: (row["digest"], row["origin"]) for row in rows}
+def origins(held: dict[str, tuple[str, str]], name: str) -> list[str]:
+    """What a refresh reads again, of what an index has (see `ChunkTable.known`).
 
-
-def origins(table: Any, name: str) -> list[str]:
-    """What a refresh reads again. Raises InputError where a folder is missing: nothing is lost."""
-    held = known(table)
+    Raises InputError where a folder is missing: nothing is lost.
+    """
     found = sorted({origin for _, origin in held.values() if not origin.startswith(OF_MEMORY)})
     for origin in found:
         if not (Path(origin).exists() or glob.has_magic(origin) or origin in held):
@@ -218,49 +186,3 @@ def next_commit(num_chars: int, seconds: float) -> int:
     """Characters in the next commit, after one of `num_chars` took so long."""
     fit = int(COMMIT_S * num_chars / seconds)
     return min(max(BATCH_CHARS, fit), MOST_BATCHES * BATCH_CHARS)
-
-
-def append(table: Any, batches: Callable[[], Iterator[Any]], *, name: str) -> int:
-    """One commit: rows of sources that the table has not, where nobody else writes; how many."""
-    return _written(table, batches, name, table.add)
-
-
-def replace(
-    table: Any, batches: Callable[[], Iterator[Any]], *, sources: Sequence[str], name: str
-) -> int:
-    """One commit: the rows in, every other row of `sources` out; how many rows."""
-    merge = table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
-    merge = merge.when_not_matched_by_source_delete(among(sources))
-    return _written(table, batches, name, merge.execute)
-
-
-def _written(
-    table: Any, batches: Callable[[], Iterator[Any]], name: str, write: Callable[[Any], Any]
-) -> int:
-    """Commit what `batches` gives, made anew for each try, never all of it in memory."""
-    import pyarrow as pa
-
-    num_rows = 0
-
-    def counted() -> Iterator[Any]:
-        nonlocal num_rows
-        num_rows = 0
-        for batch in batches():
-            num_rows += batch.num_rows
-            yield batch
-
-    commit(name, lambda: write(pa.RecordBatchReader.from_batches(table.schema, counted())))
-    return num_rows
-
-
-def delete(table: Any, sources: Sequence[str], name: str) -> None:
-    """Drop every row of `sources`, in one commit."""
-    if sources:
-        commit(name, lambda: table.delete(among(sources).to_sql()))
-
-
-def among(sources: Sequence[str]) -> Any:
-    """The filter `source IN sources`, as an expression: a path is data, never SQL."""
-    from lancedb.expr import col
-
-    return col("source").isin(list(sources))

@@ -1,4 +1,4 @@
-"""`Memory`: what one persona remembers, in a LanceDB table; recalled by words and by meaning.
+"""`Memory`: what one persona remembers; recalled by words and by meaning.
 
 An item belongs to the notebook it was said in, and is found there alone unless all are asked for.
 What is remembered is untrusted text: it enters a prompt as quoted data.
@@ -6,25 +6,23 @@ What is remembered is untrusted text: it enters a prompt as quoted data.
 
 from __future__ import annotations
 
-import json
-import warnings
-from contextlib import contextmanager
-from dataclasses import asdict, fields, replace
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.quoting import printable
-from gptoss_magic.retrieval import store
-from gptoss_magic.retrieval.embedders import embedder_named
-from gptoss_magic.retrieval.folding import FOLDED, folded, words_column
+from gptoss_magic.quoting import one_line, printable
+from gptoss_magic.retrieval.facts import learned, recalled_facts
+from gptoss_magic.retrieval.folding import folded
 from gptoss_magic.retrieval.items import KINDS, Item, checked, item_id
+from gptoss_magic.retrieval.lance_items import folder
+from gptoss_magic.retrieval.memories import items_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from gptoss_magic.retrieval.embedders import Embedder
+    from gptoss_magic.retrieval.item_table import ItemTable
 
 NUM_CANDIDATES = 50
 RELEVANT = 0.2  # cosine to the prompt below which an item is not recalled
@@ -39,17 +37,31 @@ class Memory:
         self.place = f"{folder()}/{name}"
         self._embedder = embedder
 
+    @property
+    def table(self) -> ItemTable:
+        """Where its items lie now. Raises InputError, MissingPackage, StorageError."""
+        return items_of(self.name, self.place, self._embedder)
+
     def remember(self, items: Sequence[Item]) -> list[Item]:
         """Keep items, in one commit; one that is known already is kept once. With their ids."""
         items = [self.complete(item) for item in items]
         if not items:
             return []
-        with self._writing() as table:
-            data = self._data(table, items)
-            merge = table.merge_insert("id").when_not_matched_insert_all()
-            store.commit(self.name, lambda: merge.execute(data))
-            _bring_up_to_date(table, self.name)
+        self.table.add(items)
         return items
+
+    def learn(self, facts: Sequence[Item]) -> list[Item]:
+        """Keep facts, oldest first, in one commit; those that are new, with their ids.
+
+        What they take the place of is over, and stays; a fact without a text ends an older one. See
+        `facts.learned`.
+        """
+        now = datetime.now(UTC).isoformat("T", "seconds")
+        made = [self.complete(i) if i.text else replace(i, time=i.time or now) for i in facts]
+        changed = learned(self.table.facts(self.notebook), made) if made else []
+        if changed:
+            self.table.put(changed)
+        return [item for item in changed if item.holds]
 
     def recall(
         self,
@@ -61,45 +73,34 @@ class Memory:
     ) -> list[Item]:
         """Up to k items that bear on `query`, best first, but for the ids `without`.
 
-        Words and vectors, fused by reciprocal rank; an item whose cosine is below `RELEVANT` is
-        left out. `notebook`: '' for this one, None for all.
+        Facts come first, by whom the query is about (see `facts.recalled_facts`); the others by
+        words and vectors, fused by reciprocal rank, but for those whose cosine is below `RELEVANT`.
+        `notebook`: '' for this one, None for all.
         """
-        table, query = self._table(), folded(query)
-        if table is None or not query.strip():
+        query = folded(query)
+        if not query.strip():
             return []
-        limit = NUM_CANDIDATES + len(without)
-        found = self._query(table, query)
-        where = self._where(notebook)
-        with store.storage_errors(self.name):
-            rows = (found.where(where, prefilter=True) if where else found).limit(limit).to_list()
-        vector = self._made(table).embed([query])[0]
-        items = [replace(_item(row), score=_cosine(row, vector)) for row in rows]
-        good = [i for i in items if i.score >= RELEVANT and i.id not in set(without)]
-        return good[:k]
+        home = self.notebook if notebook == "" else notebook and printable(notebook)
+        table, left_out = self.table, set(without)
+        facts = [item for item in table.facts(home) if item.id not in left_out]
+        known = recalled_facts(query, facts, table.alike, k) if facts else []
+        found = table.near(query, NUM_CANDIDATES + len(without) + len(facts), home)
+        good = [i for i in found if i.kind != "fact" and i.score >= RELEVANT]
+        return [*known, *(i for i in good if i.id not in left_out)][:k]
 
     def items(self, *, notebook: str | None = "", kind: str = "") -> list[Item]:
         """All items, oldest first; see `recall` for `notebook`."""
-        table = self._table()
-        if table is None:
-            return []
         home = self.notebook if notebook == "" else notebook and printable(notebook)
-        found = map(_item, table.search().limit(table.count_rows() + 1).to_list())
         kept = [
             item
-            for item in found
+            for item in self.table.all()
             if (home is ALL or item.notebook == home) and kind in ("", item.kind)
         ]
         return sorted(kept, key=lambda item: (item.time, item.turn, item.id))
 
     def num_turns(self, conversation: str) -> int:
         """Episodes of that conversation here."""
-        from lancedb.expr import col
-
-        table = self._table()
-        if table is None:
-            return 0
-        mine = col("conversation").isin([printable(conversation)]).to_sql()
-        return int(table.count_rows(f"kind = 'episode' AND {mine} AND {self._where('')}"))
+        return self.table.num_episodes(conversation, self.notebook)
 
     def show(self, key: str) -> Item:
         """The item whose id begins so. Raises InputError for none or several."""
@@ -112,7 +113,7 @@ class Memory:
     def edit(self, key: str, text: str) -> Item:
         """Give an item another text; the old one is gone from the disk."""
         item = replace(self.show(key), text=checked(text))
-        self._rewrite({item.id: [item]})
+        self.table.rewrite({item.id: [item]})
         return item
 
     def exchange(self, old: Item, new: Sequence[Item]) -> list[Item]:
@@ -123,14 +124,14 @@ class Memory:
         placed = [replace(item, notebook=old.notebook, turn=old.turn) for item in new]
         made = [self.complete(replace(item, id="")) for item in placed]
         held = {item.id for item in self.items(notebook=ALL)} - {old.id}
-        self._rewrite({old.id: [item for item in made if item.id not in held]})
+        self.table.rewrite({old.id: [item for item in made if item.id not in held]})
         return made
 
     def forget(self, keys: Sequence[str]) -> int:
         """Delete items, from the disk too; how many. Raises InputError where one is not there."""
         found: dict[str, list[Item]] = {self.show(key).id: [] for key in keys}
         if found:
-            self._rewrite(found)
+            self.table.rewrite(found)
         return len(found)
 
     def complete(self, item: Item) -> Item:
@@ -144,137 +145,7 @@ class Memory:
             time=time,
             notebook=printable(item.notebook) or self.notebook,
             conversation=printable(item.conversation),
+            subject=one_line(item.subject),
+            attribute=one_line(item.attribute),
         )
         return replace(made, id=item.id or item_id(made))
-
-    def _where(self, notebook: str | None) -> str:
-        from lancedb.expr import col
-
-        if notebook is ALL:
-            return ""
-        return str(col("notebook").isin([printable(notebook) or self.notebook]).to_sql())
-
-    def _query(self, table: Any, text: str) -> Any:
-        from lancedb.rerankers import RRFReranker
-
-        embedder = self._made(table)
-        if not embedder.dim:
-            return table.search(text, query_type="fts", fts_columns=words_column(table))
-        vector = embedder.embed([text])[0]
-        if not _has_text_index(table) or not vector.any():
-            return table.search(vector, vector_column_name="vector").distance_type("cosine")
-        both = table.search(query_type="hybrid", vector_column_name="vector")
-        return both.vector(vector).text(text).distance_type("cosine").rerank(RRFReranker())
-
-    def _rewrite(self, changed: dict[str, list[Item]]) -> None:
-        """One commit of all items, those in `changed` as what stands there, if anything.
-
-        No version before it stays, so that what was deleted is deleted.
-        """
-        with self._writing() as table:
-            items = [new for i in self.items(notebook=ALL) for new in changed.get(i.id, [i])]
-            data = self._data(table, items)
-            where = store.place(self.place)
-            with store.storage_errors(self.name):
-                db = store.connect(where.uri)
-                made = db.create_table(where.table, data, mode="overwrite")
-                _bring_up_to_date(made, self.name)
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", UserWarning)  # nobody writes: it is locked
-                    made.optimize(cleanup_older_than=timedelta(0), delete_unverified=True)
-
-    def _data(self, table: Any, items: Sequence[Item]) -> Any:
-        """Items as an Arrow table, each with its words and, where there are any, its vector."""
-        import pyarrow as pa
-
-        words = [folded(item.text) for item in items]
-        rows = [asdict(item) | {FOLDED: text} for item, text in zip(items, words, strict=True)]
-        embedder = self._made(table)
-        if embedder.dim:
-            for row, vector in zip(rows, embedder.embed(words), strict=True):
-                row["vector"] = vector
-        # a table of an older version has no folded text, and none has a score
-        held = [{name: row[name] for name in table.schema.names} for row in rows]
-        return pa.Table.from_pylist(held, schema=table.schema)
-
-    def _made(self, table: Any) -> Embedder:
-        """The embedder that filled the table. Raises InputError where another was asked for."""
-        known = json.loads((table.schema.metadata or {}).get(store.KEY, b"{}"))
-        if known.get("memory") != 1:
-            raise InputError(
-                f"memory {self.name}: another version made it; move {self.place}.lance away"
-            )
-        if self._embedder is None:
-            self._embedder = embedder_named(known["embedder"])
-        if self._embedder.name != known["embedder"]:
-            raise InputError(f"memory {self.name}: made with the embedder {known['embedder']}")
-        return self._embedder
-
-    def _table(self) -> Any:
-        """The table, or None where nothing was ever remembered."""
-        where = store.place(self.place)
-        if where.table not in store.names(where.uri):
-            return None
-        with store.storage_errors(self.name):
-            return store.connect(where.uri).open_table(where.table)
-
-    @contextmanager
-    def _writing(self) -> Iterator[Any]:
-        """The table, made where there is none; no other process writes it meanwhile."""
-        with store.writing(self.place, lambda: None):
-            table = self._table()
-            if table is None:
-                where, embedder = store.place(self.place), self._embedder or embedder_named()
-                with store.storage_errors(self.name):
-                    db = store.connect(where.uri)
-                    table = db.create_table(where.table, schema=_schema(embedder), exist_ok=True)
-            yield table
-
-
-def folder() -> Path:
-    """Where the memories lie, a table for each persona."""
-    return store.home().parent / "memory"
-
-
-def _schema(embedder: Embedder) -> Any:
-    import pyarrow as pa
-
-    made = {"embedder": embedder.name, "dim": embedder.dim, "memory": 1}
-    columns = [pa.field("id", pa.string(), nullable=False, metadata=store.UNIQUE)]
-    columns += [
-        pa.field(one.name, pa.int32() if one.name == "turn" else pa.string(), nullable=False)
-        for one in fields(Item)
-        if one.name not in ("id", "score")
-    ]
-    columns.append(pa.field(FOLDED, pa.string(), nullable=False))
-    if embedder.dim:
-        columns.append(pa.field("vector", pa.list_(pa.float32(), embedder.dim)))
-    return pa.schema(columns, metadata={store.KEY: json.dumps(made).encode()})
-
-
-def _bring_up_to_date(table: Any, name: str) -> None:
-    """The text index, over all rows."""
-    from lancedb.index import FTS
-
-    if not _has_text_index(table):
-        store.commit(name, lambda: table.create_index(words_column(table), config=FTS()))
-    store.commit(name, table.optimize)
-
-
-def _has_text_index(table: Any) -> bool:
-    return any(index.columns == [words_column(table)] for index in table.list_indices())
-
-
-def _item(row: dict[str, Any]) -> Item:
-    return Item(**{one.name: row[one.name] for one in fields(Item) if one.name != "score"})
-
-
-def _cosine(row: dict[str, Any], vector: Any) -> float:
-    """1 where there are no vectors: then a word was found."""
-    import numpy as np
-
-    held = row.get("vector")
-    if held is None:
-        return 1.0
-    size = float(np.linalg.norm(held) * np.linalg.norm(vector))
-    return float(np.dot(held, vector)) / size if size else 0.0

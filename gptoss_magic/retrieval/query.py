@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.retrieval.folding import folded, words_column
@@ -24,6 +24,7 @@ RANK_OFFSET = 10
 WORDS_WEIGHT = 2.0
 NUM_PROBES = 20
 REFINE = 4
+Key = TypeVar("Key")
 WHERE = "source, kind, heading, text, first_line, last_line"
 
 
@@ -105,15 +106,26 @@ def _errors(name: str, where: str | None) -> Iterator[None]:
 
 def fused(found: Sequence[tuple[float, Any]], limit: int) -> list[dict[str, Any]]:
     """Rows of Arrow tables by the sum of their weight / (10 + rank), `limit` at most."""
-    scores: dict[tuple[str, int], float] = {}
+    keyed: list[tuple[float, list[tuple[str, int]]]] = []
     rows: dict[tuple[str, int], tuple[Any, int]] = {}
     for weight, table in found:
-        keys = zip(table["source"].to_pylist(), table["number"].to_pylist(), strict=True)
+        pairs = zip(table["source"].to_pylist(), table["number"].to_pylist(), strict=True)
+        keys = list(pairs)
+        keyed.append((weight, keys))
+        for place, key in enumerate(keys):
+            rows.setdefault(key, (table, place))
+    best = fused_ranks(keyed, limit)
+    return [{**_row(*rows[key]), "score": score} for key, score in best.items()]
+
+
+def fused_ranks(found: Sequence[tuple[float, Sequence[Key]]], limit: int) -> dict[Key, float]:
+    """Keys by the sum of their weight / (10 + rank) in each of several orders, best first."""
+    scores: dict[Key, float] = {}
+    for weight, keys in found:
         for place, key in enumerate(keys):
             scores[key] = scores.get(key, 0.0) + weight / (RANK_OFFSET + place + 1)
-            rows.setdefault(key, (table, place))
     best = sorted(scores, key=lambda key: -scores[key])[:limit]
-    return [{**_row(*rows[key]), "score": scores[key]} for key in best]
+    return {key: scores[key] for key in best}
 
 
 def _row(table: Any, place: int) -> dict[str, Any]:

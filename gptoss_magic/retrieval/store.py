@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gptoss_magic.errors import InputError, MissingPackage, StorageError
 from gptoss_magic.retrieval.folding import FOLDED
@@ -19,11 +19,10 @@ from gptoss_magic.retrieval.folding import FOLDED
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gptoss_magic.retrieval.embedders import Embedder
-
 SCHEMA_VERSION = 1
 NUM_TRIES = 20
 KEY = b"gptoss_magic"
+NOTE = ".store"  # how the name of a file ends that says where an index lies (`stores.named`)
 UNIQUE = {"lance-schema:unenforced-primary-key:position": "1"}
 REMOTE = (
     "keys and endpoint of an object store come from the environment: AWS_ACCESS_KEY_ID, "
@@ -68,8 +67,9 @@ def home() -> Path:
 
 
 def names_at_home() -> list[str]:
-    """The user's indexes by their folders, sorted; LanceDB is not asked."""
-    return sorted(folder.stem for folder in home().glob("*.lance"))
+    """The user's indexes by their folders and notes, sorted; no store is asked."""
+    files = (*home().glob("*.lance"), *home().glob(f"*{NOTE}"))
+    return sorted({file.stem for file in files})
 
 
 def connect(uri: str) -> Any:
@@ -122,7 +122,17 @@ def names(uri: str) -> list[str]:
             return sorted(found)
 
 
-def schema(embedder: Embedder) -> Any:
+class MadeFor(Protocol):
+    """Whose vectors a table holds: an embedder, or its name and dimensions alone."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def dim(self) -> int: ...
+
+
+def schema(embedder: MadeFor) -> Any:
     """Columns of a table: a chunk, its source, and its vector where the embedder makes any.
 
     Words are searched in `folded`, the text in one form of each letter; `text` is quoted.
@@ -162,8 +172,9 @@ def open_table(name: str, version: int | None = None) -> Any:
     """The table as it is, or read-only as it was. Raises InputError where there is none."""
     where = place(name)
     if where.table not in names(where.uri):
-        known = ", ".join(names(where.uri)) or "none"
-        raise InputError(f"index {name}: there is no such index; there are: {known}")
+        known = {*names(where.uri), *(names_at_home() if where.uri == str(home()) else ())}
+        there = ", ".join(sorted(known)) or "none"
+        raise InputError(f"index {name}: there is no such index; there are: {there}")
     with storage_errors(name):
         table = connect(where.uri).open_table(where.table)
     if version is not None:
@@ -175,14 +186,16 @@ def open_table(name: str, version: int | None = None) -> Any:
     return table
 
 
-def create_table(name: str, embedder: Embedder) -> Any:
-    """The table, made now, or by another process at the same moment."""
+def create_table(
+    name: str, embedder: MadeFor, columns: Callable[[MadeFor], Any] | None = None
+) -> Any:
+    """The table, made now, or by another process at the same moment; `columns`: its schema."""
     where = place(name)
     with storage_errors(name):
         if not where.is_remote:
             Path(where.uri).mkdir(parents=True, exist_ok=True)
         db = connect(where.uri)
-        return db.create_table(where.table, schema=schema(embedder), exist_ok=True)
+        return db.create_table(where.table, schema=(columns or schema)(embedder), exist_ok=True)
 
 
 def drop_table(name: str, on_wait: Callable[[], None] = lambda: None) -> None:

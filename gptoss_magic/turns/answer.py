@@ -17,6 +17,7 @@ from gptoss_magic.quoting import num_surrogates
 from gptoss_magic.records import Generation, Listener, Message, Turn
 from gptoss_magic.session import current
 from gptoss_magic.turns.cited import all_cited, pages_before
+from gptoss_magic.turns.facts import learn
 from gptoss_magic.turns.loading import versions
 from gptoss_magic.turns.model_turn import ModelTurn
 from gptoss_magic.turns.prompt import open_turn, rendered
@@ -225,6 +226,8 @@ def _kept(
     asked = Message("user", request.prompt)
     if goes_on:
         recall.keep([asked, *kept_of(made)])
+        if made.finish != "interrupt":
+            learn(recall, lambda whole: speak(whole, SILENT)[0])
     parent = conversations.last(request.conversation) if goes_on and not request.is_new else None
     turn_id = conversations.new_id()
     known: Provenance = {**made.provenance, **recall.provenance()}

@@ -31,7 +31,8 @@ class Recall:
     """What a turn has of `memory`; without one everything passes as it is.
 
     `request`: the turn's. `ask`: the model, where summaries are made. `items`: what was recalled.
-    `episode`: the id of the turn's own. `failed`: why the turn is not remembered.
+    `episode`: the id of the turn's own, `turn` its number; `learned`: the facts that were drawn
+    from it, None where none were asked for. `failed`: why it, or its facts, are not remembered.
     """
 
     memory: Memory | None
@@ -40,6 +41,8 @@ class Recall:
     items: list[Item] = field(default_factory=list)
     episode: str = ""
     failed: str = ""
+    turn: int = 0
+    learned: list[Item] | None = None
 
     @property
     def conversation(self) -> str:
@@ -135,8 +138,8 @@ class Recall:
         if self.memory is None:
             return
         try:
-            number = self.memory.num_turns(self.conversation) + 1
-            made = [replace(item, turn=number) for item in self.episodes([turn])]
+            self.turn = self.memory.num_turns(self.conversation) + 1
+            made = [replace(item, turn=self.turn) for item in self.episodes([turn])]
             self.memory.remember(made)
             self.episode = made[0].id if made else ""
         except OSError as error:
@@ -181,6 +184,8 @@ class Recall:
         }
         if self.episode:
             memory["episode"] = self.episode
+        if self.learned is not None:
+            memory["learned"] = [_recalled(item) for item in self.learned]
         if self.failed:
             memory["failed"] = self.failed
         return {"memory": memory}
@@ -188,13 +193,14 @@ class Recall:
 
 def _recalled(item: Item) -> RecalledItem:
     """An item as the provenance keeps it."""
-    return {
+    known: RecalledItem = {
         "id": item.id,
         "kind": item.kind,
         "time": item.time,
         "turn": item.turn,
         "text": item.text,
     }
+    return known | {"why": item.why} if item.why else known
 
 
 def recall_of(request: Request, ask: Ask | None = None) -> Recall:

@@ -79,7 +79,6 @@ def index_version(name: str) -> int | None:
     from gptoss_magic.retrieval.index import Index
 
     try:
-        version: int = Index.open(name).table.version
+        return Index.open(name).version()
     except GptOssError:
         return None
-    return version

@@ -74,6 +74,19 @@ def test_rows_of_goals_that_are_done(shell, tmp_path):
     assert [row.messages[-1].content for row in rows] == ["21", "42"]
 
 
+def test_what_worked_is_kept_as_procedures(shell):
+    run(shell, "%gptoss memory on")
+    assert "none is done yet" in str(run(shell, "%gptoss goal keep счёт")[0].error_in_exec)
+    asked(shell, f"%%gptoss_goal счёт{BODY}", saying("many"), saying("21"), saying("42"))
+    shown, _ = asked(shell, "%gptoss goal keep счёт")
+    assert "2 procedures kept" in shown
+    listed = run(shell, "%gptoss memory list --kind procedure")[1]
+    assert "the answer “21” passed (check(answer) is true)" in listed
+    assert "1 tries before it failed, the last: " in listed
+    asked(shell, "%gptoss goal keep счёт")
+    assert run(shell, "%gptoss memory list --kind procedure")[1].count("“42”") == 1
+
+
 TICKED = "%%gptoss_goal p\ngoals:\n  a: {text: A poem, test: {tick: 'Is it good?'}}"
 
 

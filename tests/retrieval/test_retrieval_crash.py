@@ -10,7 +10,6 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from gptoss_magic.retrieval import ingest
 from gptoss_magic.retrieval.chunks import chunks
 from gptoss_magic.retrieval.index import Index
 from gptoss_magic.retrieval.loaders import digest, read
@@ -74,7 +73,7 @@ def start(code, *arguments):
 
 def check_whole(index):
     """No chunk twice, every source whole and of one state; {source: its first text}."""
-    rows = index.table.search().limit(100_000).to_list()
+    rows = index.chunks.table.search().limit(100_000).to_list()
     assert max(Counter(row["id"] for row in rows).values(), default=1) == 1
     found = defaultdict(list)
     for row in rows:
@@ -127,7 +126,7 @@ def test_a_kill_leaves_whole_files(tmp_path):
     index.ingest([str(folder)])
     on_disk = {str(path): path.read_bytes() for path in folder.iterdir() if path.stat().st_size}
     assert set(check_whole(index)) == set(on_disk)
-    assert {s: d for s, (d, _) in ingest.known(index.table).items()} == {
+    assert {s: d for s, (d, _) in index.known().items()} == {
         source: digest(data) for source, data in on_disk.items()
     }
 
@@ -151,7 +150,7 @@ def test_two_processes_write_one_index(tmp_path, scheme):
         child.stdin.write("go\n")
         child.stdin.flush()
     assert [child.communicate()[0] for child in children] == ["return\n", "return\n"]
-    rows = Index.open(name).table.search().limit(10_000).to_list()
+    rows = Index.open(name).chunks.table.search().limit(10_000).to_list()
     held = Counter(row["id"] for row in rows)
     assert max(held.values()) == 1
     expected = {
@@ -177,10 +176,10 @@ def test_a_second_writer_is_told_and_waits(tmp_path):
         child.stdin.flush()
         time.sleep(1.5)
         assert child.poll() is None
-        assert Index.open(name).table.count_rows() == 0
+        assert Index.open(name).chunks.table.count_rows() == 0
     assert child.communicate()[0] == "return\n"
     assert told == []
-    assert Index.open(name).table.count_rows() == 1
+    assert Index.open(name).chunks.table.count_rows() == 1
 
 
 FULL = """
@@ -265,7 +264,9 @@ def test_two_kernels_write_one_index(tmp_path):
         for kernel in kernels:
             kernel.shutdown_kernel(now=True)
     assert [reply["status"] for reply in replies] == ["ok", "ok"]
-    held = Counter(row["id"] for row in Index.open(name).table.search().limit(10_000).to_list())
+    held = Counter(
+        row["id"] for row in Index.open(name).chunks.table.search().limit(10_000).to_list()
+    )
     assert set(held.values()) == {1}
     assert set(held) == {
         chunk.id

@@ -43,7 +43,7 @@ def sources(index):
 
 
 def rows(index):
-    return index.table.search().limit(10_000).to_list()
+    return index.chunks.table.search().limit(10_000).to_list()
 
 
 def test_what_is_indexed_is_found(index, docs):
@@ -58,10 +58,10 @@ def test_what_is_indexed_is_found(index, docs):
 
 def test_only_changed_files_are_read_again(index, docs):
     index.ingest([str(docs)])
-    version = index.table.version
+    version = index.chunks.table.version
     again = index.ingest([str(docs)])
     assert (again.files, again.changed, again.chunks) == (2, 0, 0)
-    assert index.table.version == version
+    assert index.chunks.table.version == version
     (docs / "cats.md").write_text("# Cats\n\nA cat purrs.\n")
     assert index.refresh().changed == 1
     assert not any("fifteen" in row["text"] for row in rows(index))
@@ -145,7 +145,7 @@ def test_a_second_handle_sees_the_commit(index, docs):
 
 def test_a_version_stays_as_it_was(index, docs):
     index.ingest([str(docs)])
-    then = index.table.version
+    then = index.chunks.table.version
     (docs / "cats.md").write_text("nothing of the kind")
     index.ingest([str(docs)])
     assert then in [number for number, _ in index.versions()]

@@ -38,7 +38,7 @@ def test_a_file_of_200_mb_is_refused_with_the_way_out(words, tmp_path):
     assert [skipped.why for skipped in report.skipped] == [
         "too large: 200 MB, the limit is 20 MB; --max-mb 200 takes it"
     ]
-    assert words.table.count_rows() == 0
+    assert words.chunks.table.count_rows() == 0
 
 
 def test_what_was_taken_with_a_higher_limit_stays(words, tmp_path):
@@ -66,7 +66,7 @@ def test_a_file_of_200_mb_is_indexed_in_bounded_memory(tmp_path):
     )
     num_chunks, num_mb = map(int, done.stdout.split())
     index = Index.open(name)
-    assert num_chunks == index.table.count_rows() > 200_000
+    assert num_chunks == index.chunks.table.count_rows() > 200_000
     assert num_mb < 2_000
     assert index.search("fox 12345", 1, by="words")[0].text.count("fox 12345") == 1
 
@@ -151,8 +151,8 @@ def test_an_interrupt_while_the_indexes_are_made_keeps_all(words, tmp_path):
     assert done.stdout == "interrupt\n"
     again = words.ingest([str(folder)])
     assert (again.finish, again.files) == ("return", 5)
-    assert words.table.count_rows() == 5
-    assert not upkeep.tend(words.table, words.name)
+    assert words.chunks.table.count_rows() == 5
+    assert not upkeep.tend(words.chunks.table, words.name)
     assert words.search("3", 1)[0].text == "file 3"
 
 

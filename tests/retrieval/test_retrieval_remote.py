@@ -78,7 +78,7 @@ def test_an_index_in_a_bucket(bucket, tmp_path):
     index = Index.create(f"{bucket}/one/pets", embedder_named("wordllama-256"))
     assert index.ingest([str(tmp_path)]).changed == 2
     assert index.search("postman", 1)[0].source.endswith("dogs.md")
-    version = index.table.version
+    version = index.chunks.table.version
     (tmp_path / "dogs.md").write_text("# Dogs\n\nA dog fetches the newspaper.\n")
     assert index.refresh().changed == 1
     assert Index.open(f"{bucket}/one/pets", version=version).search("postman", 1)
@@ -109,10 +109,10 @@ def test_two_processes_write_into_a_bucket(bucket, tmp_path):
         child.stdin.write("go\n")
         child.stdin.flush()
     assert [child.communicate()[0] for child in children] == ["return\n"] * 2
-    held = Counter((row["source"], row["number"]) for row in index.table.search().to_list())
+    held = Counter((row["source"], row["number"]) for row in index.chunks.table.search().to_list())
     assert len({source for source, _ in held}) == 6
     assert set(held.values()) == {1}
-    assert len(held) == index.table.count_rows()
+    assert len(held) == index.chunks.table.count_rows()
 
 
 def test_a_bucket_that_is_not_there_is_one_line(bucket):

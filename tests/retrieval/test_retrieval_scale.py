@@ -45,13 +45,13 @@ def rows(table, numbers):
 def large(tmp_path_factory):
     name = f"{tmp_path_factory.mktemp('large')}/large"
     index = Index.create(name, Numbers())
-    index.table.add(rows(index.table, range(NUM_ROWS)))
+    index.chunks.table.add(rows(index.chunks.table, range(NUM_ROWS)))
     index.optimize()
     return index
 
 
 def test_a_large_table_has_every_index(large):
-    made = {index.columns[0]: index for index in large.table.list_indices()}
+    made = {index.columns[0]: index for index in large.chunks.table.list_indices()}
     assert set(made) == {"folded", "vector", "id", "source"}
     assert all(index.num_indexed_rows == NUM_ROWS for index in made.values())
 
@@ -70,7 +70,9 @@ def test_the_vector_index_agrees_with_looking_at_all(large):
     for number in range(100, 120):
         asked = vector(number) + 0.5 * vector(-number % 10_000)
         best = np.argsort(-(matrix @ asked))[:10]
-        table = large.table.search(asked, vector_column_name="vector").distance_type("cosine")
+        table = large.chunks.table.search(asked, vector_column_name="vector").distance_type(
+            "cosine"
+        )
         found = table.minimum_nprobes(20).refine_factor(4).limit(10).to_list()
         hits += len({f"/x/{n}" for n in best} & {row["source"] for row in found})
     assert hits >= 190
@@ -83,14 +85,14 @@ def test_where_is_right_beside_an_index(large):
 
 
 def test_rows_that_no_index_knows_are_found(large):
-    large.table.add(rows(large.table, [500_000]))
-    version = large.table.version
-    assert not upkeep.tend(large.table, large.name)
-    assert large.table.version == version
+    large.chunks.table.add(rows(large.chunks.table, [500_000]))
+    version = large.chunks.table.version
+    assert not upkeep.tend(large.chunks.table, large.name)
+    assert large.chunks.table.version == version
     for by in ("words", "vectors", "both"):
         assert large.search("word500000 500000", 1, by=by)[0].source == "/x/500000"
     assert large.search("word500000 500000", 1, where="source = '/x/500000'")
-    large.table.delete("source = '/x/500000'")
+    large.chunks.table.delete("source = '/x/500000'")
     assert all(p.source != "/x/500000" for p in large.search("word500000 500000", 5))
 
 
@@ -98,27 +100,27 @@ def test_many_small_commits_are_merged(tmp_path):
     index = Index.create(f"{tmp_path}/small", Numbers())
     tended = []
     for number in range(upkeep.MAX_FRAGMENTS + 5):
-        index.table.add(rows(index.table, [number]))
-        tended.append(upkeep.tend(index.table, index.name))
+        index.chunks.table.add(rows(index.chunks.table, [number]))
+        tended.append(upkeep.tend(index.chunks.table, index.name))
     assert tended[0]
     assert 2 <= sum(tended) <= 8
-    assert index.table.stats()["fragment_stats"]["num_fragments"] <= upkeep.MAX_FRAGMENTS
-    assert [index.columns for index in index.table.list_indices()] == [["folded"]]
+    assert index.chunks.table.stats()["fragment_stats"]["num_fragments"] <= upkeep.MAX_FRAGMENTS
+    assert [index.columns for index in index.chunks.table.list_indices()] == [["folded"]]
 
 
 def test_a_table_in_memory_gives_what_the_table_gives(tmp_path):
     index = Index.create(f"{tmp_path}/store/small", Numbers())
-    index.table.add(rows(index.table, range(300)))
+    index.chunks.table.add(rows(index.chunks.table, range(300)))
     kept = held.Held()
     asked = vector(11) + vector(12)
-    assert kept.nearest(index.table, asked, 10) is None
-    found = kept.nearest(index.table, asked, 10)
-    near = index.table.search(asked, vector_column_name="vector").distance_type("cosine")
+    assert kept.nearest(index.chunks.table, asked, 10) is None
+    found = kept.nearest(index.chunks.table, asked, 10)
+    near = index.chunks.table.search(asked, vector_column_name="vector").distance_type("cosine")
     expected = near.limit(10).to_arrow()
     assert found["source"].to_pylist() == expected["source"].to_pylist()
     assert np.allclose(found["_distance"].to_numpy(), expected["_distance"].to_numpy(), atol=1e-5)
     other = store.open_table(index.name)
     other.add(rows(other, [400]))
-    assert kept.nearest(index.table, vector(400), 1) is None
-    assert kept.nearest(index.table, vector(400), 1)["source"].to_pylist() == ["/x/400"]
-    assert kept.nearest(index.table, vector(400), 1000).num_rows == 301
+    assert kept.nearest(index.chunks.table, vector(400), 1) is None
+    assert kept.nearest(index.chunks.table, vector(400), 1)["source"].to_pylist() == ["/x/400"]
+    assert kept.nearest(index.chunks.table, vector(400), 1000).num_rows == 301

@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 from gptoss_magic.errors import InputError
 from gptoss_magic.records import Snippet, SourcePage
 from gptoss_magic.records.pages import wrapped
-from gptoss_magic.retrieval.index import Index, whole
+from gptoss_magic.retrieval.index import Index
 from gptoss_magic.retrieval.pages.html import text_page
 from gptoss_magic.retrieval.pages.ranked import below_top, snippet
 
@@ -41,7 +41,7 @@ class IndexPages:
     def fetch(self, url: str, *, is_raw: bool = False) -> SourcePage:
         """The text of a source; `is_raw` is the same. Raises InputError."""
         source = unquote(url.removeprefix(self.prefix))
-        passage = whole(self.index.table, self.name, source)
+        passage = self.index.whole(source)
         if passage is None:
             raise InputError(f"{self.name} has no such page")
         above = "\n" * (passage.first_line - 1)

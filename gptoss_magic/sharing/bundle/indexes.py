@@ -58,16 +58,12 @@ def planned_index(name: str, version: str, names: Names, form: str = NAME) -> Pl
 
 
 def index_files(index: Index) -> IndexFiles:
-    """Files of a local index. Lance writes each once: what is listed here stays as it is."""
-    from gptoss_magic.retrieval import store
-    from gptoss_magic.retrieval.ingest import known
+    """Files of a local index; a store that is not LanceDB's goes as its sources, or by name."""
+    from gptoss_magic.retrieval.tables import table_files
 
-    where = store.place(index.name)
-    folder = Path(where.uri) / f"{where.table}.lance"
-    table = [] if where.is_remote else sorted(f for f in folder.rglob("*") if f.is_file())
-    sources = sorted(known(index.table))
+    sources = sorted(index.known())
     files = [Path(s) for s in sources if Path(s).is_file() and not _is_zip(Path(s))]
-    return IndexFiles(tuple(table), tuple(files), len(sources) - len(files))
+    return IndexFiles(tuple(table_files(index.name)), tuple(files), len(sources) - len(files))
 
 
 def _is_zip(file: Path) -> bool:

@@ -110,11 +110,9 @@ def index_texts(name: str) -> Iterator[tuple[str, str]]:
     """The chunks of an index, and where they are from."""
     from gptoss_magic.retrieval.index import Index
 
-    table = Index.open(name).table
-    rows = table.search().select(["source", "origin", "heading", "text"])
-    for row in rows.limit(table.count_rows() + 1).to_arrow().to_pylist():
-        for text in row.values():
-            yield f"index {name}", str(text or "")
+    for row in Index.open(name).chunks.all():
+        for column in ("source", "origin", "heading", "text"):
+            yield f"index {name}", str(row[column] or "")
 
 
 def file_texts(path: Path, place: str) -> Iterator[tuple[str, str]]:

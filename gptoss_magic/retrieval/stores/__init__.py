@@ -1,0 +1,1 @@
+"""Vector stores of one contract: LanceDB, Faiss, Chroma, Weaviate."""
