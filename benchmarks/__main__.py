@@ -12,6 +12,7 @@ from benchmarks.goals import goal_lanes_vs_serial
 from benchmarks.layer import LAYER
 from benchmarks.memory import quickstart_peak_rss_mb
 from benchmarks.ranks import RANKS
+from benchmarks.recall import memory_recall_vs_vectors
 from benchmarks.replay import replay_seconds_vs_generation
 from benchmarks.retrieval import RETRIEVAL
 from benchmarks.retrieval_growth import query_growth_1k_to_1m
@@ -21,6 +22,7 @@ from benchmarks.run import run
 from benchmarks.serving import SERVING
 from benchmarks.speed import decode_vs_transformers, first_token_vs_transformers
 from benchmarks.start import load_ext_ms
+from benchmarks.stores import STORES
 from benchmarks.stream import stream_overhead
 from benchmarks.talk import turn10_first_token_vs_cold, turn10_first_token_vs_generate
 from benchmarks.train import TRAIN
@@ -41,13 +43,14 @@ FIGURES = {
         goal_lanes_vs_serial,
         routing_capture_overhead,
         query_growth_1k_to_1m,
+        memory_recall_vs_vectors,
         quickstart_peak_rss_mb,
         replay_seconds_vs_generation,
         *WHOLE,
     )
 }
 FIGURES |= (
-    SERVING | DECODE | EVALUATE | RETRIEVAL | TUNE | TRAIN | RANKS | LAYER
+    SERVING | DECODE | EVALUATE | RETRIEVAL | STORES | TUNE | TRAIN | RANKS | LAYER
 )  # the layers last: they hold up to 8 GB
 QUICK = (
     "stream_overhead",
