@@ -36,7 +36,7 @@ GOALS = """\
 %%gptoss_goal trip -t 0 -e low -m 60
 goals:
   city: {text: Name the capital of Norway., test: "'Oslo' in answer"}
-  sure: {text: Is it a port? Say yes or no., test: tick, after: city}"""
+  sure: {text: 'Is it a port? Say yes or no.', test: tick, after: city}"""
 CELLS = {  # a name, and what is typed; one name may stand for several cells
     "start": [START, FILES, MODEL],
     "help": [

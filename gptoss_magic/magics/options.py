@@ -205,7 +205,7 @@ def command(
         raise HelpAsked(overview(prog, parsers))
     if name not in parsers:
         near = nearest(name, parsers) or f"; there are {', '.join(parsers)}"
-        raise InputError(f"{prog} {name}: no such command{near}; --help shows them")
+        raise InputError(f"{prog} {name}: no such command{near}")
     return name, parse(parsers[name], rest)
 
 

@@ -42,6 +42,8 @@ def of_resident(session: Session) -> dict[str, str]:
     resident, engine = session.require_local(), session.local_engine
     plan = resident.plan
     held, limit = engine.prefixes.num_bytes / 1e6, engine.prefixes.limit / 1e6
+    num = len(engine.prefixes.held)
+    parts = f"{num} prefix{'' if num == 1 else 'es'}"
     return {
         "model": resident.identity["model"],
         "about": resident.about,
@@ -52,5 +54,5 @@ def of_resident(session: Session) -> dict[str, str]:
         "decode": engine.step.describe(),
         "memory": f"{plan.weights / 1e9:.2f} GB of weights",
         "context": f"{plan.context} tokens",
-        "KV cache": f"{held:.0f} MB of {limit:.0f} MB, {len(engine.prefixes.held)} prefixes",
+        "KV cache": f"{held:.0f} MB of {limit:.0f} MB, in {parts}",
     }
