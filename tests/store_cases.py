@@ -7,6 +7,7 @@ it as the end of a process does. They need no pytest, so that a peer's interpret
 import numpy as np
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.retrieval.folding import searchable
 from gptoss_magic.retrieval.stores.contract import INDEX, NUMBER, TEXT, StoredRow, StoreFacts, Where
 
 DIM = 16
@@ -26,7 +27,7 @@ def vector(seed, dim=DIM):
 def row(number, text="", source="/a.md", dim=DIM, made=None):
     text = text or f"The {ANIMALS[number % len(ANIMALS)]} of part {number} sleeps."
     fields = dict.fromkeys(("origin", "digest", "kind", "heading"), "x")
-    fields |= {"source": source, "text": text, "words": text, "number": number}
+    fields |= {"source": source, "text": text, "words": searchable(text), "number": number}
     fields |= {"start": 10 * number, "first_line": number + 1, "last_line": number + 1}
     return StoredRow(f"id-{number}", fields, vector(number, dim) if made is None else made)
 

@@ -157,7 +157,7 @@ def test_a_table_of_an_older_version_is_asked_as_it_was_written(tmp_path, monkey
     (tmp_path / "a.txt").write_text("Библиотека закрыта", encoding="utf-8")
     index = Index.create(f"{tmp_path}/older/one", Words())
     index.ingest([str(tmp_path / "a.txt")])
-    assert asked_words(index.table, "Ｂиблиотеки") == "Bиблиотеки"
+    assert asked_words(index.chunks.table, "Ｂиблиотеки") == "Bиблиотеки"
     assert index.search("библиотека")[0].text == "Библиотека закрыта"
 
 
