@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from contextlib import closing
 from functools import cache
 from typing import Any
 
 import gptoss_magic
 from benchmarks.figure import Figure, against_fastest, compared, interleaved
+from benchmarks.process import Process
 from gptoss_magic.generation import SamplingSettings
 from gptoss_magic.session import current
 
@@ -51,11 +54,11 @@ def ours_s(ids: list[int], count: int) -> float:
     return seconds * count / len(made)
 
 
-def generate_s(ids: list[int], count: int, model: Any = None) -> float:
-    """Seconds of `count` greedy tokens from `generate`, of the resident model or another."""
+def generate_s(ids: list[int], count: int) -> float:
+    """Seconds of `count` greedy tokens from `generate` of the resident model."""
     import torch
 
-    model = model or resident()[0]
+    model, _ = resident()
     batch = torch.tensor([ids])
     begin = time.perf_counter()
     made = model.generate(
@@ -67,12 +70,16 @@ def generate_s(ids: list[int], count: int, model: Any = None) -> float:
 
 def decode_vs_transformers(repeats: int) -> Figure:
     """Greedy tokens a second over a whole short answer."""
-    ids, own = prompt(16), transformers_own()
-    peers = {
-        "with our attention and matrix products": lambda: generate_s(ids, NUM_NEW),
-        "alone": lambda: generate_s(ids, NUM_NEW, own),
-    }
-    ours, peer, words = against_fastest(lambda: ours_s(ids, NUM_NEW), peers, repeats)
+    from gptoss_magic.model.stand_in import checkpoint
+
+    ids = prompt(16)
+    command = [sys.executable, "-m", "benchmarks.theirs", str(checkpoint())]
+    with closing(Process(command, "transformers")) as alone:
+        peers = {
+            "with our attention and matrix products": lambda: generate_s(ids, NUM_NEW),
+            "alone": lambda: alone.ask(NUM_NEW, *ids)[1],
+        }
+        ours, peer, words = against_fastest(lambda: ours_s(ids, NUM_NEW), peers, repeats)
     what = f"{NUM_NEW} greedy tokens of the built-in model: our loop against generate {words} s"
     rates = NUM_NEW / ours, NUM_NEW / peer
     return compared("decode_vs_transformers", "tokens/s", *rates, what, less_is_better=False)

@@ -27,6 +27,10 @@ def tokens(prompt, num):
     settings = SamplingSettings(temperature=0, max_tokens=num, lookup=0)
     yield from engine.stream(prompt, settings, cold=True)
 """
+BEGIN = """
+from gptoss_magic.model.imports import sleep_at_barriers
+sleep_at_barriers()
+"""
 TRANSFORMERS = """
 from transformers import DynamicCache, GptOssForCausalLM
 model = GptOssForCausalLM.from_pretrained(path, dtype="auto").eval()
@@ -87,8 +91,12 @@ def checkpoint(like: str, layers: int) -> Path:
 
 
 def apart(code: str, *arguments: object) -> dict[str, Any]:
-    """The JSON in the last line that `code` prints in a fresh interpreter."""
-    return last_json([sys.executable, "-c", code, *map(str, arguments)], "the measured process")
+    """The JSON in the last line that `code` prints in a fresh interpreter.
+
+    Code that takes our package begins as `%load_ext` does, before torch comes.
+    """
+    whole = BEGIN + code if "gptoss_magic" in code else code
+    return last_json([sys.executable, "-c", whole, *map(str, arguments)], "the measured process")
 
 
 def require_free(needed_gb: float) -> None:

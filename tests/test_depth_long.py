@@ -1,12 +1,11 @@
 """The long form of the depth study: rows that are right by their own rules, and its reports."""
 
 import json
-import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
-from tools.depth_long import is_radio, names_it, radio_rows, river_rows
+import gptoss_magic
+from tools.depth_long import is_radio, main, names_it, radio_rows, river_rows
 
 
 def test_the_rows_are_right_by_the_rules_that_grade_them():
@@ -19,14 +18,14 @@ def test_the_rows_are_right_by_the_rules_that_grade_them():
         assert not names_it(SimpleNamespace(expected=row["answer"]), "It is the Rhine.")
 
 
-def test_a_task_leaves_its_report_and_its_picture_and_is_read_back(tmp_path):
-    line = [sys.executable, "-m", "tools.depth_long", str(tmp_path / "out"), "--only", "rivers"]
+def test_a_task_leaves_its_report_and_its_picture_and_is_read_back(tmp_path, monkeypatch):
+    line = ["depth_long", str(tmp_path / "out"), "--only", "rivers"]
     line += ["--pictures", str(tmp_path / "docs"), "--rungs", "3", "--strengths", "usual"]
     line += ["--held-out", "4", "--items", "1", "--minutes", "9"]
-    root = Path(__file__).parents[1]
+    monkeypatch.setattr(sys, "argv", line)
     for _ in range(2):  # the second time from the study's folder
-        done = subprocess.run(line, cwd=root, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        assert main() == 0
+    gptoss_magic.unload()
     record = json.loads((tmp_path / "out" / "rivers.json").read_text("utf-8"))
     assert [one["rung"]["key"] for one in record["results"]] == ["bare", "examples-4"]
     assert record["plan"]["num_held_out"] == 4

@@ -15,6 +15,9 @@ from gptoss_magic.model.installed import check_installed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+POLICY, SLEEP = "OMP_WAIT_POLICY", "passive"
+_ours: set[str] = set()  # POLICY, while it stands in the environment because we said so
+
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
@@ -36,10 +39,12 @@ def sleep_at_barriers() -> None:
     """Let OpenMP's threads sleep where they wait for each other, unless the user said otherwise.
 
     By default they spin: beside a busy process (the browser that shows the notebook) each of
-    torch's products then takes whole time slices. OpenMP reads this once, as torch is imported.
+    torch's products then takes whole time slices. OpenMP reads this once, as torch is imported;
+    `import_engine` then takes it out of the environment, which other programs inherit.
     """
-    if "torch" not in sys.modules and "GOMP_SPINCOUNT" not in os.environ:
-        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    if "torch" not in sys.modules and not {POLICY, "GOMP_SPINCOUNT"} & set(os.environ):
+        os.environ[POLICY] = SLEEP
+        _ours.add(POLICY)
 
 
 def import_engine() -> Any:
@@ -55,6 +60,8 @@ def import_engine() -> Any:
         from safetensors import safe_open  # noqa: F401
         from transformers import AutoTokenizer  # noqa: F401
         from transformers.models.gpt_oss import modeling_gpt_oss  # noqa: F401
+    while _ours:
+        os.environ.pop(_ours.pop(), None)
     return torch
 
 

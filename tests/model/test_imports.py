@@ -34,3 +34,23 @@ def test_threads_sleep_at_barriers_unless_the_user_says_otherwise(first, environ
         check=True,
     )
     assert done.stdout.split("\n")[-2] == said
+
+
+LOADED = """
+import os, subprocess, sys
+from gptoss_magic.model.imports import import_engine
+import_engine()
+show = "import os; print(os.environ.get('OMP_WAIT_POLICY'))"
+print(subprocess.run([sys.executable, "-c", show], capture_output=True, text=True).stdout.strip())
+"""
+
+
+@pytest.mark.parametrize("given", [None, "passive"])
+def test_programs_that_a_notebook_starts_have_the_user_s_own_policy(given):
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
+    if given:
+        environment["OMP_WAIT_POLICY"] = given
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED], capture_output=True, text=True, env=environment, check=True
+    )
+    assert done.stdout.strip() == str(given)
