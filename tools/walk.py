@@ -10,6 +10,7 @@ looked at.
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -124,7 +125,7 @@ CELLS = {  # a name, and what is typed; one name may stand for several cells
     "evaluate": ["%gptoss evaluate", "%gptoss evaluate -d items -a base,effort:low -m 60 -t 0"],
     "depth": ["%%gptoss_depth walk --rungs 1,3 --minutes 5\nrows: rows", "%gptoss depth list"],
     "recipe": ["%gptoss recipe --card 24 --like 20b"],
-    "panel": ["%gptoss panel", "%gptoss panel --save walk", "%gptoss panel --list"],
+    "panel": ["%gptoss panel", "%gptoss panel --list"],
     "serve": ["%gptoss serve --background", "%gptoss serve log", "%gptoss serve stop"],
     "connect": ["%gptoss connect http://127.0.0.1:9"],
     "share": [
@@ -194,6 +195,11 @@ def main() -> None:
     names = [name for name in CELLS if name == "start" or name in asked]
     with tempfile.TemporaryDirectory() as name, tool.browser_page(options.width) as page:
         cells = notebook(Path(name), names)
+        for own in (
+            "XDG_DATA_HOME",
+            "XDG_CONFIG_HOME",
+        ):  # nothing of the walk stays on this machine
+            os.environ[own] = str(Path(name) / own)
         page.set_default_timeout(300_000)
         with tool.lab(Path(name), extension=options.extension) as url:
             tool.open_notebook(page, url, "walk.ipynb")

@@ -134,6 +134,7 @@ def _uvicorn(app: Any) -> Any:
         ws="none",
         lifespan="off",
         log_config=None,
+        log_level="warning",  # a notebook would show each start in red
         access_log=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
