@@ -8,7 +8,6 @@ report.finish(tuning)                       writes the adapter, attaches it, rep
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from math import prod
 from pathlib import Path
 from time import monotonic, perf_counter
@@ -176,9 +175,9 @@ def work_of(
     if watched:
         drift = Drifting(model, _probe(held_out or steps[0]), experts)
     own, optimizer = method_of(method).step, method_of(method).optimizer
-    mine = partial(optimizer, settings=method) if optimizer else None
-    more = own(parts, method) if own else (None, None)
-    return TrainingWork(steps, held_out, drift, *more, optimizer=mine)
+    after, penalty = own(parts, method) if own else (None, None)
+    mine = (lambda weights: optimizer(weights, method)) if optimizer else None
+    return TrainingWork(steps, held_out, drift, after, penalty, mine)
 
 
 def trainer_of(
