@@ -127,7 +127,8 @@ def name_notebook(names: dict[str, Any]) -> None:
 def state() -> str:
     """`memory of pirate: on, in this notebook (…)`."""
     from gptoss_magic.agents.layers import overlay
-    from gptoss_magic.retrieval.memories import LANCEDB, where_is
+    from gptoss_magic.retrieval.memories import where_is
+    from gptoss_magic.retrieval.stores.named import LANCEDB
     from gptoss_magic.turns.recall import memory_of
     from gptoss_magic.turns.settle import NAMELESS, is_memory_wanted, notebook_name
 

@@ -53,7 +53,7 @@ def item_id(item: Item) -> str:
     """By its content and its place, so that the same turn is kept once; what was a fact twice, with
     another one between, is two.
     """
-    said = (item.kind, item.notebook, item.conversation, item.text)
+    said: tuple[str, ...] = (item.kind, item.notebook, item.conversation, item.text)
     said += (item.subject, item.attribute, item.time) if item.kind == "fact" else ()
     return hashlib.sha256("\0".join(said).encode()).hexdigest()[:12]
 

@@ -76,7 +76,7 @@ def test_rows_of_goals_that_are_done(shell, tmp_path):
 
 def test_what_worked_is_kept_as_procedures(shell):
     run(shell, "%gptoss memory on")
-    assert "none is done yet" in str(run(shell, "%gptoss goal keep счёт")[0].error_in_exec)
+    assert "no journal has them" in str(run(shell, "%gptoss goal keep счёт")[0].error_in_exec)
     asked(shell, f"%%gptoss_goal счёт{BODY}", saying("many"), saying("21"), saying("42"))
     shown, _ = asked(shell, "%gptoss goal keep счёт")
     assert "2 procedures kept" in shown

@@ -40,7 +40,7 @@ class FaissVectors:
         self._is_saved = True
         self._faiss = imported()
         told = told_of(sidecar.about(PICTURE))
-        self._index = self._read(told) if told else None
+        self._index: Any = self._read(told) if told else None
         if self._index is None:
             self._index = self._made(sidecar)
 
@@ -94,7 +94,7 @@ class FaissVectors:
                 raise OSError(one_line(str(error), 200)) from error
             part.replace(new)
             told = [new.name, int(self._index.ntotal), digest_of(new)]
-            sidecar.settled(**{PICTURE: json.dumps(told)})
+            sidecar.settled(told=[(PICTURE, json.dumps(told))])
             for file in self._folder.glob("vectors-*"):
                 if file != new:
                     file.unlink(missing_ok=True)

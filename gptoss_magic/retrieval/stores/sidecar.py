@@ -142,17 +142,17 @@ class Sidecar:
             none = db.execute("SELECT key FROM pending WHERE key NOT IN (SELECT key FROM rows)")
             return rows, [key for (key,) in none]
 
-    def settled(self, keys: Iterable[int] | None = None, **told: str) -> None:
+    def settled(
+        self, keys: Iterable[int] | None = None, told: Sequence[tuple[str, str]] = ()
+    ) -> None:
         """The index beside knows of `keys` (None: of all); `told` is kept in the same step."""
         with self._turn, self._change():
             if keys is None:
                 self._db.execute("DELETE FROM pending")
             else:
-                self._db.execute(
-                    f"DELETE FROM pending WHERE key IN {IN}",  # noqa: S608
-                    [json.dumps(list(keys))],
-                )
-            for key, value in told.items():
+                done = f"DELETE FROM pending WHERE key IN {IN}"  # noqa: S608
+                self._db.execute(done, [json.dumps(list(keys))])
+            for key, value in told:
                 self.tell(key, value)
 
     def keys(self) -> list[int]:
