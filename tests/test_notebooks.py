@@ -216,8 +216,8 @@ def test_an_agent_cites_pages_reaches_goals_and_remembers(tmp_path, monkeypatch)
     cited, computed = values
     assert [one[:2] for one in cited] == [
         ("【1†L4】", True),
-        ("【1†L6】", True),
-        ("【1†L6】", True),
+        ("【1†L7】", True),
+        ("【1†L7】", True),
     ]
     assert [one[2] for one in cited[:2]] == ["", ""]
     assert "45" in cited[2][2]

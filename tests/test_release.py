@@ -58,12 +58,12 @@ def test_the_citation_and_the_templates_can_be_read():
         assert form["description"]
 
 
-def test_all_has_every_extra_but_the_gpu_s_the_stores_the_frameworks_and_the_developers():
+def test_all_has_every_extra_but_the_gpu_s_torchao_the_stores_the_frameworks_and_the_developers():
     extras = PROJECT["project"]["optional-dependencies"]
     (line,) = extras["all"]
     named = set(re.search(r"\[(.*)\]", line)[1].split(","))
     left_out = {"all", "dev", "gpu", "haystack", "langchain", "llama-index", "zim"}  # zim: GPL
-    assert named == set(extras) - left_out - {"chroma", "faiss"}
+    assert named == set(extras) - left_out - {"chroma", "faiss", "full"}
 
 
 def test_what_is_not_of_a_wheel_and_what_it_lacks_is_said(tmp_path):

@@ -15,8 +15,7 @@ from gptoss_magic.model.installed import check_installed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-POLICY, SLEEP = "OMP_WAIT_POLICY", "passive"
-_ours: set[str] = set()  # POLICY, while it stands in the environment because we said so
+_ours: set[str] = set()  # variables that stand in the environment because we said so
 
 
 @contextmanager
@@ -42,9 +41,10 @@ def sleep_at_barriers() -> None:
     torch's products then takes whole time slices. OpenMP reads this once, as torch is imported;
     `import_engine` then takes it out of the environment, which other programs inherit.
     """
-    if "torch" not in sys.modules and not {POLICY, "GOMP_SPINCOUNT"} & set(os.environ):
-        os.environ[POLICY] = SLEEP
-        _ours.add(POLICY)
+    is_told = "GOMP_SPINCOUNT" in os.environ or "OMP_WAIT_POLICY" in os.environ
+    if "torch" not in sys.modules and not is_told:
+        os.environ["OMP_WAIT_POLICY"] = "passive"
+        _ours.add("OMP_WAIT_POLICY")
 
 
 def import_engine() -> Any:

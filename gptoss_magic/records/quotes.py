@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 PAGES = "browser:"  # the index of what a model opened; no index can be called so
 
@@ -23,6 +24,11 @@ class Passage:
     last_line: int
     text: str
     score: float = 0.0
+
+    @property
+    def readable_source(self) -> str:
+        """The source as people read it: a page's address without its escapes."""
+        return unquote(self.source) if self.index == PAGES else self.source
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ def _excerpt_html(passage: Passage, query: str) -> str:
 
 def source_names(passages: Sequence[Passage]) -> dict[str, str]:
     """A name for each source: its file's, with as many folders as tell two of one name apart."""
-    parts = {passage.source: _parts(passage.source) for passage in passages}
+    parts = {passage.source: _parts(passage.readable_source) for passage in passages}
     names = {}
     for source, own in parts.items():
         others = [other for other in parts.values() if other != own]
@@ -110,7 +110,9 @@ def source_names(passages: Sequence[Passage]) -> dict[str, str]:
 
 
 def _parts(source: str) -> list[str]:
-    return [part for part in PurePath(source).as_posix().split("/") if part] or [source]
+    """Of a path or an address; a page of results has none."""
+    posix = PurePath(source).as_posix() if source else ""
+    return [part for part in posix.split("/") if part] or [source]
 
 
 def passage_line(passage: Passage, names: Mapping[str, str]) -> str:
@@ -136,7 +138,7 @@ def live_sources(passages: Sequence[Passage]) -> list[dict[str, Any]]:
 
 def place(passage: Passage, first: int, last: int, name: str = "") -> str:
     """`guide.md · Title > Section · lines 3–7`; `name` in place of the file's."""
-    name = printable(name or PurePath(passage.source).name)
+    name = printable(name or PurePath(passage.readable_source).name)
     lines = f"line {first}" if first == last else f"lines {first}–{last}"
     return " · ".join(filter(None, (name, passage.heading, lines)))
 

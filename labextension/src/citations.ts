@@ -44,10 +44,19 @@ export function citationMarks(answer: IAnswer, host: () => HTMLElement): IMark[]
     }));
 }
 
+/** A page's address without its escapes; a path as it is. */
+function readable(source: string): string {
+  try {
+    return /^(https?|folder|site|zim|index|notebook):/.test(source) ? decodeURI(source) : source;
+  } catch {
+    return source; // it was no address
+  }
+}
+
 function passageNode(passage: IPassage): HTMLElement {
   const lines = passage.lastLine ? `, lines ${passage.firstLine}–${passage.lastLine}` : '';
   const heading = passage.heading ? ` · ${passage.heading}` : '';
-  const label = `${passage.number}. ${passage.source}${lines}${heading}`;
+  const label = `${passage.number}. ${readable(passage.source)}${lines}${heading}`;
   return folded(`source-${passage.number}`, label, 'gptoss-lab-source', plain(passage.text));
 }
 

@@ -196,7 +196,7 @@ def _cited(answer: Answer, least: int) -> GoalVerdict:
         return GoalVerdict(False, f"{', '.join(wrong[:3])}: no such lines were quoted")
     if len(answer.citations) < least:
         return GoalVerdict(False, f"{len(answer.citations)} of {least} citations")
-    sources = {one.number: one.source for one in answer.passages}
+    sources = {one.number: one.readable_source for one in answer.passages}
     places = dict.fromkeys(f"{one.text} {sources.get(one.number, '')}" for one in answer.citations)
     return GoalVerdict(True, one_line(f"cited: {'; '.join(places)}", 300))
 
