@@ -176,9 +176,14 @@ def work_of(
     if watched:
         drift = Drifting(model, _probe(held_out or steps[0]), experts)
     own, optimizer = method_of(method).step, method_of(method).optimizer
-    mine = partial(optimizer, settings=method) if optimizer else None
-    more = own(parts, method) if own else (None, None)
-    return TrainingWork(steps, held_out, drift, *more, optimizer=mine)
+    after, penalty = own(parts, method) if own else (None, None)
+    mine = None if optimizer is None else partial(_made_by, optimizer, method)
+    return TrainingWork(steps, held_out, drift, after, penalty, mine)
+
+
+def _made_by(optimizer: Callable[[list[Any], Any], Any], method: Any, weights: list[Any]) -> Any:
+    """The method's own optimizer of these weights."""
+    return optimizer(weights, method)
 
 
 def trainer_of(

@@ -5,7 +5,7 @@ Legend: E experts, K in, N out.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
 from torch import nn
@@ -133,7 +133,7 @@ def _putting(module: Any, leaf: str, value: Any) -> Callable[[], None]:
 def empty_experts(packed: Any, config: ModelConfig) -> ResidentExperts:
     """Dense experts without memory that take the place of packed ones, with the same taps."""
     with torch.device("meta"):
-        experts: Any = ResidentExperts(config)
+        experts = cast("Any", ResidentExperts)(config)
     experts.taps, experts.training = packed.taps, packed.training
     return experts  # type: ignore[no-any-return]
 
