@@ -218,12 +218,15 @@ def smallest_difference(
 ) -> float:
     """Difference of two arms over the same `num` questions that is found with `power`.
 
-    (z(1 - level / 2) + z(power)) sqrt(discordant / num): Miettinen 1968, with the variance of no
-    difference, hence a little too large. `discordant`: share of questions that the arms answer
-    differently.
+    Z sqrt(discordant / num) with Z = z(1 - level / 2) + z(power): Miettinen 1968, with the variance
+    of no difference, hence a little too large. `discordant`: share of questions that the arms
+    answer differently. It is no less than the difference itself: where it would be, all that
+    differ do so one way, and the difference is Z² / num. Above 1: none is found on so few.
     """
     z = NormalDist().inv_cdf
-    return (z(1 - level / 2) + z(power)) * math.sqrt(discordant / num)
+    size = z(1 - level / 2) + z(power)
+    least = size * math.sqrt(discordant / num)
+    return least if least <= discordant else max(discordant, size * size / num)
 
 
 def t_quantile(share: float, freedom: int) -> float:

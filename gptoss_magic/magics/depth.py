@@ -140,21 +140,25 @@ def show_plan(plan: DepthPlan) -> None:
         for one in plan.dropped
     ]
     show_table(("", "rung", "strength", "takes about", "why not"), rows, plan_line(plan))
-    guards = [
-        (one.name, one.num_items, "" if one.smallest is None else f"{one.smallest:.0%}", one.words)
-        for one in plan.guards
-    ]
+    guards = [(one.name, one.num_items, _least(one.smallest), one.words) for one in plan.guards]
     show_table(("guard", "items", "least damage seen", "what"), guards)
+
+
+def _least(smallest: float | None) -> str:
+    if smallest is None:
+        return ""
+    return f"{smallest:.0%}" if smallest <= 1 else "none: too few"
 
 
 def plan_line(plan: DepthPlan) -> str:
     """The plan's figures in a line or two."""
+    from gptoss_magic.studies.depth.words import from_points
     from gptoss_magic.tuning.plan import duration
 
     memory = f", {plan.memory / 1e9:.2f} GB beside the model" if plan.memory else ""
     return (
         f"{plan.task}: {plan.num_train} rows to learn from, {plan.num_held_out} held out, graded "
-        f"by {plan.graded_by}; a gain below {plan.smallest:.0%} would hardly be seen. "
+        f"by {plan.graded_by}; a gain is seen {from_points(plan.smallest)}. "
         f"{len(plan.rungs)} rungs, about {duration(plan.expected)} of "
         f"{duration(plan.seconds)}{memory}; seed {plan.seed}"
     )

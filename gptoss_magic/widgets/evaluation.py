@@ -26,6 +26,19 @@ if TYPE_CHECKING:
 
 MOST_SHARED = 20
 MINUTE = 60.0
+A_TENTH = 0.1  # of the items: more have to differ for such a difference
+
+
+def _seen_from(least: float) -> str:
+    """What the plan says of the smallest difference; see `statistics.smallest_difference`."""
+    if least > 1:
+        return "nowhere: so few items show no difference (80 % power); give more"
+    if least > A_TENTH:
+        return f"from about {100 * least:.0f} points on (80 % power, all that differ one way)"
+    return (
+        f"from about {100 * least:.1f} points on (80 % power, a tenth of the items differs; 1.4 "
+        "times as many points where a fifth does)"
+    )
 
 
 def plan_lines(plan: EvaluationPlan) -> list[str]:
@@ -34,9 +47,8 @@ def plan_lines(plan: EvaluationPlan) -> list[str]:
     kept = f"; {plan.kept:,} are kept from before (--new asks them again)" if plan.kept else ""
     lines = [
         f"{suite.name}: {suite.num_items:,} items of {suite.source}, at most {suite.max_tokens:,} "
-        f"tokens an answer, graded by {suite.graded_by}; two arms are seen to differ from about "
-        f"{100 * suite.smallest:.1f} points on (80 % power, a tenth of the items differs; 1.4 "
-        "times as many points where a fifth does)"
+        f"tokens an answer, graded by {suite.graded_by}; two arms are seen to differ "
+        f"{_seen_from(suite.smallest)}"
         for suite in plan.suites
     ]
     lines += [f"{suite.name}: left out: {why}" for suite in plan.suites for why in suite.left_out]

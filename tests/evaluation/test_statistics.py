@@ -90,6 +90,19 @@ def test_the_smallest_difference_is_that_of_its_sample_size():
     assert found == pytest.approx(0.063, abs=5e-4)
 
 
+@pytest.mark.parametrize("num", [8, 12, 30, 60])
+def test_as_many_questions_differ_as_the_difference_has(num):
+    least = ours.smallest_difference(num)
+    seen = next(share for share in range(num + 1) if ours.mcnemar(share, 0) < 0.05)
+    assert seen / num <= least < 1  # all that differ do so one way
+    assert ours.smallest_difference(num, level=0.05 / 36) > least
+
+
+def test_so_few_questions_show_nothing():
+    assert ours.smallest_difference(5) > 1
+    assert ours.smallest_difference(785, 0.1) == pytest.approx(0.0316, abs=1e-3)
+
+
 def test_pass_at_k_counts_the_draws():
     assert ours.pass_at_k(4, 0, 2) == 0.0
     assert ours.pass_at_k(4, 1, 2) == close(0.5)

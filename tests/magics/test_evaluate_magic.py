@@ -52,7 +52,7 @@ def test_a_plan_comes_first_then_scores_comparison_and_flips(shell, items):
     assert text.index("40 of 40 answers graded") >= 0
     for words in (
         "sums: 20 items of sums, at most 1,024 tokens an answer",
-        "seen to differ from about 19.8 points on",
+        "seen to differ from about 39 points on (80 % power, all that differ one way)",
         "40 answers by 2 arms (base, effort:low)",
         "75.0%",
         "20.0%",

@@ -151,7 +151,7 @@ def share_in_script(text: str, script: str) -> float:
 def check_same(before: tuple[DepthGuard, ...], now: tuple[DepthGuard, ...]) -> None:
     """Raise InputError where a study's guards are no longer what they were."""
     for old, new in zip(before, now, strict=False):
-        if old != new:
+        if (old.words, old.num_items) != (new.words, new.num_items):
             raise InputError(
                 f"guard {old.name}: it was {old.words}, and is {new.words} here; install what the "
                 "study was begun with, or begin another one"

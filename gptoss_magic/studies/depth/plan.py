@@ -14,6 +14,7 @@ from gptoss_magic.model.plan import GB
 from gptoss_magic.records.depth import DepthPlan, Dropped
 from gptoss_magic.runs.prepare import prepare
 from gptoss_magic.studies.asks import speed_of
+from gptoss_magic.studies.depth.compared import LEVEL
 from gptoss_magic.studies.depth.general import GeneralTexts
 from gptoss_magic.studies.depth.ladder import BOTH, EXAMPLES, PERSONA, candidates, chosen
 from gptoss_magic.studies.depth.setup import BARE_SETUP, asks_of_rung
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gptoss_magic.evaluation.suite import Suite
-    from gptoss_magic.records.depth import Rung
+    from gptoss_magic.records.depth import DepthGuard, Rung
     from gptoss_magic.studies.depth.guards import Guards
     from gptoss_magic.studies.depth.ladder import Candidate
     from gptoss_magic.studies.depth.task import DepthTask
@@ -87,6 +88,7 @@ def plan_study(
     kept, dropped = _fitting(timed, pace, setting.minutes * 60)
     missed = [one for one in unable if not setting.steps or one.rung.step in setting.steps]
     in_order = sorted(kept, key=lambda one: (one.rung.step, one.amount, one.place))
+    num = max(1, len(in_order) - 1)  # rungs that are compared with bare
     plan = DepthPlan(
         task=task.name,
         num_train=len(task.train),
@@ -94,15 +96,23 @@ def plan_study(
         graded_by=task.suite.graded_by,
         rungs=tuple(one.rung for one in in_order),
         dropped=(*missed, *dropped),
-        guards=guards.about,
+        guards=tuple(_seen(one, num * len(guards.about)) for one in guards.about),
         seed=setting.seed,
         seconds=setting.minutes * 60,
         expected=sum(one.rung.seconds for one in kept),
-        smallest=smallest_difference(len(task.suite.items)),
+        smallest=smallest_difference(len(task.suite.items), level=LEVEL / num),
         memory=max((_needed(one, pace) for one in kept if one.method), default=None),
         notes=(*task.notes, *pace.notes),
     )
     return plan, in_order
+
+
+def _seen(guard: DepthGuard, num_compared: int) -> DepthGuard:
+    """With the least damage that is seen where so many figures share Holm's correction."""
+    if guard.smallest is None:
+        return guard
+    level = LEVEL / max(1, num_compared)
+    return replace(guard, smallest=smallest_difference(guard.num_items, level=level))
 
 
 def _pace(

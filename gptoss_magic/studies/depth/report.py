@@ -17,7 +17,7 @@ from gptoss_magic.studies.depth.compared import (
     words_of,
 )
 from gptoss_magic.studies.depth.ladder import PERSONA
-from gptoss_magic.studies.depth.words import capital, loss_words, smallest_words
+from gptoss_magic.studies.depth.words import capital, from_points, loss_words, smallest_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -123,8 +123,7 @@ def _best_sentence(
     at = f"{words_of(top)} with {top.gain.points} points" if top.gain else ""
     return Conclusion(
         f"No rung is seen to gain on the task ({over}): the highest is {at}, and "
-        f"{plan.num_held_out} held-out rows show a gain from about {100 * plan.smallest:.0f} "
-        "points on."
+        f"{plan.num_held_out} held-out rows show a gain {from_points(plan.smallest)}."
     )
 
 
@@ -171,7 +170,7 @@ def _lost_sentence(depth: Depth, values: Mapping[str, float]) -> Iterator[Conclu
 
 def _damage_sentences(depth: Depth, others: Sequence[RungResult]) -> Iterator[Conclusion]:
     """What is seen to break, a guard a sentence; or that nothing is, and what would have been."""
-    figures = [(one, guard) for one in others for guard in one.guards if guard.difference]
+    figures = _compared(others)
     over = f"p by Holm over {len(figures)} comparisons"
     damaged = [(one, guard) for one, guard in figures if is_damaged(guard)]
     for name in [guard.name for guard in depth.plan.guards]:
@@ -184,8 +183,14 @@ def _damage_sentences(depth: Depth, others: Sequence[RungResult]) -> Iterator[Co
             f"Seen to suffer: {name}, {where} {words_of(worst)}, {_loss_of(guard)} ({over})."
         )
     if figures and not damaged:
-        seen = smallest_words(depth.plan.guards, [guard for _, guard in figures])
+        damages = [guard for _, guard in figures]
+        seen = smallest_words(depth.plan.guards, damages, len(damages))
         yield Conclusion(f"No damage is seen on any rung ({over}; {seen}).")
+
+
+def _compared(results: Sequence[RungResult]) -> list[tuple[RungResult, GuardFigure]]:
+    """Every guard's figure that is compared with bare's: Holm's correction is over all of them."""
+    return [(one, guard) for one in results for guard in one.guards if guard.difference]
 
 
 def _with_damage(depth: Depth, result: RungResult) -> str:
@@ -200,7 +205,7 @@ def _with_damage(depth: Depth, result: RungResult) -> str:
         return " (its damage was not measured)"
     names = {guard.name for guard in measured}
     guards = [guard for guard in depth.plan.guards if guard.name in names]
-    seen = smallest_words(guards, measured)
+    seen = smallest_words(guards, measured, len(_compared(depth.results)))
     return f" at no measurable damage ({seen}{left})"
 
 

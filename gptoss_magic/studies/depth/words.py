@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
+from gptoss_magic.evaluation.statistics import smallest_difference
 from gptoss_magic.records.depth import GENERAL_TEXT
+from gptoss_magic.studies.depth.compared import LEVEL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gptoss_magic.records.depth import DepthGuard, GuardFigure
 
-SEEN = (1.96 + 0.84) / 1.96  # half widths of a 95 % interval, for 80 % power
+POWER_Z, BOUND_Z = 0.84, 1.96  # normal quantiles of 80 % power, and of a 95 % interval's half width
 
 
 def loss_words(guard: GuardFigure) -> str:
@@ -25,29 +28,36 @@ def loss_words(guard: GuardFigure) -> str:
     return f"{_nats(one.value, '+')} [{_nats(one.low)}, {_nats(one.high)}]"
 
 
-def smallest_words(guards: Sequence[DepthGuard], figures: Sequence[GuardFigure]) -> str:
+def smallest_words(
+    guards: Sequence[DepthGuard], figures: Sequence[GuardFigure], num_compared: int
+) -> str:
     """From which damage on each guard would have shown it, in four of five such studies.
 
-    A guard whose plan could not say has it of the bounds that were measured: their half width
-    times (1.96 + 0.84) / 1.96, the widest of the figures.
+    At the level of Holm's first step over `num_compared` figures. Of general text it follows from
+    the bounds that were measured, the widest of the figures.
     """
-    parts = []
+    level, parts = LEVEL / max(1, num_compared), []
     for one in guards:
-        least = one.smallest
-        if least is None:
-            least = max(map(_smallest_of, (f for f in figures if f.name == one.name)), default=0.0)
-        if one.name == GENERAL_TEXT:
-            parts.append(f"{one.name} from {least:.2g} nats a token on")
-        elif least:
-            parts.append(f"{one.name} from {100 * least:.0f} points on")
+        if one.name != GENERAL_TEXT:
+            least = smallest_difference(one.num_items, level=level)
+            parts.append(f"{one.name} {from_points(least)}")
+            continue
+        times = (NormalDist().inv_cdf(1 - level / 2) + POWER_Z) / BOUND_Z
+        least = max(map(_half_width, (f for f in figures if f.name == one.name)), default=0.0)
+        parts.append(f"{one.name} from {least * times:.2g} nats a token on")
     return f"what would be seen: {', '.join(parts)}"
 
 
-def _smallest_of(figure: GuardFigure) -> float:
+def from_points(least: float) -> str:
+    """From which difference on it is seen; `least` above 1: no share differs by so much."""
+    return f"from about {100 * least:.0f} points on" if least <= 1 else "of no size: too few items"
+
+
+def _half_width(figure: GuardFigure) -> float:
     one = figure.difference
     if one is None or not math.isfinite(one.high - one.low):
         return 0.0
-    return (one.high - one.low) / 2 * SEEN
+    return (one.high - one.low) / 2
 
 
 def capital(text: str) -> str:
