@@ -37,7 +37,8 @@ def code_html(code: str, language: str = "") -> str:
     label = f' class="language-{escape(name)}"' if name else ""
     body = "".join(_coloured(code, name))
     return (
-        f'<pre dir="ltr" style="{BOX}"><code{label} style="background: none">{body}</code></pre>\n'
+        f'<pre dir="ltr" tabindex="0" style="{BOX}"><code{label} style="background: none">{body}'
+        "</code></pre>\n"
     )
 
 

@@ -50,7 +50,9 @@ def heat_map_html(panel: Panel) -> str:
     rows = "\n".join(_row(panel, layer) for layer in range(len(panel.values)))
     head = f"<div><b>{escape(panel.title)}</b> {_scale(panel)}</div>"
     grid = GRID.replace("12px", "11px") if _width(panel) == 1 else GRID
-    return f'{head}<pre class="gptoss-heat" style="{grid}">{_axis(panel)}\n{rows}</pre>'
+    return (
+        f'{head}<pre class="gptoss-heat" tabindex="0" style="{grid}">{_axis(panel)}\n{rows}</pre>'
+    )
 
 
 def folded(summary: str, inner: str, *, is_open: bool = False) -> str:

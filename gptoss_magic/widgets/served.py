@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gptoss_magic.quoting import in_width
 from gptoss_magic.widgets.static_html import MUTED, transcript_html, transcript_text
+from gptoss_magic.widgets.tables import SCROLL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +33,7 @@ def served_html(where: str, rows: Sequence[ServedRow]) -> str:
     head = _line(HEADERS, f"font-weight: 600; padding-left: 1.1em; border-bottom: {EDGE}")
     inner = "".join(map(_row, rows)) or f'<div style="{MUTED}">no request yet</div>'
     return (
-        f'<div class="gptoss-served" style="overflow-x: auto"><div style="min-width: 640px">'
+        f'<div class="gptoss-served" {SCROLL}><div style="min-width: 640px">'
         f'<div style="{MUTED}; margin: 4px 0">{escape(where)}</div>{head}{inner}</div></div>'
     )
 
