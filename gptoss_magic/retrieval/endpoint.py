@@ -7,11 +7,10 @@ import os
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
-from urllib.parse import SplitResult, urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from gptoss_magic.errors import InputError, StorageError
 from gptoss_magic.quoting import encodable, printable
+from gptoss_magic.retrieval.named_server import headers_with, opened, sends_key, split_url
 from gptoss_magic.textfiles import json_value
 
 if TYPE_CHECKING:
@@ -19,15 +18,7 @@ if TYPE_CHECKING:
 
 KEY = "OPENAI_API_KEY"
 BATCH = 64
-TIMEOUT_S = 60
 MAX_ANSWER_BYTES = 100_000_000
-
-
-class _Stay(HTTPRedirectHandler):
-    """A redirection is an error: the key goes to the server that was named, and to no other."""
-
-    def redirect_request(self, *args: Any) -> None:
-        return None
 
 
 class Endpoint:
@@ -47,8 +38,7 @@ class Endpoint:
             )
         if parts.username or parts.password:
             raise InputError(f"embedder openai: no password in the URL; set {KEY}")
-        local = parts.hostname in ("localhost", "127.0.0.1", "::1")
-        self._sends_key = parts.scheme == "https" or local
+        self._sends_key = sends_key(parts)
         self.name = f"openai:{place}"
         self.dim = len(self._asked(["width"])[0])
 
@@ -91,14 +81,10 @@ class Endpoint:
         return vectors
 
     def _posted(self, body: bytes) -> Any:
-        headers = {"Content-Type": "application/json"}
-        if self._sends_key and (key := os.environ.get(KEY)):
-            if not (key.isascii() and key.isprintable()):
-                raise InputError(f"{self.name}: {KEY} has signs that no key has; set it again")
-            headers["Authorization"] = f"Bearer {key}"
-        request = Request(f"{self.url.rstrip('/')}/embeddings", body, headers)  # noqa: S310 (http)
+        key = os.environ.get(KEY) if self._sends_key else None
+        headers = headers_with(key, f"{self.name}: {KEY}")
         try:
-            with build_opener(_Stay).open(request, timeout=TIMEOUT_S) as response:
+            with opened(f"{self.url.rstrip('/')}/embeddings", body, headers) as response:
                 answer = response.read(MAX_ANSWER_BYTES)
         except HTTPError as error:
             said = error.read(300).decode("utf-8", "replace").replace("\n", " ")
@@ -111,13 +97,3 @@ class Endpoint:
                 f"{self.name}: {why or type(error).__name__}; see whether that server runs"
             ) from error
         return json_value(answer.decode("utf-8", "replace"), f"{self.name}: its answer")
-
-
-def split_url(url: str) -> SplitResult | None:
-    """The parts of an http or https address; None where it is none, or its port no number."""
-    try:
-        parts = urlsplit(url)
-        is_good = parts.scheme in ("http", "https") and parts.port != 0
-    except ValueError:
-        return None
-    return parts if is_good and url.isascii() and url.isprintable() and " " not in url else None

@@ -7,11 +7,10 @@ import os
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
-from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from gptoss_magic.errors import InputError, StorageError
 from gptoss_magic.quoting import one_line, printable
-from gptoss_magic.retrieval.endpoint import split_url
+from gptoss_magic.retrieval.named_server import headers_with, opened, sends_key, split_url
 from gptoss_magic.textfiles import json_value
 
 if TYPE_CHECKING:
@@ -20,16 +19,8 @@ if TYPE_CHECKING:
     from gptoss_magic.retrieval.stores.contract import Value
 
 KEY = "WEAVIATE_API_KEY"
-TIMEOUT_S = 60
 MAX_ANSWER_BYTES = 200_000_000
 MOST_CHARS = 300  # of what a server says
-
-
-class _Stay(HTTPRedirectHandler):
-    """A redirection is an error: the key and the texts go to the server that was named."""
-
-    def redirect_request(self, *args: Any) -> None:
-        return None
 
 
 class WeaviateWire:
@@ -48,8 +39,7 @@ class WeaviateWire:
             )
         if parts.username or parts.password:
             raise InputError(f"--store weaviate: no password in the URL; set {KEY}")
-        is_here = parts.hostname in ("localhost", "127.0.0.1", "::1")
-        self._sends_key = parts.scheme == "https" or is_here
+        self._sends_key = sends_key(parts)
         self.url, self._name = url.rstrip("/"), name
 
     def asked(self, method: str, path: str, body: Any = None, *, may_lack: bool = False) -> Any:
@@ -58,9 +48,9 @@ class WeaviateWire:
         Raises StorageError.
         """
         data = None if body is None else json.dumps(body, ensure_ascii=False).encode()
-        request = Request(f"{self.url}/v1/{path}", data, self._headers(), method=method)  # noqa: S310
+        headers = headers_with(os.environ.get(KEY) if self._sends_key else None, KEY)
         try:
-            with build_opener(_Stay).open(request, timeout=TIMEOUT_S) as response:
+            with opened(f"{self.url}/v1/{path}", data, headers, method) as response:
                 text = response.read(MAX_ANSWER_BYTES).decode("utf-8", "replace")
         except HTTPError as error:
             if error.code == 404 and may_lack:
@@ -93,14 +83,6 @@ class WeaviateWire:
     @property
     def _what(self) -> str:
         return f"{self._name}: weaviate {self.url}"
-
-    def _headers(self) -> dict[str, str]:
-        headers = {"Content-Type": "application/json"}
-        if self._sends_key and (key := os.environ.get(KEY)):
-            if not (key.isascii() and key.isprintable()):
-                raise InputError(f"{KEY} has signs that no key has; set it again")
-            headers["Authorization"] = f"Bearer {key}"
-        return headers
 
 
 def where_json(among: Mapping[str, Sequence[Value]]) -> dict[str, Any]:
