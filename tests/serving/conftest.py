@@ -4,6 +4,7 @@ import json
 import urllib.error
 import urllib.request
 
+import openai
 import pytest
 
 import gptoss_magic
@@ -29,6 +30,17 @@ def service(resident):
     service = gptoss_magic.serve(token=TOKEN)
     yield service
     service.stop()
+
+
+@pytest.fixture
+def client(service):
+    """openai's, which takes nothing of another shape."""
+    return openai.OpenAI(
+        base_url=service.url,
+        api_key=service.token,
+        max_retries=0,
+        _strict_response_validation=True,
+    )
 
 
 @pytest.fixture

@@ -44,16 +44,6 @@ def test_llm_comply_finds_nothing(script, service, form):
     assert len(results) >= 9
 
 
-@pytest.fixture
-def client(service):
-    return openai.OpenAI(
-        base_url=service.url,
-        api_key=service.token,
-        max_retries=0,
-        _strict_response_validation=True,
-    )
-
-
 @pytest.mark.usefixtures("script")
 class TestStrict:
     def test_a_response_whole_and_streamed(self, client):

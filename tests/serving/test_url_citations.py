@@ -2,7 +2,6 @@
 
 import json
 
-import openai
 import pytest
 
 import gptoss_magic
@@ -17,16 +16,6 @@ SAID = (
     "`【0†L4】` It has none 【0†L4-L6】【7†L1】."
 )
 PARAMETERS = {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}
-
-
-@pytest.fixture
-def client(service):
-    return openai.OpenAI(
-        base_url=service.url,
-        api_key=service.token,
-        max_retries=0,
-        _strict_response_validation=True,
-    )
 
 
 @pytest.fixture

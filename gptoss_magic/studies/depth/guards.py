@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gptoss_magic.errors import InputError, MissingPackage
-from gptoss_magic.evaluation.statistics import smallest_difference
 from gptoss_magic.evaluation.suite import RIGHT, Suite, SuiteItem, Verdict, right_if
 from gptoss_magic.evaluation.suites import open_suite
 from gptoss_magic.evaluation.suites.bfcl import called
@@ -134,9 +133,7 @@ def guards_of(numbers: Mapping[str, int | None], seed: int) -> Guards:
         suite = replace(kind.suite(num, seed), name=name)
         num = len(suite.items)
         suites[name] = suite
-        about.append(
-            DepthGuard(name, f"{kind.words} ({suite.source})", num, smallest_difference(num))
-        )
+        about.append(DepthGuard(name, f"{kind.words} ({suite.source})", num, None))
     return Guards(tuple(about), suites, num_texts)
 
 

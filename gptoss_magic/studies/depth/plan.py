@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gptoss_magic.evaluation.statistics import smallest_difference
 from gptoss_magic.model.plan import GB
-from gptoss_magic.records.depth import DepthPlan, Dropped
+from gptoss_magic.records.depth import GENERAL_TEXT, DepthPlan, Dropped
 from gptoss_magic.runs.prepare import prepare
 from gptoss_magic.studies.asks import speed_of
 from gptoss_magic.studies.depth.compared import LEVEL
@@ -109,8 +109,8 @@ def plan_study(
 
 def _seen(guard: DepthGuard, num_compared: int) -> DepthGuard:
     """With the least damage that is seen where so many figures share Holm's correction."""
-    if guard.smallest is None:
-        return guard
+    if guard.name == GENERAL_TEXT:
+        return guard  # no share: its bounds are known when it was measured
     level = LEVEL / max(1, num_compared)
     return replace(guard, smallest=smallest_difference(guard.num_items, level=level))
 
