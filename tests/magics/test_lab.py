@@ -29,15 +29,20 @@ def kernel(tmp_path_factory):
 def told(kernel):
     """Messages of the comm from here on: a kernel that has just loaded the extension."""
     client, path = kernel
-    client.execute("%reset -f\n%load_ext gptoss_magic\n%unload_ext gptoss_magic", reply=True)
-    drain(client)
+    anew = client.execute("%reset -f\n%load_ext gptoss_magic\n%unload_ext gptoss_magic")
+    drain(client, anew)
     client.execute(f"%load_ext gptoss_magic\n%gptoss load {path} --context 8192")
     return client
 
 
-def drain(client):
-    while client.iopub_channel.msg_ready():
-        client.get_iopub_msg()
+def drain(client, cell):
+    """Read all that came until this cell, and those before it, had ended."""
+    message = {"content": {}, "parent_header": {}}
+    while not (
+        message["content"].get("execution_state") == "idle"
+        and message["parent_header"].get("msg_id") == cell
+    ):
+        message = client.get_iopub_msg(timeout=PATIENCE_S)
 
 
 def message_where(client, is_it):
