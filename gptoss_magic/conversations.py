@@ -6,6 +6,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,7 +33,7 @@ class Conversations:
         return iter(tuple(self.latest))
 
     def __repr__(self) -> str:
-        return f"Conversations({len(self.turns)} turns, latest {self.latest})"
+        return f"Conversations({counted(len(self.turns), 'turn')}, latest {self.latest})"
 
     def __len__(self) -> int:
         return len(self.latest)

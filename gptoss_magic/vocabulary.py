@@ -32,6 +32,13 @@ BARE = (BASE, NONE)  # what names no adapter, or nobody's persona
 MAX_SEED = 2**63 - 1
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 row`, `2,000 rows`, `3 queries`, `2 images of the network`."""
+    first, *rest = noun.split(" of ", 1)
+    plural = f"{first[:-1]}ies" if first.endswith("ry") else f"{first}s"
+    return f"{number:,} {' of '.join([first if number == 1 else plural, *rest])}"
+
+
 @dataclass(frozen=True)
 class Range:
     """Numbers that a setting may have: from `low` (`is_open`: above it) to `high`.

@@ -130,7 +130,7 @@ CELLS = [
     ("%%gptoss_depth\nchecker: answer", "no rows: write rows:"),
     ("%%gptoss_depth\nrows: nothing", "neither a variable"),
     ("%%gptoss_depth -r 20\nrows: a → b", "rung 20: the ladder has 0 to 13"),
-    ("%%gptoss_depth\nrows: a → b", "1 rows that ask something of their own"),
+    ("%%gptoss_depth\nrows: a → b", "1 row with a question of their own"),
     ("%%gptoss_depth --resume nothing\n ", "no study lies there"),
     ("%%gptoss_data -n 0\ncats", "--rows 0"),
     ("%%gptoss_data -s -1\ncats", "seed -1"),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import CheckpointError
 from gptoss_magic.model.peft_layout import BASE
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +49,8 @@ def peft_names(tensors: Tensors) -> Tensors:
         named[name] = tensor
     if len(adapters) > 1:
         raise CheckpointError(
-            f"{len(adapters)} adapters in one file ({', '.join(sorted(adapters))}): save them apart"
+            f"{counted(len(adapters), 'adapter')} in one file "
+            f"({', '.join(sorted(adapters))}): save them apart"
         )
     return named
 

@@ -10,6 +10,7 @@ from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics import tune_options
 from gptoss_magic.magics.door import through
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from gptoss_magic.records import Term
@@ -68,7 +69,10 @@ def grow_rows(line: str, body: str, names: dict[str, Any]) -> None:
         )
         if signal:
             found = signal_rows(found, *signal, bar.update)
-        bar.finish(f"{len(found.rows)} rows in {found.attempts} attempts. {found.ended}".strip())
+        bar.finish(
+            f"{counted(len(found.rows), 'row')} in "
+            f"{counted(found.attempts, 'attempt')}. {found.ended}".strip()
+        )
     display(bundle(found), raw=True)
     names[options.output or ROWS] = names[OURS] = found.to_records()
 

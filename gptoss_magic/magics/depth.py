@@ -11,6 +11,7 @@ from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.checks import check_alone
 from gptoss_magic.magics.depth_report import show
 from gptoss_magic.magics.door import through
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -157,7 +158,8 @@ def plan_line(plan: DepthPlan) -> str:
 
     memory = f", {plan.memory / 1e9:.2f} GB beside the model" if plan.memory else ""
     return (
-        f"{plan.task}: {plan.num_train} rows to learn from, {plan.num_held_out} held out, graded "
+        f"{plan.task}: {counted(plan.num_train, 'row')} to learn from, "
+        f"{plan.num_held_out} held out, graded "
         f"by {plan.graded_by}; a gain is seen {from_points(plan.smallest)}. "
         f"{len(plan.rungs)} rungs, about {duration(plan.expected)} of "
         f"{duration(plan.seconds)}{memory}; seed {plan.seed}"

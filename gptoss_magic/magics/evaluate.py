@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.atomic import NewLines
 from gptoss_magic.magics import benchmarks
 from gptoss_magic.magics import options as opt
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -91,7 +92,7 @@ def summary(found: Evaluation) -> str:
     """One line: how many questions, and how many of them nobody reviewed."""
     unreviewed = found.num_unreviewed
     parts = [
-        f"index {found.index}: {found.num_questions} questions",
+        f"index {found.index}: {counted(found.num_questions, 'question')}",
         f"{unreviewed} of them not reviewed: figures are provisional" if unreviewed else "",
         f"{len(found.stale)} left out: the index has not what they were made from"
         if found.stale
@@ -135,4 +136,6 @@ def questions(given: Namespace, magics: Any) -> None:
             for number, row in enumerate(made, 1):
                 file.add(json.dumps(row, ensure_ascii=False))
                 bar.update(number, given.num, "")
-            bar.finish(f"{number} questions in {given.file}: read each, set reviewed to true")
+            bar.finish(
+                f"{counted(number, 'question')} in {given.file}: read each, set reviewed to true"
+            )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -58,7 +59,10 @@ def rows(given: Namespace) -> None:
     from gptoss_magic.turns.goals.rows import goal_rows
 
     made = goal_rows(_board_of(given), given.path)
-    print(f"{len(made)} rows written to {given.path}: %%gptoss_tune {given.path} shows a plan")
+    print(
+        f"{counted(len(made), 'row')} written to {given.path}: %%gptoss_tune "
+        f"{given.path} shows a plan"
+    )
 
 
 def keep(given: Namespace) -> None:

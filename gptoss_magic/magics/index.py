@@ -11,6 +11,7 @@ from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.checks import check_alone, check_nothing
 from gptoss_magic.magics.index_kept import close, copy, drop, optimize, waiting
 from gptoss_magic.quoting import printable
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -176,8 +177,8 @@ def ingest(opened: Index, action: Callable[..., Ingested]) -> None:
 def report_line(name: str, report: Ingested) -> str:
     """One line: files, what changed, what went, what was left out."""
     words = [
-        f"{report.files:,} files",
-        f"{report.changed:,} of them new or changed: {report.chunks:,} chunks",
+        f"{counted(report.files, 'file')}",
+        f"{report.changed:,} of them new or changed: {counted(report.chunks, 'chunk')}",
         f"{len(report.removed):,} removed" if report.removed else "",
         f"{len(report.skipped):,} skipped" if report.skipped else "",
         f"{len(report.notes):,} read in part" if report.notes else "",

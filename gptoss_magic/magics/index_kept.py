@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,7 +41,7 @@ def copy(names: Sequence[str], given: str) -> None:
     old, new = names
     with ProgressView(f"index {new}") as bar:
         num = copy_index(old, new, given, bar.update)
-        bar.finish(f"index {new}: {num:,} chunks of {old}")
+        bar.finish(f"index {new}: {counted(num, 'chunk')} of {old}")
 
 
 def optimize(name: str) -> None:

@@ -9,7 +9,7 @@ from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.prompt import traits_of
 from gptoss_magic.magics.show import transcript
 from gptoss_magic.session import current
-from gptoss_magic.vocabulary import EFFORTS
+from gptoss_magic.vocabulary import EFFORTS, counted
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -210,7 +210,7 @@ def export(options: Namespace, _defaults: Any) -> None:
 
 def layers_text(done: int, total: int) -> str:
     """`3 of 25 files`."""
-    return f"{done} of {total} files"
+    return f"{done} of {counted(total, 'file')}"
 
 
 def _show(html: str, text: str) -> None:

@@ -7,7 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.magics.prompt import line_of, named, traits_of
-from gptoss_magic.vocabulary import BATCH
+from gptoss_magic.vocabulary import BATCH, counted
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -65,7 +65,7 @@ def _speed(bar: Any) -> Any:
 
 def rows_text(done: int, total: int) -> str:
     """`12 of 64 rows`."""
-    return f"{done} of {total} rows"
+    return f"{done} of {counted(total, 'row')}"
 
 
 def mapped_text(mapped: Mapped, options: Namespace) -> str:
@@ -83,7 +83,7 @@ def mapped_text(mapped: Mapped, options: Namespace) -> str:
     if mapped.finish == "interrupt":
         words.append("interrupted: run the cell again to go on")
     speed = mapped.completion_tokens / mapped.total_s
-    words.append(f"{fresh} rows in {mapped.total_s:.1f} s, {speed:.0f} tokens/s")
+    words.append(f"{counted(fresh, 'row')} in {mapped.total_s:.1f} s, {speed:.0f} tokens/s")
     return " · ".join([*words, f"journal {_short(mapped.journal)}"])
 
 

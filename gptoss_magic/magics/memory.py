@@ -10,6 +10,7 @@ from gptoss_magic.magics import options as opt
 from gptoss_magic.quoting import printable
 from gptoss_magic.retrieval.items import KINDS
 from gptoss_magic.session import current
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -170,7 +171,7 @@ def move_to(store: str) -> None:
     from gptoss_magic.turns.recall import memory_of
 
     num = move(memory_of(everywhere=True).name, store)
-    print(f"memory: {num:,} items lie in {printable(store)} now")
+    print(f"memory: {counted(num, 'item')} in {printable(store)} now")
 
 
 def turn_off(_options: Namespace) -> None:

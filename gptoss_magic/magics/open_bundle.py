@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.checks import check_alone
 from gptoss_magic.magics.consent import check_agreed, visible
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +73,10 @@ def show(bundle: Bundle) -> None:
         for one in differences(bundle)
     ]
     show_table(("", "what", "there", "here", "what to do"), told)
-    print(f"{len(manifest.files)} files, {size_text(bundle.num_bytes)} unpacked, all as listed")
+    print(
+        f"{counted(len(manifest.files), 'file')}, {size_text(bundle.num_bytes)} "
+        "unpacked, all as listed"
+    )
 
 
 def hints(bundle: Bundle, target: Path) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.atomic import NewLines
 from gptoss_magic.errors import InputError
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -35,7 +36,7 @@ def questions(options: Namespace, magics: Any) -> None:
     if left_out:
         show_table(("left out", "why"), left_out)
     print(
-        f"{len(items)} questions in {options.file}: read and change them, then "
+        f"{counted(len(items), 'question')} in {options.file}: read and change them, then "
         f"%gptoss persona holds {options.name} -f {options.file}"
     )
 
@@ -59,7 +60,10 @@ def holds(options: Namespace, magics: Any) -> None:
             date=magics.date,
             progress=bar.update,
         )
-        bar.finish(f"{persona.name}: {len(items)} questions, {len(found.verdicts)} answers")
+        bar.finish(
+            f"{persona.name}: {counted(len(items), 'question')}, "
+            f"{counted(len(found.verdicts), 'answer')}"
+        )
     display({"text/html": score_html(found), "text/plain": score_text(found)}, raw=True)
     if options.output:
         magics.shell.user_ns[options.output] = found
@@ -123,8 +127,8 @@ def score_html(found: PositionScore) -> str:
 
     rows = answer_rows(found)
     return (
-        f"{table_html(*score_rows(found), caption(found))}<details><summary>{len(rows)} answers"
-        f"</summary>{table_html(ANSWER_HEADERS, rows)}</details>"
+        f"{table_html(*score_rows(found), caption(found))}<details><summary>"
+        f"{counted(len(rows), 'answer')}</summary>{table_html(ANSWER_HEADERS, rows)}</details>"
     )
 
 
@@ -172,5 +176,5 @@ def _drafts(
         found = drafted_items(
             persona.position.all_rules, options.drafts, seed=options.seed, progress=bar.update
         )
-        bar.finish(f"{len(found[0])} questions drafted, {len(found[1])} left out")
+        bar.finish(f"{counted(len(found[0]), 'question')} drafted, {len(found[1])} left out")
     return found

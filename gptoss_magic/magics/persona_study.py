@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.atomic import whole_file
 from gptoss_magic.errors import InputError
 from gptoss_magic.session import current
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -32,7 +33,7 @@ def score(options: Namespace, magics: Any) -> None:
             date=magics.date,
             progress=bar.update,
         )
-        bar.finish(f"{options.name}: {len(found.probes)} prompts")
+        bar.finish(f"{options.name}: {counted(len(found.probes), 'prompt')}")
     show_score(found)
     if options.output:
         magics.shell.user_ns[options.output] = found
@@ -54,7 +55,7 @@ def distil(options: Namespace, magics: Any) -> None:
         found = distilled(
             voice, prompts, max_tokens=options.max_tokens, date=magics.date, progress=bar.update
         )
-        bar.finish(f"{len(found.rows)} rows of {found.attempts} prompts")
+        bar.finish(f"{counted(len(found.rows), 'row')} of {counted(found.attempts, 'prompt')}")
     if not found.rows:
         raise InputError(
             f"{options.name}: no answer can be a row: {found.rejected[0][1]}; give other --prompts"
@@ -63,7 +64,7 @@ def distil(options: Namespace, magics: Any) -> None:
     display(bundle(found), raw=True)  # first: what took minutes is seen if the disk is full
     with whole_file(path) as file:
         file.write_text("\n".join([*lines, ""]), "utf-8")
-    print(f"{len(lines)} rows in {path}: read them, then %gptoss_tune {path}")
+    print(f"{counted(len(lines), 'row')} in {path}: read them, then %gptoss_tune {path}")
 
 
 def show_score(found: PersonaScore) -> None:
@@ -76,7 +77,7 @@ def show_score(found: PersonaScore) -> None:
     rows = [(p.prompt, *(a.final for a in p.answers.values())) for p in found.probes]
     sums = ("figure", "value", "what it is")
     html = (
-        f"{table_html(sums, figures)}<details><summary>{len(rows)} answers</summary>"
+        f"{table_html(sums, figures)}<details><summary>{counted(len(rows), 'answer')}</summary>"
         f"{table_html(heads, rows)}</details>"
     )
     text = f"{table_text(sums, figures)}\n\n{table_text(heads, rows)}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
 from gptoss_magic.tuning.methods import METHODS
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from gptoss_magic.tuning.recipe import Recipe
@@ -48,7 +49,10 @@ def run(line: str, magics: Any) -> None:
     paths = found.write(given.write, given.data or "rows.jsonl") if given.write else []
     show(found)
     if paths:
-        print(f"{given.write}: {len(paths)} files written; notes.txt says what each number is")
+        print(
+            f"{given.write}: {counted(len(paths), 'file')} written; notes.txt says what "
+            "each number is"
+        )
     if given.output:
         magics.shell.user_ns[given.output] = found
 
@@ -94,6 +98,6 @@ def caption(found: Recipe) -> str:
     ranks = {getattr(one.method, "rank", None) for one in found.configurations} - {None}
     at = f", rank {ranks.pop()}" if ranks else ""
     return (
-        f"gpt-oss-{use.model} on {use.card / 1e9:g} GB: {use.num_rows:,} rows of "
-        f"{use.row_tokens:,} tokens{at}. From shapes alone; not measured on a GPU."
+        f"gpt-oss-{use.model} on {use.card / 1e9:g} GB: {counted(use.num_rows, 'row')} of "
+        f"{counted(use.row_tokens, 'token')}{at}. From shapes alone; not measured on a GPU."
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.errors import InputError
 from gptoss_magic.magics import options as opt
 from gptoss_magic.session import current
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -172,7 +173,10 @@ def _head(scores: Scores) -> str:
 
     num_layers, num_experts = scores.shape
     words = [f"Routing of {scores.about.get('title', '')}", str(scores.about.get("model", ""))]
-    words += [f"{scores.num_samples} texts", f"{num_layers} layers × {num_experts} experts"]
+    words += [
+        f"{counted(scores.num_samples, 'text')}",
+        f"{counted(num_layers, 'layer')} × {counted(num_experts, 'expert')}",
+    ]
     words += [f"{scores.top_k} a token"]
     return escape(" · ".join(filter(None, words)))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.vocabulary import counted
+
 if TYPE_CHECKING:
     from argparse import Namespace
 
@@ -22,7 +24,10 @@ def watch_of(options: Namespace, names: dict[str, Any]) -> SuiteWatch | None:
     asked = data_of(options.suite, names)
     limit = ITEMS if options.items is None else options.items
     watch = SuiteWatch(asked, options.every, limit, names)
-    print(f"{options.suite}: {watch.score:.0%} right before step 1, of {len(watch.base)} items")
+    print(
+        f"{options.suite}: {watch.score:.0%} right before step 1, of "
+        f"{counted(len(watch.base), 'item')}"
+    )
     return watch
 
 

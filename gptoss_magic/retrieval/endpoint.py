@@ -12,6 +12,7 @@ from gptoss_magic.errors import InputError, StorageError
 from gptoss_magic.quoting import encodable, printable
 from gptoss_magic.retrieval.named_server import headers_with, opened, sends_key, split_url
 from gptoss_magic.textfiles import json_value
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +76,8 @@ class Endpoint:
             ) from error
         if len(vectors) != len(texts) or not all(vectors):
             raise InputError(
-                f"{self.name}: {len(vectors)} vectors for {len(texts)} texts; see what that URL "
+                f"{self.name}: {counted(len(vectors), 'vector')} for "
+                f"{counted(len(texts), 'text')}; see what that URL "
                 "serves"
             )
         return vectors

@@ -17,6 +17,7 @@ from gptoss_magic.retrieval.folding import folded
 from gptoss_magic.retrieval.items import KINDS, Item, checked, item_id
 from gptoss_magic.retrieval.lance_items import folder
 from gptoss_magic.retrieval.memories import items_of
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,7 +107,7 @@ class Memory:
         """The item whose id begins so. Raises InputError for none or several."""
         found = [item for item in self.items(notebook=ALL) if item.id.startswith(key)]
         if len(found) != 1:
-            what = f"{len(found)} items begin so" if found else "no such item"
+            what = f"{counted(len(found), 'item')} begin so" if found else "no such item"
             raise InputError(f"memory {key[:64]}: {what}; %gptoss memory list shows them")
         return found[0]
 

@@ -19,6 +19,7 @@ from gptoss_magic.sharing.records import read_record
 from gptoss_magic.textfiles import json_value
 from gptoss_magic.turns.rows.journal import KEY_DIGITS, read_journal
 from gptoss_magic.turns.rows.settings import maps_folder
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,7 +52,9 @@ def with_rows(
     for row in sorted(known, key=lambda row: row["row"]):
         yield _answer(row, answer)
     if lost := len(keys) - len(known):
-        yield replace(answer, fault=f"{lost} of {len(keys)} rows are not in the journal any more")
+        yield replace(
+            answer, fault=f"{lost} of {counted(len(keys), 'row')} are not in the journal any more"
+        )
 
 
 def _keys(about: Mapping[str, Any]) -> list[str]:

@@ -11,8 +11,8 @@ from gptoss_magic.errors import InputError, MissingPackage, error_line
 from gptoss_magic.quoting import printable
 from gptoss_magic.sharing.notebooks import KEY, cells_of, member
 from gptoss_magic.sharing.page_records import notebook_of_page
-from gptoss_magic.sharing.pages.left_out import counted
 from gptoss_magic.textfiles import read_json, read_text
+from gptoss_magic.vocabulary import counted
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from gptoss_magic.runs.wanted import FOLDER
 from gptoss_magic.session import current
 from gptoss_magic.tuning.runs import all_runs, checked_name, read_data, read_run
 from gptoss_magic.tuning.written import harmony_messages
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -41,7 +42,7 @@ def held_out_suite(run: str, opening: Opening, folder: Path = Path(FOLDER)) -> S
         return same_answers(answer.final, [item.expected])
 
     left = len(examples) - len(items)
-    out = (f"{left} rows: they have tools, or no final answer",) if left else ()
+    out = (f"{counted(left, 'row')}: they have tools, or no final answer",) if left else ()
     how = "the row's own answer"
     return Suite(f"{NAME}:{run}", drawn(items, opening), grade, f"run {run}", how, left_out=out)
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -171,7 +172,7 @@ def grow(
     if not description.strip() and not seeds:
         raise InputError("nothing to go by; give a description, seeds, or both")
     if num_rows < 1:
-        raise InputError(f"{num_rows} rows: give a number above 0")
+        raise InputError(f"{counted(num_rows, 'row')}: give a number above 0")
     most = ATTEMPTS_A_ROW * num_rows if most_attempts is None else most_attempts
     growth, attempts = _Growth(description.strip(), seeds, ask, row_rule), 0
     while len(growth.rows) < num_rows and attempts < most and not growth.is_interrupted:
@@ -182,7 +183,10 @@ def grow(
     ended = ""
     if len(growth.rows) < num_rows:
         reason = "interrupted" if growth.is_interrupted else "no more attempts"
-        ended = f"{reason}: {len(growth.rows)} of {num_rows} rows after {attempts} attempts"
+        ended = (
+            f"{reason}: {len(growth.rows)} of {counted(num_rows, 'row')} after "
+            f"{counted(attempts, 'attempt')}"
+        )
     return Grown(tuple(growth.rows), tuple(growth.rejected), attempts, ended)
 
 

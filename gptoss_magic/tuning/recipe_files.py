@@ -17,6 +17,7 @@ from gptoss_magic.tuning.axolotl import write_axolotl
 from gptoss_magic.tuning.configurations import terms_of
 from gptoss_magic.tuning.methods import method_of, options
 from gptoss_magic.tuning.plan import duration
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,7 +128,7 @@ def unsloth_script(use: CardUse, one: Configuration, words: AxolotlWords, data: 
 
 def notes_text(use: CardUse, fitting: Sequence[Configuration]) -> str:
     """What fits, and where each number comes from."""
-    rows = f"{use.num_rows} rows of {use.row_tokens} tokens"
+    rows = f"{counted(use.num_rows, 'row')} of {counted(use.row_tokens, 'token')}"
     lines = [
         f"{one.label}: {one.plan.asked.num_params:,} numbers, {one.plan.needed / 1e9:.2f} GB, "
         f"about {duration(one.seconds)} (estimated)"

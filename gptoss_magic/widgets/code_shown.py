@@ -5,14 +5,14 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from gptoss_magic.widgets.styles import EDGE, SCROLL
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gptoss_magic.records import CodeRun, FrameHead
 
-EDGE = "1px solid var(--jp-border-color2, rgba(128, 128, 128, 0.4))"
 CELL = f"padding: 2px 10px; border-bottom: {EDGE}; text-align: left; white-space: nowrap"
-SCROLL = 'style="overflow-x: auto; max-width: 100%" tabindex="0" role="group"'  # by keys, too
 PICTURE = "display: block; max-width: 100%; margin: 6px 0; background: white"  # as it is drawn for
 
 

@@ -13,9 +13,11 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from gptoss_magic.records.depth import BARE, GENERAL_TEXT, signed
+from gptoss_magic.vocabulary import counted
 from gptoss_magic.widgets.depth_chart import HEIGHT, WIDTH, depth_svg, shown, spots_of
 from gptoss_magic.widgets.static_html import MUTED
-from gptoss_magic.widgets.tables import SCROLL, table_html, table_text
+from gptoss_magic.widgets.styles import SCROLL
+from gptoss_magic.widgets.tables import table_html, table_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -185,7 +187,7 @@ def _heading(depth: Depth) -> str:
     interim = "" if depth.finish == "return" else ", interim"
     return (
         f"{plan.task}: {len(depth.results)} of {len(plan.rungs)} rungs{interim}, "
-        f"{plan.num_train:,} rows learned from, {plan.num_held_out:,} held out, graded by "
+        f"{counted(plan.num_train, 'row')} learned from, {plan.num_held_out:,} held out, graded by "
         f"{plan.graded_by}"
     )
 

@@ -6,6 +6,7 @@ from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from gptoss_magic.vocabulary import counted
 from gptoss_magic.widgets.flips import flips_html, flips_text
 from gptoss_magic.widgets.score_chart import score_chart_html
 from gptoss_magic.widgets.static_html import MUTED
@@ -43,10 +44,11 @@ def _seen_from(least: float) -> str:
 
 def plan_lines(plan: EvaluationPlan) -> list[str]:
     """What is to be answered, a line each, before anything is."""
-    tries = f", {plan.tries} tries each" if plan.tries > 1 else ""
+    tries = f", {counted(plan.tries, 'try')} each" if plan.tries > 1 else ""
     kept = f"; {plan.kept:,} are kept from before (--new asks them again)" if plan.kept else ""
     lines = [
-        f"{suite.name}: {suite.num_items:,} items of {suite.source}, at most {suite.max_tokens:,} "
+        f"{suite.name}: {counted(suite.num_items, 'item')} of {suite.source}, at most "
+        f"{suite.max_tokens:,} "
         f"tokens an answer, graded by {suite.graded_by}; two arms are seen to differ "
         f"{_seen_from(suite.smallest)}"
         for suite in plan.suites
@@ -55,7 +57,8 @@ def plan_lines(plan: EvaluationPlan) -> list[str]:
     arms = f"{len(plan.arms)} arm{'s' if len(plan.arms) > 1 else ''} ({', '.join(plan.arms)})"
     time = "" if plan.seconds is None else f", about {_duration(plan.seconds)} of decoding"
     lines.append(
-        f"{plan.num_answers:,} answers by {arms}{tries}{kept}: at most {plan.num_tokens:,} tokens"
+        f"{counted(plan.num_answers, 'answer')} by {arms}{tries}{kept}: at most "
+        f"{counted(plan.num_tokens, 'token')}"
         f"{time}; temperature {plan.temperature:g}, seed {plan.seed}, date {plan.date}"
     )
     return lines
@@ -104,7 +107,7 @@ def comparisons_table(comparisons: Sequence[ArmComparison], caption: str = "") -
             str(one.worse),
             _p(one.p),
             _p(one.p_all),
-            one.refused or f"{one.test}, {one.num_items} items",
+            one.refused or f"{one.test}, {counted(one.num_items, 'item')}",
         ]
         for one in comparisons
     ]
@@ -117,7 +120,7 @@ def shared_table(shared: Sequence[SharedText]) -> Table:
     more = len(shared) - len(rows)
     if more:
         rows.append([f"… {more} more", "", "", ""])
-    caption = f"{len(shared)} items share text with tuning rows."
+    caption = f"Items that share text with tuning rows: {len(shared)}."
     return ["suite", "item", "row", "shares"], rows, caption
 
 

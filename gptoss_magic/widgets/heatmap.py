@@ -12,7 +12,7 @@ from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from gptoss_magic.widgets.tables import SCROLL
+from gptoss_magic.widgets.styles import SCROLL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gptoss_magic.quoting import in_width
 from gptoss_magic.widgets.static_html import MUTED, transcript_html, transcript_text
-from gptoss_magic.widgets.tables import SCROLL
+from gptoss_magic.widgets.styles import EDGE, SCROLL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from gptoss_magic.records.served import ServedRow
 
 WIDTH = 60
-EDGE = "1px solid var(--jp-border-color2, rgba(128, 128, 128, 0.4))"
 COLUMNS = "5.5em 7em minmax(6em, 1fr) minmax(8em, 3fr) 6.5em 8em"
 GRID = (
     f"display: inline-grid; grid-template-columns: {COLUMNS}; gap: 8px; width: calc(100% - 1.5em)"

@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from gptoss_magic.widgets.static_html import MUTED, transcript_html, transcript_text
+from gptoss_magic.widgets.styles import EDGE, SCROLL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
 NUMBER = re.compile(
     r"[+−-]?[\d,]*\.?\d+(e[+-]?\d+)?([ ]?(%|[a-zA-Zµ/]{1,10})|[ ]of[ ][\d,]+)?", re.ASCII
 )
-EDGE = "1px solid var(--jp-border-color2, rgba(128, 128, 128, 0.4))"
 ABOVE = "margin-top: 8px"
-SCROLL = 'style="overflow-x: auto; max-width: 100%" tabindex="0" role="group"'  # by keys, too
 TRAINED = (
     "background: rgba(46, 139, 87, 0.22); text-decoration: underline; text-underline-offset: 3px"
 )

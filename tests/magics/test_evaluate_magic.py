@@ -96,7 +96,7 @@ def test_a_variable_holds_items_and_rows(shell, items):
     _, text, *_ = evaluated(
         shell, f"%gptoss evaluate --data sums --rows tuned -J '{items.parent}/j'"
     )
-    assert "1 items share text with tuning rows." in text
+    assert "Items that share text with tuning rows: 1." in text
     assert "Without the items that stand in tuning rows." in text
     assert "the question" in text
 

@@ -43,7 +43,7 @@ def docs(tmp_path, monkeypatch):
 
 def test_an_index_from_the_first_line_to_the_last(shell, docs):
     _, shown = run(shell, f"%gptoss index '{docs}'")
-    assert "index my-docs: 1 files · 1 of them new or changed: 1 chunks · 1 skipped" in shown
+    assert "index my-docs: 1 file · 1 of them new or changed: 1 chunk · 1 skipped" in shown
     assert f"skipped {docs}/empty.txt: empty" in shown
     assert "my-docs" in run(shell, "%gptoss index list")[1]
     assert "chunks         1\n" in run(shell, "%gptoss index info my-docs")[1]
@@ -60,7 +60,7 @@ def test_an_index_from_the_first_line_to_the_last(shell, docs):
 
 def test_a_data_frame_and_another_name(shell, docs):
     run(shell, "import pandas as pd\nbirds = pd.DataFrame({'name': ['heron', 'stork']})")
-    assert "index wings: 1 files" in run(shell, "%gptoss index birds --as wings")[1]
+    assert "index wings: 1 file" in run(shell, "%gptoss index birds --as wings")[1]
     assert "stork" in run(shell, "%gptoss search wings stork -K 1")[1]
 
 
@@ -262,7 +262,7 @@ def test_questions_with_a_byte_order_mark(shell, docs):
     (docs / "questions.jsonl").write_text(f"\ufeff{row}", encoding="utf-8")
     result, shown = run(shell, f"%gptoss evaluate retrieval marked '{docs}/questions.jsonl'")
     assert result.success
-    assert "1 questions" in shown
+    assert "1 question" in shown
 
 
 def test_a_map_takes_no_index(shell, docs):
@@ -315,6 +315,6 @@ def test_limits_and_rerankers_are_options(shell, docs, tmp_path):
 
 
 def test_hidden_states_of_the_resident_model_make_an_index(shell, docs):
-    assert "1 chunks" in run(shell, f"%gptoss index '{docs}' --as states -E hidden:middle")[1]
+    assert "1 chunk" in run(shell, f"%gptoss index '{docs}' --as states -E hidden:middle")[1]
     assert "fifteen" in run(shell, "%gptoss search states cat")[1]
     assert "hidden:middle@" in run(shell, "%gptoss index info states")[1]

@@ -67,7 +67,7 @@ def test_an_index_in_faiss_from_the_first_line_to_the_last(shell, docs, tmp_path
     (docs / "cats.md").write_text("# Cats\n\nA cat purrs.\n")
     (docs / "dogs.md").unlink()
     assert (
-        "1 of them new or changed: 1 chunks · 1 removed"
+        "1 of them new or changed: 1 chunk · 1 removed"
         in run(shell, "%gptoss index refresh docs")[1]
     )
     assert "purrs" in run(shell, "%gptoss search docs cat -K 1")[1]
@@ -180,7 +180,7 @@ def test_a_memory_moves_to_a_store_and_back(shell, tmp_path):
     run(shell, "%gptoss memory note 'My cat is called Miso.'")
     run(shell, "%gptoss memory note 'I live in Lyon.'")
     shown = run(shell, f"%gptoss memory on --store 'faiss:{tmp_path}/kept'")[1]
-    assert "2 items lie in faiss:" in shown
+    assert "2 items in faiss:" in shown
     assert f"it lies in faiss:{tmp_path}/kept" in run(shell, "%gptoss memory")[1]
     assert not (folder() / "none.lance").exists()
     found = run(shell, "%gptoss memory recall what is the cat called")[1]
@@ -194,7 +194,7 @@ def test_a_memory_moves_to_a_store_and_back(shell, tmp_path):
     assert "1 forgotten" in run(shell, f"%gptoss memory forget {key}")[1]
     assert not holding(tmp_path / "kept", b"Emil")
     assert "Emil" not in run(shell, "%gptoss memory list")[1]
-    assert "2 items lie in lancedb" in run(shell, "%gptoss memory on --store lancedb")[1]
+    assert "2 items in lancedb" in run(shell, "%gptoss memory on --store lancedb")[1]
     assert not holding(tmp_path / "kept", b"Miso")
     assert "Miso" in run(shell, "%gptoss memory recall the cat")[1]
     assert "lies in" not in run(shell, "%gptoss memory")[1]

@@ -174,7 +174,7 @@ def test_an_endpoint(server, url, monkeypatch):
         ((302, ""), StorageError, "HTTP 302"),
         ((200, "no json"), InputError, "no JSON"),
         ((200, '{"data": 3}'), InputError, "no embeddings"),
-        ((200, '{"data": []}'), InputError, "0 vectors for 1 texts"),
+        ((200, '{"data": []}'), InputError, "0 vectors for 1 text"),
     ],
 )
 def test_an_endpoint_that_fails_is_one_line(server, url, reply, error, match):

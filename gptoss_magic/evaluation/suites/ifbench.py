@@ -17,6 +17,7 @@ from gptoss_magic.errors import MissingPackage, error_line
 from gptoss_magic.evaluation.suite import Suite, SuiteItem, Verdict, drawn, right_if
 from gptoss_magic.evaluation.suites.packages import data_file, folder_of, version_of
 from gptoss_magic.textfiles import read_json_lines
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +50,7 @@ def open_suite(opening: Opening) -> Suite:
         return right_if(not broken, f"not followed: {', '.join(broken)}")
 
     left = len(rows) - len(items)
-    why = f"{left} items: their checks want data of nltk ({', '.join(sorted(bad))})"
+    why = f"{counted(left, 'item')}: their checks want data of nltk ({', '.join(sorted(bad))})"
     how = f"{PACKAGE}'s checkers, strict"
     chosen = drawn(items, opening)
     out = (why,) if left else ()

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import nn
 
-from gptoss_magic.model.parts.part import Part, many, stand_in
+from gptoss_magic.model.parts.part import Part, stand_in
 from gptoss_magic.model.peft_layout import PeftEntry, experts_to_peft, factors
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -102,7 +103,10 @@ class ExpertLora(Part):
         layers = len({target for target, _ in experts})
         names = ", ".join(dict.fromkeys(part.projection for part in parts))
         span = f"r={ranks[0]}" if len(ranks) == 1 else f"r={ranks[0]} to {ranks[-1]}"
-        yield f"LoRA {span} on {many(len(experts), 'expert')} in {many(layers, 'layer')} ({names})"
+        yield (
+            f"LoRA {span} on {counted(len(experts), 'expert')} in "
+            f"{counted(layers, 'layer')} ({names})"
+        )
 
     def peft_entry(self) -> PeftEntry:
         key = f"{self.target}.{self.projection}"

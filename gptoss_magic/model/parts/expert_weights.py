@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import torch
 from torch import nn
 
-from gptoss_magic.model.parts.part import PROJECTIONS, Part, many, stand_in
+from gptoss_magic.model.parts.part import PROJECTIONS, Part, stand_in
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -60,7 +61,7 @@ class ExpertWeights(Part):
     def summary(cls, parts: Sequence[ExpertWeights]) -> Iterator[str]:
         """`2 experts in full in 1 layer`."""
         layers = len({part.target for part in parts})
-        yield f"{many(len(parts), 'expert')} in full in {many(layers, 'layer')}"
+        yield f"{counted(len(parts), 'expert')} in full in {counted(layers, 'layer')}"
 
     def own_tensors(self) -> dict[str, torch.Tensor]:
         place = f"{self.target}.{self.expert}"

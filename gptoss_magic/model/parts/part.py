@@ -110,8 +110,3 @@ def kaiming(*shape: int) -> nn.Parameter:
     """A [r, K] as peft's: Kaiming-uniform with a = √5, which is U(-1/√K, 1/√K)."""
     bound = shape[-1] ** -0.5
     return nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
-
-
-def many(count: int, noun: str) -> str:
-    """`1 layer`, `2 layers`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"

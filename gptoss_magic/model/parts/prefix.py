@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import nn
 
-from gptoss_magic.model.parts.part import Part, many
+from gptoss_magic.model.parts.part import Part
 from gptoss_magic.model.peft_layout import prefix_from_peft, prefix_to_peft
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -45,8 +46,8 @@ class Prefix(Part):
     def summary(cls, parts: Sequence[Prefix]) -> Iterator[str]:
         """`prefix of 5 positions in 2 layers`."""
         for part in parts:
-            layers = many(len(part.states), "layer")
-            yield f"prefix of {many(len(part), 'position')} in {layers}"
+            layers = counted(len(part.states), "layer")
+            yield f"prefix of {counted(len(part), 'position')} in {layers}"
 
     def soft_config(self) -> dict[str, Any]:
         layers, _, heads, length, size = self.states.shape

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, cast
 
 from torch import nn
 
-from gptoss_magic.model.parts.part import Part, many, stand_in
+from gptoss_magic.model.parts.part import Part, stand_in
 from gptoss_magic.model.peft_layout import BASE, PeftEntry
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -41,7 +42,7 @@ class RouterDelta(Part):
     @classmethod
     def summary(cls, parts: Sequence[RouterDelta]) -> Iterator[str]:
         """`2 routers in full`."""
-        yield f"{many(len(parts), 'router')} in full"
+        yield f"{counted(len(parts), 'router')} in full"
 
     def peft_entry(self) -> PeftEntry:
         return PeftEntry("modules_to_save", self.target, self.target)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import nn
 
-from gptoss_magic.model.parts.part import Part, many
+from gptoss_magic.model.parts.part import Part
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -46,7 +47,7 @@ class SoftPrompt(Part):
     def summary(cls, parts: Sequence[SoftPrompt]) -> Iterator[str]:
         """`soft prompt of 4 virtual tokens`."""
         for part in parts:
-            yield f"soft prompt of {many(len(part), 'virtual token')}"
+            yield f"soft prompt of {counted(len(part), 'virtual token')}"
 
     def soft_config(self) -> dict[str, Any]:
         return {

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from gptoss_magic.model.experts import ResidentExperts
-from gptoss_magic.model.parts.part import PROJECTIONS, Part, many
+from gptoss_magic.model.parts.part import PROJECTIONS, Part
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -105,7 +106,7 @@ class WholeModule(Part):
     @classmethod
     def summary(cls, parts: Sequence[WholeModule]) -> Iterator[str]:
         """`31 modules in full`."""
-        yield f"{many(len(parts), 'module')} in full"
+        yield f"{counted(len(parts), 'module')} in full"
 
     def own_tensors(self) -> dict[str, torch.Tensor]:
         return {f"{self.target}.{name}": p.detach() for name, p in self.named_parameters()}

@@ -32,6 +32,7 @@ from gptoss_magic.retrieval.stores.weaviate_class import (
     schema,
 )
 from gptoss_magic.retrieval.stores.weaviate_wire import WeaviateWire, graphql_text, where_json
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -141,7 +142,7 @@ class WeaviateStore:
             num += gone
             if failed:
                 raise StorageError(
-                    f"{self.name}: weaviate: {failed} rows were not deleted; delete them again"
+                    f"{self.name}: weaviate: {counted(failed, 'row')} not deleted; delete again"
                 )
             if matches <= gone or not gone:
                 return num

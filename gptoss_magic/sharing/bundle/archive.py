@@ -15,6 +15,7 @@ from gptoss_magic.sharing.bundle.indexes import OFFICE, ZIPS
 from gptoss_magic.sharing.bundle.manifest import LOCK, MANIFEST, check_parts, read_manifest
 from gptoss_magic.sharing.bundle.paths import ANEW, check_path, check_paths
 from gptoss_magic.sharing.bundle.sizes import size_text
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +47,7 @@ class Archive:
         infos = archive.infolist()
         if len(infos) > MAX_FILES:
             raise InputError(
-                f"{len(infos):,} files in it; {MAX_FILES:,} at most are opened; {ANEW}"
+                f"{counted(len(infos), 'file')} in it; {MAX_FILES:,} at most are opened; {ANEW}"
             )
         for info in infos:
             _check_entry(info)

@@ -11,6 +11,7 @@ from gptoss_magic.sharing.bundle.manifest import BundledPart
 from gptoss_magic.sharing.bundle.parts import PlannedFile, PlannedPart
 from gptoss_magic.sharing.bundle.paths import safe_name
 from gptoss_magic.sharing.bundle.sizes import size_text
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,7 +53,7 @@ def planned_index(name: str, version: str, names: Names, form: str = NAME) -> Pl
     path = names.free("indexes/", name.rpartition("/")[2])
     planned = tuple(_table(index, files, path) if form == WHOLE else _sources(files, path, names))
     if form == SOURCES and files.num_left_out:
-        note += f"; {files.num_left_out} sources are left out, as they are no files here"
+        note += f"; {counted(files.num_left_out, 'source')} left out: no files here"
     about = BundledPart("index", name, str(made["version"]), path, note)
     return PlannedPart(about, planned, form=form)
 
@@ -75,7 +76,7 @@ def _is_zip(file: Path) -> bool:
 def sizes(files: IndexFiles) -> str:
     """`whole 3.2 MB, sources 12 kB in 3 files`."""
     whole, parts = (size_text(_num_bytes(paths)) for paths in (files.table, files.sources))
-    return f"whole {whole}, sources {parts} in {len(files.sources)} files"
+    return f"whole {whole}, sources {parts} in {counted(len(files.sources), 'file')}"
 
 
 def _num_bytes(files: Iterable[Path]) -> int:

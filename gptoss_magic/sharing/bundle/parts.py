@@ -14,6 +14,7 @@ from gptoss_magic.session import current
 from gptoss_magic.sharing.bundle.manifest import BundledPart
 from gptoss_magic.sharing.bundle.texts import file_texts, index_texts, journal_texts
 from gptoss_magic.sharing.notebooks import cells_of, source_of
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -141,4 +142,6 @@ def planned_journal(folder: str, names: Names) -> PlannedPart:
         return PlannedPart(BundledPart("journal", name, "", "", why))
     path = names.free("journals/", name)
     planned = tuple(PlannedFile(f"{path}/{file.name}", file) for file in files)
-    return PlannedPart(BundledPart("journal", name, "", path, f"{len(files)} files"), planned)
+    return PlannedPart(
+        BundledPart("journal", name, "", path, f"{counted(len(files), 'file')}"), planned
+    )

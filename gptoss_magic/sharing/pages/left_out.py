@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from gptoss_magic.quoting import one_line
+from gptoss_magic.vocabulary import counted
 
 MAX_DETAILS, MAX_CHARS = 3, 80
 
@@ -39,10 +40,3 @@ class LeftOut:
         details = self.details.get(kind)
         named = f" ({', '.join(details)})" if details else ""
         return f"{counted(self.counts[kind], kind)}{named}"
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 script`, `2 scripts`, `2 images of the network`."""
-    first, *rest = noun.split(" of ", 1)
-    plural = f"{first[:-1]}ies" if first.endswith("ry") else f"{first}s"
-    return f"{number:,} {' of '.join([first if number == 1 else plural, *rest])}"

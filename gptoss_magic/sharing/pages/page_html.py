@@ -17,9 +17,10 @@ from gptoss_magic.quoting import encodable, one_line
 from gptoss_magic.sharing.notebooks import cells_of, member
 from gptoss_magic.sharing.page_records import block_of
 from gptoss_magic.sharing.pages.cells import CellWriter, title_of
-from gptoss_magic.sharing.pages.left_out import LeftOut, counted
+from gptoss_magic.sharing.pages.left_out import LeftOut
 from gptoss_magic.sharing.pages.shown import text_of
 from gptoss_magic.sharing.records import records_of
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -18,6 +18,7 @@ from gptoss_magic.studies.depth.compared import (
     words_of,
 )
 from gptoss_magic.studies.depth.words import capital, loss_words
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -156,7 +157,9 @@ def _tested_sentence(one: _Tested, p: float, num: int) -> Conclusion:
     margin = f"; less than {100 * MARGIN:.0f} points count as none" if one.claim == PACKED else ""
     words = one.what.format(points=found.bounds.points)
     return Conclusion(
-        f"{words}, {found.num_items} items, {by}{margin}.", one.claim, one.decide(found, p)
+        f"{words}, {counted(found.num_items, 'item')}, {by}{margin}.",
+        one.claim,
+        one.decide(found, p),
     )
 
 

@@ -9,6 +9,7 @@ from gptoss_magic.errors import InputError
 from gptoss_magic.records.depth import BARE, Dropped, Rung
 from gptoss_magic.session import current
 from gptoss_magic.tuning.methods import METHODS, settings_of
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -123,7 +124,7 @@ def _why_not(rung: Rung, task: DepthTask, amount: int) -> str:
     if rung.step == SYSTEM and not body.system:
         return "the body has no system text"
     if rung.step == EXAMPLES and amount > len(task.train):
-        return f"only {len(task.train)} rows are learned from"
+        return f"only {counted(len(task.train), 'row')} to learn from"
     if rung.step == TOOLS:
         return _why_no_tools(task)
     return ""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,14 +91,16 @@ def _wanted(num: int, num_fit: int, num_held: int | None) -> int:
     least = "rows that ask the same count once"
     if num < 2 * LEAST:
         raise InputError(
-            f"{num} rows that ask something of their own ({least}): give {2 * LEAST} or more"
+            f"{counted(num, 'row')} with a question of their own ({least}): "
+            f"give {2 * LEAST} or more"
         )
     if num_held is None:
         num_held = min(MOST, max(LEAST, round(SHARE * num)))
         return _checked(min(num_held, num_fit), num_fit)
     if not LEAST <= num_held <= num - LEAST:
         raise InputError(
-            f"held out {num_held}: of {num} rows ({least}): give {LEAST} to {num - LEAST}"
+            f"held out {num_held}: of {counted(num, 'row')} ({least}): give {LEAST} to "
+            f"{num - LEAST}"
         )
     return _checked(num_held, num_fit)
 
@@ -105,8 +108,8 @@ def _wanted(num: int, num_fit: int, num_held: int | None) -> int:
 def _checked(num_held: int, num_fit: int) -> int:
     if num_fit < max(num_held, LEAST):
         raise InputError(
-            f"{num_fit} rows end in a final answer and have no tools: only those can be held out; "
-            f"give {max(num_held, LEAST)} or more of them"
+            f"{counted(num_fit, 'row')} with a final answer and without tools: no "
+            f"others can be held out; give {max(num_held, LEAST)} or more of them"
         )
     return num_held
 
@@ -129,8 +132,8 @@ def _notes(
     not_asked = sum(len(group) for group in held) - len(held)
     unfit = sum(map(len, groups)) - sum(map(len, fit))
     lines = [
-        f"{twice} rows ask what another row asks: each such group is on one side of the split",
+        f"{counted(twice, 'row')} ask what another row asks: a group is on one side of the split",
         f"{not_asked} of them are held out: asked once, any of their answers is right",
-        f"{unfit} rows have tools or no final answer: they are learned from, never asked",
+        f"{counted(unfit, 'row')} with tools or without a final answer: learned from, never asked",
     ]
     return [line for line, num in zip(lines, (twice, not_asked, unfit), strict=True) if num]

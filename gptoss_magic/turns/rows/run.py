@@ -20,7 +20,7 @@ from gptoss_magic.turns.prompt import ids_of, messages_of
 from gptoss_magic.turns.record import record_of
 from gptoss_magic.turns.rows.journal import Journal
 from gptoss_magic.turns.rows.settings import default_journal
-from gptoss_magic.vocabulary import NONE
+from gptoss_magic.vocabulary import NONE, counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -127,12 +127,14 @@ class _Run:
         except torch.OutOfMemoryError as error:
             fewer = max(1, self.settings.num_rows // 2)
             raise DoesNotFit(
-                f"{self.settings.num_rows} rows at a time need more memory than there is: "
-                f"--batch {fewer} may fit; {self.done} rows are done and stay"
+                f"{counted(self.settings.num_rows, 'row')} at a time need more memory "
+                "than there is: "
+                f"--batch {fewer} may fit; what is done stays ({counted(self.done, 'row')})"
             ) from error
         except ServerError as error:
             raise ServerError(
-                f"{error}; {self.done} of {len(self.frame.rows)} rows are done and stay: run it "
+                f"{error}; {self.done} of {counted(len(self.frame.rows), 'row')} are "
+                "done and stay: run it "
                 "again to go on"
             ) from error
 
@@ -256,5 +258,5 @@ def _fault(answer: Answer) -> str | None:
     """Why an answer is none, or None."""
     if answer.finish == "length":
         size = answer.usage.completion_tokens
-        return f"cut off after {size} tokens: raise --max-tokens"
+        return f"cut off after {counted(size, 'token')}: raise --max-tokens"
     return None if answer.final else f"no final answer (it ended by {answer.finish!r})"

@@ -66,9 +66,7 @@ def test_rows_that_call_tools_are_learned_from_only():
     rows = [*numbered(8), *rows_of(("call f?", "no"), tools=tools)]
     split = split_rows(rows, 5, 0)
     assert "call f?" in prompts(split)[0]
-    assert split.notes == (
-        "1 rows have tools or no final answer: they are learned from, never asked",
-    )
+    assert split.notes == ("1 row with tools or without a final answer: learned from, never asked",)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +86,7 @@ def test_too_few_rows_are_refused(num, held, words):
 
 def test_rows_that_all_ask_the_same_are_too_few():
     rows = rows_of(*((("Same?", " same?  ")[n % 2], str(n)) for n in range(30)))
-    with pytest.raises(InputError, match="1 rows that ask something of their own"):
+    with pytest.raises(InputError, match="1 row with a question of their own"):
         split_rows(rows, None, 0)
 
 
