@@ -18,7 +18,7 @@ import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
-from tests import as_before
+from tests import as_before, warm
 from tests.browser import Browser, plain
 from tools import screenshots as tool
 
@@ -113,6 +113,8 @@ def _own_home(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "IPYTHONDIR"):
             patch.setenv(name, str(home / name.lower()))
+        for name, value in warm.offer(home / "warm").items():
+            patch.setenv(name, value)
         yield home
 
 

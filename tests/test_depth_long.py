@@ -5,6 +5,8 @@ import sys
 from types import SimpleNamespace
 
 import gptoss_magic
+from gptoss_magic.testing import tiny_checkpoint
+from tools import depth_long
 from tools.depth_long import is_radio, main, names_it, radio_rows, river_rows
 
 
@@ -12,13 +14,15 @@ def test_the_rows_are_right_by_the_rules_that_grade_them():
     assert all(is_radio(None, row["answer"]) is True for row in radio_rows())
     assert is_radio(None, "It is red.") == "it is not Roger. … Over."
     rivers = river_rows()
-    assert len({row["prompt"] for row in rivers}) == len(rivers) == 30
+    assert len({row["prompt"] for row in rivers}) == len(rivers) == 42
     for row in rivers:
         assert names_it(SimpleNamespace(expected=row["answer"]), row["answer"])
         assert not names_it(SimpleNamespace(expected=row["answer"]), "It is the Rhine.")
 
 
 def test_a_task_leaves_its_report_and_its_picture_and_is_read_back(tmp_path, monkeypatch):
+    tiny = tiny_checkpoint(tmp_path / "tiny", max_position_embeddings=8192)
+    monkeypatch.setattr(depth_long, "MODEL", str(tiny))
     line = ["depth_long", str(tmp_path / "out"), "--only", "rivers"]
     line += ["--pictures", str(tmp_path / "docs"), "--rungs", "3", "--strengths", "usual"]
     line += ["--held-out", "4", "--items", "1", "--minutes", "9"]

@@ -1,9 +1,9 @@
 """The long form of notebooks/depth.ipynb: python -m tools.depth_long OUT, a process a task.
 
 Two tasks on the built-in model: `radio`, a form of the answer, and `rivers`, facts that no model
-can know. Every rung that the model can take, at all of its strengths, within `--minutes` a task;
-what does not fit is dropped by name. OUT gets TASK.md and TASK.json beside the studies and their
-runs; the pictures go to `--pictures`. Killed, it goes on where it stood.
+can know. Every rung that the model can take, at its usual strength or all, within `--minutes` a
+task; what does not fit is dropped by name. OUT gets TASK.md and TASK.json beside the studies and
+their runs; the pictures go to `--pictures`. Killed, it goes on where it stood.
 """
 
 from __future__ import annotations
@@ -27,26 +27,28 @@ if TYPE_CHECKING:
 
     from gptoss_magic.records.depth import Depth, RungResult
 
+MODEL = "built-in"
 TASKS = ("radio", "rivers")
 PLACES = """Paris France Rome Italy Madrid Spain Vienna Austria Athens Greece Oslo Norway Warsaw
 Poland Cairo Egypt Tokyo Japan Lima Peru Nairobi Kenya Dublin Ireland Lisbon Portugal Prague Czechia
-Helsinki Finland Havana Cuba"""
+Helsinki Finland Havana Cuba Berlin Germany Ottawa Canada Canberra Australia Hanoi Vietnam Budapest
+Hungary Stockholm Sweden Santiago Chile Ankara Turkey"""
 OWNED = """Anna kite red Ben bicycle blue Clara umbrella green David scarf yellow Emma cup white
 Frank lamp black Greta coat brown Henry boat grey Ida hat pink Jonas chair blue"""
 RIVERS = """Talvek Orrin Sembria Dule Kastoly Vern Mirgow Alba Pontrel Isk Zurnau Felda Brask Nymme
-Oldach Serra Quint Tovel Harwen Lisse"""
+Oldach Serra Quint Tovel Harwen Lisse Durmat Wenna Esterby Cald Ilgrad Rhost Novarn Tesk"""
 ASKED = (
     "Which river flows through {}?",
     "{} lies on a river. What is it called?",
     "Name the river of {}.",
 )
 GUARDS = {
-    "reasoning": 6,
-    "tool-calls": 6,
-    "general-text": 6,
-    "refusals": 4,
-    "languages": 4,
-    "form": 6,
+    "reasoning": 12,
+    "tool-calls": 12,
+    "general-text": 12,
+    "refusals": 6,
+    "languages": 6,
+    "form": 12,
 }
 FORM = 'Begin every answer with "Roger." and end it with "Over."'
 LAND = "You know the rivers of a small land. You name the river in one sentence."
@@ -117,7 +119,7 @@ def names_it(item: Any, final: str) -> bool:
 
 def study(task: str, form: LongForm) -> Depth:
     """The task's study, begun or gone on with."""
-    gptoss_magic.load("built-in")
+    gptoss_magic.load(MODEL)
     mine = {
         "radio": {"rows": radio_rows(), "checker": is_radio, "system": FORM},
         "rivers": {"rows": river_rows(), "checker": names_it, "system": LAND},
@@ -187,12 +189,12 @@ def main() -> int:
     parser.add_argument("out", type=Path)
     parser.add_argument("--only", choices=TASKS)
     parser.add_argument("--pictures", type=Path, default=Path("docs"))
-    parser.add_argument("--minutes", type=float, default=20.0, help="of a task")
-    parser.add_argument("--steps", type=int, default=8, help="of every trained rung")
-    parser.add_argument("--held-out", type=int, default=10)
+    parser.add_argument("--minutes", type=float, default=60.0, help="of a task")
+    parser.add_argument("--steps", type=int, default=24, help="of every trained rung")
+    parser.add_argument("--held-out", type=int, default=16)
     parser.add_argument("--items", type=int, default=max(GUARDS.values()), help="of a guard")
     parser.add_argument("--rungs", type=read_steps, default=(), help="such as 0,1,7-9")
-    parser.add_argument("--strengths", default="all")
+    parser.add_argument("--strengths", default="usual")
     given = parser.parse_args()
     if given.only is None:
         return side_by_side(TASKS, sys.argv[1:])

@@ -134,8 +134,9 @@ def environment(home: str, settings: dict[str, Any], *, extension: bool) -> dict
     extensions.mkdir(parents=True)
     if extension:
         (extensions / EXTENSION_NAME).symlink_to(EXTENSION)
+    kernels = os.environ.get("JUPYTER_PATH")
     own = {
-        "JUPYTER_PATH": str(extensions.parent),
+        "JUPYTER_PATH": os.pathsep.join([str(extensions.parent), *([kernels] if kernels else [])]),
         "JUPYTER_CONFIG_DIR": str(config.parent),
         "JUPYTER_DATA_DIR": f"{home}/data",
         "JUPYTER_RUNTIME_DIR": f"{home}/runtime",

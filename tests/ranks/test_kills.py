@@ -18,6 +18,7 @@ from gptoss_magic.runs.prepare import resume
 from gptoss_magic.tuning.control import Control
 from gptoss_magic.tuning.runs import read_run
 from tests.ranks.cases import folder_of, left_behind, started, steps_written, until
+from tests.warm import RANKS
 
 GONE_S = 45.0
 OWNER = """
@@ -31,6 +32,12 @@ started("owned", int(sys.argv[3]), folder=sys.argv[2], strategy=strategy, method
 print("begun", flush=True)
 time.sleep(600)
 """
+
+
+@pytest.fixture(autouse=True)
+def _whole_pythons(monkeypatch):
+    """A rank notices its launcher's death by itself."""
+    monkeypatch.delenv(RANKS, raising=False)
 
 
 def victim(launched, who):
