@@ -14,6 +14,7 @@ from benchmarks.layer import LAYER
 from benchmarks.memory import quickstart_peak_rss_mb
 from benchmarks.ranks import RANKS
 from benchmarks.recall import memory_recall_vs_vectors
+from benchmarks.recall_bfcl import memory_recall_bfcl_vs_vectors
 from benchmarks.replay import replay_seconds_vs_generation
 from benchmarks.retrieval import RETRIEVAL
 from benchmarks.retrieval_growth import query_growth_1k_to_1m
@@ -45,6 +46,7 @@ FIGURES = {
         routing_capture_overhead,
         query_growth_1k_to_1m,
         memory_recall_vs_vectors,
+        memory_recall_bfcl_vs_vectors,
         quickstart_peak_rss_mb,
         replay_seconds_vs_generation,
         *WHOLE,

@@ -9,10 +9,15 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from benchmarks.dialogues import KINDS, Dialogue, dialogues
 from benchmarks.figure import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NUM, SEED, K = 240, 2, 4
 
@@ -53,6 +58,20 @@ def vectors(number: int, dialogue: Dialogue) -> list[str]:
     return [item.text for item in memory.recall(dialogue.question.text, K)]
 
 
+@contextmanager
+def own_data() -> Iterator[None]:
+    """Memories lie in a folder of their own within."""
+    before = os.environ.get("XDG_DATA_HOME")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["XDG_DATA_HOME"] = folder
+        try:
+            yield
+        finally:
+            os.environ.pop("XDG_DATA_HOME")
+            if before is not None:
+                os.environ["XDG_DATA_HOME"] = before
+
+
 def is_right(found: list[str], dialogue: Dialogue) -> bool:
     """All that is needed is there, and nothing that would mislead."""
     question = dialogue.question
@@ -69,21 +88,13 @@ def counted(num: int, seed: int) -> dict[str, Counter[str]]:
     """Right answers by kind of question: of structured recall, of vectors, of no memory."""
     ways = {"structured": structured, "vectors": vectors, "none": lambda _n, _d: []}
     right = {name: Counter[str]() for name in ways}
-    with tempfile.TemporaryDirectory() as folder:
-        before = os.environ.get("XDG_DATA_HOME")
-        os.environ["XDG_DATA_HOME"] = folder
-        try:
-            for number, dialogue in enumerate(dialogues(num, seed)):
-                for name, way in ways.items():
-                    found = way(number, dialogue)
-                    right[name][dialogue.question.kind] += is_right(found, dialogue)
-                    right[name]["all"] += is_right(found, dialogue)
-                    right[name]["needed is there"] += has_needed(found, dialogue)
-        finally:
-            if before is None:
-                del os.environ["XDG_DATA_HOME"]
-            else:
-                os.environ["XDG_DATA_HOME"] = before
+    with own_data():
+        for number, dialogue in enumerate(dialogues(num, seed)):
+            for name, way in ways.items():
+                found = way(number, dialogue)
+                right[name][dialogue.question.kind] += is_right(found, dialogue)
+                right[name]["all"] += is_right(found, dialogue)
+                right[name]["needed is there"] += has_needed(found, dialogue)
     return right
 
 

@@ -1,0 +1,106 @@
+"""memory_recall_bfcl_vs_vectors: what a memory puts before the model, on BFCL's memory data.
+
+155 questions about what a user said in long talks of five kinds (package bfcl-eval). No model is
+asked: an answer counts where the Leaderboard's own check finds one of its answers in the four
+messages that are recalled.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks.figure import Figure, Unavailable
+from benchmarks.recall import own_data
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Recall = Callable[[str], list[str]]
+
+K = 4
+SUITE, TALKS = "BFCL_v4_memory.json", "memory_prereq_conversation"
+
+
+def lines(*names: str) -> list[dict[str, Any]]:
+    """The rows of one of the package's files. Raises Unavailable."""
+    try:
+        place = files("bfcl_eval").joinpath("data", *names)
+    except ModuleNotFoundError as error:
+        raise Unavailable("bfcl-eval is missing: pip install 'gptoss_magic[suites]'") from error
+    return [json.loads(line) for line in place.read_text("utf-8").splitlines()]
+
+
+def said(scenario: str) -> list[str]:
+    """All that the user said, in its order."""
+    talks = lines(TALKS, f"memory_{scenario}.json")
+    return [message["content"] for talk in talks for (message,) in talk["question"]]
+
+
+def ours(scenario: str) -> Recall:
+    """Our memory: words and vectors."""
+    from gptoss_magic.retrieval.items import Item
+    from gptoss_magic.retrieval.memory import Memory
+
+    memory = Memory("bfcl", f"{scenario}.ipynb")
+    memory.remember([Item("note", text) for text in said(scenario)])
+    return lambda asked: [item.text for item in memory.recall(asked, K)]
+
+
+def vectors(scenario: str) -> Recall:
+    """The nearest by the cosine of the same embeddings."""
+    from gptoss_magic.retrieval.embedders import embedder_named
+
+    embedder, texts = embedder_named(), said(scenario)
+    held = np.asarray(embedder.embed(texts), np.float32)
+    held /= np.linalg.norm(held, axis=1, keepdims=True)
+
+    def recall(asked: str) -> list[str]:
+        (query,) = np.asarray(embedder.embed([asked]), np.float32)
+        return [texts[place] for place in np.argsort(-(held @ query))[:K]]
+
+    return recall
+
+
+def latest(scenario: str) -> Recall:
+    """What was said last, whatever is asked."""
+    texts = said(scenario)[-K:]
+    return lambda _asked: texts
+
+
+def shares() -> dict[str, float]:
+    """Questions whose answer is before the model, by the way to recall."""
+    from bfcl_eval.eval_checker.agentic_eval.agentic_checker import agentic_checker
+
+    answers = {row["id"]: row["ground_truth"] for row in lines("possible_answer", SUITE)}
+    questions = lines(SUITE)
+    right = {way.__name__: 0 for way in (ours, vectors, latest)}
+    for way in (ours, vectors, latest):
+        recall = {one: way(one) for one in {row["scenario"] for row in questions}}
+        for row in questions:
+            found = recall[row["scenario"]](row["question"][0][0]["content"])
+            right[way.__name__] += agentic_checker("\n".join(found), answers[row["id"]])["valid"]
+    return {name: round(count / len(questions), 4) for name, count in right.items()}
+
+
+def memory_recall_bfcl_vs_vectors(_repeats: int) -> Figure:
+    """Words and vectors against vectors alone, on questions of the Function-Calling Leaderboard."""
+    with own_data():
+        found = shares()
+    what = (
+        f"questions of BFCL's memory data whose answer stands in the {K} recalled messages, of "
+        "about a hundred: words and vectors against vectors alone; beside them the latest messages"
+    )
+    figure = Figure(
+        "memory_recall_bfcl_vs_vectors",
+        found["ours"],
+        found["vectors"],
+        "share",
+        round(found["ours"] / found["vectors"], 4),
+        what,
+    )
+    return replace(figure, more={"latest": found["latest"], "no memory": 0.0})
