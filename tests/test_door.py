@@ -3,7 +3,6 @@
 import errno
 import json
 import subprocess
-import sys
 
 import pytest
 import torch
@@ -17,6 +16,7 @@ from gptoss_magic.session import current
 from gptoss_magic.testing import tiny_tokenizer
 from gptoss_magic.textfiles import Unreadable
 from tests.shell_cells import run, tiny_shell
+from tests.warm import python
 
 
 class Wordless(Exception):
@@ -319,6 +319,6 @@ for door in doors:
 print("all of the tree")
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False
+        [python(), "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False
     )
     assert done.stdout.strip() == "all of the tree", done.stderr

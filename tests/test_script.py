@@ -5,13 +5,13 @@ import inspect
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import gptoss_magic
 from gptoss_magic.testing import tiny_checkpoint
+from tests.warm import python
 
 ROOT = Path(gptoss_magic.__file__).parent.parent
 SCRIPT = ROOT / "docs" / "script.py"
@@ -25,7 +25,7 @@ def test_the_script_runs_and_is_short(tmp_path):
     shutil.copy(ROOT / "README.md", tmp_path)
     path = tiny_checkpoint(tmp_path / "tiny", max_position_embeddings=8192)
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), str(path)],
+        [python(), str(SCRIPT), str(path)],
         capture_output=True,
         text=True,
         cwd=tmp_path,

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,14 @@ from benchmarks.gpu_speeds import at_most
 from gptoss_magic.model.checkpoint import read_checkpoint
 from gptoss_magic.model.plan import make_plan
 from gptoss_magic.testing import tiny_checkpoint
+from tests.warm import python
 
 ROOT = Path(__file__).parents[2]
 
 
 def check(*arguments):
     return subprocess.run(
-        [sys.executable, "-m", "benchmarks.gpu_check", *arguments],
+        [python(), "-m", "benchmarks.gpu_check", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,

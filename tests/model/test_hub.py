@@ -5,12 +5,12 @@ import http.server
 import json
 import os
 import subprocess
-import sys
 import threading
 
 import pytest
 
 from gptoss_magic.testing import tiny_checkpoint
+from tests.warm import python
 
 COMMIT = "c" * 40
 
@@ -90,7 +90,7 @@ def load(endpoint, cache, **options):
     ).replace("g.errors", "__import__('gptoss_magic.errors').errors")
     environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HUB_CACHE": str(cache)}
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+        [python(), "-c", code], env=environment, capture_output=True, text=True, check=False
     )
     lines = done.stdout.strip().splitlines()
     assert lines, done.stderr

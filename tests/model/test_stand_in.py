@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-import sys
 
 import pytest
 import torch
@@ -12,6 +11,7 @@ from gptoss_magic.model import stand_in
 from gptoss_magic.model.stand_in import convert
 from gptoss_magic.model.stand_in.mixture import read_mixture
 from gptoss_magic.model.stand_in.source import verified_source
+from tests.warm import python
 from tools.stand_in.blend import scaled
 
 
@@ -63,7 +63,7 @@ def test_script_answers_a_fact_greedily_like_transformers():
         "assert 'Paris' in a.final and a.analysis and a.finish == 'return'\n"
         "assert g.load('built-in').endswith('already')\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run([python(), "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
@@ -85,5 +85,5 @@ def test_script_scores_the_routing_of_sums_and_questions_apart():
         "assert (b.routing.ids != 0).all() and b.provenance['probe']\n"
         "print(near, far)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run([python(), "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

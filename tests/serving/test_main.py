@@ -4,19 +4,19 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import urllib.request
 
 from gptoss_magic.testing import tiny_checkpoint
+from tests.warm import python
 
-COMMAND = [sys.executable, "-m", "gptoss_magic", "serve"]
+COMMAND = ["-m", "gptoss_magic", "serve"]
 
 
 def test_it_serves_until_it_is_interrupted(tmp_path):
     folder = tiny_checkpoint(tmp_path / "tiny")
     environment = {**os.environ, "SERVE_TOKEN": "a-token-of-tests"}
     process = subprocess.Popen(
-        [*COMMAND, str(folder), "--token-env", "SERVE_TOKEN"],
+        [python(), *COMMAND, str(folder), "--token-env", "SERVE_TOKEN"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -40,6 +40,8 @@ def test_it_serves_until_it_is_interrupted(tmp_path):
 
 def test_what_cannot_be_is_one_line(tmp_path):
     for words in ([str(tmp_path / "none")], ["built-in", "--token-env", "NO_SUCH_NAME"]):
-        made = subprocess.run([*COMMAND, *words], capture_output=True, text=True, check=False)
+        made = subprocess.run(
+            [python(), *COMMAND, *words], capture_output=True, text=True, check=False
+        )
         assert made.returncode == 1
         assert len(made.stderr.strip().splitlines()) == 1

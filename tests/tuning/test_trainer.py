@@ -7,7 +7,6 @@ import os
 import resource
 import signal
 import subprocess
-import sys
 import textwrap
 from dataclasses import asdict, fields, replace
 
@@ -29,6 +28,7 @@ from gptoss_magic.tuning.methods.context import Context
 from gptoss_magic.tuning.methods.heads import head_scores
 from gptoss_magic.tuning.settings import TrainSettings
 from gptoss_magic.tuning.trainer import Trainer, TrainingWork, scheduled
+from tests.warm import python
 
 HOT = [[5, 2, 1], [3]]
 
@@ -343,7 +343,7 @@ KILLED = """
 
 
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path):
-    command = [sys.executable, "-c", textwrap.dedent(KILLED), str(tmp_path)]
+    command = [python(), "-c", textwrap.dedent(KILLED), str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(["."])}
     first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     for line in first.stdout:

@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
@@ -18,6 +17,7 @@ from gptoss_magic.session import current
 from gptoss_magic.testing import tiny_checkpoint
 from gptoss_magic.tuning.chats import row_of
 from gptoss_magic.tuning.data import encode, pieces
+from tests.warm import python
 
 HOW = {"date": "2026-01-01", "temperature": 0, "max_tokens": 200}
 
@@ -393,9 +393,7 @@ def test_a_killed_process_loses_only_the_try_that_it_was_at(journal, tmp_path):
     model = str(current().require_local().settings.model)
     code = tmp_path / "killed.py"
     code.write_text(KILLED)
-    process = subprocess.Popen(
-        [sys.executable, code, model, journal], stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([python(), code, model, journal], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout.readline() == "asked\n"
     finally:

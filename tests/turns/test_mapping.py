@@ -4,7 +4,6 @@ import json
 import resource
 import signal
 import subprocess
-import sys
 import time
 
 import pandas as pd
@@ -23,6 +22,7 @@ from gptoss_magic.turns.answer_schema import AnswerSchema
 from gptoss_magic.turns.rows.journal import FIELDS, Journal
 from gptoss_magic.turns.rows.template import RowTemplate
 from tests.shell_cells import new_shell
+from tests.warm import python
 
 ASK = {"max_tokens": 12, "effort": "low", "date": "2026-01-01"}
 
@@ -139,7 +139,7 @@ gptoss_magic.map(frame, "{{ word }}", journal=sys.argv[2], max_tokens=12, date="
 
 
 def test_a_killed_process_loses_seconds_and_leaves_a_journal_that_opens(checkpoint, place):
-    command = [sys.executable, "-c", KILLED, str(checkpoint), str(place)]
+    command = [python(), "-c", KILLED, str(checkpoint), str(place)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         limit = time.monotonic() + 90
         while not list(place.glob("*.parquet")) and time.monotonic() < limit:

@@ -20,9 +20,14 @@ HERE = Path(__file__).parent
 PLAIN = "plain"
 RANKS = "PYTHON_EXEC"  # what torch's launcher starts ranks with
 # what Python and the packages read as they are imported; limits that a test sets for a process
-READ_AT_IMPORT = ("OMP_", "GOMP_", "MKL_", "HF_", "TRANSFORMERS_", "PYTHON", "LD_")
+READ_AT_IMPORT = ("ATEN_", "OMP_", "GOMP_", "MKL_", "HF_", "TRANSFORMERS_", "PYTHON", "LD_")
 SEEN_TO = ("PYTHONPATH", "PYTHONSAFEPATH", "PYTHONUNBUFFERED")  # a fork does as they say
 LIMITS = (resource.RLIMIT_AS, resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE)
+
+
+def python() -> str:
+    """What starts a process that is such a fork, in place of `sys.executable`."""
+    return os.environ.get(RANKS, sys.executable)
 
 
 def offer(folder: Path) -> dict[str, str]:

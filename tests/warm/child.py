@@ -1,8 +1,8 @@
 """What stands for a forked process where it was started: it passes signals on and waits.
 
-Run with the arguments of Python: `-m MODULE …` or `SCRIPT …`, `-u` before them or not. Where the
-process would not be as the parent is (see `tests/warm`), or there is no parent, it becomes a Python
-that was started as ever.
+Run with the arguments of Python: `-m MODULE …`, `-c CODE …` or `SCRIPT …`, `-u` before them or not.
+Where the process would not be as the parent is (see `tests/warm`), or there is no parent, it
+becomes a Python that was started as ever.
 """
 
 import array
@@ -59,7 +59,7 @@ def _is_alike(told: dict) -> bool:
     return (
         (read, limits) == (told["read"], told["limits"])
         and sorted(os.sched_getaffinity(0)) == told["cpus"]
-        and (words[0] == "-m" or words[0].endswith(".py"))
+        and (words[0] in ("-m", "-c") or words[0].endswith(".py"))
         and len(inherited) <= 1  # the listing itself
     )
 

@@ -131,16 +131,15 @@ def become(asked: dict, fds: list[int]) -> list[str]:
     os.environ["JPY_PARENT_PID"] = str(os.getppid())
     os.chdir(asked["folder"])
     given = list(filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))
-    *_, script = [*filter(lambda word: word.endswith(".py"), asked["argv"][:2]), ""]
-    first = [str(Path(script).resolve().parent) if script else asked["folder"]]
-    if os.environ.get("PYTHONSAFEPATH"):
-        first = []
-    sys.path[:1] = [*first, *given]
-    if os.environ.get("PYTHONUNBUFFERED") or "-u" in asked["argv"]:
+    is_unbuffered, argv = asked["argv"][0] == "-u", asked["argv"]
+    argv = argv[is_unbuffered:]
+    first = {"-m": asked["folder"], "-c": ""}.get(argv[0], str(Path(argv[0]).resolve().parent))
+    sys.path[:1] = [*([] if os.environ.get("PYTHONSAFEPATH") else [first]), *given]
+    if is_unbuffered or os.environ.get("PYTHONUNBUFFERED"):
         sys.stdout.reconfigure(write_through=True)
     tempfile.tempdir = None
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    return asked["argv"]
+    return argv
 
 
 if __name__ == "__main__":
@@ -150,11 +149,12 @@ if __name__ == "__main__":
         import_module(name)
     gc.collect()
     gc.freeze()
-    sys.argv = Parent(told).serve()
-    if sys.argv[0] == "-u":
-        del sys.argv[0]
-    if sys.argv[0] == "-m":
-        del sys.argv[0]
-        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    how, *rest = sys.argv = Parent(told).serve()
+    if how == "-m":
+        sys.argv = rest
+        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+    elif how == "-c":
+        sys.argv = ["-c", *rest[1:]]
+        exec(compile(rest[0], "<string>", "exec"), {"__name__": "__main__"})  # noqa: S102
     else:
-        runpy.run_path(sys.argv[0], run_name="__main__")
+        runpy.run_path(how, run_name="__main__")

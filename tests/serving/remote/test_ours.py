@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 import urllib.request
 
@@ -17,6 +16,7 @@ from gptoss_magic.testing import tiny_checkpoint
 from gptoss_magic.turns.grid import likelihoods
 from tests.serving.remote.relay import Relay
 from tests.shell_cells import new_shell, run
+from tests.warm import python
 
 TOKEN = "a-token-of-tests"
 ASK = {"temperature": 0.0, "max_tokens": 24, "date": "2026-01-01", "effort": "low"}
@@ -47,7 +47,7 @@ def local(checkpoint):
 def served(checkpoint):
     """The URL of a kernel of its own."""
     environment = os.environ | {"SERVED": TOKEN}
-    line = [sys.executable, "-m", "gptoss_magic", "serve", checkpoint, "--token-env", "SERVED"]
+    line = [python(), "-m", "gptoss_magic", "serve", checkpoint, "--token-env", "SERVED"]
     process = subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, text=True)
     url = ""
     while not url:

@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -18,6 +17,7 @@ from gptoss_magic.studies.depth.plan import StudySetting
 from gptoss_magic.studies.depth.study import begin, depth, planned
 from gptoss_magic.testing import tiny_checkpoint
 from tests.studies.depth.conftest import ROWS
+from tests.warm import python
 
 STUDY = {
     "rungs": (2, 3, 7, 13),
@@ -73,7 +73,7 @@ def untimed(found):
 
 def killed(checkpoint, folder, note, done):
     said = json.dumps({"rows": ROWS, **STUDY})
-    command = [sys.executable, "-c", CHILD, str(checkpoint), note, str(done), said]
+    command = [python(), "-c", CHILD, str(checkpoint), note, str(done), said]
     child = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert child.returncode == -signal.SIGKILL, child.stderr[-2000:]
 
