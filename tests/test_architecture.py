@@ -57,6 +57,7 @@ MADE_OF_TORCH = {
     "model.router",
     "model.rows_cache",
     "model.step",
+    "model.taps",
     "model.triton_kernels",
     "model.wide",
     "ranks.anchor",

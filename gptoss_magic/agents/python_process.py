@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 import select
 import signal
 import subprocess
@@ -22,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.agents.confined import ARCHES, UNCONFINED
 from gptoss_magic.agents.python import PYTHON, ProcessLimits, ending, environment, shown_output
+from gptoss_magic.agents.python_reply import figures_of, frames_of, object_of
 from gptoss_magic.errors import InputError
-from gptoss_magic.records import CodeRun, FrameHead
+from gptoss_magic.records import CodeRun
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,8 +34,6 @@ GRACE_S = 2.0  # for code that is interrupted
 START_S = 30.0  # until a process is ready
 MOST_PROCESSES = 4
 MOST_REPLY = 48 << 20  # bytes
-MOST_FIGURES, MOST_ROWS, MOST_COLUMNS, CELL_CHARS = 4, 20, 13, 80
-PNG = re.compile(r"iVBORw0KGgo[A-Za-z0-9+/]{20,8000000}={0,2}")
 GONE = "what was defined is gone"
 ANEW = "[a new process: what earlier calls defined is gone]"
 UNABLE = (
@@ -100,7 +98,7 @@ class PythonProcess:
         elif reply.get("is_cut") is True:
             note = note or "[the rest of its output is lost: there is no room for more]"
         whole = "\n".join(filter(None, (before, text, note)))
-        return CodeRun(code, whole, _figures(reply or {}), _frames(reply or {}))
+        return CodeRun(code, whole, figures_of(reply or {}), frames_of(reply or {}))
 
     def end(self) -> None:
         """End the process and all that it started."""
@@ -205,7 +203,7 @@ class PythonProcess:
             line, end, rest = self._told.partition(b"\n")
             if end:
                 self._told = rest
-                reply = _object(line)
+                reply = object_of(line)
                 if reply.get("number") == self._number and "ended" in reply:
                     return reply
                 continue  # of an earlier piece, or what the code said in the process's place
@@ -272,39 +270,3 @@ def _fonts(folder: Path) -> str:
     """Where matplotlib finds the list of fonts that it made before; it makes its own if nowhere."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "matplotlib"
     return str(cache if cache.is_dir() else folder / "work")
-
-
-def _object(line: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _figures(reply: dict[str, Any]) -> tuple[str, ...]:
-    """PNGs as base64: what the process says is the model's word."""
-    given = reply.get("figures")
-    listed = given[:MOST_FIGURES] if isinstance(given, list) else []
-    return tuple(one for one in listed if isinstance(one, str) and PNG.fullmatch(one))
-
-
-def _frames(reply: dict[str, Any]) -> tuple[FrameHead, ...]:
-    """The rows of a frame, if they are some: as many texts in each, none too long."""
-    given = reply.get("frames")
-    try:
-        return tuple(_frame(one) for one in given[:1]) if isinstance(given, list) else ()
-    except (KeyError, TypeError, ValueError, IndexError, OverflowError):
-        return ()
-
-
-def _frame(one: dict[str, Any]) -> FrameHead:
-    columns = _texts(one["columns"])
-    rows = tuple(map(_texts, one["rows"][:MOST_ROWS]))
-    if any(len(row) != len(columns) for row in rows):
-        raise ValueError("a row of another length")
-    return FrameHead(columns, rows, (int(one["size"][0]), int(one["size"][1])))
-
-
-def _texts(given: list[Any]) -> tuple[str, ...]:
-    return tuple(str(one)[:CELL_CHARS] for one in given[:MOST_COLUMNS])

@@ -16,7 +16,7 @@ import torch.distributed as dist
 from torch import nn
 
 from gptoss_magic.model.activation import Swiglu
-from gptoss_magic.model.experts import grouped, put_back, summed
+from gptoss_magic.model.taps import grouped, put_back, summed
 from gptoss_magic.ranks.even import check_even
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from gptoss_magic.model import gpu
 from gptoss_magic.model.backends import PLAIN, backend_for, describe
-from gptoss_magic.model.experts import grouped
 from gptoss_magic.model.mxfp4 import unpack
+from gptoss_magic.model.taps import grouped
 
 ROOT = Path(__file__).parents[2]
 TILES = {"decode": gpu.DECODE, "batch": gpu.BATCH, "prefill": gpu.PREFILL}

@@ -58,7 +58,7 @@ class ExpertLora(Part):
     def beside(
         self, name: str, x_SK: torch.Tensor, y_SN: torch.Tensor, offsets: torch.Tensor
     ) -> torch.Tensor:
-        """See `experts.ExpertBranch`."""
+        """See `taps.ExpertBranch`."""
         if name != self.projection:
             return y_SN
         if not x_SK.is_cpu and len(x_SK) <= FEW and not torch.is_grad_enabled():

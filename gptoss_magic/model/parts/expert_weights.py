@@ -39,7 +39,7 @@ class ExpertWeights(Part):
     def beside(
         self, name: str, x_SK: torch.Tensor, y_SN: torch.Tensor, offsets: torch.Tensor
     ) -> torch.Tensor:
-        """See `experts.ExpertBranch`. `scale` mixes: 0 is the packed expert, 1 this one."""
+        """See `taps.ExpertBranch`. `scale` mixes: 0 is the packed expert, 1 this one."""
         first, end = offsets[self.expert : self.expert + 2].tolist()
         if first == end:
             return y_SN
