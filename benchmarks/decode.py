@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.figure import Figure, compared, medians
 from benchmarks.models import (
     CASES,
+    NUM_BUSY,
     NUM_NEW,
     NUM_PROMPT,
     Speed,
@@ -30,6 +31,7 @@ WHAT = {
     "decode": f"{NUM_NEW} greedy tokens behind {NUM_PROMPT}",
     "prefill": f"a prompt of {NUM_PROMPT} tokens",
 }
+BUSY = f"{NUM_BUSY} greedy tokens behind {NUM_PROMPT}"
 BESIDE = " beside one busy process"
 
 
@@ -47,7 +49,8 @@ def vs_llamacpp(name: str, case: str, key: str, repeats: int, *, busy: bool = Fa
 
     found = against_llama(case, repeats)
     mine, theirs = (getattr(found[side, busy], key) for side in ("ours", "llama.cpp"))
-    what = f"{WHAT[key]}{BESIDE if busy else ''}, {torch.get_num_threads()} threads; "
+    words = f"{BUSY}{BESIDE}" if busy else WHAT[key]
+    what = f"{words}, {torch.get_num_threads()} threads; "
     made = compared(name, "tokens/s", mine, theirs, what + CASES[case].what, less_is_better=False)
     return replace(made, more=rounded(found))
 
@@ -88,7 +91,7 @@ def decode_busy_share(repeats: int) -> Figure:
     """Tokens a second beside a process that spins, against those alone."""
     found = own_speeds("built-in", repeats)
     alone, busy = (found["ours", key].decode for key in (False, True))
-    what = f"{WHAT['decode']} of the built-in model{BESIDE}, against the same alone"
+    what = f"{BUSY} of the built-in model{BESIDE}, against {NUM_NEW} alone"
     made = compared("decode_busy_share", "tokens/s", busy, alone, what, less_is_better=False)
     return replace(made, more=rounded(found))
 

@@ -23,17 +23,22 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NUM_PROMPT, NUM_NEW = 256, 24
+NUM_BUSY = 8  # tokens beside a busy process, where llama.cpp may take seconds for each
 # llama.cpp rounds activations to 8 bits, which random weights carry through four layers
 LARGEST_ERROR = 0.2
 
 
 @dataclass(frozen=True)
 class Case:
-    """A model as both sides know it; `gguf` gives llama.cpp's file. `same`: bit for bit."""
+    """A model as both sides know it; `gguf` gives llama.cpp's file.
+
+    `same`: bit for bit. `busy`: asked beside a busy process, too.
+    """
 
     name: str
     what: str
     same: bool
+    busy: bool = True
 
     def path(self) -> str:
         """What our side loads."""
@@ -57,7 +62,7 @@ CASES = {
     for case in (
         Case("20b", f"{LAYERS['20b']} layers of 20b shapes, the same MXFP4 and bf16 weights", True),
         Case("built-in", "the built-in model in bf16, its Q4_1 source in llama.cpp", False),
-        Case("built-in packed", "the built-in model in MXFP4, its Q4_1 source", False),
+        Case("built-in packed", "the built-in model in MXFP4, its Q4_1 source", False, busy=False),
     )
 }
 
@@ -77,18 +82,21 @@ def prompt() -> list[int]:
 
 def once(side: Process, *, busy: bool) -> Speed:
     """One prompt and what follows it."""
+    num_new = NUM_BUSY if busy else NUM_NEW
     with busy_neighbour() if busy else nullcontext():
-        prefill_s, decode_s = side.ask(NUM_NEW, *prompt())
-    return Speed(NUM_PROMPT / prefill_s, NUM_NEW / decode_s)
+        prefill_s, decode_s = side.ask(num_new, *prompt())
+    return Speed(NUM_PROMPT / prefill_s, num_new / decode_s)
 
 
-def speeds(sides: Mapping[str, Process], repeats: int) -> dict[tuple[str, bool], Speed]:
+def speeds(
+    sides: Mapping[str, Process], repeats: int, *, with_busy: bool = True
+) -> dict[tuple[str, bool], Speed]:
     """By side and whether beside a busy process: medians, taken in turns after one warm round."""
     rounds: dict[tuple[str, bool], list[Speed]] = {}
     for side in sides.values():
         once(side, busy=False)
     for _ in range(repeats):
-        for busy in (False, True):
+        for busy in (False, True)[: 1 + with_busy]:
             for name, side in sides.items():
                 seen = rested(lambda side=side, busy=busy: once(side, busy=busy))
                 rounds.setdefault((name, busy), []).append(seen)
@@ -115,7 +123,7 @@ def against_llama(name: str, repeats: int) -> dict[tuple[str, bool], Speed]:
             stack.enter_context(closing(side))
         if case.same:
             check_same(sides["ours"], peer, file)
-        return speeds(sides, repeats)
+        return speeds(sides, repeats, with_busy=case.busy)
 
 
 def check_same(mine: Process, peer: Process, file: Path) -> None:
