@@ -1,12 +1,13 @@
 """Interrupts at random moments of loading and generating in a real kernel leave no broken state."""
 
 import random
-import time
+import threading
 
 import pytest
 from jupyter_client.manager import start_new_kernel
 
 from gptoss_magic.testing import tiny_checkpoint
+from tests.warm import PLAIN
 
 CHECK = """
 import gptoss_magic as g
@@ -32,8 +33,8 @@ ACTIONS = (
 class Kernel:
     """One real kernel: run a cell, interrupt it."""
 
-    def __init__(self):
-        self.manager, self.client = start_new_kernel(kernel_name="python3")
+    def __init__(self):  # a fork of tests/warm has a signal a moment later, in the next cell
+        self.manager, self.client = start_new_kernel(kernel_name=PLAIN)
 
     def close(self):
         self.client.stop_channels()
@@ -42,18 +43,19 @@ class Kernel:
     def run(self, source, interrupt_after=None, interrupt_at=0):
         """(status, name of the error, printed text).
 
-        The interrupt comes after so many seconds, or with that message of a live view.
+        The interrupt comes so many seconds after the cell began, be it over by then, or with that
+        message of a live view.
         """
         sent = self.client.execute(source)
-        if interrupt_after is not None:
-            time.sleep(interrupt_after)
-            self.manager.interrupt_kernel()
+        timer = threading.Timer(interrupt_after or 0, self.manager.interrupt_kernel)
         text = []
         while True:
             message = self.client.get_iopub_msg(timeout=120)
             if message["parent_header"].get("msg_id") != sent:
                 continue
             kind, content = message["msg_type"], message["content"]
+            if kind == "execute_input" and interrupt_after is not None:
+                timer.start()
             if kind == "comm_msg" and interrupt_at:
                 interrupt_at -= 1
                 if not interrupt_at:
@@ -65,6 +67,8 @@ class Kernel:
         reply = self.client.get_shell_msg(timeout=120)
         while reply["parent_header"].get("msg_id") != sent:
             reply = self.client.get_shell_msg(timeout=120)
+        if interrupt_after is not None:
+            timer.join()
         content = reply["content"]
         return content["status"], content.get("ename"), "".join(text) + content.get("evalue", "")
 

@@ -56,6 +56,14 @@ def message_where(client, is_it):
     raise AssertionError("no such message")
 
 
+def until_shown_anew(client):
+    """A live view has more of an answer."""
+    while True:
+        message = client.get_iopub_msg(timeout=PATIENCE_S)
+        if message["msg_type"] == "comm_msg" and message["content"]["comm_id"] != NAME:
+            return
+
+
 def state_where(client, is_it):
     return message_where(client, lambda _, data: is_it(data["state"]))["data"]
 
@@ -76,11 +84,13 @@ def test_it_is_opened_by_load_ext_and_says_what_is_loaded(told):
 
 def test_it_is_heard_while_a_cell_runs_and_stops_it(told):
     state_where(told, lambda state: state["model"] and not state["working"])
-    told.execute("%%gptoss -q -t 0 -m 6000 -c talk\nSpeak for long")
+    told.execute("%%gptoss -t 0 -m 6000 -c talk\nSpeak for long")
     state_where(told, lambda state: state["working"] == "%%gptoss")
     ask(told, "state")
     heard = message_where(told, lambda _, data: data.get("heard") == "state")
     assert heard["data"]["state"]["working"] == "%%gptoss"
+    for _ in range(2):  # so that there are tokens behind the first
+        until_shown_anew(told)
     ask(told, "stop")
     message_where(told, lambda _, data: data.get("heard") == "stop")
     idle = state_where(told, lambda state: not state["working"])["state"]
