@@ -159,7 +159,7 @@ class Session:
             self.conversations.clear()
             self.pythons.end()
         if had_model:
-            from gptoss_magic.model.load import return_memory
+            from gptoss_magic.model.pages import return_memory
 
             gc.collect()
             return_memory()

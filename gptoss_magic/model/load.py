@@ -256,17 +256,3 @@ def _is_greedy(folder: Path) -> tuple[bool, tuple[str, ...]]:
     if not isinstance(sample, bool):
         return True, (f"{file.name}: do_sample is {sample!r} and ignored: greedy, as without it",)
     return not sample, ()
-
-
-def return_memory() -> None:
-    """Give freed pages back: the GPU's cache, and glibc's arenas."""
-    import ctypes
-    import sys
-
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)

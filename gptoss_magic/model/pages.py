@@ -1,4 +1,4 @@
-"""Pages of a mapped file that nobody will read again go back to the system."""
+"""Memory that nobody will read again goes back to the system: pages of a file, freed ones."""
 
 from __future__ import annotations
 
@@ -30,6 +30,17 @@ def let_go(weights: torch.Tensor) -> None:
         if size > 0 and _is_file(begin, begin + size):
             madvise = ctypes.CDLL(None).madvise
             madvise(ctypes.c_void_p(begin), ctypes.c_size_t(size), mmap.MADV_DONTNEED)
+
+
+def return_memory() -> None:
+    """Give freed pages back: the GPU's cache, and glibc's arenas."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
 
 
 def _is_file(begin: int, end: int) -> bool:

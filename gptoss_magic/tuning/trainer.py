@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from gptoss_magic.model.pages import return_memory
 from gptoss_magic.records import RankStep, StepMetrics
 from gptoss_magic.tuning.interrupts import uninterrupted
 from gptoss_magic.tuning.team import Alone
@@ -240,6 +241,7 @@ class Trainer:
                     self.model.activation_checkpointing_disable()
                     self.model.eval()
                 self.optimizer.zero_grad()
+                return_memory()  # what the activations took would stay with the allocator
 
 
 def _tokens(sequences: Sequence[Sequence[Example]]) -> int:

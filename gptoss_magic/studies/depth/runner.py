@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from gptoss_magic.errors import ContextOverflow, DoesNotFit, InputError, MissingPackage
+from gptoss_magic.model.pages import return_memory
 from gptoss_magic.records.depth import BARE
 from gptoss_magic.runs.wanted import FOLDER as RUNS
 from gptoss_magic.session import current
@@ -112,6 +113,7 @@ class DepthStudy:
                     raise
                 record = RungRecord(rung, why=str(error))
             keep_rung(self.folder, record)
+            return_memory()
         self.records.append(record)
 
     def _measured(self, candidate: Candidate, progress: Progress) -> RungRecord:
