@@ -54,7 +54,7 @@ def test_what_the_task_has_nothing_for_is_dropped_by_name():
     _, dropped = candidates(task())
     assert {one.rung.key: one.why for one in dropped} == {
         "system": "the body has no system text",
-        "examples-8": "only 6 rows are learned from",
+        "examples-8": "only 6 rows to learn from",
         "tools": "the task has no tools",
     }
 

@@ -72,7 +72,7 @@ def test_rows_that_call_tools_are_learned_from_only():
 @pytest.mark.parametrize(
     ("num", "held", "words"),
     [
-        (7, None, "7 rows that ask something of their own"),
+        (7, None, "7 rows with a question of their own"),
         (12, 9, "held out 9: of 12 rows (rows that ask the same count once): give 4 to 8"),
         (12, 3, "held out 3"),
         (12, -1, "held out -1"),
