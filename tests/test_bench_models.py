@@ -67,7 +67,9 @@ ECHO = "print('ready', flush=True)\nfor line in open(0): print(0.5, 2.0, flush=T
 def test_sides_take_turns_alone_and_beside_a_busy_process():
     with closing(Process([sys.executable, "-c", ECHO], "echo")) as side:
         found = speeds({"echo": side}, 2)
-    assert found == {("echo", busy): Speed(512.0, 12.0) for busy in (False, True)}
+        quiet = speeds({"echo": side}, 1, with_busy=False)
+    assert found == {("echo", False): Speed(512.0, 12.0), ("echo", True): Speed(512.0, 4.0)}
+    assert quiet == {("echo", False): Speed(512.0, 12.0)}
     assert middle([Speed(1, 9), Speed(2, 8), Speed(6, 1)]) == Speed(2, 8)
 
 

@@ -20,6 +20,7 @@ from gptoss_magic.agents import python_process
 from gptoss_magic.agents.native_python import NOTHING, native_python
 from gptoss_magic.agents.python import ProcessLimits
 from gptoss_magic.agents.python_process import ANEW, PythonProcess, PythonProcesses
+from gptoss_magic.agents.python_reply import frames_of
 from gptoss_magic.errors import InputError
 from gptoss_magic.harmony.native import tools_section
 from gptoss_magic.records import CodeRun, FrameHead, Step, ToolCall
@@ -336,7 +337,7 @@ def test_code_that_answers_for_the_process_breaks_nothing(process, lie):
 
 def test_a_frame_of_a_lie_is_bounded():
     big = {"columns": ["c" * 999] * 99, "rows": [["r" * 999] * 99] * 99, "size": [10**9, 2]}
-    (frame,) = python_process._frames({"frames": [big, big]})  # noqa: SLF001
+    (frame,) = frames_of({"frames": [big, big]})
     assert isinstance(frame, FrameHead)
     assert (len(frame.columns), len(frame.rows), len(frame.rows[0][0])) == (13, 20, 80)
 
