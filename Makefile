@@ -6,6 +6,9 @@ STAMP := $(VENV)/.installed
 NATIVE := $(filter-out %.so,$(wildcard gptoss_magic/model/native/*.*))
 LAB := $(wildcard labextension/src/* labextension/style/* labextension/*.json)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# compiled modules are kept, whatever the environment says: torch and transformers are 3,000 of them,
+# and each of the suite's processes would compile them anew (5 s)
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo lab test test-slow test-neighbours test-install check bench gpu-check docs tutorials release-check clean setup
 

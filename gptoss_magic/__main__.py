@@ -80,7 +80,7 @@ def _serve(model: str | None, port: int, token_env: str | None) -> None:
     sleep_at_barriers()
     print(load(model))
     service = serve(port, token=token)
-    print(f"OPENAI_BASE_URL={service.url}")
+    print(f"OPENAI_BASE_URL={service.url}", flush=True)  # who started it may read them by a pipe
     if not token:
         print(f"OPENAI_API_KEY={service.token}", flush=True)
     try:

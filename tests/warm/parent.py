@@ -6,6 +6,7 @@ Run by tests/warm/child.py. It has one thread, and ends with the process that of
 import array
 import contextlib
 import gc
+import io
 import json
 import os
 import runpy
@@ -136,7 +137,8 @@ def become(asked: dict, fds: list[int]) -> list[str]:
     first = {"-m": asked["folder"], "-c": ""}.get(argv[0], str(Path(argv[0]).resolve().parent))
     sys.path[:1] = [*([] if os.environ.get("PYTHONSAFEPATH") else [first]), *given]
     if is_unbuffered or os.environ.get("PYTHONUNBUFFERED"):
-        sys.stdout.reconfigure(write_through=True)
+        for name, fd in (("stdout", 1), ("stderr", 2)):
+            setattr(sys, name, io.TextIOWrapper(io.FileIO(fd, "w"), "utf-8", write_through=True))
     tempfile.tempdir = None
     signal.signal(signal.SIGINT, signal.default_int_handler)
     return argv
