@@ -8,6 +8,7 @@ messages that are recalled.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -72,19 +73,24 @@ def latest(scenario: str) -> Recall:
     return lambda _asked: texts
 
 
-def shares() -> dict[str, float]:
-    """Questions whose answer is before the model, by the way to recall."""
+def shares() -> dict[int, dict[str, float]]:
+    """Questions whose answer stands in the first message, or in `K`, by the way to recall."""
     from bfcl_eval.eval_checker.agentic_eval.agentic_checker import agentic_checker
 
     answers = {row["id"]: row["ground_truth"] for row in lines("possible_answer", SUITE)}
     questions = lines(SUITE)
-    right = {way.__name__: 0 for way in (ours, vectors, latest)}
+    right: dict[int, Counter[str]] = {1: Counter(), K: Counter()}
     for way in (ours, vectors, latest):
         recall = {one: way(one) for one in {row["scenario"] for row in questions}}
         for row in questions:
             found = recall[row["scenario"]](row["question"][0][0]["content"])
-            right[way.__name__] += agentic_checker("\n".join(found), answers[row["id"]])["valid"]
-    return {name: round(count / len(questions), 4) for name, count in right.items()}
+            for size, held in right.items():
+                given = agentic_checker("\n".join(found[:size]), answers[row["id"]])
+                held[way.__name__] += given["valid"]
+    return {
+        size: {name: round(count / len(questions), 4) for name, count in held.items()}
+        for size, held in right.items()
+    }
 
 
 def memory_recall_bfcl_vs_vectors(_repeats: int) -> Figure:
@@ -95,12 +101,8 @@ def memory_recall_bfcl_vs_vectors(_repeats: int) -> Figure:
         f"questions of BFCL's memory data whose answer stands in the {K} recalled messages, of "
         "about a hundred: words and vectors against vectors alone; beside them the latest messages"
     )
-    figure = Figure(
-        "memory_recall_bfcl_vs_vectors",
-        found["ours"],
-        found["vectors"],
-        "share",
-        round(found["ours"] / found["vectors"], 4),
-        what,
-    )
-    return replace(figure, more={"latest": found["latest"], "no memory": 0.0})
+    mine, theirs = found[K]["ours"], found[K]["vectors"]
+    name = "memory_recall_bfcl_vs_vectors"
+    figure = Figure(name, mine, theirs, "share", round(mine / theirs, 4), what)
+    more = {"latest": found[K]["latest"], "no memory": 0.0, "in the first message": found[1]}
+    return replace(figure, more=more)
