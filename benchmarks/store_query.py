@@ -40,6 +40,7 @@ def store_of(kind: str, folder: Path) -> VectorStore:
 
 def fill(store: VectorStore, vectors: Any) -> None:
     """A row for each vector."""
+    from gptoss_magic.retrieval.folding import WORDS, searchable
     from gptoss_magic.retrieval.stores.contract import StoredRow
 
     same = dict.fromkeys(("origin", "digest", "kind", "heading"), "")
@@ -48,7 +49,7 @@ def fill(store: VectorStore, vectors: Any) -> None:
         rows = []
         for number in range(begin, min(begin + BATCH, len(vectors))):
             text = f"Row {number}."
-            fields = {**same, "source": f"/{number}.md", "text": text, "folded": text}
+            fields = {**same, "source": f"/{number}.md", "text": text, WORDS: searchable(text)}
             rows.append(StoredRow(f"{number:08d}", fields, vectors[number]))
         store.add(rows)
     store.flush()

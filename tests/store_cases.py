@@ -205,7 +205,7 @@ def rows_that_do_not_fit_are_refused(opened, stopped):
     for bad in (wide, odd):
         assert refused(lambda bad=bad: store.upsert([row(2), bad]), "16 finite numbers")
     less = StoredRow("id-1", {"text": "x"}, vector(1))
-    assert refused(lambda: store.add([less]), "a row with fields text")
+    assert refused(lambda: store.add([less]), "row id-1: fields text; give ")
     assert refused(lambda: store.search(vector(1, 3), 2), "16 finite numbers")
     assert ids(store.filter()) == ["id-0"]
 
@@ -217,6 +217,7 @@ def it_opens_again_as_it_was(opened, stopped):
     store.upsert([row(5, "A walrus yawns.", made=vector(77))])
     before = store.filter()
     stopped(store)
+    store.close()  # a second time, as at a process's end
     again = opened()
     assert again.facts == FACTS
     assert [(one.id, dict(one.fields)) for one in again.filter()] == [

@@ -187,7 +187,7 @@ class VectorStore(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of files and locks."""
+        """Let go of files and locks; a second time nothing happens."""
         ...
 
     def drop(self) -> None:
@@ -203,7 +203,8 @@ def checked_rows(rows: Sequence[StoredRow], facts: StoreFacts, name: str) -> lis
     for row in rows:
         if set(row.fields) != set(facts.columns):
             raise InputError(
-                f"{name}: a row with fields {', '.join(sorted(row.fields))}; give its columns"
+                f"{name}: row {row.id}: fields {', '.join(sorted(row.fields))}; give "
+                f"{', '.join(sorted(facts.columns))}"
             )
         vector = np.asarray(row.vector, np.float32)
         if vector.shape != (facts.dim,) or not np.isfinite(vector).all():

@@ -69,6 +69,7 @@ class LocalStore:
         elif not (folder / ROWS).is_file():
             raise InputError(f"{name}: there is no store at {printable(folder)}")
         self.name, self._folder, self._turn = name, folder, RLock()
+        self._is_over = False
         self._hold = Hold(folder, name)
         with ExitStack() as undone:
             undone.callback(self._hold.release)
@@ -180,6 +181,9 @@ class LocalStore:
 
     def close(self) -> None:
         with self._turn:
+            if self._is_over:
+                return
+            self._is_over = True
             try:
                 self._index.save(self._rows)
             finally:
@@ -190,6 +194,7 @@ class LocalStore:
     def drop(self) -> None:
         """The folder too, where nothing of others lies in it."""
         with self._turn:
+            self._is_over = True
             self._index.close()
             self._rows.close()
             for path in self._folder.iterdir():
