@@ -55,7 +55,7 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# all figures (45 minutes; 5 less once its peers are built); QUICK=1: those that matter (6); ONLY=NAME: one. What was measured
+# all figures (an hour; 5 minutes less once its peers are built); QUICK=1: those that matter (6); ONLY=NAME: one. What was measured
 # comes into README by .venv/bin/python -m benchmarks.readme
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(ONLY)
