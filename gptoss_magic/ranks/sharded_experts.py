@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.model.pages import let_go
 from gptoss_magic.ranks.even import check_even
 
 if TYPE_CHECKING:
@@ -26,9 +27,13 @@ def shard_experts(model: Model, num_ranks: int) -> None:
     if why:
         raise InputError(f"--strategy fsdp: this torch cannot shard packed bytes ({why}); use ep")
     for layer in model.get_decoder().layers:
-        for weights in layer.mlp.experts.parameters(recurse=False):
+        every = list(layer.mlp.experts.parameters(recurse=False))
+        as_read = [weights.data for weights in every]
+        for weights in every:
             weights.data = weights.data.contiguous()  # dense ones are turned for the C++ kernels
         _shard(layer.mlp.experts, mesh)
+        for whole in as_read:
+            let_go(whole)  # the slice is a copy: what was read of the file is not needed
 
 
 def _mesh(device: str, num_ranks: int) -> Any:

@@ -51,12 +51,12 @@ told["texts in chroma"] = sum(b"umpelstilts" in file.read_bytes() for file in in
 kept.delete(["id-3"])
 every = [file for file in (folder / "memory").rglob("*") if file.is_file()]
 told["texts after deletion"] = sum(b"umpelstilts" in file.read_bytes() for file in every)
-stopped(kept)
+kept.close()
 
 # others read an index's collection as it is
 import chromadb  # noqa: E402
 
-stopped(store)
+store.close()
 client = chromadb.PersistentClient(str(folder / "recall" / FOLDER))
 held = client.get_collection("gptoss_magic", embedding_function=None)
 found = held.query(query_embeddings=[vector(0)], n_results=1)
