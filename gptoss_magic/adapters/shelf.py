@@ -162,6 +162,7 @@ class Shelf:
         """[T, V] of the probe text, fp32."""
         import torch
 
+        from gptoss_magic.model.given_cache import given_cache
         from gptoss_magic.model.kv_cache import KVCache
 
         ids = torch.tensor([self.probe], device=self.model.device)
@@ -169,7 +170,7 @@ class Shelf:
         with torch.no_grad():
             if soft is not None:
                 soft.fill(self.model, cache)
-            return self.model(ids, past_key_values=cache, use_cache=True).logits[0].float()
+            return self.model(ids, **given_cache(cache), use_cache=True).logits[0].float()
 
     def _find(self, name: str) -> ShelvedAdapter:
         if name not in self.held:

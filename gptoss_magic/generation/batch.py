@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from gptoss_magic.generation.answer_row import AnswerRow
 from gptoss_magic.generation.sampling import sample_rows
+from gptoss_magic.model.given_cache import given_cache
 from gptoss_magic.model.plan import kv_bytes
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ class _Batch:
             ids_BT.to(device),
             position_ids=self.cache.positions().to(device),
             attention_mask=self.cache.masks(model.dtype, device),
-            past_key_values=self.cache,
+            **given_cache(self.cache),
             use_cache=True,
         ).last_hidden_state
         last_B = torch.tensor(sizes, device=device) - 1

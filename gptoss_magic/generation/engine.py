@@ -11,6 +11,7 @@ from gptoss_magic.generation.answer_row import AnswerRow
 from gptoss_magic.generation.decoding import Decoding
 from gptoss_magic.generation.prefixes import Prefixes
 from gptoss_magic.generation.protocol import Capabilities
+from gptoss_magic.model.given_cache import given_cache
 from gptoss_magic.model.plan import PREFILL_TOKENS
 
 if TYPE_CHECKING:
@@ -237,7 +238,7 @@ class LocalEngine:
             logits_TV = self.step.take([prefix.cache], [ids_1T[0].tolist()], wanted)
             if logits_TV is None:
                 out = self.model(
-                    ids_1T, past_key_values=prefix.cache, use_cache=True, logits_to_keep=num_logits
+                    ids_1T, **given_cache(prefix.cache), use_cache=True, logits_to_keep=num_logits
                 )
                 logits_TV = out.logits[0]
         if prefix.routes is not None:

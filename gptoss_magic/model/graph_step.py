@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from gptoss_magic.model.attached import StandingBy, why_never
+from gptoss_magic.model.given_cache import given_cache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -119,7 +120,7 @@ class GraphStep:
         """Logits [1, V] behind `token` as transformers computes them; the cache is as before."""
         ids_11, length = torch.tensor([[token]], device=self.model.device), cache.get_seq_length()
         try:
-            out = self.model(ids_11, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            out = self.model(ids_11, **given_cache(cache), use_cache=True, logits_to_keep=1)
         finally:
             cache.cut(length)
         logits_1V: torch.Tensor = out.logits[0]
@@ -153,7 +154,7 @@ class FixedRun:
                 "full_attention": seen_C.view(1, 1, 1, -1),
                 "sliding_attention": in_window_C.view(1, 1, 1, -1),
             },
-            past_key_values=self,
+            **given_cache(self),
             use_cache=True,
             logits_to_keep=1,
         )

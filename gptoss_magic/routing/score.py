@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.model.given_cache import given_cache
 from gptoss_magic.routing.scores import ALL, CHANNELS, Scores
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def _routed(
     with torch.no_grad(), _seen(model, reap=reap) as take:
         ids_1T = torch.tensor([list(ids_T)], device=model.device)
         for chunk in torch.split(ids_1T, CHUNK, dim=1):
-            model.get_decoder()(chunk, past_key_values=cache, use_cache=True)
+            model.get_decoder()(chunk, **given_cache(cache), use_cache=True)
             parts.append(take())
     ids, weights, norms = zip(*parts, strict=True)
     return np.concatenate(ids), np.concatenate(weights), np.concatenate(norms) if reap else None

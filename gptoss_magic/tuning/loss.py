@@ -137,9 +137,11 @@ def _after_prefix(model: Model, example: Example, prefix: Any) -> torch.Tensor:
     import torch
     from transformers import DynamicCache
 
+    from gptoss_magic.model.given_cache import given_cache
+
     cache = DynamicCache()  # without a config: no layer drops what lies outside its window
     prefix.fill(model, cache)
     ids = torch.tensor([example.ids], device=model.device)
-    hidden = model.get_decoder()(input_ids=ids, past_key_values=cache, use_cache=True)
+    hidden = model.get_decoder()(input_ids=ids, **given_cache(cache), use_cache=True)
     before = torch.tensor([*example.trained[1:], False], device=model.device)
     return hidden.last_hidden_state[0][before]  # type: ignore[no-any-return]

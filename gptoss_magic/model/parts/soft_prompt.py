@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import nn
 
+from gptoss_magic.model.given_cache import given_cache
 from gptoss_magic.model.parts.part import Part
 from gptoss_magic.vocabulary import counted
 
@@ -40,7 +41,7 @@ class SoftPrompt(Part):
         """Let `cache`, an empty one, begin with the keys and values of these positions."""
         dtype = model.get_input_embeddings().weight.dtype
         model.get_decoder()(
-            inputs_embeds=self.embeddings[None].to(dtype), past_key_values=cache, use_cache=True
+            inputs_embeds=self.embeddings[None].to(dtype), **given_cache(cache), use_cache=True
         )
 
     @classmethod

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
+from gptoss_magic.model.given_cache import given_cache
 from gptoss_magic.tuning.methods.method import LadderRung, Method, Rate, Sizes, counts
 from gptoss_magic.tuning.settings import MethodSettings, option
 
@@ -41,7 +42,7 @@ def apply(model: Model, context: Context) -> list[Any]:
     cache = KVCache(model.config)
     with torch.no_grad():
         ids = torch.tensor([seen[:wanted]], device=model.device)
-        model.get_decoder()(ids, past_key_values=cache, use_cache=True)
+        model.get_decoder()(ids, **given_cache(cache), use_cache=True)
     layers: list[Any] = list(cache.layers)
     states = [torch.cat([layer.keys, layer.values])[:, :, :wanted] for layer in layers]
     return [Prefix(torch.stack(states).float().clone())]
