@@ -198,6 +198,8 @@ def attend(  # noqa: PLR0917 (transformers calls it so)
         texts = zip(*(torch.split(x, lengths, 2) for x in (query, key, value)), strict=True)
         parts = [attend(module, q, k, v, None, scaling)[0] for q, k, v in texts]
         return torch.cat(parts, 1), None
+    if query.dtype != value.dtype:  # under autocast the rotary embedding leaves them wider
+        query, key = query.to(value.dtype), key.to(value.dtype)
     sight = Sight(scaling, module.sliding_window or 0, attention_mask)
     if _can_stream(query, key, value, module.sinks, sight):
         streamed: torch.Tensor = _streamed(query, key, value, module.sinks, sight)
