@@ -10,7 +10,7 @@ from gptoss_magic.magics import options as opt
 from gptoss_magic.magics.tune_options import FOLDER as RUNS_FOLDER
 from gptoss_magic.magics.tune_options import RUNS
 from gptoss_magic.session import current
-from gptoss_magic.vocabulary import counted
+from gptoss_magic.vocabulary import PASSAGES, counted
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -159,7 +159,7 @@ def said(picked: PickedRung, file: Path) -> list[str]:
     parts = [
         f"{len(persona.instructions):,} characters of text" if persona.instructions else "",
         f"adapter {picked.run}" if picked.run else "",
-        f"{counted(persona.passages, 'passage')} of {persona.rag}" if persona.rag else "",
+        f"{counted(persona.passages or PASSAGES, 'passage')} of {persona.rag}" if persona.rag else "",
         f"tools {', '.join(persona.tools)}" if persona.tools else "",
     ]
     line = f"persona {persona.name} in use: {', '.join(filter(None, parts))}; written to {file}"
