@@ -159,7 +159,9 @@ def said(picked: PickedRung, file: Path) -> list[str]:
     parts = [
         f"{len(persona.instructions):,} characters of text" if persona.instructions else "",
         f"adapter {picked.run}" if picked.run else "",
-        f"{counted(persona.passages or PASSAGES, 'passage')} of {persona.rag}" if persona.rag else "",
+        f"{counted(persona.passages or PASSAGES, 'passage')} of {persona.rag}"
+        if persona.rag
+        else "",
         f"tools {', '.join(persona.tools)}" if persona.tools else "",
     ]
     line = f"persona {persona.name} in use: {', '.join(filter(None, parts))}; written to {file}"
