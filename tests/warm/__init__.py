@@ -15,6 +15,7 @@ import os
 import resource
 import sys
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 PLAIN = "plain"
@@ -33,32 +34,39 @@ def python() -> str:
 def offer(folder: Path) -> dict[str, str]:
     """The environment in which Jupyter's "python3" is such a kernel, and `PLAIN` one that is not.
 
-    The parent process is begun by the first of them, and ends with this process.
+    The parent process is begun by the first of them, and ends with this process. On Linux only:
+    elsewhere all begin as ever.
     """
     launched = ["-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    client = [sys.executable, "-IS", str(HERE / "child.py")]
-    for name, argv in {"python3": [*client, *launched], PLAIN: [sys.executable, *launched]}.items():
-        spec = {"argv": argv, "display_name": "Python 3 (ipykernel)", "language": "python"}
-        place = folder / "kernels" / name
-        place.mkdir(parents=True)
-        spec["metadata"] = {"debugger": True}
-        (place / "kernel.json").write_text(json.dumps(spec))
-    python = folder / "python"
-    python.write_text(f"#!{sys.executable} -IS\nimport runpy\nrunpy.run_path({client[-1]!r})\n")
+    _kernel(folder, PLAIN, [sys.executable, *launched])
+    if sys.platform != "linux":
+        return {"JUPYTER_PATH": str(folder)}
+    child, python = str(HERE / "child.py"), folder / "python"
+    _kernel(folder, "python3", [sys.executable, "-IS", child, *launched])
+    python.write_text(f"#!{sys.executable} -IS\nimport runpy\nrunpy.run_path({child!r})\n")
     python.chmod(0o755)
-    read = {
-        key: value
-        for key, value in (os.environ | {RANKS: str(python)}).items()
-        if key.startswith(READ_AT_IMPORT) and key not in SEEN_TO
-    }
-    told = {
-        "socket": str(folder / "parent"),
+    told = json.dumps(_told(folder / "parent", str(python)))
+    return {"JUPYTER_PATH": str(folder), RANKS: str(python), "WARM": told}
+
+
+def _kernel(folder: Path, name: str, argv: list[str]) -> None:
+    spec = {"argv": argv, "display_name": "Python 3 (ipykernel)", "language": "python"}
+    place = folder / "kernels" / name
+    place.mkdir(parents=True)
+    (place / "kernel.json").write_text(json.dumps(spec | {"metadata": {"debugger": True}}))
+
+
+def _told(socket: Path, python: str) -> dict[str, Any]:
+    """What a starter compares itself with, and where it finds the parent."""
+    around = os.environ | {RANKS: python}
+    read = {key: around[key] for key in around if key.startswith(READ_AT_IMPORT)}
+    return {
+        "socket": str(socket),
         "owner": os.getpid(),
         "starts": READ_AT_IMPORT,
         "seen_to": SEEN_TO,
-        "read": read,
+        "read": {key: value for key, value in read.items() if key not in SEEN_TO},
         "limited": LIMITS,
         "limits": [list(resource.getrlimit(limit)) for limit in LIMITS],
         "cpus": sorted(os.sched_getaffinity(0)),
     }
-    return {"JUPYTER_PATH": str(folder), RANKS: str(python), "WARM": json.dumps(told)}
