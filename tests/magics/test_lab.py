@@ -14,6 +14,12 @@ from gptoss_magic.tuning.settings import TrainSettings
 
 NAME = "gptoss-panel"
 PATIENCE_S = 60
+# without the former test's model: with it the first state, before the load, is of a model at rest
+ANEW = """%reset -f
+%load_ext gptoss_magic
+%unload_ext gptoss_magic
+import gptoss_magic
+gptoss_magic.unload()"""
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +35,7 @@ def kernel(tmp_path_factory):
 def told(kernel):
     """Messages of the comm from here on: a kernel that has just loaded the extension."""
     client, path = kernel
-    anew = client.execute("%reset -f\n%load_ext gptoss_magic\n%unload_ext gptoss_magic")
-    drain(client, anew)
+    drain(client, client.execute(ANEW))
     client.execute(f"%load_ext gptoss_magic\n%gptoss load {path} --context 8192")
     return client
 
