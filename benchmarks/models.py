@@ -96,7 +96,7 @@ def speeds(
     for side in sides.values():
         once(side, busy=False)
     for _ in range(repeats):
-        for busy in (False, True)[: 1 + with_busy]:
+        for busy in (False, True) if with_busy else (False,):
             for name, side in sides.items():
                 seen = rested(lambda side=side, busy=busy: once(side, busy=busy))
                 rounds.setdefault((name, busy), []).append(seen)

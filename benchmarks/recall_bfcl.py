@@ -17,6 +17,7 @@ import numpy as np
 
 from benchmarks.figure import Figure, Unavailable
 from benchmarks.recall import own_data
+from gptoss_magic.evaluation.suites.bfcl import HOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +33,7 @@ def lines(*names: str) -> list[dict[str, Any]]:
     try:
         place = files("bfcl_eval").joinpath("data", *names)
     except ModuleNotFoundError as error:
-        raise Unavailable("bfcl-eval is missing: pip install 'gptoss_magic[suites]'") from error
+        raise Unavailable(f"bfcl-eval is missing: {HOW}") from error
     return [json.loads(line) for line in place.read_text("utf-8").splitlines()]
 
 

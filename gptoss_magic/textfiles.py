@@ -119,6 +119,15 @@ def json_value(text: str, place: str) -> Any:
         raise InputError(f"{place}: no JSON ({error_line(error)}); give a smaller value") from error
 
 
+def json_object(text: str | bytes) -> dict[str, Any]:
+    """A JSON text of a model or a process as an object; {} for what is none."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
 def read_json_lines(path: str | Path) -> list[tuple[int, Any]]:
     """(line from 1, value) of each line of a JSON Lines file that is not blank.
 

@@ -9,6 +9,7 @@ from gptoss_magic.agents.python import ProcessLimits
 from gptoss_magic.agents.python_process import PythonProcess, check_confinable
 from gptoss_magic.agents.tools import Tool, ToolResult
 from gptoss_magic.quoting import harmless_lines
+from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -105,7 +106,7 @@ def _result(done: CodeRun) -> ToolResult:
     """What the model reads; that the user sees a picture is told, since it does not."""
     text = harmless_lines(done.output).strip("\n")
     count = len(done.figures)
-    seen = f"[{count} figure{'s' * (count > 1)} shown to the user]" if count else ""
+    seen = f"[{counted(count, 'figure')} shown to the user]" if count else ""
     return ToolResult("\n".join(filter(None, (text, seen))) or NOTHING, code_run=done)
 
 

@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.agents.confined import ARCHES, UNCONFINED
 from gptoss_magic.agents.python import PYTHON, ProcessLimits, ending, environment, shown_output
-from gptoss_magic.agents.python_reply import figures_of, frames_of, object_of
+from gptoss_magic.agents.python_reply import figures_of, frames_of
 from gptoss_magic.errors import InputError
 from gptoss_magic.records import CodeRun
+from gptoss_magic.textfiles import json_object
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -203,7 +204,7 @@ class PythonProcess:
             line, end, rest = self._told.partition(b"\n")
             if end:
                 self._told = rest
-                reply = object_of(line)
+                reply = json_object(line)
                 if reply.get("number") == self._number and "ended" in reply:
                     return reply
                 continue  # of an earlier piece, or what the code said in the process's place

@@ -5,7 +5,6 @@ The code can speak in its process's place, so all of it is the model's word.
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
@@ -13,15 +12,6 @@ from gptoss_magic.records import FrameHead
 
 MOST_FIGURES, MOST_ROWS, MOST_COLUMNS, CELL_CHARS = 4, 20, 13, 80
 PNG = re.compile(r"iVBORw0KGgo[A-Za-z0-9+/]{20,8000000}={0,2}")
-
-
-def object_of(line: bytes) -> dict[str, Any]:
-    """A line as a JSON object; {} where it is none."""
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def figures_of(reply: dict[str, Any]) -> tuple[str, ...]:

@@ -177,7 +177,7 @@ def ingest(opened: Index, action: Callable[..., Ingested]) -> None:
 def report_line(name: str, report: Ingested) -> str:
     """One line: files, what changed, what went, what was left out."""
     words = [
-        f"{counted(report.files, 'file')}",
+        counted(report.files, "file"),
         f"{report.changed:,} of them new or changed: {counted(report.chunks, 'chunk')}",
         f"{len(report.removed):,} removed" if report.removed else "",
         f"{len(report.skipped):,} skipped" if report.skipped else "",

@@ -174,7 +174,7 @@ def _head(scores: Scores) -> str:
     num_layers, num_experts = scores.shape
     words = [f"Routing of {scores.about.get('title', '')}", str(scores.about.get("model", ""))]
     words += [
-        f"{counted(scores.num_samples, 'text')}",
+        counted(scores.num_samples, "text"),
         f"{counted(num_layers, 'layer')} × {counted(num_experts, 'expert')}",
     ]
     words += [f"{scores.top_k} a token"]

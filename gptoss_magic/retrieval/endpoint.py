@@ -77,8 +77,7 @@ class Endpoint:
         if len(vectors) != len(texts) or not all(vectors):
             raise InputError(
                 f"{self.name}: {counted(len(vectors), 'vector')} for "
-                f"{counted(len(texts), 'text')}; see what that URL "
-                "serves"
+                f"{counted(len(texts), 'text')}; see what that URL serves"
             )
         return vectors
 

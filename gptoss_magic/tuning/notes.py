@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gptoss_magic.vocabulary import counted
+
 if TYPE_CHECKING:
     from gptoss_magic.tuning.data import Row
 
@@ -104,4 +106,4 @@ def _rows(numbers: list[int]) -> str:
 
 
 def _count(name: str, count: int) -> str:
-    return f"{name}, {count} row{'s' if count > 1 else ''}"
+    return f"{name}, {counted(count, 'row')}"

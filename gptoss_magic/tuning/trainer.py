@@ -103,12 +103,15 @@ class Trainer:
 
         The model is as before afterwards. An interrupt leaves the last whole step's state.
         """
-        with self._training():
-            while self.progress.step < self.num_steps and control.wait():
-                if control.rate is not None:
-                    self.rate = control.rate
-                metrics = self._step()
-                yield metrics
+        try:
+            with self._training():
+                while self.progress.step < self.num_steps and control.wait():
+                    if control.rate is not None:
+                        self.rate = control.rate
+                    metrics = self._step()
+                    yield metrics
+        finally:
+            return_memory()  # what the activations took would stay with the allocator
 
     def evaluate(self, sequences: Sequence[Sequence[Example]] | None = None) -> float | None:
         """Loss per trained token in nats on `sequences`, or what was held out; None without any."""
@@ -241,7 +244,6 @@ class Trainer:
                     self.model.activation_checkpointing_disable()
                     self.model.eval()
                 self.optimizer.zero_grad()
-                return_memory()  # what the activations took would stay with the allocator
 
 
 def _tokens(sequences: Sequence[Sequence[Example]]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from gptoss_magic.vocabulary import counted
 from gptoss_magic.widgets.styles import EDGE, SCROLL
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def shown_text(run: CodeRun) -> Iterator[str]:
 def frame_size(frame: FrameHead) -> str:
     """How many rows and columns there are; those shown may be fewer."""
     rows, columns = frame.size
-    return f"{rows:,} row{'s' * (rows != 1)} × {columns:,} column{'s' * (columns != 1)}"
+    return f"{counted(rows, 'row')} × {counted(columns, 'column')}"
 
 
 def _frame_html(frame: FrameHead) -> str:

@@ -48,13 +48,12 @@ def plan_lines(plan: EvaluationPlan) -> list[str]:
     kept = f"; {plan.kept:,} are kept from before (--new asks them again)" if plan.kept else ""
     lines = [
         f"{suite.name}: {counted(suite.num_items, 'item')} of {suite.source}, at most "
-        f"{suite.max_tokens:,} "
-        f"tokens an answer, graded by {suite.graded_by}; two arms are seen to differ "
-        f"{_seen_from(suite.smallest)}"
+        f"{suite.max_tokens:,} tokens an answer, graded by {suite.graded_by}; two arms "
+        f"are seen to differ {_seen_from(suite.smallest)}"
         for suite in plan.suites
     ]
     lines += [f"{suite.name}: left out: {why}" for suite in plan.suites for why in suite.left_out]
-    arms = f"{len(plan.arms)} arm{'s' if len(plan.arms) > 1 else ''} ({', '.join(plan.arms)})"
+    arms = f"{counted(len(plan.arms), 'arm')} ({', '.join(plan.arms)})"
     time = "" if plan.seconds is None else f", about {_duration(plan.seconds)} of decoding"
     lines.append(
         f"{counted(plan.num_answers, 'answer')} by {arms}{tries}{kept}: at most "

@@ -1,6 +1,6 @@
 """Kernels and ranks that begin where the engine's packages are imported already.
 
-Importing torch and transformers takes eight seconds of a processor, and many tests start a kernel.
+Importing torch and transformers takes four seconds of a processor, and many tests start a kernel.
 So one process imports them (`tests/warm/parent.py`), and each kernel is a fork of it: a process of
 its own, with its own environment, folder, session and files, that is sent the signals which its
 starter sends, and ends with it. What depends on how Python itself starts (another variable of

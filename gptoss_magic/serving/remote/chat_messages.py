@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -84,12 +83,3 @@ def _call(message: Message, number: str) -> dict[str, Any]:
         "type": "function",
         "function": {"name": name, "arguments": message.content},
     }
-
-
-def arguments_of(raw: str) -> dict[str, Any]:
-    """A call's arguments as an object, for servers that take no text; {} for what is none."""
-    try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from gptoss_magic.serving.remote.answers import CUT, AnswerPart
 from gptoss_magic.serving.remote.chat_engine import ChatEngine, ended
-from gptoss_magic.serving.remote.chat_messages import arguments_of, chat_messages, chat_tools
+from gptoss_magic.serving.remote.chat_messages import chat_messages, chat_tools
 from gptoss_magic.serving.remote.chat_tokens import SAID, THOUGHT, ChatWriter
 from gptoss_magic.serving.remote.events import lines_of
 from gptoss_magic.serving.remote.refusals import RemoteFault
+from gptoss_magic.textfiles import json_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -91,5 +92,5 @@ def _message(message: dict[str, Any]) -> dict[str, Any]:
         said["content"] = ""
     for call in said.get("tool_calls") or []:
         function = call["function"]
-        function["arguments"] = arguments_of(function["arguments"])
+        function["arguments"] = json_object(function["arguments"])
     return said

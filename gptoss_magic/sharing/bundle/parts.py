@@ -142,6 +142,4 @@ def planned_journal(folder: str, names: Names) -> PlannedPart:
         return PlannedPart(BundledPart("journal", name, "", "", why))
     path = names.free("journals/", name)
     planned = tuple(PlannedFile(f"{path}/{file.name}", file) for file in files)
-    return PlannedPart(
-        BundledPart("journal", name, "", path, f"{counted(len(files), 'file')}"), planned
-    )
+    return PlannedPart(BundledPart("journal", name, "", path, counted(len(files), "file")), planned)

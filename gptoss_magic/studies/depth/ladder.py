@@ -86,11 +86,11 @@ def _context() -> Iterator[Candidate]:
     yield Candidate(Rung("system", SYSTEM, "system text", "the body's", trains=False))
     yield Candidate(Rung("persona", PERSONA, "persona", "its whole text", trains=False))
     for place, num in enumerate(NUM_EXAMPLES):
-        words = f"{num} row{'s' * (num > 1)}"
+        words = counted(num, "row")
         rung = Rung(f"examples-{num}", EXAMPLES, "examples in context", words, trains=False)
         yield Candidate(rung, amount=num, place=place)
     for place, num in enumerate(NUM_PASSAGES):
-        words = f"{num} passage{'s' * (num > 1)}"
+        words = counted(num, "passage")
         rung = Rung(f"retrieval-{num}", RETRIEVAL, "retrieval over the rows", words, trains=False)
         yield Candidate(rung, amount=num, place=place)
     yield Candidate(Rung("tools", TOOLS, "tools", "the body's functions", trains=False))

@@ -127,15 +127,14 @@ class _Run:
         except torch.OutOfMemoryError as error:
             fewer = max(1, self.settings.num_rows // 2)
             raise DoesNotFit(
-                f"{counted(self.settings.num_rows, 'row')} at a time need more memory "
-                "than there is: "
+                f"{counted(self.settings.num_rows, 'row')} at a time need more memory than "
+                "there is: "
                 f"--batch {fewer} may fit; what is done stays ({counted(self.done, 'row')})"
             ) from error
         except ServerError as error:
             raise ServerError(
                 f"{error}; {self.done} of {counted(len(self.frame.rows), 'row')} are "
-                "done and stay: run it "
-                "again to go on"
+                "done and stay: run it again to go on"
             ) from error
 
     def _stream(self) -> Iterator[tuple[int, TokenDelta | Ended]]:
