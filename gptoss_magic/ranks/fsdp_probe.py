@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from gptoss_magic.errors import error_line
+from gptoss_magic.ranks.processes import leave
 
 SECONDS = 120.0
 MODULE = "gptoss_magic.ranks.fsdp_probe"
@@ -79,4 +80,4 @@ def main(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

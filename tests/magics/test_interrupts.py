@@ -75,7 +75,7 @@ class Kernel:
 
 @pytest.fixture
 def kernel(tmp_path):
-    path = str(tiny_checkpoint(tmp_path / "tiny", max_position_embeddings=4096))
+    path = str(tiny_checkpoint(tmp_path / "tiny", max_position_embeddings=16384))
     made = Kernel()
     made.path = path
     made.run("%load_ext gptoss_magic")
@@ -114,7 +114,8 @@ def test_an_interrupted_answer_keeps_what_was_said(kernel):
     kernel.run("%%gptoss -t 0 -m 3000 -o answer\nTell me a story", interrupt_at=6)
     shown = kernel.run("print(answer.finish, len(answer.raw_tokens) > 1)")[2]
     assert shown.strip() == "interrupt True"
-    assert kernel.run("%%gptoss -q -m 5 -o again\nGo on")[0] == "ok"
+    again = kernel.run("%%gptoss -q -m 5 -o again\nGo on")
+    assert again[0] == "ok", again
 
 
 def test_an_interrupt_during_the_first_import(kernel):
