@@ -77,7 +77,7 @@ TUNE: list[Option] = [
     (
         ("--strategy",),
         {
-            "choices": ["auto", "ddp", "ep", "fsdp"],
+            "choices": ["auto", "ddp", "ep", "fsdp+ep", "fsdp"],
             "help": "launch: how they share the model; auto, by what fits",
         },
     ),

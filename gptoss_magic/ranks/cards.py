@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.model.plan import GB
-from gptoss_magic.ranks.rank_bytes import frozen_experts, held, sharded, share
+from gptoss_magic.ranks.rank_bytes import frozen_experts, held, passing, sharded, share, sides
 from gptoss_magic.ranks.strategies import DDP, STRATEGIES, check_strategy
 from gptoss_magic.tuning.counts import num_reached_layers
 from gptoss_magic.tuning.dry_run import dry_run
@@ -127,23 +127,24 @@ def wire_bytes(one: TunePlan, strategy: str, count: int) -> int:
 
     All: the sum of the gradients of what is whole on each, 2·(N-1)/N of them. ep: of each token k
     routed rows of H numbers in bf16, there and back, in the forward of L layers and the backward of
-    those reached, of which (N-1)/N leave. fsdp: (N-1) shards of a layer's experts as often.
-    Recomputing is a forward more of the layers reached.
+    those reached, of which (N-1)/N leave. fsdp: (N-1) shards of a layer's experts as often. Both:
+    each by its side of the mesh. Recomputing is a forward more of the layers reached.
     """
     asked = one.asked
     if method_of(asked.method).trains_all:
         return _wire_of_all(asked.config, strategy, count)
     config: dict[str, Any] = asked.config
-    away = (count - 1) / count
     reached = num_reached_layers(config, asked.method)
     passes = int(config["num_hidden_layers"]) + reached * (2 if asked.recompute else 1)
-    rows = asked.sequence_tokens * int(config["num_experts_per_tok"])
-    experts = frozen_experts(config, packed=asked.packed)
-    layer = {
-        "ep": 2 * rows * int(config["hidden_size"]) * 2,
-        "fsdp": experts // int(config["num_hidden_layers"]),
-    }.get(strategy, 0)
-    return round(away * (2 * 4 * asked.num_params + passes * layer))
+    experts, (rows, within) = frozen_experts(config, packed=asked.packed), sides(strategy, count)
+    gathered, routed = passing(config, experts, strategy, count, asked.sequence_tokens)
+    layer = _leaving(rows) * gathered + _leaving(within) * routed
+    return round(_leaving(count) * 2 * 4 * asked.num_params + passes * layer)
+
+
+def _leaving(count: int) -> float:
+    """The share of what goes to `count` ranks alike that is not one's own."""
+    return (count - 1) / count
 
 
 def _wire_of_all(config: dict[str, Any], strategy: str, count: int) -> int:
@@ -151,7 +152,7 @@ def _wire_of_all(config: dict[str, Any], strategy: str, count: int) -> int:
 
     The tables are whole on each rank, and so is all else of ddp: gradients in the weights' dtype.
     """
-    away, size, numbers = (count - 1) / count, width(config), all_numbers(config)
+    away, size, numbers = _leaving(count), width(config), all_numbers(config)
     if strategy == DDP:
         return round(away * 2 * size * numbers)
     cut = numbers * sharded(config)

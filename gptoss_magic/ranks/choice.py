@@ -36,8 +36,8 @@ def chosen(plan: TunePlan, launch: Launch, *, released: bool) -> StrategyChoice:
     Raises InputError where the strategy that was asked for cannot be had here.
     """
     if launch.strategy != AUTO:
-        if launch.strategy == "fsdp" and (why := fsdp_refusal(launch.device)):
-            raise InputError(f"--strategy fsdp: {why}; use ep or {DDP}")
+        if why := _no_gathering(launch.strategy, launch):
+            raise InputError(f"--strategy {launch.strategy}: {why}; use ep or {DDP}")
         return StrategyChoice(launch, ranks_plan(plan, launch, released=released))
     tried: list[RanksPlan] = []
     against: list[str] = []
@@ -62,7 +62,11 @@ def why_not(name: str, plan: TunePlan, launch: Launch) -> str:
         check_strategy(name, plan.asked.method.name, experts, launch.num_ranks)
     except InputError as error:
         return str(error).removeprefix(f"--strategy {name}: ")
-    return fsdp_refusal(launch.device) if name == "fsdp" else ""
+    return _no_gathering(name, launch)
+
+
+def _no_gathering(name: str, launch: Launch) -> str:
+    return fsdp_refusal(launch.device) if STRATEGIES[name].gathers else ""
 
 
 def _because(name: str, against: list[str]) -> str:

@@ -31,27 +31,32 @@ class _Travel(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, rows: torch.Tensor, sent: list[int], came: list[int]) -> torch.Tensor:
-        ctx.sent, ctx.came = sent, came
-        return _exchanged(rows, sent, came)
+    def forward(
+        ctx: Any, rows: torch.Tensor, sent: list[int], came: list[int], group: Any
+    ) -> torch.Tensor:
+        ctx.sent, ctx.came, ctx.group = sent, came, group
+        return _exchanged(rows, sent, came, group)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        return _exchanged(grads[0], ctx.came, ctx.sent), None, None
+        return _exchanged(grads[0], ctx.came, ctx.sent, ctx.group), None, None, None
 
 
-def _exchanged(rows: torch.Tensor, sent: list[int], came: list[int]) -> torch.Tensor:
+def _exchanged(rows: torch.Tensor, sent: list[int], came: list[int], group: Any) -> torch.Tensor:
     out = rows.new_empty(sum(came), *rows.shape[1:])
-    dist.all_to_all_single(out, rows.contiguous(), came, sent)
+    dist.all_to_all_single(out, rows.contiguous(), came, sent, group=group)
     return out
 
 
 class TravellingExperts(nn.Module):
-    """In place of a layer's experts: `own` has the slice of this rank, and the layer's taps."""
+    """In place of a layer's experts: `own` has the slice of this rank, and the layer's taps.
 
-    def __init__(self, own: Any, place: RankPlace) -> None:
+    `group`: the ranks among which tokens travel, where these are not all; `place` is that in it.
+    """
+
+    def __init__(self, own: Any, place: RankPlace, group: Any = None) -> None:
         super().__init__()
-        self.num_experts = _num_experts(own)
+        self.num_experts, self.group = _num_experts(own), group
         size, self.place = self.num_experts // place.size, place
         self.first, self.last = place.rank * size, (place.rank + 1) * size
         for name, whole in list(own.named_parameters(recurse=False)):
@@ -71,16 +76,16 @@ class TravellingExperts(nn.Module):
         came_NE = counts_NE[:, self.first : self.last]
         came = came_NE.sum(1).tolist()
         x_SH = hidden_TH[order_S // ids_Tk.shape[1]]
-        x_RH = cast("Any", _Travel).apply(x_SH, sent, came)
+        x_RH = cast("Any", _Travel).apply(x_SH, sent, came, self.group)
         y_RH = self._computed(x_RH, came_NE)
-        y_SH = cast("Any", _Travel).apply(y_RH, came, sent)
+        y_SH = cast("Any", _Travel).apply(y_RH, came, sent, self.group)
         return summed(y_SH, order_S, weights_Tk)
 
     def _counts(self, offsets: torch.Tensor) -> torch.Tensor:
         """[N, E] on the CPU: how many rows each rank has for each expert."""
         mine = offsets.diff().long()
         found = mine.new_empty(self.place.size, len(mine))
-        dist.all_gather_into_tensor(found.view(-1), mine)
+        dist.all_gather_into_tensor(found.view(-1), mine, group=self.group)
         return found.cpu()
 
     def _computed(self, x_RH: torch.Tensor, came_NE: torch.Tensor) -> torch.Tensor:
@@ -118,11 +123,11 @@ def _num_experts(own: Any) -> int:
     return len(next(own.parameters(recurse=False)))
 
 
-def spread_experts(model: Model, place: RankPlace) -> None:
-    """Leave this rank its slice of every layer's experts.
+def spread_experts(model: Model, place: RankPlace, group: Any = None) -> None:
+    """Leave this rank its slice of every layer's experts; see `TravellingExperts`.
 
     Raises InputError where they cannot be shared out evenly.
     """
     check_even(model.config.num_local_experts, place.size)
     for layer in model.get_decoder().layers:
-        layer.mlp.experts = TravellingExperts(layer.mlp.experts, place)
+        layer.mlp.experts = TravellingExperts(layer.mlp.experts, place, group)

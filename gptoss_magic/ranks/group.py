@@ -22,17 +22,18 @@ PATIENCE = timedelta(minutes=60)  # a lost rank closes its connection; this is f
 
 @dataclass(frozen=True)
 class RankPlace:
-    """Which rank this process is, of how many; `local` among those of its machine."""
+    """Which rank this process is, of how many; `local` among those `on_machine`."""
 
     rank: int
     size: int
     local: int
+    on_machine: int = 0
 
 
 def my_place() -> RankPlace:
     """As torch's launcher says it to each process."""
     rank, size, local = (int(os.environ[n]) for n in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
-    return RankPlace(rank, size, local)
+    return RankPlace(rank, size, local, int(os.environ.get("LOCAL_WORLD_SIZE", size)))
 
 
 @contextmanager

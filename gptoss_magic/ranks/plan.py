@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gptoss_magic.errors import DoesNotFit
 from gptoss_magic.model.plan import GB
 from gptoss_magic.ranks.rank_bytes import held
-from gptoss_magic.ranks.strategies import DDP
+from gptoss_magic.ranks.strategies import DDP, STRATEGIES
 from gptoss_magic.tuning.shapes import experts_bytes
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def ranks_plan(plan: TunePlan, launch: Launch, *, released: bool) -> RanksPlan:
     if not plan.asked.packed:  # each rank reads all before it lets go of what is others'
         free = plan.free + (weights if released else 0)
         return RanksPlan(launch, 0, weights + beside, free, on_cards=False)
-    if launch.strategy == "fsdp" and mine.weights:  # its share is no page of the file
+    if STRATEGIES[launch.strategy].gathers and mine.weights:  # its share is no page of the file
         experts = experts_bytes(plan.asked.config)
         shared = weights - experts if released else 0
         each = beside + experts // launch.num_ranks

@@ -1,6 +1,7 @@
 """Bytes that a rank holds of a model and of what is trained; docs/scale-out.md derives each.
 
-Legend: N ranks, W weights, X of them experts, L layers, T tokens, k experts a token, H hidden size.
+Legend: N ranks, W weights, X of them experts, L layers, T tokens, k experts a token, H hidden size;
+F·E = N where tokens travel among E ranks and bytes are gathered from F.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.ranks.even import mesh_sides
 from gptoss_magic.ranks.strategies import STRATEGIES
 from gptoss_magic.tuning.methods import method_of
 from gptoss_magic.tuning.shapes import (
@@ -40,16 +42,13 @@ def held(plan: TunePlan, strategy: str, count: int) -> RankBytes:
     if not method_of(asked.method).trains_all:
         experts = frozen_experts(asked.config, packed=asked.packed)
         weights = share(memory.weights, experts, strategy, count)
-        return RankBytes(weights, trained, transit(asked.config, experts, strategy, _tokens(plan)))
-    shared = sharded(asked.config)
-    part = trained if strategy != "fsdp" else round(trained * (1 - shared + shared / count))
+        gathered, rows = passing(asked.config, experts, strategy, count, asked.sequence_tokens)
+        return RankBytes(weights, trained, LAYERS_IN_TRANSIT * gathered + 2 * rows)
+    shared, is_cut = sharded(asked.config), STRATEGIES[strategy].gathers
+    part = round(trained * (1 - shared + shared / count)) if is_cut else trained
     layer = round(memory.adapter * shared) // int(asked.config["num_hidden_layers"])
-    gathered = (LAYERS_IN_TRANSIT + 1) * layer if strategy == "fsdp" else 0  # and its gradients
+    gathered = (LAYERS_IN_TRANSIT + 1) * layer if is_cut else 0  # and its gradients
     return RankBytes(0, part, gathered)
-
-
-def _tokens(plan: TunePlan) -> int:
-    return plan.asked.sequence_tokens
 
 
 def frozen_experts(config: dict[str, Any], *, packed: bool) -> int:
@@ -67,9 +66,19 @@ def share(weights: int, experts: int, strategy: str, count: int) -> int:
     return weights - experts + experts // count if STRATEGIES[strategy].in_step else weights
 
 
-def transit(config: dict[str, Any], experts: int, strategy: str, tokens: int) -> int:
-    """Of a layer: gathered experts (fsdp), or routed rows there and back, in bf16 (ep)."""
-    if strategy == "fsdp":
-        return LAYERS_IN_TRANSIT * experts // int(config["num_hidden_layers"])
-    rows = tokens * int(config["num_experts_per_tok"])
-    return 4 * rows * int(config["hidden_size"]) * 2 if strategy == "ep" else 0
+def sides(strategy: str, count: int) -> tuple[int, int]:
+    """(F, E): bytes are gathered from F ranks, tokens travel among E."""
+    how = STRATEGIES[strategy]
+    if how.travels and how.gathers:
+        return mesh_sides(count)
+    return (count, 1) if how.gathers else (1, count)
+
+
+def passing(
+    config: dict[str, Any], experts: int, strategy: str, count: int, tokens: int
+) -> tuple[int, int]:
+    """(gathered, routed) bytes of a layer's forward: X/(L·E), and 2·k·T·H in bf16, or none."""
+    how, (_, across) = STRATEGIES[strategy], sides(strategy, count)
+    layer = experts // int(config["num_hidden_layers"]) // across
+    rows = 2 * tokens * int(config["num_experts_per_tok"]) * int(config["hidden_size"]) * 2
+    return (layer if how.gathers else 0), (rows if how.travels else 0)

@@ -3,6 +3,7 @@
 `ddp`   everything on every rank; gradients are summed
 `ep`    experts are shared out, tokens travel to them (`expert_parallel`)
 `fsdp`  experts are shared out, and gathered for each layer (`sharded_experts`)
+`fsdp+ep`  tokens travel within a row of a mesh, whose slices are gathered across the rows
 `auto`  one of these, by what fits (`choice`); they stand here by what they send, the least first
 
 What is trained is whole on every rank in each of them, so that checkpoints, the adapter and a run
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
-from gptoss_magic.ranks.even import check_even
+from gptoss_magic.ranks.even import BOTH, check_even, mesh_sides
 from gptoss_magic.tuning.methods import METHODS
 from gptoss_magic.vocabulary import check_known
 
@@ -30,14 +31,21 @@ if TYPE_CHECKING:
 class Strategy:
     """`spread(model, group)` leaves a rank its part of the frozen model.
 
-    `in_step`: ranks meet within the layers, so that each has as many sequences. `trains_all`:
-    whether a method that trains every weight can be shared out so (`sharded_weights`).
+    `travels`: tokens go to the experts' ranks. `gathers`: experts' bytes come to the tokens'.
+    `trains_all`: whether a method that trains every weight can be shared out so
+    (`sharded_weights`).
     """
 
     name: str
     spread: Callable[[Any, Any], None]
-    in_step: bool = False
+    travels: bool = False
+    gathers: bool = False
     trains_all: bool = True
+
+    @property
+    def in_step(self) -> bool:
+        """Whether ranks meet within the layers, so that each has as many sequences."""
+        return self.travels or self.gathers
 
 
 def _nothing(_model: Model, _group: RankGroup) -> None:
@@ -56,13 +64,20 @@ def _fsdp(model: Model, group: RankGroup) -> None:
     shard_experts(model, group.place.size)
 
 
+def _both(model: Model, group: RankGroup) -> None:
+    from gptoss_magic.ranks.sharded_experts import shard_slices
+
+    shard_slices(model, group.place)
+
+
 DDP, AUTO = "ddp", "auto"
 STRATEGIES = {
     one.name: one
     for one in (
         Strategy(DDP, _nothing),
-        Strategy("ep", _ep, in_step=True, trains_all=False),
-        Strategy("fsdp", _fsdp, in_step=True),
+        Strategy("ep", _ep, travels=True, trains_all=False),
+        Strategy(BOTH, _both, travels=True, gathers=True, trains_all=False),
+        Strategy("fsdp", _fsdp, gathers=True),
     )
 }
 NAMES = (AUTO, *STRATEGIES)
@@ -92,3 +107,5 @@ def check_strategy(name: str, method: str, num_experts: int, num_ranks: int) -> 
         )
     if strategy.in_step:
         check_even(num_experts, num_ranks)
+    if name == BOTH:
+        mesh_sides(num_ranks)

@@ -37,7 +37,7 @@ def test_sharing_the_experts_leaves_an_nth_of_them():
     config = known_config("120b")
     for count in (2, 4, 8):
         plans = by_strategy("120b", count)
-        assert set(plans) == {"ddp", "ep", "fsdp"}
+        assert set(plans) == {"ddp", "ep", "fsdp", *(("fsdp+ep",) if count > 2 else ())}
         rest = packed_bytes(config) - experts_bytes(config)
         assert plans["ep"].mine.weights == rest + experts_bytes(config) // count
         assert plans["fsdp"].mine.weights == plans["ep"].mine.weights
@@ -56,13 +56,25 @@ def test_120b_fits_on_smaller_cards_where_its_experts_are_shared_out():
 def test_tokens_weigh_less_on_the_wire_than_experts():
     plans = by_strategy("120b", 8)
     ep, fsdp, ddp = (plans[name].wire for name in ("ep", "fsdp", "ddp"))
-    assert ddp < ep < fsdp
+    assert ddp < ep < plans["fsdp+ep"].wire < fsdp
     one = plans["ep"].one
     layers, asked = known_config("120b")["num_hidden_layers"], one.asked
     rows = asked.sequence_tokens * 4
     assert wire_bytes(one, "ep", 8) - ddp == round(
         7 / 8 * layers * (3 if asked.recompute else 2) * 2 * rows * 2880 * 2
     )
+
+
+def test_on_a_mesh_each_side_is_counted_by_itself():
+    plans = by_strategy("120b", 8)  # tokens travel among 4 ranks, bytes are gathered from 2
+    both, ep, one = plans["fsdp+ep"], plans["ep"], plans["ep"].one
+    layer = experts_bytes(known_config("120b")) // 36 // 4
+    routed = 2 * one.asked.sequence_tokens * 4 * 2880 * 2
+    assert both.mine.weights == ep.mine.weights
+    assert both.mine.transit == 2 * layer + 2 * routed
+    passes = 36 * (3 if one.asked.recompute else 2)
+    sums = plans["ddp"].wire
+    assert both.wire - sums == pytest.approx(passes * (layer / 2 + routed * 3 / 4), rel=1e-6)
 
 
 def test_every_weight_trained_is_cut_by_fsdp_alone():
@@ -104,7 +116,8 @@ def test_the_cell_shows_it_and_checks_what_stands_beside():
     shell = new_shell()
     _, shown = run(shell, "%gptoss_tune --like 120b --cards 8x80")
     assert "gpt-oss-120b by experts on 8x80 GB" in shown
-    assert {"ddp", "ep", "fsdp"} <= {line.split()[0] for line in shown.splitlines() if line}
+    words = {line.split()[0] for line in shown.splitlines() if line}
+    assert {"ddp", "ep", "fsdp+ep", "fsdp"} <= words
     _, shown = run(shell, "%gptoss_tune --cards 8x80")
     assert "--cards means something beside --like only" in shown
     _, shown = run(shell, "%gptoss_tune --like 120b --cards 8x80 --steps 4")

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 import gptoss_magic
+from gptoss_magic.errors import InputError
+from gptoss_magic.ranks.even import mesh_sides
 from gptoss_magic.ranks.replicated import shares
 from gptoss_magic.records import Example
 from tests.ranks.parity import apart, trained
@@ -21,11 +23,13 @@ ROOT = Path(gptoss_magic.__file__).parents[1]
 SCRIPT = Path(__file__).parent / "parity_script.py"
 ADAPTERS = ("lora", "experts", "router", "experts-full", "adalora", "heads", "prompt")
 METHODS = {"ddp": (*ADAPTERS, "prefix", "full"), "ep": ADAPTERS, "fsdp": (*ADAPTERS, "full")}
+BOTH = [("fsdp+ep", name) for name in ADAPTERS]  # on four: a mesh has two sides
 EVERY = [(strategy, name) for strategy, names in METHODS.items() for name in names]
+FOUR = [("ddp", "lora"), ("ep", "experts"), ("fsdp", "experts"), ("fsdp", "full")]
 LIMIT = 1e-6  # relative; weights are compared in fp64, where AdamW does not amplify rounding
 
 
-def launched(folder, count):
+def launched(folder, count, wanted=EVERY):
     """What the script wrote, by strategy and method: one launch for all of them."""
     interface = {"linux": "lo", "darwin": "lo0"}[sys.platform]
     environment = {**os.environ, "GLOO_SOCKET_IFNAME": interface, "OMP_NUM_THREADS": "1"}
@@ -33,7 +37,7 @@ def launched(folder, count):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--local-addr", "127.0.0.1", "--nproc-per-node", str(count)]
     done = subprocess.run(
-        [*command, str(SCRIPT), str(folder), *(":".join(one) for one in EVERY)],
+        [*command, str(SCRIPT), str(folder), *(":".join(one) for one in wanted)],
         env=environment,
         capture_output=True,
         text=True,
@@ -41,7 +45,7 @@ def launched(folder, count):
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return {one: load_file(folder / f"{'-'.join(one)}.safetensors") for one in EVERY}
+    return {one: load_file(folder / f"{'-'.join(one)}.safetensors") for one in wanted}
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +73,34 @@ def test_two_processes_learn_what_one_does(by_two, strategy, name):
     check(by_two[strategy, name], name)
 
 
-@pytest.mark.slow
-def test_four_processes_do_too(tmp_path):
+@pytest.fixture(scope="module")
+def by_four(tmp_path_factory):
     """Four texts a step at most: some of the ranks have one, or none."""
-    for (_, name), found in launched(tmp_path, 4).items():
+    return launched(tmp_path_factory.mktemp("four"), 4, [*BOTH, *FOUR])
+
+
+@pytest.mark.parametrize(("strategy", "name"), [*BOTH, *FOUR])
+def test_four_processes_learn_it_too(by_four, strategy, name):
+    check(by_four[strategy, name], name)
+
+
+@pytest.mark.slow
+def test_four_processes_learn_the_rest(tmp_path):
+    for (_, name), found in launched(tmp_path, 4, sorted({*EVERY} - {*FOUR})).items():
         check(found, name)
+
+
+@given(st.integers(1, 64), st.integers(0, 64))
+def test_a_mesh_has_two_sides_that_make_all_ranks(num_ranks, on_machine):
+    try:
+        rows, row = mesh_sides(num_ranks, on_machine)
+    except InputError:
+        assert all(num_ranks % n for n in range(2, num_ranks))
+        return
+    assert rows * row == num_ranks
+    assert min(rows, row) > 1
+    if 1 < on_machine < num_ranks and num_ranks % on_machine == 0:
+        assert row == on_machine
 
 
 EXAMPLE = st.integers(1, 40).map(lambda n: Example(tuple(range(n)), (True,) * n))

@@ -4,11 +4,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import gptoss_magic
 from gptoss_magic.ranks.launch import launch_of
 from gptoss_magic.ranks.run import begun, taken_over
 from gptoss_magic.runs.prepare import resume
 from gptoss_magic.runs.report import finish
 from gptoss_magic.session import current
+from gptoss_magic.testing import tiny_checkpoint
 from gptoss_magic.tuning.checkpoints import TENSORS, latest_checkpoint
 from gptoss_magic.tuning.control import Control
 from gptoss_magic.tuning.runs import read_run
@@ -84,18 +86,29 @@ def test_another_number_of_processes_goes_on(loaded, strategy, method, first, se
     assert tuning.trainer.evaluate() == pytest.approx(again.evaluate(), rel=0.02)
 
 
-@pytest.mark.slow
-def test_packed_experts_in_bf16_are_cut_too(tmp_path, monkeypatch):
-    import gptoss_magic
-    from gptoss_magic.testing import tiny_checkpoint
-
+@pytest.fixture
+def packed(tmp_path, monkeypatch):
+    """A tiny model of packed experts in bf16 is loaded."""
     monkeypatch.chdir(tmp_path)
     path = tiny_checkpoint(tmp_path / "packed", packed=True, max_position_embeddings=16_384)
     gptoss_magic.load(path, context=16_384, replace=True)
+    yield
+    gptoss_magic.unload()
+
+
+def test_on_a_mesh_of_four_packed_experts_learn_what_they_do_on_one(packed):
+    wanted = alone("one", 3, "experts")
+    tuning = followed(started("four", 3, 4, strategy="fsdp+ep"))
+    for mine, one in zip(tuning.run.history(), wanted.history(), strict=True):
+        assert mine.loss == pytest.approx(one.loss, rel=0.01)
+        assert len(mine.ranks) == 4
+
+
+@pytest.mark.slow
+def test_packed_experts_in_bf16_are_cut_too(packed):
     wanted = alone("one", 3, "full")
     tuning = followed(started("two", 3, strategy="fsdp", method="full"))
     found = tensors_of(tuning.run)
     assert found["parts.1.weight"].dtype == torch.bfloat16
     for mine, one in zip(tuning.run.history(), wanted.history(), strict=True):
         assert mine.loss == pytest.approx(one.loss, rel=0.01)
-    gptoss_magic.unload()
