@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks.decode import DECODE
 from benchmarks.evaluate import EVALUATE
 from benchmarks.goals import goal_lanes_vs_serial
+from benchmarks.ingest_workers import ingest_2_workers_vs_1
 from benchmarks.languages import RECALL
 from benchmarks.layer import LAYER
 from benchmarks.memory import quickstart_peak_rss_mb
@@ -45,6 +46,7 @@ FIGURES = {
         goal_lanes_vs_serial,
         routing_capture_overhead,
         query_growth_1k_to_1m,
+        ingest_2_workers_vs_1,
         memory_recall_vs_vectors,
         memory_recall_bfcl_vs_vectors,
         quickstart_peak_rss_mb,

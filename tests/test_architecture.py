@@ -77,6 +77,7 @@ LEAVES = {
     "textfiles",
     "atomic",
     "stems",
+    "children",
 }
 MAY = {
     "errors": {"quoting"},
@@ -86,6 +87,7 @@ MAY = {
     "quoting": set(),
     "headings": set(),
     "stems": set(),
+    "children": set(),
     "textfiles": {"errors", "quoting"},
     "atomic": {"errors", "quoting"},
     "public": {"errors", "quoting", "vocabulary"},

@@ -53,6 +53,10 @@ INDEX: list[opt.Option] = [
         ("-L", "--max-mb"),
         {"type": float, "help": "leave out larger files; 20"},
     ),
+    (
+        ("-w", "--workers"),
+        {"type": int, "metavar": "N", "help": "so many processes read the files; 1"},
+    ),
 ]
 PARSER = opt.parser(
     "%gptoss index",
@@ -66,7 +70,7 @@ PARSER = opt.parser(
         "%gptoss index copy docs docs3 --store chroma:vectors",
     ],
 )
-COPY = "copy"
+COPY, REFRESH = "copy", "refresh"
 MAX_SHOWN = 20
 MAX_MB, MOST_MB = 20.0, 1_000_000
 
@@ -80,7 +84,7 @@ def run(line: str, magics: Any) -> None:
     command, *rest = given.words or [""]
     if given.notebook or command not in COMMANDS:
         return make(given, magics)
-    beside = ("words", "store") if command == COPY else ("words",)
+    beside = ("words", {COPY: "store", REFRESH: "workers"}.get(command, ""))
     check_alone("%gptoss index", given, command, beside)
     if command == "list":
         check_nothing("%gptoss index list", " ".join(rest))
@@ -91,7 +95,7 @@ def run(line: str, magics: Any) -> None:
         raise InputError(f"%gptoss index {command}: give one index's name")
     actions: dict[str, Callable[[str], None]] = {
         "info": show_info,
-        "refresh": lambda name: refresh(name, magics),
+        REFRESH: lambda name: refresh(name, magics, workers_of(given)),
         "drop": drop,
         "optimize": optimize,
         "versions": show_versions,
@@ -117,6 +121,7 @@ def make(given: Namespace, magics: Any) -> None:
     if not (given.words or given.notebook or (given.store and given.name)):
         raise InputError("%gptoss index: give paths, or --notebook; %gptoss index list shows all")
     limit = size_limit(MAX_MB if given.max_mb is None else given.max_mb)
+    num_workers = workers_of(given)
     frames, paths = split(given.words, magics.shell.user_ns)
     frames += [live_notebook(magics)] if given.notebook else []
     for path in paths:
@@ -128,7 +133,17 @@ def make(given: Namespace, magics: Any) -> None:
     made = Index.create(name, chosen, given.store or "")
     if not (paths or frames):
         return show_info(name)
-    ingest(made, lambda **options: made.ingest(paths, frames, max_bytes=limit, **options))
+    ingest(
+        made,
+        lambda **options: made.ingest(
+            paths, frames, max_bytes=limit, num_workers=num_workers, **options
+        ),
+    )
+
+
+def workers_of(given: Namespace) -> int:
+    """Processes that read the files: this one where nothing is said."""
+    return 1 if given.workers is None else int(given.workers)
 
 
 def check_same(name: str, words: Sequence[str]) -> None:
@@ -153,13 +168,16 @@ def size_limit(num_mb: float) -> int:
     return int(num_mb * 1e6)
 
 
-def refresh(name: str, magics: Any) -> None:
+def refresh(name: str, magics: Any, num_workers: int) -> None:
     from gptoss_magic.magics.live import held_live
     from gptoss_magic.retrieval.index import Index
 
     opened = Index.open(name)
     frames = held_live(opened, magics)
-    ingest(opened, lambda **options: opened.refresh(frames=frames, **options))
+    ingest(
+        opened,
+        lambda **options: opened.refresh(frames=frames, num_workers=num_workers, **options),
+    )
 
 
 def ingest(opened: Index, action: Callable[..., Ingested]) -> None:

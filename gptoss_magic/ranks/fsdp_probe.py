@@ -5,15 +5,14 @@ The ranks try it again, among themselves, before they share out anything.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
 from functools import cache
 from pathlib import Path
 
+from gptoss_magic.children import leave
 from gptoss_magic.errors import error_line
-from gptoss_magic.ranks.processes import leave
 
 SECONDS = 120.0
 MODULE = "gptoss_magic.ranks.fsdp_probe"
@@ -27,7 +26,7 @@ def fsdp_refusal(device: str) -> str:
     """
     if device == "cuda":
         return ""
-    from gptoss_magic.ranks.launch import of_this_machine
+    from gptoss_magic.ranks.launch import on_loopback
 
     with tempfile.TemporaryDirectory(prefix="gptoss_magic-probe-") as folder:
         ranks = [
@@ -37,7 +36,7 @@ def fsdp_refusal(device: str) -> str:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 text=True,
-                env=os.environ | of_this_machine(),
+                env=on_loopback(),
             )
             for rank in range(2)
         ]

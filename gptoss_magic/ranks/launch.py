@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gptoss_magic import children
 from gptoss_magic.errors import InputError
 from gptoss_magic.ranks.folder import WORKER, Launch, RanksFolder, Wish
 from gptoss_magic.ranks.processes import Process, wait_over
@@ -24,11 +25,8 @@ if TYPE_CHECKING:
     from gptoss_magic.tuning.runs import Run
 
 LOOPBACK = {"linux": "lo", "darwin": "lo0"}
-# what a kernel has in its environment and no training process wants
-KERNELS_OWN = ("MPLBACKEND", "JPY_PARENT_PID", "JPY_SESSION_NAME", "JPY_INTERRUPT_EVENT")
 AGENT_S, DEATH_S = 35.0, 5.0  # the launcher gives its ranks 30 s; a killed process is gone at once
 LIMIT = 1024
-ROOT = Path(__file__).parents[2]  # where the package lies
 
 
 def check_launch(num_ranks: int, strategy: str) -> None:
@@ -109,11 +107,8 @@ def command(run: Path, launch: Launch, folder: RanksFolder) -> list[str]:
 
 
 def environment(launch: Launch, folder: RanksFolder) -> dict[str, str]:
-    """The one of this process, without a kernel's; threads are shared out if nothing is said.
-
-    The folder that a kernel works in is no place to import from.
-    """
-    held = {name: value for name, value in os.environ.items() if name not in KERNELS_OWN}
+    """That of ranks of this machine; threads are shared out if nothing is said."""
+    held = on_loopback()
     threads = max(1, (os.cpu_count() or 1) // launch.num_ranks)
     more = {
         "PYTHONUNBUFFERED": "1",
@@ -122,15 +117,14 @@ def environment(launch: Launch, folder: RanksFolder) -> dict[str, str]:
         "TORCH_ELASTIC_WORKER_IDENTICAL": "1",
         STORE: str(folder.path / "store"),
     }
-    return held | more | of_this_machine()
+    return held | more
 
 
-def of_this_machine() -> dict[str, str]:
-    """The environment of ranks that find this package, and speak over the loopback interface."""
-    given, name = os.environ.get("PYTHONPATH"), LOOPBACK.get(sys.platform)
-    found = {"PYTHONPATH": os.pathsep.join([str(ROOT), *([given] if given else [])])}
-    found["PYTHONSAFEPATH"] = "1"
-    return found | ({"GLOO_SOCKET_IFNAME": name, "NCCL_SOCKET_IFNAME": name} if name else {})
+def on_loopback() -> dict[str, str]:
+    """The environment of processes that find this package and speak over the loopback interface."""
+    name = LOOPBACK.get(sys.platform)
+    more = {"GLOO_SOCKET_IFNAME": name, "NCCL_SOCKET_IFNAME": name} if name else {}
+    return children.environment() | more
 
 
 def end(folder: RanksFolder, how: str, patience: float) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,17 +63,6 @@ class Process:
         if self.is_alive:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
-
-
-def leave(code: int) -> NoReturn:
-    """End this process with what it printed, and without taking Python and torch apart.
-
-    Threads of an ended process group may still run there, and C++ then aborts a process that had
-    done its work ("terminate called without an active exception": one in about fifty).
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
 
 
 def with_words(*words: str) -> list[Process]:

@@ -13,10 +13,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.children import leave
 from gptoss_magic.errors import error_line
 from gptoss_magic.ranks.folder import RanksFolder, RankState
 from gptoss_magic.ranks.group import joined, my_place
-from gptoss_magic.ranks.processes import Process, leave
+from gptoss_magic.ranks.processes import Process
 from gptoss_magic.ranks.sharded_run import line_of, opened_sharded, train_sharded
 from gptoss_magic.ranks.strategies import strategy_of
 from gptoss_magic.ranks.verify import compare

@@ -120,6 +120,12 @@ def embedder_named(name: str = "") -> Embedder:
     return _kept(name)
 
 
+def is_of_here(embedder: Embedder) -> bool:
+    """Whether another process could not have it by its name."""
+    kind = embedder.name.partition(":")[0]
+    return kind in OFFERED or (kind not in KINDS and type(embedder) is not EMBEDDERS.get(kind))
+
+
 @cache
 def _kept(name: str) -> Embedder:
     kind, _, rest = name.partition(":")

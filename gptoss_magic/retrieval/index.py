@@ -66,39 +66,54 @@ class Index:
         on_wait: Callable[[], None] = lambda: None,
         *,
         max_bytes: int = MAX_BYTES,
+        num_workers: int = 1,
     ) -> Ingested:
         """Index files, folders and patterns, and documents of DataFrames.
 
         Only changed files are read into the table again; what is gone from disk goes from it.
         An interrupt keeps what is done. `progress` is told bytes done, bytes in total and a file's
         name; `on_wait` is called once where another process writes the index. A file larger than
-        `max_bytes` is left out, and named, unless the index has it already.
+        `max_bytes` is left out, and named, unless the index has it already. With `num_workers`
+        files are read by so many processes (see `workers`).
         Raises InputError for a path that is not there, before anything is done.
         """
         for path in paths:
             check(path)
-        return self._ingest(paths, frames, progress, on_wait, max_bytes)
+        make = self._maker(max_bytes, num_workers)
+        return self._ingest(make, paths, frames, progress, on_wait)
 
     def refresh(
         self,
         progress: Callable[[int, int, str], None] = lambda done, total, note: None,
         on_wait: Callable[[], None] = lambda: None,
         frames: Iterable[Document] = (),
+        *,
+        num_workers: int = 1,
     ) -> Ingested:
         """Index again what is in the index; DataFrames stay as they are. See `ingest`."""
-        return self._ingest(origins(self.known(), self.name), frames, progress, on_wait)
+        make = self._maker(MAX_BYTES, num_workers)
+        return self._ingest(make, origins(self.known(), self.name), frames, progress, on_wait)
+
+    def _maker(self, max_bytes: int, num_workers: int) -> Callable[[], Ingest]:
+        """What makes a pass, once no other process writes. Raises InputError."""
+        from gptoss_magic.retrieval.workers import SharedIngest, check_workers
+
+        check_workers(num_workers, self.chunks, self.embedder)
+        if num_workers == 1:
+            return lambda: Ingest(self.chunks, self.embedder, max_bytes)
+        return lambda: SharedIngest(self.chunks, self.embedder, max_bytes, num_workers)
 
     def _ingest(
         self,
+        make: Callable[[], Ingest],
         paths: Sequence[str],
         frames: Iterable[Document],
         progress: Callable[[int, int, str], None],
         on_wait: Callable[[], None],
-        max_bytes: int = MAX_BYTES,
     ) -> Ingested:
         with self.chunks.writing(on_wait):
             self.chunks.begin()
-            report = Ingest(self.chunks, self.embedder, max_bytes).run(paths, frames, progress)
+            report = make().run(paths, frames, progress)
             try:
                 if report.finish == "return":
                     self.chunks.tend()

@@ -61,19 +61,23 @@ class Ingest:
     ) -> Ingested:
         """Index files below `paths`, and `frames`. `progress` is told bytes done and in total."""
         found = self._found(paths)
-        total, done = sum(file.num_bytes for file in found), 0
         try:
             for document in frames:
                 self._take(document)
-            for file in found:
-                self._file(file)
-                done += file.num_bytes
-                progress(done, total, printable(file.path.name))
-            self._flush()
+            self.files(found, progress)
             self._remove(paths, {str(file.path) for file in found})
         except KeyboardInterrupt:
             self.report.finish = "interrupt"
         return self.report
+
+    def files(self, found: Sequence[Found], progress: Callable[[int, int, str], None]) -> None:
+        """Read them and commit what is new; an interrupt keeps what is committed."""
+        total, done = sum(file.num_bytes for file in found), 0
+        for file in found:
+            self._file(file)
+            done += file.num_bytes
+            progress(done, total, printable(file.path.name))
+        self._flush()
 
     def _found(self, paths: Sequence[str]) -> list[Found]:
         files: dict[Path, Found] = {}

@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 
 
 @public
-def index(name: str, *paths: str | Path) -> Ingested:
+def index(name: str, *paths: str | Path, workers: int = 1) -> Ingested:
     """Put files, folders and patterns into the index `name`, which is made where there is none.
 
     What is there already is read again where it changed. What cannot be read is left out, and named
-    in what this gives. Raises InputError, MissingPackage, StorageError.
+    in what this gives. `workers`: so many processes read the files, each for itself.
+    Raises InputError, MissingPackage, StorageError.
     """
     from gptoss_magic.retrieval.index import Index
 
-    return Index.create(name).ingest([str(path) for path in paths])
+    return Index.create(name).ingest([str(path) for path in paths], num_workers=workers)
 
 
 @public
