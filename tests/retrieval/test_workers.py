@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import psutil
@@ -15,7 +14,6 @@ from hypothesis import strategies as st
 
 from gptoss_magic.children import environment
 from gptoss_magic.errors import InputError, StorageError
-from gptoss_magic.ranks.processes import with_words
 from gptoss_magic.retrieval.embedders import Words, embedder_named
 from gptoss_magic.retrieval.index import Index
 from gptoss_magic.retrieval.walk import Found
@@ -34,14 +32,22 @@ Index.create(sys.argv[1]).ingest(
 """
 
 
-def workers_here():
-    return with_words("-m", MODULE)
+def workers_of(pid=None):
+    """Processes of an ingest that this one, or another, has started."""
+    return [one for one in psutil.Process(pid).children() if is_worker(one)]
+
+
+def is_worker(process):
+    try:
+        return MODULE in process.cmdline()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return False
 
 
 @pytest.fixture(autouse=True)
 def _nobody_stays():
     yield
-    assert workers_here() == []
+    assert workers_of() == []
 
 
 @pytest.fixture
@@ -125,9 +131,9 @@ def test_a_killed_process_is_named_and_the_others_end_their_work(tmp_path, docs)
     index, hit = Index.create(f"{tmp_path}/e/docs", embedder_named("words")), []
 
     def kill(_done, _total, _note):
-        if not hit:
-            hit.append(workers_here()[0].pid)
-            psutil.Process(hit[0]).kill()
+        if not hit and (running := workers_of()):
+            hit.append(running[0])
+            hit[0].kill()
 
     def until_one_is_hit():
         for _ in range(20):  # it may have been through already
@@ -150,11 +156,9 @@ def test_they_end_with_who_asked_them(tmp_path, docs):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as owner:
         assert owner.stdout.readline() == "begun\n"
         assert owner.stdout.readline() == "file\n"
+        workers = workers_of(owner.pid)
         owner.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 20
-    while workers_here() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert workers_here() == []
+    assert psutil.wait_procs(workers, timeout=20)[1] == []
     assert made(name, docs, 1, "wordllama-256")[1].finish == "return"
 
 
