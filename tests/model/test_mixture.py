@@ -181,6 +181,7 @@ def test_kinds_have_cases_and_text_that_follow_from_their_seeds(kind):
     assert len(plain(kind, draw, held=True)) > 200
 
 
+@pytest.mark.slow
 def test_masking_a_kind_s_hottest_experts_hurts_that_kind_most():
     gptoss_magic.load("built-in")
     rows = masks.table(current().require().model, 6)  # two dialogues and a text of each kind
