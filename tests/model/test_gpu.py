@@ -83,8 +83,13 @@ def compiled(kernel, capability, dtype, options):
     return triton.compile(source, target=GPUTarget("cuda", capability, 32), options=rest)
 
 
+SLOW = pytest.mark.slow  # the same kernels for one more generation of cards
+
+
 @needs_triton
-@pytest.mark.parametrize("capability", [80, 90, 120])
+@pytest.mark.parametrize(
+    "capability", [pytest.param(80, marks=SLOW), 90, pytest.param(120, marks=SLOW)]
+)
 def test_kernels_compile_without_a_gpu(capability, monkeypatch, request):
     from gptoss_magic.model import triton_kernels as kernels
 

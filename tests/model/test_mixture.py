@@ -45,6 +45,7 @@ def logits(model):
         return model.states([row(1), row(2)]) @ model.dense.model.embed_tokens.weight.T
 
 
+@pytest.mark.slow
 def test_what_was_trained_is_what_is_converted(models):
     routed, plain, want = models
     routed.put(read_mixture())
@@ -56,6 +57,7 @@ def test_what_was_trained_is_what_is_converted(models):
         assert (logits(routed) - plain).abs().max() < 1e-3
 
 
+@pytest.mark.slow
 def test_one_expert_alone_is_its_own_mlp(models):
     routed, mixture = models[0], read_mixture()
     routed.put(mixture)
@@ -92,6 +94,7 @@ def test_a_mixture_is_read_as_it_was_written(tmp_path):
     assert torch.allclose(mean(shipped, shipped).factors[key].a, shipped.factors[key].a.float())
 
 
+@pytest.mark.slow
 def test_a_fresh_mixture_is_the_source_until_it_learns(models):
     routed = models[0]
     routed.put(fresh(0))
@@ -103,6 +106,7 @@ def test_a_fresh_mixture_is_the_source_until_it_learns(models):
         assert (ours - models[1]).abs().max() < 1e-3
 
 
+@pytest.mark.slow
 def test_training_goes_on_where_it_stood(models, tmp_path):
     model = models[0]
     recipe = replace(APART, steps=2, tokens=120, windows=1, held_tokens=100)
