@@ -88,12 +88,13 @@ def accelerate_text(job: Job) -> str:
 
     config = {
         "compute_environment": "LOCAL_MACHINE",
-        "distributed_type": "MULTI_GPU" if job.on_gpus else "MULTI_CPU",
+        # its way to torch's launcher; for MULTI_CPU it asks for MPI. Ranks take what there is
+        "distributed_type": "MULTI_GPU",
         "mixed_precision": "no",
         "num_machines": job.nodes,
         "num_processes": job.num_ranks,
         "machine_rank": 0,
-        "use_cpu": not job.on_gpus,
+        "use_cpu": False,
         "rdzv_backend": "static",
         "same_network": True,
         "main_training_function": "main",
