@@ -62,7 +62,7 @@ def test_a_map_fills_its_frame_and_goes_on(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     notebook = executed("map.ipynb", tmp_path)
     first, second = (text for text, _ in prompts(notebook))
-    assert "6 of 6 rows · 1 failed: see country_error" in first
+    assert "6 of 6 rows · 1 failed: see country_error; the first: template: UndefinedError" in first
     assert "7 of 7 rows · 5 of them from the journal" in second
     shown = notebook.cells[5].outputs[0]["data"]["text/plain"]
     for word in ("France", "Italy", "Spain", "UndefinedError"):

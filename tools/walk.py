@@ -4,7 +4,7 @@
     python -m tools.walk build/walk --only tune,search
 
 Writes NN-NAME.png, NN-NAME-dark.png and NN-NAME.txt (what a reader sees) for each cell, to be
-looked at.
+looked at; NN-NAME-asks.png where a cell asks something, which is answered with yes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
 from tools import screenshots as tool
 
@@ -141,8 +141,9 @@ RUN = """async (index) => {
   const { content } = window.jupyterapp.shell.currentWidget;
   content.activeCellIndex = index;
   content.deselectAll();
-  await window.jupyterapp.commands.execute("notebook:run-cell");
+  void window.jupyterapp.commands.execute("notebook:run-cell");
 }"""
+LONGEST_S = 300
 
 
 def notebook(folder: Path, names: list[str]) -> list[tuple[str, str]]:
@@ -161,16 +162,31 @@ def notebook(folder: Path, names: list[str]) -> list[tuple[str, str]]:
 def walk(page: Page, cells: list[tuple[str, str]], out: Path) -> None:
     """Run cell by cell; a picture and the words of each."""
     for index, (name, source) in enumerate(cells):
-        page.evaluate(RUN, index)
-        page.wait_for_timeout(700)
-        tool.command(page, "docmanager:save")
         shown = page.locator(".jp-NotebookPanel .jp-CodeCell").nth(index)
+        place = out / f"{index:02}-{name}.png"
+        page.evaluate(RUN, index)
+        wait(page, shown, place.with_stem(f"{place.stem}-asks"))
+        tool.command(page, "docmanager:save")
         shown.scroll_into_view_if_needed()
         page.wait_for_timeout(300)
-        place = out / f"{index:02}-{name}.png"
         shown.screenshot(path=place)
         place.with_suffix(".txt").write_text(shown.inner_text())
         print(place.name, source.split("\n")[0], flush=True)
+
+
+def wait(page: Page, shown: Locator, asks: Path) -> None:
+    """Until the cell has run; a picture of what it asks."""
+    for _ in range(LONGEST_S):
+        page.wait_for_timeout(1000)
+        asked = shown.locator("input.jp-Stdin-input")
+        if asked.count():
+            shown.scroll_into_view_if_needed()
+            shown.screenshot(path=asks)
+            asked.fill("y")
+            asked.press("Enter")
+        elif "*" not in shown.locator(".jp-InputPrompt").inner_text():
+            return
+    raise TimeoutError(f"{asks.stem}: the cell still runs")
 
 
 def darkened(page: Page, cells: list[tuple[str, str]], out: Path) -> None:

@@ -133,10 +133,11 @@ class GptOssMagics(Magics):
         )
 
     def _bench(self, line: str) -> None:
-        from gptoss_magic.turns import bench
+        from gptoss_magic.turns.loading import as_markdown, bench_figures
 
         opt.parse(PLAIN["bench"], line)
-        print(bench())
+        figures = bench_figures()
+        show_lines(figures, as_markdown(figures), ("figure", "value"))
 
     def _traceback(self, line: str) -> None:
         opt.parse(PLAIN["traceback"], line)
@@ -144,15 +145,17 @@ class GptOssMagics(Magics):
         print("".join(traceback.format_exception(error)) if error else "no error so far")
 
 
-def show_lines(known: Mapping[str, Any]) -> None:
-    """What is known, by name: a table, and lines of text."""
+def show_lines(
+    known: Mapping[str, Any], text: str = "", headers: tuple[str, str] = ("what", "now")
+) -> None:
+    """What is known, by name: a table, and `text`, or lines."""
     from IPython.display import display
 
     from gptoss_magic.widgets.tables import table_html
 
     rows = [(name, str(value)) for name, value in known.items()]
-    text = "\n".join(f"{name:<15}{value}" for name, value in rows)
-    display({"text/html": table_html(("what", "now"), rows), "text/plain": text}, raw=True)
+    text = text or "\n".join(f"{name:<15}{value}" for name, value in rows)
+    display({"text/html": table_html(headers, rows), "text/plain": text}, raw=True)
 
 
 def show_plan(plan: Any) -> None:

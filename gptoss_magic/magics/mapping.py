@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import shorten
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from gptoss_magic.records import Mapped
 
 INTO = "answer"  # the column for the answers, where nothing is said
+WIDTH = 120  # of an error in the line below a map
 
 
 def map_frame(options: Namespace, body: str, names: dict[str, Any], magics: Any) -> Mapped:
@@ -75,7 +77,8 @@ def mapped_text(mapped: Mapped, options: Namespace) -> str:
     if mapped.kept:
         words.append(f"{mapped.kept} of them from the journal (--new asks them again)")
     if mapped.failed:
-        words.append(f"{mapped.failed} failed: see {options.into}_error")
+        first = f"{mapped.failed} failed: see {options.into}_error; the first: "
+        words.append(first + shorten(mapped.why, WIDTH, placeholder=" …"))
     if mapped.num_broken:
         words.append(
             f"{mapped.num_broken} with half a character (a lone surrogate), read as U+FFFD"

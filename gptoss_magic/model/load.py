@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 BUILT_IN = "built-in"
 DEFAULT_HUB = "openai/gpt-oss-120b"
 STAND_IN = "a small stand-in, not gpt-oss: SmolLM2-135M-Instruct (Hugging Face, Apache-2.0)"
-BF16 = "transformers: the experts of this checkpoint are not packed"
+BF16 = "as in the checkpoint, not packed"
 DEFAULT_CONTEXT = 8192
 GPU_BYTES_120B = 70e9
 GPU_BYTES_20B = 16e9

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 class Mapped:
     """What a map did. Of `rows`, `done` have an answer or an error; `kept` were in the journal.
 
-    `finish` is 'return' or 'interrupt'. `failed` have an error. `journal` is a folder. In
-    `num_broken` rows half a character (a lone surrogate) was read as U+FFFD.
+    `finish` is 'return' or 'interrupt'. `failed` have an error, `why` is the first of these.
+    `journal` is a folder. In `num_broken` rows half a character (a lone surrogate) was read as
+    U+FFFD.
     """
 
     rows: int
@@ -29,6 +30,7 @@ class Mapped:
     provenance: Provenance
     num_broken: int = 0
     keys: tuple[str, ...] = field(default=(), repr=False)
+    why: str = ""
 
 
 @dataclass(frozen=True)

@@ -65,15 +65,25 @@ def bench() -> str:
 
     Raises NotLoaded.
     """
+    return as_markdown(bench_figures())
+
+
+def bench_figures() -> dict[str, str]:
+    """What `bench` shows, by name. Raises NotLoaded."""
     from gptoss_magic.generation.bench import measure
 
     session = current()
     engine = session.local_engine
     state = status(session)
     shown = ("model", "device", "experts", "memory", "context")
+    rows = {name: state[name] for name in shown} | {"a token's step": state["decode"]}
     with session.queue.turn():
-        rows = {name: state[name] for name in shown} | measure(engine) | versions()
-    lines = [f"| {name} | {value} |" for name, value in rows.items()]
+        return rows | measure(engine) | versions()
+
+
+def as_markdown(figures: dict[str, str]) -> str:
+    """A table of figures by name."""
+    lines = [f"| {name} | {value} |" for name, value in figures.items()]
     return "\n".join(["| figure | value |", "| --- | --- |", *lines])
 
 

@@ -75,6 +75,7 @@ class _Run:
         self.asked: list[tuple[int, str]] = []  # row and key of each prompt
         self.keys: list[str] = []  # of the rows that the journal has, or will have
         self.done = self.kept = self.failed = self.num_tokens = self.num_broken = 0
+        self.why = ""
         self.finish, self.began = "return", time.perf_counter()
         self.grammar = self.engine.grammar(schema.enforced, calls=False) if schema else None
 
@@ -218,6 +219,7 @@ class _Run:
                 error = str(wrong)
         self.done += 1
         self.failed += error is not None
+        self.why = self.why or error or ""
         self.frame.put(row, value if error is None else None, error)
 
     def summary(self) -> Mapped:
@@ -233,6 +235,7 @@ class _Run:
             journal=str(self.journal.folder),
             num_broken=self.num_broken,
             keys=tuple(self.keys),
+            why=self.why,
             provenance={**self.provenance, "sampling": self.request.sampling.record()},
         )
 
