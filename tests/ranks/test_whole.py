@@ -17,6 +17,7 @@ from gptoss_magic.tuning.runs import read_run
 from tests.ranks.cases import left_behind, prepared, started
 from tests.ranks.parity import apart
 
+LATER = 5e-3  # behind 120 of them
 CLOSE = 1e-4  # of weights in fp32 behind a few steps: AdamW divides by the size of a gradient
 
 
@@ -41,13 +42,13 @@ def followed(launched, stop_at=None):
     return taken_over(launched)
 
 
-def check_same(mine, wanted):
+def check_same(mine, wanted, close=CLOSE):
     assert set(mine) == set(wanted)
     for name, tensor in wanted.items():
         assert mine[name].shape == tensor.shape
         assert mine[name].dtype == tensor.dtype
         if name.startswith("parts."):
-            assert apart(mine[name], tensor) <= CLOSE, name
+            assert apart(mine[name], tensor) <= close, name
 
 
 def test_cut_over_two_processes_it_is_the_run_of_one(loaded):
@@ -69,21 +70,19 @@ def test_cut_over_two_processes_it_is_the_run_of_one(loaded):
 )
 @pytest.mark.parametrize(("first", "second"), [(1, 2), (2, 1), (4, 2)])
 def test_another_number_of_processes_goes_on(loaded, strategy, method, first, second):
-    wanted = tensors_of(alone("one", 400, method))
-    launched = started("cut", 400, first, strategy=strategy, method=method)
+    wanted = tensors_of(alone("one", 120, method))
+    launched = started("cut", 120, first, strategy=strategy, method=method)
     stopped = followed(launched, stop_at=20)
     at = stopped.trainer.progress.step
-    assert 20 <= at < 400
+    assert 20 <= at < 120
     run = read_run(loaded / "runs/cut")
     launch = launch_of(current().require_local(), method, second, strategy, detached=False)
     tuning = followed(begun(run, launch))
-    assert tuning.trainer.progress.step == 400
-    losses = [m.loss for m in tuning.run.history()]
-    assert len(losses) == 400
-    found = tensors_of(tuning.run)
-    assert set(found) == set(wanted)
+    assert tuning.trainer.progress.step == 120
+    assert [m.step for m in tuning.run.history()] == list(range(1, 121))
+    check_same(tensors_of(tuning.run), wanted, LATER)
     again = resume("one", loaded / "runs", watched=False).trainer
-    assert tuning.trainer.evaluate() == pytest.approx(again.evaluate(), rel=0.02)
+    assert tuning.trainer.evaluate() == pytest.approx(again.evaluate(), rel=LATER)
 
 
 @pytest.fixture
@@ -109,6 +108,7 @@ def test_packed_experts_in_bf16_are_cut_too(packed):
     wanted = alone("one", 3, "full")
     tuning = followed(started("two", 3, strategy="fsdp", method="full"))
     found = tensors_of(tuning.run)
-    assert found["parts.1.weight"].dtype == torch.bfloat16
+    trained = [tensor for name, tensor in found.items() if name.startswith("parts.")]
+    assert {tensor.dtype for tensor in trained} == {torch.bfloat16}
     for mine, one in zip(tuning.run.history(), wanted.history(), strict=True):
         assert mine.loss == pytest.approx(one.loss, rel=0.01)

@@ -54,7 +54,8 @@ def test_the_curves_of_two_ranks_are_live_and_pause_and_stop_reach_both(lab):
         assert "rank 1" in one.inner_text()
     page.wait_for_timeout(2000)
     if "GPTOSS_PICTURES" in os.environ:
-        page.screenshot(path=f"{os.environ['GPTOSS_PICTURES']}/ranks.png", full_page=True)
+        place = f"{os.environ['GPTOSS_PICTURES']}/ranks.png"
+        page.locator(".gptoss-tuning").screenshot(path=place)
     click(page, "pause")
     page.locator(".gptoss-tuning .gptoss-state", has_text="Paused").wait_for(timeout=10_000)
     page.wait_for_timeout(1000)
