@@ -137,11 +137,11 @@ def browser():
 
 
 @pytest.fixture(scope="session")
-def axe():
+def axe(request):
     """axe-core's script, installed as tests/sharing/package-lock.json says."""
     if shutil.which("npm") is None:
         pytest.skip("npm is missing: axe-core cannot be installed; apt-get install npm")
-    with FileLock(NPM / "node_modules.lock"):
+    with FileLock(request.config.cache.mkdir("axe") / "lock"):  # nothing of it in an sdist
         if not AXE.is_file():
             command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
             done = subprocess.run(command, cwd=NPM, capture_output=True, text=True)
