@@ -59,11 +59,21 @@ function make(tag, className, text) {
   return node;
 }
 
-function short(value) {
+function short(value, digits = 4) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
   if (!Number.isFinite(value)) return "infinite";
   if (value !== 0 && Math.abs(value) < 0.001) return value.toExponential(2).replace(/\.?0+e/, "e");
-  return Number(value.toPrecision(4)).toLocaleString("en");
+  return Number(value.toPrecision(digits)).toLocaleString("en", { maximumFractionDigits: digits });
+}
+
+// an axis's numbers, with as many digits as tell them apart
+function apart(values) {
+  let texts = [];
+  for (let digits = 4; digits < 8; digits++) {
+    texts = values.map((value) => (value === null ? "" : short(value, digits)));
+    if (new Set(texts).size === texts.length) break;
+  }
+  return texts;
 }
 
 function memory(bytes) {
@@ -166,7 +176,7 @@ class Chart {
       grid: { stroke: "#80808033", width: 1 },
       ticks: { stroke: "#80808055", width: 1, size: 4 },
     };
-    const numbers = (_, values) => values.map((value) => (value === null ? "" : short(value)));
+    const numbers = (_, values) => apart(values);
     const series = this.lines.map(({ label, stroke, width, dash }) => ({
       label,
       stroke,
