@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.model.plan import GB
-from gptoss_magic.ranks.rank_bytes import frozen_experts, held, passing, sharded, share, sides
+from gptoss_magic.ranks.rank_bytes import frozen_experts, held, passing, sharded, share
 from gptoss_magic.ranks.strategies import DDP, STRATEGIES, check_strategy
 from gptoss_magic.tuning.counts import num_reached_layers
 from gptoss_magic.tuning.dry_run import dry_run
@@ -136,7 +136,8 @@ def wire_bytes(one: TunePlan, strategy: str, count: int) -> int:
     config: dict[str, Any] = asked.config
     reached = num_reached_layers(config, asked.method)
     passes = int(config["num_hidden_layers"]) + reached * (2 if asked.recompute else 1)
-    experts, (rows, within) = frozen_experts(config, packed=asked.packed), sides(strategy, count)
+    experts = frozen_experts(config, packed=asked.packed)
+    rows, within = STRATEGIES[strategy].sides(count)
     gathered, routed = passing(config, experts, strategy, count, asked.sequence_tokens)
     layer = _leaving(rows) * gathered + _leaving(within) * routed
     return round(_leaving(count) * 2 * 4 * asked.num_params + passes * layer)

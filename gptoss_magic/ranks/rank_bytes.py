@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gptoss_magic.ranks.even import mesh_sides
 from gptoss_magic.ranks.strategies import STRATEGIES
 from gptoss_magic.tuning.methods import method_of
 from gptoss_magic.tuning.shapes import (
@@ -66,19 +65,12 @@ def share(weights: int, experts: int, strategy: str, count: int) -> int:
     return weights - experts + experts // count if STRATEGIES[strategy].in_step else weights
 
 
-def sides(strategy: str, count: int) -> tuple[int, int]:
-    """(F, E): bytes are gathered from F ranks, tokens travel among E."""
-    how = STRATEGIES[strategy]
-    if how.travels and how.gathers:
-        return mesh_sides(count)
-    return (count, 1) if how.gathers else (1, count)
-
-
 def passing(
     config: dict[str, Any], experts: int, strategy: str, count: int, tokens: int
 ) -> tuple[int, int]:
     """(gathered, routed) bytes of a layer's forward: X/(L·E), and 2·k·T·H in bf16, or none."""
-    how, (_, across) = STRATEGIES[strategy], sides(strategy, count)
-    layer = experts // int(config["num_hidden_layers"]) // across
+    how = STRATEGIES[strategy]
+    _, within = how.sides(count)
+    layer = experts // int(config["num_hidden_layers"]) // within
     rows = 2 * tokens * int(config["num_experts_per_tok"]) * int(config["hidden_size"]) * 2
     return (layer if how.gathers else 0), (rows if how.travels else 0)

@@ -47,6 +47,15 @@ class Strategy:
         """Whether ranks meet within the layers, so that each has as many sequences."""
         return self.travels or self.gathers
 
+    def sides(self, count: int) -> tuple[int, int]:
+        """(F, E): bytes are gathered from F ranks, tokens travel among E; F·E is `count`.
+
+        Raises InputError where so many make no mesh.
+        """
+        if self.travels and self.gathers:
+            return mesh_sides(count)
+        return (count, 1) if self.gathers else (1, count)
+
 
 def _nothing(_model: Model, _group: RankGroup) -> None:
     """Every rank keeps all."""
@@ -107,5 +116,4 @@ def check_strategy(name: str, method: str, num_experts: int, num_ranks: int) -> 
         )
     if strategy.in_step:
         check_even(num_experts, num_ranks)
-    if name == BOTH:
-        mesh_sides(num_ranks)
+    strategy.sides(num_ranks)
