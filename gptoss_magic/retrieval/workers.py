@@ -143,12 +143,13 @@ class _Worker:
         self.done = line.get("done", self.done)
         if "report" in line:
             _add(report, line["report"])
+            if line["report"]["finish"] == "interrupt":
+                self.why = "a process of its own was interrupted"
         self.why = line.get("error", self.why)
         if "over" in line:
             self.is_open = False
-            self.why = self.why or f"a process of its own ended with {line['over']}" * bool(
-                line["over"]
-            )
+            if line["over"] and not self.why:
+                self.why = f"a process of its own ended with {line['over']}"
 
     def interrupt(self) -> None:
         """Let it end with what it has committed."""

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 
 import numpy as np
 import psutil
@@ -16,8 +17,9 @@ from gptoss_magic.children import environment
 from gptoss_magic.errors import InputError, StorageError
 from gptoss_magic.retrieval.embedders import Words, embedder_named
 from gptoss_magic.retrieval.index import Index
+from gptoss_magic.retrieval.ingest import Ingested
 from gptoss_magic.retrieval.walk import Found
-from gptoss_magic.retrieval.workers import MODULE, shared_out
+from gptoss_magic.retrieval.workers import MODULE, _Worker, shared_out
 from tests.retrieval.test_retrieval_index import Letters
 from tests.shell_cells import new_shell, run
 
@@ -148,6 +150,15 @@ def test_a_killed_process_is_named_and_the_others_end_their_work(tmp_path, docs)
     assert index.ingest([str(docs)], num_workers=2).finish == "return"
     whole, _ = made(tmp_path / "e/whole", docs, 1)
     assert rows(index) == rows(whole)
+
+
+def test_a_process_that_another_interrupted_is_named(tmp_path, docs):
+    index = Index.create(f"{tmp_path}/i/docs", embedder_named("words"))
+    made = _Worker(index.name, 10**6, [])
+    report = Ingested()
+    made.hear({"report": {**asdict(Ingested()), "finish": "interrupt"}}, report)
+    made.hear({"over": 0}, report)
+    assert made.why == "a process of its own was interrupted"
 
 
 def test_they_end_with_who_asked_them(tmp_path, docs):
