@@ -54,6 +54,7 @@ MADE_OF_TORCH = {
     "model.parts.router_delta",
     "model.parts.soft_prompt",
     "model.parts.whole_module",
+    "model.reading",
     "model.router",
     "model.rows_cache",
     "model.step",

@@ -29,7 +29,8 @@ PREFIX = "(shared prefix)"
 
 @dataclass(frozen=True)
 class BatchPrompt:
-    """One prompt of token ids. All of a batch share all settings but the seed.
+    """One prompt of token ids. All of a batch draw alike: they share what
+    the `settings` say but seed, `max_tokens` and `stop`.
 
     `grammar`: what this answer may say.
     """

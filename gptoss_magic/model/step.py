@@ -95,12 +95,28 @@ class DecodeStep:
 
         Keys and values of the new tokens are in `fed.caches` then; routers' watchers are told.
         """
+        logits = torch.empty(len(wanted), self.model.config.vocab_size, dtype=self.model.dtype)
+        self._run(fed, wanted, logits, None)
+        return logits
+
+    def states(self, fed: Fed, wanted: Sequence[int]) -> torch.Tensor:
+        """As `run`, what the head would read instead: [len(wanted), H], behind the last norm."""
+        states = torch.empty(len(wanted), self.model.config.hidden_size, dtype=self.model.dtype)
+        self._run(fed, wanted, None, states)
+        return states
+
+    def _run(
+        self,
+        fed: Fed,
+        wanted: Sequence[int],
+        logits: torch.Tensor | None,
+        states: torch.Tensor | None,
+    ) -> None:
         model, config = self._model(), self.model.config
         num_new = len(fed.ids)
         cosine, sine = self._rotary(max(fed.places) + 1)
         routed = (len(self._standing_by.routers), num_new, config.num_experts_per_tok)
         experts, weights = torch.empty(routed, dtype=torch.int32), torch.empty(routed)
-        logits = torch.empty(len(wanted), config.vocab_size, dtype=self.model.dtype)
         lists = [fed.ids, fed.places, [0, *accumulate(fed.sizes)], wanted]
         arrays = [layout.int64s(values) for values in lists]
         cache = (layout.StepCache * len(fed.caches))(*fed.caches)  # type: ignore[misc] # (tuples are read)
@@ -108,13 +124,12 @@ class DecodeStep:
             *(num_new, len(fed.sizes), len(wanted)),
             *map(addressof, arrays),
             *(cosine.data_ptr(), sine.data_ptr(), addressof(cache)),
-            *(result.data_ptr() for result in (logits, experts, weights)),
+            *(0 if x is None else x.data_ptr() for x in (logits, states, experts, weights)),
         )
         library: Any = native()[0]
         threads = 1 if self._is_small else torch.get_num_threads()
         library.library.gm_step(byref(model), byref(tokens), threads)
         self._tell(experts, weights)
-        return logits
 
     def describe(self) -> str:
         """How one more token would be computed now, and why."""

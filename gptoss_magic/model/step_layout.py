@@ -84,7 +84,7 @@ class StepTokens(ctypes.Structure):
         *((name, c_int64) for name in ("num_tokens", "num_rows", "num_logits")),
         *((name, c_void_p) for name in ("ids", "places", "first", "wanted")),
         *((name, c_void_p) for name in ("cosine", "sine", "cache")),
-        *((name, c_void_p) for name in ("logits", "experts", "weights")),
+        *((name, c_void_p) for name in ("logits", "states", "experts", "weights")),
     )
 
 

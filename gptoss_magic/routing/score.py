@@ -162,14 +162,18 @@ def _routed_texts(
 
     from gptoss_magic.model.attention import side_by_side
     from gptoss_magic.model.kv_cache import KVCache
+    from gptoss_magic.model.reading import read
 
     cache = KVCache(model.config)
     fill(cache)
-    if len(texts) == 1 or cache.get_seq_length():
-        yield from (_routed(model, ids_T, fill, reap=reap) for ids_T in texts)
-        return
+    is_behind = cache.get_seq_length() > 0
     with torch.no_grad(), _seen(model, reap=reap) as take:
-        model.get_decoder()(**side_by_side(texts, model.device), use_cache=False)
+        is_read = not is_behind and read(model, texts, [()] * len(texts)) is not None
+        if is_behind or (len(texts) == 1 and not is_read):
+            yield from (_routed(model, ids_T, fill, reap=reap) for ids_T in texts)
+            return
+        if not is_read:
+            model.get_decoder()(**side_by_side(texts, model.device), use_cache=False)
         ids, weights, norms = take()
     first = 0
     for ids_T in texts:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from gptoss_magic.evaluation.suite import Suite
-    from gptoss_magic.records import Answer
+    from gptoss_magic.records import Answer, SamplingSettings
     from gptoss_magic.records.evaluations import EvaluationPlan
     from gptoss_magic.studies.arms import Arm
 
@@ -222,10 +222,14 @@ def attempt_of(ask: Ask, answer: Answer) -> Attempt:
 
 
 def groups(asks: Sequence[Ask]) -> Iterator[list[Ask]]:
-    """Those of one suite and arm, which are answered together."""
-    groups: dict[tuple[str, str], list[Ask]] = {}
+    """Those of one arm that draw alike, whatever their suites: they are answered together.
+
+    A step of many rows takes little more than one of few.
+    """
+    groups: dict[tuple[str, SamplingSettings], list[Ask]] = {}
     for ask in asks:
-        groups.setdefault((ask.suite.name, ask.arm.name), []).append(ask)
+        alike = replace(ask.request.sampling, seed=0, max_tokens=1, stop=())
+        groups.setdefault((ask.arm.name, alike), []).append(ask)
     yield from groups.values()
 
 

@@ -25,10 +25,8 @@ class Drifting:
     def __init__(
         self, model: Model, probe_T: Sequence[int], trained: Sequence[Sequence[int]] = ()
     ) -> None:
-        import torch
-
         self.model, self.trained = model, trained
-        self.probe = torch.tensor([list(probe_T)], device=model.device)
+        self.probe = list(probe_T)
         self.base_LE = self._load()
 
     def measure(self) -> Drift:
@@ -41,10 +39,14 @@ class Drifting:
         """[L, E]: share of the probe's routes, a numpy array in fp64."""
         import torch
 
+        from gptoss_magic.model.reading import read
         from gptoss_magic.model.router import Capture
 
-        with torch.no_grad(), Capture(self.model) as capture:
-            self.model.get_decoder()(self.probe, use_cache=False)
+        model = self.model
+        with torch.no_grad(), Capture(model) as capture:
+            if read(model, [self.probe], [[]]) is None:
+                ids_1T = torch.tensor([self.probe], device=model.device)
+                model.get_decoder()(ids_1T, use_cache=False)
             ids_TLk, _ = capture.take()
         num_experts = capture.routers[0].num_experts
         hits = torch.nn.functional.one_hot(ids_TLk, num_experts).sum((0, 2)).double()

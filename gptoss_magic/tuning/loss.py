@@ -88,15 +88,28 @@ def logits_of(model: Model, rows_NH: torch.Tensor) -> torch.Tensor:
     return logits.float()
 
 
-def hidden_states(model: Model, sequence: Sequence[Example], soft: Any) -> Iterator[torch.Tensor]:
-    """By pieces, hidden states [N, H] whose logits predict the trained tokens, in their order."""
+def hidden_states(
+    model: Model, sequence: Sequence[Example], soft: Any, *, by_modules: bool = False
+) -> Iterator[torch.Tensor]:
+    """By pieces, hidden states [N, H] whose logits predict the trained tokens, in their order.
+
+    `by_modules`: also where the C++ step could read them.
+    """
     if hasattr(soft, "states"):
         for example in sequence:
             yield _after_prefix(model, example, soft)
     elif soft is not None:
         yield _after_prompt(model, sequence, soft)
     else:
-        yield _packed(model, sequence)
+        states = None if by_modules else _read(model, sequence)
+        yield _packed(model, sequence) if states is None else states
+
+
+def _read(model: Model, sequence: Sequence[Example]) -> torch.Tensor | None:
+    from gptoss_magic.model.reading import read
+
+    wanted = [[n for n, trained in enumerate(e.trained[1:]) if trained] for e in sequence]
+    return read(model, [e.ids for e in sequence], wanted)
 
 
 def _packed(model: Model, sequence: Sequence[Example]) -> torch.Tensor:

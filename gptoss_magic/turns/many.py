@@ -27,7 +27,7 @@ def answer_all(
     requests: Sequence[Request],
     on_answer: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Answer]:
-    """An `Answer` to each, in their order. They share adapters, and all of the sampler but seeds.
+    """An `Answer` to each, in their order. They share adapters, and draw alike (`BatchPrompt`).
 
     Each is held to its own schema, where it has one. No conversation goes on, and no turn is kept.
     An interrupt leaves nothing. Raises ContextOverflow before anything is computed.

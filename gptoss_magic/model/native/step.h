@@ -55,7 +55,8 @@ struct StepTokens {
   const int64_t *wanted;            // [num_logits]: the tokens whose logits are asked for
   const void *cosine, *sine;        // [places, size / 2] of T
   const StepCache *cache;           // [layers, B]; grows by the new tokens
-  void *logits;                     // [num_logits, vocabulary] of T
+  void *logits;                     // [num_logits, vocabulary] of T; null: not asked for
+  void *states;                     // [num_logits, H] of T: what the head would read; or null
   int32_t *experts;                 // [layers, R, k]: where the tokens went; or null
   float *weights;                   // the same, with which weight
 };

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from gptoss_magic.records import Message
     from gptoss_magic.studies.depth.setup import Setup
+    from gptoss_magic.tuning.drift import Drifting
 
 PROBE = 512  # tokens on which the routing is measured
 
@@ -39,23 +40,38 @@ class GeneralTexts:
 
     def __init__(self, num: int) -> None:
         self.talks = _talks()[:num]
-        self._bare: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._bare: dict[bool, list[tuple[torch.Tensor, torch.Tensor]]] = {}
+        self._routing: Drifting | None = None
 
     def figures(self, setup: Setup) -> TextFigures:
-        """Of the texts, asked as the setup asks. Raises ContextOverflow."""
-        self._bare = self._bare or [_states(BARE_SETUP, talk) for talk in self.talks]
+        """Of the texts, asked as the setup asks. Raises ContextOverflow.
+
+        A soft prompt is read module by module, and so is what it is compared with: the two ways
+        round differently.
+        """
+        with current().using(setup.adapters or (NONE,)) as active:
+            by_modules = active.soft is not None
+        if by_modules not in self._bare:
+            self._bare[by_modules] = [_states(BARE_SETUP, talk, by_modules) for talk in self.talks]
         pairs = []
-        for talk, (bare_NH, targets_N) in zip(self.talks, self._bare, strict=True):
-            states_NH = bare_NH if setup == BARE_SETUP else _states(setup, talk)[0]
+        for talk, (bare_NH, targets_N) in zip(self.talks, self._bare[by_modules], strict=True):
+            states_NH = bare_NH if setup == BARE_SETUP else _states(setup, talk, by_modules)[0]
             pairs.append(_compared(bare_NH, states_NH, targets_N))
         return TextFigures(tuple(loss for loss, _ in pairs), tuple(kl for _, kl in pairs))
 
+    def drift(self, adapters: Sequence[str]) -> float | None:
+        """How far the adapters move the routing, in [0, 1]; None for a soft prompt.
 
-def routing_drift(adapters: Sequence[str]) -> float | None:
-    """How far the adapters move the routing of general text, in [0, 1]; None for a soft prompt.
+        A soft prompt or prefix leaves every weight as it is: only what follows it is routed
+        otherwise.
+        """
+        self._routing = self._routing or _routing()
+        with current().using(adapters) as active:
+            return None if active.soft is not None else self._routing.measure().distance
 
-    A soft prompt or prefix leaves every weight as it is: only what follows it is routed otherwise.
-    """
+
+def _routing() -> Drifting:
+    """The bare model's, of the first tokens of all conversations."""
     from gptoss_magic.tuning.drift import Drifting
 
     session = current()
@@ -63,9 +79,7 @@ def routing_drift(adapters: Sequence[str]) -> float | None:
     for talk in _talks():
         ids += _example(BARE_SETUP, talk).ids
     with session.using((NONE,)):
-        drifting = Drifting(session.require_local().model, ids[:PROBE])
-    with session.using(adapters) as active:
-        return None if active.soft is not None else drifting.measure().distance
+        return Drifting(session.require_local().model, ids[:PROBE])
 
 
 def _talks() -> list[list[Message]]:
@@ -91,7 +105,9 @@ def _example(setup: Setup, talk: Sequence[Message]) -> Example:
     return Example(tuple(ids), tuple(counts))
 
 
-def _states(setup: Setup, talk: Sequence[Message]) -> tuple[torch.Tensor, torch.Tensor]:
+def _states(
+    setup: Setup, talk: Sequence[Message], by_modules: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
     """(states [N, H] that predict what counts, those tokens [N])."""
     import torch
 
@@ -101,7 +117,8 @@ def _states(setup: Setup, talk: Sequence[Message]) -> tuple[torch.Tensor, torch.
     session.local_engine.check(example.ids, 1)
     model: Any = session.require_local().model
     with torch.no_grad(), session.using(setup.adapters or (NONE,)) as active:
-        states_NH = torch.cat(list(hidden_states(model, [example], active.soft)))
+        pieces = hidden_states(model, [example], active.soft, by_modules=by_modules)
+        states_NH = torch.cat(list(pieces))
     targets = [token for token, counts in zip(example.ids, example.trained, strict=True) if counts]
     return states_NH, torch.tensor(targets, device=states_NH.device)
 

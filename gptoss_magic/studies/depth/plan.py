@@ -6,6 +6,7 @@ Times are measured on the spot: a few prompts answered bare, one text read, one 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -150,15 +151,16 @@ def _notes(about: Mapping[str, int]) -> Iterator[str]:
 
 def _answers_of(suites: Sequence[Suite], seed: int) -> tuple[float, float]:
     """(tokens of all answers, tokens a second), by the first few of each suite."""
-    total, said, began = 0.0, 0, perf_counter()
-    for suite in suites:
-        few = _first(suite, TRIED)
-        asks = asks_of_rung("plan", BARE_SETUP, [few], seed)
-        answers = answer_all([ask.request for ask in asks])
-        tokens = sum(answer.usage.completion_tokens for answer in answers)
+    few = [_first(suite, TRIED) for suite in suites]
+    began = perf_counter()
+    asks = asks_of_rung("plan", BARE_SETUP, few, seed)
+    answers = iter(answer_all([ask.request for ask in asks]))
+    seconds, total, said = perf_counter() - began, 0.0, 0
+    for suite, tried in zip(suites, few, strict=True):
+        tokens = sum(one.usage.completion_tokens for one in islice(answers, len(tried.items)))
         said += tokens
-        total += tokens / len(answers) * len(suite.items)
-    return total, max(1, said) / (perf_counter() - began)
+        total += tokens / len(tried.items) * len(suite.items)
+    return total, max(1, said) / seconds
 
 
 def _first(suite: Suite, num: int = 1) -> Suite:

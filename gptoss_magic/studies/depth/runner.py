@@ -17,7 +17,7 @@ from gptoss_magic.studies.answer_journal import AnswerJournal
 from gptoss_magic.studies.depth import context, ladder
 from gptoss_magic.studies.depth.asked import asked
 from gptoss_magic.studies.depth.figures import depth_with, num_right
-from gptoss_magic.studies.depth.general import GeneralTexts, routing_drift
+from gptoss_magic.studies.depth.general import GeneralTexts
 from gptoss_magic.studies.depth.journal import RungRecord, keep_rung, kept_rung
 from gptoss_magic.studies.depth.judge import judged
 from gptoss_magic.studies.depth.report import concluded
@@ -134,7 +134,7 @@ class DepthStudy:
             attempts=tuple(attempts),
             prompt_tokens=tuple(answer.usage.prompt_tokens for _, answer in answers),
             texts=self.texts.figures(made.setup),
-            drift=routing_drift(made.setup.adapters) if made.setup.adapters else None,
+            drift=self.texts.drift(made.setup.adapters) if made.setup.adapters else None,
             trained=made.trained,
             size=made.size or made.setup.size(),
             seconds=made.seconds,

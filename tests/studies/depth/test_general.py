@@ -6,7 +6,7 @@ import torch
 from gptoss_magic.runs.canary import general_loss
 from gptoss_magic.session import current
 from gptoss_magic.studies.depth import general
-from gptoss_magic.studies.depth.general import GeneralTexts, routing_drift
+from gptoss_magic.studies.depth.general import GeneralTexts
 from gptoss_magic.studies.depth.setup import BARE_SETUP, Setup
 
 pytestmark = pytest.mark.usefixtures("place")
@@ -55,4 +55,4 @@ def test_kl_is_from_bare_to_the_rung_over_the_same_tokens():
 def test_bare_is_no_way_from_itself():
     assert GeneralTexts(2).figures(BARE_SETUP).kls == (0.0, 0.0)
     assert GeneralTexts(0).figures(BARE_SETUP).losses == ()
-    assert routing_drift(()) == 0.0
+    assert GeneralTexts(0).drift(()) == 0.0
