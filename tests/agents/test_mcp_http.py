@@ -104,7 +104,7 @@ class Strange(http.server.BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def strange():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Strange)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
 

@@ -70,7 +70,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
 def hub(tmp_path):
     Hub.folder, Hub.asked = tiny_checkpoint(tmp_path / "repository"), []
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
 

@@ -24,12 +24,22 @@ def resident(tmp_path_factory):
     gptoss_magic.unload()
 
 
+@pytest.fixture(scope="module")
+def servers(resident):
+    """What serves, for the tests of a module: ending it takes longer than most of them."""
+    up = []
+    yield up
+    for one in up:
+        one.stop()
+
+
 @pytest.fixture
-def service(resident):
-    """The tiny model's own engine is served."""
-    service = gptoss_magic.serve(token=TOKEN)
-    yield service
-    service.stop()
+def service(servers):
+    """The tiny model's own engine is served, and nobody has asked it yet."""
+    if not (servers and servers[0].is_up):
+        servers[:] = [gptoss_magic.serve(token=TOKEN)]
+    servers[0].answers.__init__()
+    return servers[0]
 
 
 @pytest.fixture
