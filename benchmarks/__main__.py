@@ -14,6 +14,7 @@ from benchmarks.languages import RECALL
 from benchmarks.layer import LAYER
 from benchmarks.memory import quickstart_peak_rss_mb
 from benchmarks.ranks import RANKS
+from benchmarks.read import read_texts_vs_transformers
 from benchmarks.recall import memory_recall_vs_vectors
 from benchmarks.recall_bfcl import memory_recall_bfcl_vs_vectors
 from benchmarks.replay import replay_seconds_vs_generation
@@ -45,6 +46,7 @@ FIGURES = {
         map_64_rows_vs_generate_batch,
         goal_lanes_vs_serial,
         routing_capture_overhead,
+        read_texts_vs_transformers,
         query_growth_1k_to_1m,
         ingest_2_workers_vs_1,
         memory_recall_vs_vectors,
