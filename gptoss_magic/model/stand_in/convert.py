@@ -109,9 +109,10 @@ def in_memory(dense: Any, state: dict[str, torch.Tensor]) -> Any:
     """The gpt-oss model of a state that `upcycled` made, in fp32."""
     import torch
     from transformers import GptOssForCausalLM
+    from transformers.initialization import no_init_weights
 
-    model: Any = GptOssForCausalLM(gpt_oss_config(dense.config, torch.float32))
-    model.eval()
+    with no_init_weights():  # all of them are in the state
+        model: Any = GptOssForCausalLM(gpt_oss_config(dense.config, torch.float32)).eval()
     missing, unknown = model.load_state_dict(state, strict=False)
     assert not unknown, unknown
     assert missing in ([], ["lm_head.weight"]), missing  # the head is tied
@@ -136,10 +137,21 @@ def dense_model(source: Path) -> Any:
 
 @contextmanager
 def _read_once() -> Iterator[None]:
-    """The file, and GGUF's map of tensor names: transformers asks for them again and again."""
+    """The file, and GGUF's map of tensor names: transformers asks for them again and again.
+
+    The file's 250,000 small pieces are views of a plain array: slices of a memmap take twice as
+    long.
+    """
+    import numpy as np
+
     gguf: Any = import_module("gguf")
     before = {name: getattr(gguf, name) for name in ("GGUFReader", "get_tensor_name_map")}
-    for name, made in before.items():
+
+    class Reader(gguf.GGUFReader):  # type: ignore[misc]
+        def __setattr__(self, name: str, value: Any) -> None:
+            super().__setattr__(name, np.asarray(value) if name == "data" else value)
+
+    for name, made in (before | {"GGUFReader": Reader}).items():
         setattr(gguf, name, cache(made))
     try:
         yield
