@@ -112,7 +112,8 @@ def in_memory(dense: Any, state: dict[str, torch.Tensor]) -> Any:
     from transformers.initialization import no_init_weights
 
     with no_init_weights():  # type: ignore[no-untyped-call] # all are in the state
-        model: Any = GptOssForCausalLM(gpt_oss_config(dense.config, torch.float32)).eval()
+        model: Any = GptOssForCausalLM(gpt_oss_config(dense.config, torch.float32))
+    model.eval()
     missing, unknown = model.load_state_dict(state, strict=False)
     assert not unknown, unknown
     assert missing in ([], ["lm_head.weight"]), missing  # the head is tied
