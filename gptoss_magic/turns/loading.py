@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +90,13 @@ def as_markdown(figures: dict[str, str]) -> str:
 
 def versions() -> dict[str, str]:
     """Versions of what shapes an answer."""
-    return {name: version(name) for name in ("gptoss_magic", "torch", "transformers")}
+    return {name: _version(name) for name in ("gptoss_magic", "torch", "transformers")}
+
+
+@cache
+def _version(name: str) -> str:
+    """Read once: each answer asks, and what is installed later is not what answers."""
+    return version(name)
 
 
 @public

@@ -111,7 +111,7 @@ def in_memory(dense: Any, state: dict[str, torch.Tensor]) -> Any:
     from transformers import GptOssForCausalLM
     from transformers.initialization import no_init_weights
 
-    with no_init_weights():  # type: ignore[no-untyped-call] # all are in the state
+    with no_init_weights():  # all are in the state
         model: Any = GptOssForCausalLM(gpt_oss_config(dense.config, torch.float32))
     model.eval()
     missing, unknown = model.load_state_dict(state, strict=False)
