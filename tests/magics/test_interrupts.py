@@ -2,6 +2,7 @@
 
 import random
 import threading
+from queue import Empty
 
 import pytest
 from jupyter_client.manager import start_new_kernel
@@ -64,11 +65,16 @@ class Kernel:
                 text.append(content["text"])
             elif kind == "status" and content["execution_state"] == "idle":
                 break
-        reply = self.client.get_shell_msg(timeout=120)
-        while reply["parent_header"].get("msg_id") != sent:
-            reply = self.client.get_shell_msg(timeout=120)
         if interrupt_after is not None:
             timer.join()
+        try:
+            reply = self.client.get_shell_msg(timeout=20)
+            while reply["parent_header"].get("msg_id") != sent:
+                reply = self.client.get_shell_msg(timeout=20)
+        except Empty:  # a signal that comes as ipykernel replies takes the reply along
+            if interrupt_after is None:
+                raise
+            return "error", "KeyboardInterrupt", "".join(text)
         content = reply["content"]
         return content["status"], content.get("ename"), "".join(text) + content.get("evalue", "")
 
