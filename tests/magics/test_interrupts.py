@@ -68,15 +68,18 @@ class Kernel:
         if interrupt_after is not None:
             timer.join()
         try:
-            reply = self.client.get_shell_msg(timeout=20)
-            while reply["parent_header"].get("msg_id") != sent:
-                reply = self.client.get_shell_msg(timeout=20)
+            content = self.reply_to(sent)
         except Empty:  # a signal that comes as ipykernel replies takes the reply along
             if interrupt_after is None:
                 raise
-            return "error", "KeyboardInterrupt", "".join(text)
-        content = reply["content"]
+            content = {"status": "error", "ename": "KeyboardInterrupt"}
         return content["status"], content.get("ename"), "".join(text) + content.get("evalue", "")
+
+    def reply_to(self, sent):
+        while True:
+            reply = self.client.get_shell_msg(timeout=20)
+            if reply["parent_header"].get("msg_id") == sent:
+                return reply["content"]
 
 
 @pytest.fixture
