@@ -70,8 +70,6 @@ class Kernel:
         try:
             content = self.reply_to(sent)
         except Empty:  # a signal that comes as ipykernel replies takes the reply along
-            if interrupt_after is None:
-                raise
             content = {"status": "error", "ename": "KeyboardInterrupt"}
         return content["status"], content.get("ename"), "".join(text) + content.get("evalue", "")
 
