@@ -72,12 +72,15 @@ class Canary:
 def canary(
     adapters: Sequence[str],
     general: Sequence[Example],
-    on_answer: Callable[[int, int], None] = lambda done, total: None,
-) -> Canary:
+    more: Sequence[Request],
+    on_answer: Callable[[int, int], None],
+) -> tuple[Canary, list[Answer]]:
     """Of the model beside `adapters` (none: the bare base): greedy, about a thousand tokens.
 
-    The bare base is asked anew only where it is asked otherwise than before.
+    And the answers to `more`, greedy too, which are given in the same batch. The bare base is
+    asked anew only where it is asked otherwise than before.
     """
+    from gptoss_magic.turns.many import answer_all, for_prompts
     from gptoss_magic.turns.settle import settle
 
     plain = settle(
@@ -85,21 +88,17 @@ def canary(
     )
     kept = None if adapters else BASES.get(current().local_engine)
     if kept is not None and kept[0] == plain:
-        return kept[1]
-    made = _asked(plain, general, on_answer)
+        return kept[1], answer_all(more, on_answer)
+    offered = replace(plain, tools=TOOLS)
+    own = for_prompts(plain, PLAIN) + for_prompts(offered, [prompt for prompt, _ in ASKED])
+    answers = answer_all([*own, *more], on_answer)
+    made = _judged(plain, answers[: len(own)], general)
     if not adapters:
         BASES[current().local_engine] = plain, made
-    return made
+    return made, answers[len(own) :]
 
 
-def _asked(
-    plain: Request, general: Sequence[Example], on_answer: Callable[[int, int], None]
-) -> Canary:
-    from gptoss_magic.turns.many import answer_all, for_prompts
-
-    offered = replace(plain, tools=TOOLS)
-    requests = for_prompts(plain, PLAIN) + for_prompts(offered, [prompt for prompt, _ in ASKED])
-    answers = answer_all(requests, on_answer)
+def _judged(plain: Request, answers: Sequence[Answer], general: Sequence[Example]) -> Canary:
     direct, called = answers[: len(PLAIN)], answers[len(PLAIN) :]
     return Canary(
         thinks=_share([bool(answer.analysis.strip()) for answer in answers]),

@@ -9,7 +9,6 @@ from gptoss_magic.runs.canary import WORDS, Canary, canary, faults, general_text
 from gptoss_magic.runs.whole_model import keep_model
 from gptoss_magic.session import current
 from gptoss_magic.tuning.methods import method_of
-from gptoss_magic.turns.many import answer_all
 from gptoss_magic.turns.progress import noted, silent
 from gptoss_magic.turns.settle import settle
 from gptoss_magic.vocabulary import NONE
@@ -103,10 +102,11 @@ def measured(tuning: Tuning, attached: str, progress: Progress) -> Report:
     general = general_texts(session.local_engine)
     sides, answers = [], []
     for names, words in (((), "base"), ((run.name,), "tuned")):
-        sides.append(canary(names, general, noted(progress, f"canary, {words}")))
         plain = settle(temperature=0.0, max_tokens=ANSWER_TOKENS, adapters=names or [NONE])
         asked = [replace(plain, prompt_ids=tuple(ids)) for ids in tuning.prompts]
-        answers.append(answer_all(asked))
+        side, said = canary(names, general, asked, noted(progress, f"canary, {words}"))
+        sides.append(side)
+        answers.append(said)
     base, tuned = sides
     first = next((m.eval_loss for m in tuning.trainer.progress.history if m.eval_loss), None)
     return Report(
