@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     Told = Callable[[Sequence[Attempt]], object]
 
+SHORT = 512  # tokens of answers that may share a batch, whatever their suites allow
+
 
 @dataclass
 class PlannedEvaluation:
@@ -224,11 +226,14 @@ def attempt_of(ask: Ask, answer: Answer) -> Attempt:
 def groups(asks: Sequence[Ask]) -> Iterator[list[Ask]]:
     """Those of one arm that draw alike, whatever their suites: they are answered together.
 
-    A step of many rows takes little more than one of few.
+    A step of many rows takes little more than one of few; but each row of a batch has the room of
+    its longest, so that long answers stay among themselves.
     """
     groups: dict[tuple[str, SamplingSettings], list[Ask]] = {}
     for ask in asks:
-        alike = replace(ask.request.sampling, seed=0, max_tokens=1, stop=())
+        sampling = ask.request.sampling
+        room = max(SHORT, sampling.max_tokens)
+        alike = replace(sampling, seed=0, max_tokens=room, stop=())
         groups.setdefault((ask.arm.name, alike), []).append(ask)
     yield from groups.values()
 

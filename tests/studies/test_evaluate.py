@@ -7,17 +7,20 @@ import pytest
 import gptoss_magic
 from gptoss_magic.errors import InputError
 from gptoss_magic.evaluation.statistics import mcnemar, paired_share, wilson
+from gptoss_magic.evaluation.suite import Suite, SuiteItem, right_if
 from gptoss_magic.records import Message
 from gptoss_magic.scripted import saying, scripted
 from gptoss_magic.session import current
 from gptoss_magic.studies.arms import read_arms
-from gptoss_magic.studies.evaluate import evaluate
+from gptoss_magic.studies.depth.setup import BARE_SETUP, asks_of_rung
+from gptoss_magic.studies.evaluate import evaluate, groups
 from gptoss_magic.studies.run_rows import held_out_suite, tuned_texts
 from gptoss_magic.testing import tiny_checkpoint
 from gptoss_magic.tuning.data import Row, encode
 from gptoss_magic.tuning.methods import settings_of
 from gptoss_magic.tuning.runs import Run, new_run
 from gptoss_magic.tuning.settings import TrainSettings
+from gptoss_magic.turns.many import answer_all
 
 ROWS = [{"question": f"What is {n} + 1?", "answer": n + 1} for n in range(20)]
 ASKED = re.compile(r"What is (\d+) \+ 1\?")
@@ -279,3 +282,23 @@ def test_held_out_rows_are_items_and_trained_ones_are_looked_for(place, tmp_path
     texts = tuned_texts(["sums", "other"], tmp_path)
     assert list(texts) == ["sums, text 1"]
     assert texts["sums, text 1"][1] == "4"
+
+
+def test_short_answers_of_several_suites_share_a_batch_and_long_ones_do_not(resident):
+    def suite(name, max_tokens):
+        items = tuple(SuiteItem(f"{name}{n}", f"Question {n} of {name}") for n in range(2))
+        return Suite(
+            name, items, lambda item, answer: right_if(True), "here", "by hand", max_tokens
+        )
+
+    suites = [suite("a", 8), suite("b", 12), suite("long", 600)]
+    asks = asks_of_rung("bare", BARE_SETUP, suites, seed=0)
+    together = list(groups(asks))
+    assert [[ask.item.id for ask in group] for group in together] == [
+        ["a0", "a1", "b0", "b1"],
+        ["long0", "long1"],
+    ]
+    answers = answer_all([ask.request for ask in together[0]])
+    alone = [answer_all([ask.request])[0] for ask in together[0]]
+    assert [one.raw_tokens for one in answers] == [one.raw_tokens for one in alone]
+    assert [one.usage.completion_tokens for one in answers] == [8, 8, 12, 12]
