@@ -37,10 +37,9 @@ SHOWN = "in a browser"
 # that no worker goes on alone at the end; those of one line share their module's fixtures, so they
 # stay together. What is not named here comes in its random order behind them.
 LONGEST = {
-    "tests/test_notebooks.py::test_a_depth_study": 135,
     "tests/test_notebooks.py::test_a_style_is_learned": 115,
     SHOWN: 200,
-    "tests/test_notebooks.py": 140,
+    "tests/test_notebooks.py": 110,
     "tests/model/test_stand_in": 100,
     "tests/magics/test_tune_magic.py": 80,
     "tests/model/test_gpu.py": 25,
