@@ -158,28 +158,37 @@ def _routed_texts(
     reap: bool,
 ) -> Iterator[tuple[Any, Any, Any]]:
     """As `_routed` of each text; several share a sequence, unseen by each other."""
-    import torch
-
-    from gptoss_magic.model.attention import side_by_side
     from gptoss_magic.model.kv_cache import KVCache
-    from gptoss_magic.model.reading import read
 
     cache = KVCache(model.config)
     fill(cache)
-    is_behind = cache.get_seq_length() > 0
-    with torch.no_grad(), _seen(model, reap=reap) as take:
-        is_read = not is_behind and read(model, texts, [()] * len(texts)) is not None
-        if is_behind or (len(texts) == 1 and not is_read):
-            yield from (_routed(model, ids_T, fill, reap=reap) for ids_T in texts)
-            return
-        if not is_read:
-            model.get_decoder()(**side_by_side(texts, model.device), use_cache=False)
-        ids, weights, norms = take()
+    routed = None if cache.get_seq_length() else _together(model, texts, reap=reap)
+    if routed is None:
+        yield from (_routed(model, ids_T, fill, reap=reap) for ids_T in texts)
+        return
+    ids, weights, norms = routed
     first = 0
     for ids_T in texts:
         part = slice(first, first + len(ids_T))
         yield ids[part], weights[part], None if norms is None else norms[part]
         first = part.stop
+
+
+def _together(
+    model: Model, texts: Sequence[Sequence[int]], *, reap: bool
+) -> tuple[Any, Any, Any] | None:
+    """As `_routed` of all texts, one behind the other; None for one that has to go in chunks."""
+    import torch
+
+    from gptoss_magic.model.reading import by_steps, read
+
+    nothing = [()] * len(texts)
+    with torch.no_grad(), _seen(model, reap=reap) as take:
+        if by_steps(model, texts, nothing) is None:
+            if len(texts) == 1:
+                return None
+            read(model, texts, nothing, by_modules=True)
+        return take()
 
 
 def _routed(

@@ -42,11 +42,8 @@ class Drifting:
         from gptoss_magic.model.reading import read
         from gptoss_magic.model.router import Capture
 
-        model = self.model
-        with torch.no_grad(), Capture(model) as capture:
-            if read(model, [self.probe], [[]]) is None:
-                ids_1T = torch.tensor([self.probe], device=model.device)
-                model.get_decoder()(ids_1T, use_cache=False)
+        with torch.no_grad(), Capture(self.model) as capture:
+            read(self.model, [self.probe], [()])
             ids_TLk, _ = capture.take()
         num_experts = capture.routers[0].num_experts
         hits = torch.nn.functional.one_hot(ids_TLk, num_experts).sum((0, 2)).double()

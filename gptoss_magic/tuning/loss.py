@@ -5,7 +5,6 @@ Legend: T tokens, N trained tokens, n virtual tokens, H hidden size, V vocabular
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -101,26 +100,10 @@ def hidden_states(
     elif soft is not None:
         yield _after_prompt(model, sequence, soft)
     else:
-        states = None if by_modules else _read(model, sequence)
-        yield _packed(model, sequence) if states is None else states
+        from gptoss_magic.model.reading import read
 
-
-def _read(model: Model, sequence: Sequence[Example]) -> torch.Tensor | None:
-    from gptoss_magic.model.reading import read
-
-    wanted = [[n for n, trained in enumerate(e.trained[1:]) if trained] for e in sequence]
-    return read(model, [e.ids for e in sequence], wanted)
-
-
-def _packed(model: Model, sequence: Sequence[Example]) -> torch.Tensor:
-    import torch
-
-    from gptoss_magic.model.attention import side_by_side
-
-    before = list(chain.from_iterable((*e.trained[1:], False) for e in sequence))
-    given = side_by_side([e.ids for e in sequence], model.device)
-    hidden = model.get_decoder()(**given, use_cache=False).last_hidden_state[0]
-    return hidden[torch.tensor(before, device=model.device)]  # type: ignore[no-any-return]
+        wanted = [[n for n, trained in enumerate(e.trained[1:]) if trained] for e in sequence]
+        yield read(model, [e.ids for e in sequence], wanted, by_modules=by_modules)
 
 
 def _after_prompt(model: Model, sequence: Sequence[Example], soft: Any) -> torch.Tensor:

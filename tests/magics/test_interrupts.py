@@ -67,15 +67,18 @@ class Kernel:
                 break
         if interrupt_after is not None:
             timer.join()
-        try:
-            content = self.reply_to(sent)
-        except Empty:  # a signal that comes as ipykernel replies takes the reply along
-            content = {"status": "error", "ename": "KeyboardInterrupt"}
+        content = self.reply_to(sent, may_be_lost=interrupt_after is not None)
         return content["status"], content.get("ename"), "".join(text) + content.get("evalue", "")
 
-    def reply_to(self, sent):
+    def reply_to(self, sent, *, may_be_lost):
+        """A signal that comes as ipykernel replies takes the reply along."""
         while True:
-            reply = self.client.get_shell_msg(timeout=20)
+            try:
+                reply = self.client.get_shell_msg(timeout=20 if may_be_lost else 120)
+            except Empty:
+                if not may_be_lost:
+                    raise
+                return {"status": "error", "ename": "KeyboardInterrupt"}
             if reply["parent_header"].get("msg_id") == sent:
                 return reply["content"]
 

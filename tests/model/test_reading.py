@@ -7,7 +7,7 @@ import torch
 
 from gptoss_magic.model.backends import native
 from gptoss_magic.model.parts import RouterDelta
-from gptoss_magic.model.reading import read
+from gptoss_magic.model.reading import by_steps, read
 from gptoss_magic.model.router import Capture
 from tests.model.test_step import LAYER, ids_of, pair, random_parts
 
@@ -40,7 +40,7 @@ def by_modules(model, text, places):
 def test_states_are_as_near_to_fp32_as_the_modules_are(model):
     exact = copy.deepcopy(model).float()
     with torch.no_grad():
-        states = read(model, texts(), WANTED)
+        states = by_steps(model, texts(), WANTED)
     pairs = [(text, places) for text, places in zip(texts(), WANTED, strict=True) if places]
     want = torch.cat([by_modules(exact, *one) for one in pairs])
     usual = torch.cat([by_modules(model, *one) for one in pairs])
@@ -51,10 +51,10 @@ def test_states_are_as_near_to_fp32_as_the_modules_are(model):
 
 def test_routes_are_told_of_every_token_in_its_order(model):
     with torch.no_grad(), Capture(model) as capture:
-        assert len(read(model, texts(), [()] * len(LENGTHS))) == 0
+        assert len(by_steps(model, texts(), [()] * len(LENGTHS))) == 0
         together, weights = capture.take()
         for text in filter(None, texts()):
-            read(model, [text], [()])
+            by_steps(model, [text], [()])
         alone, _ = capture.take()
         usual = []
         for text in filter(None, texts()):
@@ -69,21 +69,26 @@ def test_routes_are_told_of_every_token_in_its_order(model):
 def test_lora_is_read_and_what_is_no_lora_is_not(model):
     ids, places = [ids_of(90)], [[*range(90)]]
     with torch.no_grad():
-        bare = read(model, ids, places)
+        bare = by_steps(model, ids, places)
         undo = [part.attach(model) for part in random_parts(model.config)]
-        beside, usual = read(model, ids, places), by_modules(model, ids[0], places[0])
+        beside, usual = by_steps(model, ids, places), by_modules(model, ids[0], places[0])
         for take_away in undo:
             take_away()
         way, rounding = ((beside - x).float().norm(dim=-1).median() for x in (bare, usual))
         assert rounding < 0.2 * way  # of most tokens: some routes hang on rounding
-        assert torch.equal(bare, read(model, ids, places))
+        assert torch.equal(bare, by_steps(model, ids, places))
         router = f"{LAYER}.mlp.router"
         undo = RouterDelta(router, torch.zeros(8, 64), torch.zeros(8)).attach(model)
-        assert read(model, ids, places) is None
+        assert by_steps(model, ids, places) is None
         undo()
-    assert read(model, ids, places) is None  # gradients are asked for
+    assert by_steps(model, ids, places) is None  # gradients are asked for
 
 
 def test_a_model_in_fp32_goes_module_by_module():
+    ours, pieces, wanted = pair()[0], [ids_of(30), ids_of(9, 1)], [[0, 29], [8]]
     with torch.no_grad():
-        assert read(pair()[0], [ids_of(30)], [[29]]) is None
+        assert by_steps(ours, pieces, wanted) is None
+        states = read(ours, pieces, wanted)
+    alone = torch.cat([by_modules(ours, *one) for one in zip(pieces, wanted, strict=True)])
+    assert (states - alone).abs().max() < 1e-4
+    assert read(ours, pieces, wanted).requires_grad
