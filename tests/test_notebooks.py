@@ -77,12 +77,24 @@ def test_a_map_fills_its_frame_and_goes_on(tmp_path, monkeypatch):
     assert "widget-view" not in nbformat.writes(notebook)
 
 
-def test_a_style_is_learned_on_the_hot_experts_and_reasoning_stays(tmp_path):
-    notebook = executed("specialise.ipynb", tmp_path)
-    tuned, base = (text for text, _ in prompts(notebook))
-    assert "Ahoy!" in tuned
-    assert "Ahoy!" not in base
-    assert "Reasoning" in tuned
+@pytest.fixture(params=["tiny", pytest.param("built-in", marks=pytest.mark.slow)])
+def model(request, tmp_path_factory):
+    """Of notebooks whose answers need no sense: on the built-in one they take a minute and more."""
+    if request.param == "built-in":
+        return request.param
+    folder = tmp_path_factory.mktemp("tiny") / "tiny"
+    return tiny_checkpoint(folder, max_position_embeddings=8192)
+
+
+def test_a_style_is_learned_on_the_hot_experts_and_reasoning_stays(tmp_path, model):
+    notebook = executed("specialise.ipynb", tmp_path, model)
+    (tuned, record), (base, plain) = prompts(notebook)
+    assert [one["name"] for one in record["adapters"]] == ["sailor"]
+    assert not plain["adapters"]
+    if model == "built-in":
+        assert "Ahoy!" in tuned
+        assert "Ahoy!" not in base
+        assert "Reasoning" in tuned
     (report,) = (
         output["data"]
         for cell in notebook.cells
@@ -100,15 +112,6 @@ def test_a_style_is_learned_on_the_hot_experts_and_reasoning_stays(tmp_path):
     assert "sailor" in notebook.cells[-1].outputs[0]["data"]["text/plain"]
     assert (tmp_path / "gptoss_runs/sailor/adapter/adapter_model.safetensors").is_file()
     assert "widget-view" not in nbformat.writes(notebook)
-
-
-@pytest.fixture(params=["tiny", pytest.param("built-in", marks=pytest.mark.slow)])
-def model(request, tmp_path_factory):
-    """Of notebooks whose answers need no sense: on the built-in one they take a minute and more."""
-    if request.param == "built-in":
-        return request.param
-    folder = tmp_path_factory.mktemp("tiny") / "tiny"
-    return tiny_checkpoint(folder, max_position_embeddings=8192)
 
 
 def test_two_processes_train_what_one_would(tmp_path, model):
