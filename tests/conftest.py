@@ -156,6 +156,15 @@ def plain_lab(browser):
         yield opened
 
 
+@pytest.fixture
+def brief(monkeypatch):
+    """A tiny model's answers never end: eight tokens of each say as much to a run's report."""
+    from gptoss_magic.runs import canary, report
+
+    monkeypatch.setattr(canary, "MAX_TOKENS", 8)
+    monkeypatch.setattr(report, "ANSWER_TOKENS", 8)
+
+
 @pytest.fixture(autouse=True)
 def _as_before(_own_home):
     """What outlives a test is put back. Its data and settings lie in a folder of its own."""

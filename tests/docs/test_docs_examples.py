@@ -97,7 +97,7 @@ def test_the_tool_of_the_how_to_runs(shell):
     assert "21 degrees" in shell.user_ns["get_weather"]("Lisbon")
 
 
-def test_the_method_of_the_page_trains(tmp_path):
+def test_the_method_of_the_page_trains(tmp_path, brief):
     (code,) = blocks("how-to/write-a-method.md", "python")
     source = tmp_path / "values_method.py"
     source.write_text("from __future__ import annotations\n" + code)

@@ -29,7 +29,7 @@ LINE = "--go --runs runs --steps 4 --step-tokens 900 --eval-every 2 -r 2 --quiet
 
 
 @pytest.fixture
-def shell(tmp_path, monkeypatch):
+def shell(brief, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shell = new_shell()
     path = tiny_checkpoint(tmp_path / "tiny", max_position_embeddings=CONTEXT)

@@ -18,7 +18,7 @@ def tiny(tmp_path_factory):
 
 
 @pytest.fixture
-def loaded(tiny, tmp_path, monkeypatch):
+def loaded(brief, tiny, tmp_path, monkeypatch):
     """A folder to work in, with the model loaded."""
     monkeypatch.chdir(tmp_path)
     gptoss_magic.load(tiny, context=CONTEXT, replace=True)

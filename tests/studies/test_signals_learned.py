@@ -97,7 +97,7 @@ ROWS += [
 ]
 
 
-def test_the_tuning_report_says_how_often_it_fires_and_how_often_wrongly(tmp_path):
+def test_the_tuning_report_says_how_often_it_fires_and_how_often_wrongly(tmp_path, brief):
     with tiny_shell(tmp_path, 2048) as shell:
         shell.user_ns["rows"] = ROWS
         current().personas["terse"] = TERSE

@@ -40,7 +40,7 @@ def packed(tmp_path_factory):
 
 
 @pytest.fixture
-def loaded(packed, tmp_path, monkeypatch):
+def loaded(brief, packed, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     gptoss_magic.load(packed, context=CONTEXT, replace=True)
     yield tmp_path

@@ -4,9 +4,11 @@ import pytest
 
 import gptoss_magic
 from gptoss_magic.session import current
+from gptoss_magic.studies.depth import guards
 from gptoss_magic.studies.depth.study import depth
 from gptoss_magic.testing import tiny_checkpoint
 
+SHORT = 16
 ROWS = [{"prompt": f"What is {n} + 1?", "answer": str(n + 1)} for n in range(12)]
 SMALL = {"max_tokens": 64, "steps": 2, "strengths": "usual"}
 
@@ -27,6 +29,12 @@ def place(resident, tmp_path, monkeypatch):
     yield tmp_path
     for name in list(current().shelf.held):
         current().shelf.detach(name)
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """A tiny model's answers to guards never end: a few tokens of them are as good as 256."""
+    monkeypatch.setattr(guards, "TOKENS", SHORT)
 
 
 @pytest.fixture

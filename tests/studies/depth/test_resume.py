@@ -11,12 +11,13 @@ import gptoss_magic
 from gptoss_magic.errors import CheckpointError, InputError
 from gptoss_magic.scripted import scripted
 from gptoss_magic.session import current
+from gptoss_magic.studies.depth import guards
 from gptoss_magic.studies.depth.body import body_of
 from gptoss_magic.studies.depth.folder import depth_of
 from gptoss_magic.studies.depth.plan import StudySetting
 from gptoss_magic.studies.depth.study import begin, depth, planned
 from gptoss_magic.testing import tiny_checkpoint
-from tests.studies.depth.conftest import ROWS
+from tests.studies.depth.conftest import ROWS, SHORT
 from tests.warm import python
 
 STUDY = {
@@ -30,7 +31,7 @@ STUDY = {
 CHILD = """
 import json, os, signal, sys
 import gptoss_magic
-from gptoss_magic.studies.depth import study as studies
+from gptoss_magic.studies.depth import guards, study as studies
 from gptoss_magic.studies.depth.body import body_of
 from gptoss_magic.studies.depth.plan import StudySetting
 
@@ -39,12 +40,21 @@ def progress(done, total, note):
         os.kill(os.getpid(), signal.SIGKILL)
 
 said = json.loads(sys.argv[4])
+guards.TOKENS = said.pop("short")
 gptoss_magic.load(sys.argv[1], context=2048)
 setting = StudySetting(60.0, tuple(said.pop("rungs")), said.pop("strengths"))
 study = studies.planned("depth", body_of(said), setting)
 studies.begin(study)
 study.run(progress=progress)
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short():
+    """The whole module's answers to guards: the whole study, the killed one, the resumed one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(guards, "TOKENS", SHORT)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +82,7 @@ def untimed(found):
 
 
 def killed(checkpoint, folder, note, done):
-    said = json.dumps({"rows": ROWS, **STUDY})
+    said = json.dumps({"rows": ROWS, "short": SHORT, **STUDY})
     command = [python(), "-c", CHILD, str(checkpoint), note, str(done), said]
     child = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert child.returncode == -signal.SIGKILL, child.stderr[-2000:]

@@ -145,6 +145,7 @@ def test_learned_rows_are_quoted_by_retrieval_and_its_marks_are_no_error(study):
     assert found.results[1].size > 0
 
 
+@pytest.mark.usefixtures("short")
 def test_every_trained_rung_is_a_run_whose_adapter_lies_there(study, place):
     base = GeneralTexts(2).figures(BARE_SETUP)
     found = study(rungs=(*range(6, 13),), max_tokens=8)
@@ -165,6 +166,7 @@ def test_every_trained_rung_is_a_run_whose_adapter_lies_there(study, place):
     current().shelf.attach(place / "gptoss_runs" / trained[0].run / "adapter", "again")
 
 
+@pytest.mark.usefixtures("short")
 def test_hot_and_random_train_as_many_numbers(study):
     rungs = by_key(study(rungs=(9,), guards={"form": 1}))
     assert rungs["hot-r8"].trained == rungs["random-r8"].trained < rungs["all-r8"].trained
@@ -185,6 +187,7 @@ def test_the_best_two_stand_together_at_the_end(study):
     assert both.size > by_key(found)["attention-r8"].size
 
 
+@pytest.mark.usefixtures("short")
 def test_a_rung_that_cannot_be_made_is_dropped_by_name_and_the_others_go_on(study):
     rows = [{"prompt": f"{'long ' * 110}{n}?", "answer": str(n)} for n in range(12)]
     found = study(rows, rungs=(3, 7), guards={"form": 1}, max_tokens=8)
@@ -323,12 +326,14 @@ def test_an_interrupt_keeps_what_is_done_and_everything_is_as_before(study, plac
     assert whole.results[:2] == part.results
 
 
+@pytest.mark.usefixtures("short")
 def test_a_study_s_name_is_taken_once(study):
     study(rungs=(3,), guards={"form": 1})
     with pytest.raises(InputError, match="there is such a study; resume it"):
         study(rungs=(3,))
 
 
+@pytest.mark.usefixtures("short")
 def test_a_run_that_another_study_left_is_not_gone_on_with(study, place):
     study(rungs=(7,), max_tokens=8, guards={"form": 1})
     (place / "gptoss_depth").rename(place / "elsewhere")
