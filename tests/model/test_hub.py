@@ -4,19 +4,23 @@ import hashlib
 import http.server
 import json
 import os
+import re
 import subprocess
+import sys
 import threading
+from contextlib import closing, contextmanager
 
 import pytest
 
 from gptoss_magic.testing import tiny_checkpoint
-from tests.warm import python
 
 COMMIT = "c" * 40
+RESOLVED = re.compile(r"/owner/(\w+)/resolve/[^?]*?([^/?]+)(?:\?|$)")
+LISTED = re.compile(r"/api/models/owner/(\w+)(/tree/)?")
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
-    """Serves one repository, owner/tiny, and notes what was asked for."""
+    """Serves repositories, owner/NAME, a folder each, and notes what was asked for."""
 
     folder, asked = None, []
 
@@ -27,24 +31,27 @@ class Hub(http.server.BaseHTTPRequestHandler):
         self.answer(send=True)
 
     def answer(self, *, send):
-        path = self.path.split("?")[0]
-        name = path.rsplit("/", 1)[-1]
-        if path.startswith("/api/models/owner/tiny/tree/"):
-            files = sorted(self.folder.iterdir())
-            kind = {"type": "file", "oid": "0" * 40}
-            tree = [{**kind, "path": f.name, "size": f.stat().st_size} for f in files]
-            self.reply(200, json.dumps(tree).encode(), "application/json", send=send)
-        elif path.startswith("/api/models/owner/tiny"):
-            files = [{"rfilename": file.name} for file in sorted(self.folder.iterdir())]
-            body = json.dumps({"id": "owner/tiny", "sha": COMMIT, "siblings": files}).encode()
-            self.reply(200, body, "application/json", send=send)
-        elif path.startswith("/owner/tiny/resolve/") and (self.folder / name).is_file():
-            self.file(name, send=send)
+        listed, resolved = LISTED.match(self.path), RESOLVED.match(self.path)
+        if listed and (self.folder / listed[1]).is_dir():
+            files = sorted((self.folder / listed[1]).iterdir())
+            self.reply(200, self.listing(listed, files), "application/json", send=send)
+        elif resolved and self.folder.joinpath(*resolved.groups()).is_file():
+            self.file(*resolved.groups(), send=send)
         else:
             self.reply(404, b"", "text/plain", send=send)
 
-    def file(self, name, *, send):
-        body, wanted = (self.folder / name).read_bytes(), self.headers.get("Range")
+    def listing(self, listed, files):
+        if listed[2]:
+            kind = {"type": "file", "oid": "0" * 40}
+            return json.dumps(
+                [{**kind, "path": f.name, "size": f.stat().st_size} for f in files]
+            ).encode()
+        names = [{"rfilename": file.name} for file in files]
+        about = {"id": f"owner/{listed[1]}", "sha": COMMIT, "siblings": names}
+        return json.dumps(about).encode()
+
+    def file(self, repository, name, *, send):
+        body, wanted = (self.folder / repository / name).read_bytes(), self.headers.get("Range")
         if wanted and send:
             first, last = wanted.removeprefix("bytes=").split("-")
             body = body[int(first) : int(last) + 1 if last else None]
@@ -66,71 +73,118 @@ class Hub(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-@pytest.fixture
-def hub(tmp_path):
-    Hub.folder, Hub.asked = tiny_checkpoint(tmp_path / "repository"), []
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+# Hugging Face's package reads where the hub is, and its cache, once: one process loads all.
+LOADS = """
+import json, sys
+import gptoss_magic as g
+from gptoss_magic.errors import GptOssError
+from gptoss_magic.session import current
+
+for line in sys.stdin:
+    name, options = json.loads(line)
+    try:
+        show = lambda plan: print('plan', plan.weights)
+        told = lambda *step: print(*step) if step[2] == 'downloading' else None
+        print(g.load(f'owner/{name}', on_plan=show, progress=told, **options))
+        print('revision', current().resident.identity['revision'])
+        g.unload()
+    except GptOssError as error:
+        print(type(error).__name__, error)
+    print('over', flush=True)
+"""
 
 
-def load(endpoint, cache, **options):
-    """Run a load in a fresh process; (its last line, whole output)."""
-    code = (
-        "import gptoss_magic as g\n"
-        "from gptoss_magic.session import current\n"
-        "try:\n"
-        "    show = lambda plan: print('plan', plan.weights)\n"
-        "    told = lambda *step: print(*step) if step[2] == 'downloading' else None\n"
-        f"    print(g.load('owner/tiny', on_plan=show, progress=told, **{options!r}))\n"
-        "    print('revision', current().resident.identity['revision'])\n"
-        "except g.errors.GptOssError as error:\n"
-        "    print(type(error).__name__, error)\n"
-    ).replace("g.errors", "__import__('gptoss_magic.errors').errors")
-    environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HUB_CACHE": str(cache)}
-    done = subprocess.run(
-        [python(), "-c", code], env=environment, capture_output=True, text=True, check=False
+class Loads:
+    """A process that loads from the hub at `port`, one model after the other."""
+
+    def __init__(self, port, folder):
+        self.port, self.folder = port, folder
+        around = {"HF_ENDPOINT": f"http://127.0.0.1:{port}", "HF_HUB_CACHE": f"{folder}/cache"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", LOADS],
+            env={**os.environ, **around},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    @contextmanager
+    def hub(self):
+        """While the hub answers."""
+        Hub.folder, Hub.asked = self.folder, []
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), Hub)
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            server.server_close()
+
+    def load(self, name, **options):
+        """(The last line, all lines) of a load of owner/`name`."""
+        self.process.stdin.write(json.dumps([name, options]) + "\n")
+        self.process.stdin.flush()
+        lines = []
+        while (line := self.process.stdout.readline().rstrip("\n")) != "over":
+            assert self.process.poll() is None or line, lines
+            lines.append(line)
+        return lines[-1], lines
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def loads(tmp_path_factory):
+    with http.server.HTTPServer(("127.0.0.1", 0), Hub) as probe:
+        port = probe.server_port
+    with closing(Loads(port, tmp_path_factory.mktemp("hub"))) as made:
+        yield made
+
+
+def ranges(name="model.safetensors"):
+    """What was asked of a file's bytes; None: all."""
+    return [wanted for asked, wanted in Hub.asked if asked == name]
+
+
+def test_a_hub_model_is_planned_downloaded_and_then_found_offline(loads):
+    tiny_checkpoint(loads.folder / "tiny")
+    with loads.hub():
+        last, lines = loads.load("tiny")
+    assert last == f"revision {COMMIT}", lines
+    assert "1050208 1050208 downloading" in lines
+    assert ranges()[0] is not None
+    assert None in ranges()
+    assert "config.json" in [name for name, _ in Hub.asked]
+    last, lines = loads.load("tiny", offline=True)
+    assert last == f"revision {COMMIT}", lines
+
+
+def test_what_cannot_fit_is_never_downloaded(loads):
+    config = tiny_checkpoint(loads.folder / "huge") / "config.json"
+    config.write_text(
+        json.dumps(json.loads(config.read_text()) | {"max_position_embeddings": 10**13})
     )
-    lines = done.stdout.strip().splitlines()
-    assert lines, done.stderr
-    return lines[-1], done.stdout
-
-
-def test_a_hub_model_is_planned_downloaded_and_then_found_offline(hub, tmp_path):
-    last, shown = load(hub, tmp_path / "cache")
-    assert last == f"revision {COMMIT}", shown
-    assert "1050208 1050208 downloading" in shown
-    names = [name for name, _ in Hub.asked]
-    ranged = [wanted for name, wanted in Hub.asked if name == "model.safetensors"]
-    assert ranged[0] is not None
-    assert None in ranged
-    assert "config.json" in names
-    last, shown = load("http://127.0.0.1:9", tmp_path / "cache", offline=True)
-    assert last == f"revision {COMMIT}", shown
-
-
-def test_what_cannot_fit_is_never_downloaded(hub, tmp_path):
-    config = Hub.folder / "config.json"
-    huge = json.loads(config.read_text()) | {"max_position_embeddings": 10**13}
-    config.write_text(json.dumps(huge))
-    last, _ = load(hub, tmp_path / "cache", context=10**12)
+    with loads.hub():
+        last, _ = loads.load("huge", context=10**12)
     assert last.startswith("DoesNotFit")
-    ranges = [wanted for name, wanted in Hub.asked if name == "model.safetensors"]
-    assert ranges
-    assert None not in ranges
+    assert ranges()
+    assert None not in ranges()
 
 
-def test_what_the_headers_refuse_is_never_downloaded(hub, tmp_path):
-    config = Hub.folder / "config.json"
+def test_what_the_headers_refuse_is_never_downloaded(loads):
+    config = tiny_checkpoint(loads.folder / "odd") / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"vocab_size": 200}))
-    last, _ = load(hub, tmp_path / "cache")
-    assert last.startswith("CheckpointError owner/tiny: ")
+    with loads.hub():
+        last, _ = loads.load("odd")
+    assert last.startswith("CheckpointError owner/odd: ")
     assert "[264, 64] in the file and [200, 64] by config.json" in last
-    assert all(wanted for name, wanted in Hub.asked if name == "model.safetensors")
+    assert all(ranges())
 
 
-def test_a_hub_that_does_not_answer_is_one_line(tmp_path):
-    last, shown = load("http://127.0.0.1:9", tmp_path / "cache")
-    assert last.startswith("CheckpointError owner/tiny: the hub did not give it")
-    assert len(shown.strip().splitlines()) == 1
+def test_a_hub_that_does_not_answer_is_one_line(loads):
+    last, lines = loads.load("silent")
+    assert last.startswith("CheckpointError owner/silent: the hub did not give it")
+    assert len(lines) == 1
