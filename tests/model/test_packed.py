@@ -329,6 +329,7 @@ def test_resident_linears_are_linears(packed_path):
     assert torch.allclose(x.grad[0, 0].float(), head.weight.float().sum(0), rtol=0.02, atol=0.02)
 
 
+@pytest.mark.slow  # Dynamo takes half a minute
 def test_a_compiled_model_is_the_model(packed_path):
     model, ids = load(LoadSettings(str(packed_path)), quiet).model, torch.randint(8, 264, (1, 40))
     compiled = torch.compile(model, backend="eager")

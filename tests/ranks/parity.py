@@ -1,4 +1,4 @@
-"""The same ten steps for one process and for several: a tiny model, and steps that share badly."""
+"""The same six steps for one process and for several: a tiny model, and steps that share badly."""
 
 from dataclasses import fields
 from functools import partial
@@ -20,7 +20,6 @@ from gptoss_magic.tuning.trainer import Trainer, TrainingWork
 
 HOT = [[5, 2, 1], [3]]
 SETTINGS = TrainSettings(learning_rate=1e-2, eval_every=3)
-NUM_STEPS = 10
 
 
 class Free:
@@ -45,9 +44,9 @@ def steps():
     """Steps of four texts in two sequences, and some of one short text, which one rank gets."""
     rows = texts(6, 0)
     whole = [
-        [[rows[i % 6], rows[(i + 1) % 6]], [rows[(i + 2) % 6], rows[(i + 3) % 6]]] for i in range(7)
+        [[rows[i % 6], rows[(i + 1) % 6]], [rows[(i + 2) % 6], rows[(i + 3) % 6]]] for i in range(4)
     ]
-    return [*whole[:3], [[rows[0]]], *whole[3:], [[rows[1]]], [[rows[0]]]][:NUM_STEPS]
+    return [*whole[:2], [[rows[0]]], *whole[2:], [[rows[1]]]]
 
 
 def trainer(name, group=None, strategy="ddp", dtype=torch.float64):

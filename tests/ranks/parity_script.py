@@ -1,4 +1,4 @@
-"""Ten steps of each method as one rank of several; rank 0 writes what came out.
+"""Six steps of each method as one rank of several; rank 0 writes what came out.
 
 python -m torch.distributed.run --nproc-per-node 2 parity_script.py OUT STRATEGY:METHOD…
 """

@@ -59,7 +59,7 @@ def check_goes_on(folder, name):
     return at
 
 
-@pytest.mark.parametrize("who", [0, 1])
+@pytest.mark.parametrize("who", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_killed_rank_ends_the_run_with_one_line(loaded, who):
     launched = started("hit", 4000)
     until(lambda: steps_written(launched.folder) >= 3)
