@@ -37,21 +37,16 @@ SHOWN = "in a browser"
 # that no worker goes on alone at the end; those of one line share their module's fixtures, so they
 # stay together. What is not named here comes in its random order behind them.
 LONGEST = {
-    "tests/test_notebooks.py::test_a_style_is_learned": 115,
-    SHOWN: 200,
-    "tests/test_notebooks.py": 110,
-    "tests/model/test_stand_in": 100,
-    "tests/magics/test_tune_magic.py": 80,
-    "tests/model/test_gpu.py": 25,
-    "tests/sharing/test_bundle.py": 50,
-    "tests/evaluation/test_suites.py": 30,
-    "tests/sharing/test_replay.py": 40,
-    "tests/studies/depth": 40,
-    "tests/test_depth_long.py": 60,
-    "tests/model/test_hub.py": 30,
-    "tests/magics/test_memory_magics.py": 25,
-    "tests/model/test_packed.py::test_a_compiled_model": 25,
-    "tests/test_script.py::test_the_script_runs": 12,
+    SHOWN: 150,
+    "tests/test_notebooks.py": 90,
+    "tests/ranks/test_kills.py": 40,
+    "tests/ranks/test_parity.py": 35,
+    "tests/model/test_stand_in": 35,
+    "tests/magics/test_tune_magic.py": 25,
+    "tests/retrieval/test_workers.py": 30,
+    "tests/model/test_gpu.py": 20,
+    "tests/sharing/test_bundle.py": 20,
+    "tests/studies/depth": 25,
 }
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts a job with `&`

@@ -185,6 +185,7 @@ def test_answers_cite_their_sources_or_are_marked(tmp_path):
     assert "widget-view" not in nbformat.writes(notebook)
 
 
+@pytest.mark.slow  # a minute; the agent uses tools and a memory too
 def test_a_persona_speaks_a_tool_is_used_and_memory_outlives_the_kernel(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     notebook = executed("persona_and_tools.ipynb", tmp_path)

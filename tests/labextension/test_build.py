@@ -39,6 +39,7 @@ def bare(folder):
     return {"PATH": str(folder), "CXX": "", "CC": "", "PYTHONPATH": ""}
 
 
+@pytest.mark.slow
 def test_a_wheel_from_an_sdist_needs_neither_npm_nor_a_compiler(tmp_path):
     if not EXTENSION.is_dir():
         pytest.skip("the extension is not built: make setup, with Node and npm")
