@@ -7,6 +7,7 @@ fails in its thread.
 
 import json
 import urllib.request
+from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,12 @@ EXTENSION_FILES = f"**/{tool.EXTENSION_NAME}/**"
 SETTINGS = {
     "@jupyterlab/codemirror-extension:plugin": {"defaultConfig": {"autoClosingBrackets": True}}
 }
+SIZE = {"width": 1200, "height": 900}
+# all documents, changed ones too, and the style sheets that their widgets have left in the page
+CLOSE = """() => {
+  for (const widget of [...window.jupyterapp.shell.widgets("main")]) widget.dispose();
+  for (const style of document.querySelectorAll("style[id^='gptoss_magic.']")) style.remove();
+}"""
 UNTRUSTED = """() => [...window.jupyterapp.shell.currentWidget.content.model.cells].every(
   cell => !cell.trusted)"""
 
@@ -64,6 +71,12 @@ class Browser:
         folder.mkdir()
         return folder
 
+    def keep(self, name: str, make: Callable[[], Any]) -> Any:
+        """What `make()` gave at the first call of this name, as long as the browser is open."""
+        if name not in self.kept:
+            self.kept[name] = make()
+        return self.kept[name]
+
     def close(self) -> None:
         self.stack.close()
         self.chromium, self.url = None, ""
@@ -79,7 +92,9 @@ class Plain:
     folder: Path
 
     def open(self, name, *, kernel=True):
-        tool.open_notebook(self.page, self.url, f"{self.folder.name}/{name}", kernel=kernel)
+        """Show a notebook, and nothing that was shown before, in the page as it is loaded."""
+        self.page.evaluate(CLOSE)
+        tool.show_notebook(self.page, f"{self.folder.name}/{name}", kernel=kernel)
 
     def open_foreign(self, name):
         """A copy with other bytes than those that were signed: without trust, and no kernel."""
@@ -89,11 +104,32 @@ class Plain:
         self.open(f"foreign-{name}", kernel=False)
         self.page.wait_for_function(UNTRUSTED, timeout=10_000)  # a cell is there before its trust
 
+    def load_anew(self):
+        """The page, with nothing open."""
+        tool.open_lab(self.page, self.url)
+
+    def show_as_at_first(self):
+        """Its theme, its window and its colours."""
+        self.page.set_viewport_size(SIZE)
+        self.page.emulate_media(forced_colors="none")
+        self.page.mouse.move(0, 0)
+        if self.page.locator("body[data-jp-theme-light=false]").count():
+            tool.command(self.page, "apputils:change-theme", theme="JupyterLab Light")
+            self.page.locator("body[data-jp-theme-light=true]").wait_for(state="attached")
+
+    def end(self):
+        """Nothing is open, and no kernel of this folder's notebooks runs."""
+        self.page.evaluate(CLOSE)
+        self.end_kernels()
+
     def end_kernels(self):
-        """Of this folder's notebooks."""
         for session in json.load(_asked(f"{self.url}/api/sessions")):
             if session["path"].startswith(f"{self.folder.name}/"):
                 _asked(f"{self.url}/api/sessions/{session['id']}", "DELETE").close()
+
+    def close(self):
+        self.page.context.close()
+        self.end_kernels()
 
 
 def _asked(address, method="GET"):
@@ -101,14 +137,31 @@ def _asked(address, method="GET"):
     return urllib.request.urlopen(urllib.request.Request(address, headers=headers, method=method))
 
 
-@contextmanager
 def plain(browser):
     """A page of JupyterLab as it is without our extension, in a context of its own."""
-    context = browser.start().new_context(viewport={"width": 1200, "height": 900})
+    context = browser.start().new_context(viewport=SIZE)
     context.route(EXTENSION_FILES, lambda route: route.abort())
     opened = Plain(context.new_page(), browser.serve(), browser.folder())
+    opened.load_anew()
+    return opened
+
+
+@contextmanager
+def shared(kept, name, make, session):
+    """The page that `kept` has for all tests with this name; `make()` gives it where it has none.
+
+    After each test it looks as at first. A test that failed, or that left a page which cannot be
+    put back, takes it along.
+    """
+    if name not in kept:
+        kept[name] = make()
+    num_failed = session.testsfailed
+    is_good = False
     try:
-        yield opened
+        kept[name].page.bring_to_front()
+        yield kept[name]
+        kept[name].show_as_at_first()
+        is_good = session.testsfailed == num_failed
     finally:
-        context.close()
-        opened.end_kernels()
+        if not is_good:
+            kept.pop(name).close()

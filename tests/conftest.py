@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 from contextlib import ExitStack
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from tests import as_before, warm
-from tests.browser import Browser, plain
+from tests.browser import Browser, plain, shared
 from tools import screenshots as tool
 
 # No property depends on the clock: the machine is busy.
@@ -122,7 +123,7 @@ def pytest_sessionfinish():
     BROWSER.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def browser():
     """The process's Chromium and Jupyter server."""
     if tool.chromium() is None:
@@ -145,10 +146,12 @@ def axe(request):
 
 
 @pytest.fixture
-def plain_lab(browser):
-    """A page of JupyterLab without our extension, and a folder for its notebooks."""
-    with plain(browser) as opened:
+def plain_lab(request, browser):
+    """The page of JupyterLab without our extension, and a new folder for its notebooks."""
+    with shared(browser.kept, "plain", partial(plain, browser), request.session) as opened:
+        opened.folder = browser.folder()
         yield opened
+        opened.end()
 
 
 @pytest.fixture

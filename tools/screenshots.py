@@ -212,10 +212,20 @@ def open_app(page: Page, address: str) -> None:
     page.wait_for_function("() => window.jupyterapp", timeout=60_000)
 
 
-def open_notebook(page: Page, url: str, name: str, *, kernel: bool = True) -> None:
-    """Open a notebook with the side bar folded; without `kernel` none is started."""
+def open_lab(page: Page, url: str) -> None:
+    """Load JupyterLab with nothing open."""
     open_app(page, f"{url}/lab?token={TOKEN}&reset")
     page.evaluate("async () => { await window.jupyterapp.restored }")
+
+
+def open_notebook(page: Page, url: str, name: str, *, kernel: bool = True) -> None:
+    """Load JupyterLab and open a notebook; without `kernel` none is started."""
+    open_lab(page, url)
+    show_notebook(page, name, kernel=kernel)
+
+
+def show_notebook(page: Page, name: str, *, kernel: bool = True) -> None:
+    """Open a notebook in the page's JupyterLab, with the side bar folded."""
     preference = {"shouldStart": kernel, "canStart": True, "autoStartDefault": kernel}
     command(page, "docmanager:open", path=name, factory="Notebook", kernelPreference=preference)
     page.locator(".jp-NotebookPanel .jp-CodeCell").first.wait_for(timeout=60_000)

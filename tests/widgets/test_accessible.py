@@ -3,6 +3,7 @@ both themes, in forced colours, (un)folded; 320 pixels cut nothing; the keyboard
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import nbformat
 import numpy as np
@@ -39,6 +40,7 @@ from gptoss_magic.widgets.tables import (
     table_html,
 )
 from gptoss_magic.widgets.tuning_static import Ending, ending_html
+from tests.browser import plain, shared
 from tests.depth_cases import study
 from tests.labextension.answers import PNG
 from tests.widgets.test_evaluation_view import ONE, OTHER, PLAN
@@ -161,38 +163,67 @@ UNFOLD = """(open) => document.querySelectorAll(".jp-OutputArea-output details")
   (node) => (node.open = open))"""
 
 
+FOLDS = """() => [...document.querySelectorAll(".jp-OutputArea-output details")].map(
+  (node) => node.open)"""
+FOLD = """(open) => document.querySelectorAll(".jp-OutputArea-output details").forEach(
+  (node, index) => (node.open = open[index]))"""
+
+
 def notebook(folder, name, *sources):
     cells = [nbformat.v4.new_code_cell(source) for source in sources]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / name)
 
 
-@pytest.fixture
-def shown(plain_lab):
-    """A page of JupyterLab with every kind of output, and how many there are."""
-    made = outputs()
-    (plain_lab.folder / "outputs.json").write_text(json.dumps(made))
-    notebook(plain_lab.folder, "all.ipynb", SHOW)
-    plain_lab.open("all.ipynb")
-    tool.start_all(plain_lab.page)
-    tool.wait_all(plain_lab.page, 60)
-    assert plain_lab.page.locator(OURS).count() == len(made)
-    return plain_lab.page
+@pytest.fixture(scope="module")
+def pages():
+    """Those of all tests of this module: {what they show: the page}."""
+    opened = {}
+    yield opened
+    for lab in opened.values():
+        (lab.folder / "done").touch()
+        lab.close()
 
 
-@pytest.fixture
-def live(plain_lab):
+def with_outputs(browser):
+    """A page of JupyterLab with every kind of output."""
+    lab, made = plain(browser), outputs()
+    (lab.folder / "outputs.json").write_text(json.dumps(made))
+    notebook(lab.folder, "all.ipynb", SHOW)
+    lab.open("all.ipynb")
+    tool.start_all(lab.page)
+    tool.wait_all(lab.page, 60)
+    assert lab.page.locator(OURS).count() == len(made)
+    return lab
+
+
+def with_widgets(browser):
     """A page of JupyterLab with every widget while a cell runs."""
-    notebook(plain_lab.folder, "live.ipynb", LIVE)
-    page = plain_lab.page
-    plain_lab.open("live.ipynb")
-    tool.start_all(page)
-    page.locator(".gptoss-panel").wait_for(timeout=60_000)
-    page.locator(".gptoss-progress").wait_for(timeout=30_000)
-    page.locator(".gptoss-live .gptoss-code").wait_for(timeout=30_000)
-    page.locator(".gptoss-tuning .gptoss-n-step").wait_for(timeout=30_000)
-    yield page
-    (plain_lab.folder / "done").touch()
+    lab = plain(browser)
+    notebook(lab.folder, "live.ipynb", LIVE)
+    lab.open("live.ipynb")
+    tool.start_all(lab.page)
+    lab.page.locator(".gptoss-panel").wait_for(timeout=60_000)
+    lab.page.locator(".gptoss-progress").wait_for(timeout=30_000)
+    lab.page.locator(".gptoss-live .gptoss-code").wait_for(timeout=30_000)
+    lab.page.locator(".gptoss-tuning .gptoss-n-step").wait_for(timeout=30_000)
+    return lab
+
+
+@pytest.fixture
+def shown(request, browser, pages):
+    """The page with every kind of output, folded as they come."""
+    with shared(pages, "outputs", partial(with_outputs, browser), request.session) as lab:
+        were_open = lab.page.evaluate(FOLDS)
+        yield lab.page
+        lab.page.evaluate(FOLD, were_open)
+
+
+@pytest.fixture
+def live(request, browser, pages):
+    """The page with every widget."""
+    with shared(pages, "widgets", partial(with_widgets, browser), request.session) as lab:
+        yield lab.page
 
 
 def check_accessible(page, axe, where=OURS):

@@ -12,13 +12,13 @@ PROMPT = "%%gptoss -t 0 -m 40\nWhat is the capital of France?"
 # is `[*]:` until its reply comes).
 WATCH = """() => {
   window.seen = [];
+  const prompt = [...document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")].at(-1);
   const look = () => {
     const live = document.querySelector(".gptoss-live .gptoss-body");
-    const prompts = document.querySelectorAll(".jp-CodeCell .jp-InputPrompt");
     const text = live ? live.textContent : "";
-    const busy = prompts[prompts.length - 1].textContent.includes("*");
+    const busy = prompt.textContent.includes("*");
     if (text && window.seen.at(-1)?.text !== text) window.seen.push({ text, busy });
-    setTimeout(look, 20);
+    if (prompt.isConnected) setTimeout(look, 20);
   };
   look();
 }"""

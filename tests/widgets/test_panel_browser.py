@@ -179,6 +179,7 @@ def test_the_panel_acts_while_a_cell_runs_and_survives_its_kernel(lab):
     use_after_restart(page)
     tool.command(page, "docmanager:save")
     tool.command(page, "notebook:shutdown-kernel")
+    lab.load_anew()
     lab.open("panel.ipynb", kernel=False)
     check_static(page)
     assert "widget-view" not in (lab.folder / "panel.ipynb").read_text()

@@ -46,7 +46,7 @@ WATCH = """() => {
     const text = shown.textContent;
     if (window.seen.steps.at(-1)?.text !== text) window.seen.steps.push({ text, now });
     if (!prompt.textContent.includes("*")) window.seen.ended ??= now;
-    setTimeout(look, 10);
+    if (prompt.isConnected) setTimeout(look, 10);
   };
   look();
 }"""
