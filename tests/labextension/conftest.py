@@ -12,13 +12,6 @@ SETUP = "%load_ext gptoss_magic\n%gptoss load tiny --context 65536\nfrance = 'Pa
 BUILT = "the extension is not built: make setup, with Node and npm"
 
 
-def kept(browser, name, make):
-    """What `make()` gave at the first call of this name, as long as the browser is open."""
-    if name not in browser.kept:
-        browser.kept[name] = make()
-    return browser.kept[name]
-
-
 def opened(browser, context, app):
     """The notebook in a page of `app`; its kernel has loaded the model."""
     folder = browser.folder()
@@ -37,12 +30,7 @@ def front(request, browser):
     if not tool.EXTENSION.is_dir():
         pytest.skip(BUILT)
     size = {"width": 1300, "height": 1000}
-    context = kept(browser, "context", lambda: browser.start().new_context(viewport=size))
-    front = kept(browser, request.param, partial(opened, browser, context, request.param))
+    context = browser.keep("context", lambda: browser.start().new_context(viewport=size))
+    front = browser.keep(request.param, partial(opened, browser, context, request.param))
     front.page.bring_to_front()
     return front
-
-
-@pytest.fixture
-def keep(browser):
-    return partial(kept, browser)

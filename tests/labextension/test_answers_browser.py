@@ -1,6 +1,7 @@
 """Answers in a notebook that nobody trusts and that has no kernel: both front ends."""
 
 import json
+from contextlib import contextmanager
 from functools import partial
 
 import pytest
@@ -8,17 +9,20 @@ import pytest
 from tests.browser import UNTRUSTED
 from tests.labextension.answers import DREW, FOREIGN, LONG, ODD, PNG, answer, output
 from tests.labextension.front import CURRENT, MODEL, write
+from tools import screenshots as tool
 
 KERNEL = f"() => {CURRENT}.sessionContext.session?.kernel?.name ?? null"
 PATH = f"() => {CURRENT}.context.path"
 REVERT = f"async () => {{ await {CURRENT}.context.revert() }}"
+ANOTHER = f"(name) => !({CURRENT}.context?.path ?? name).endsWith(name)"
+CLOSE = f"() => {CURRENT}.dispose()"
 SOURCES = f"() => [...{CURRENT}.content.model.cells].map(cell => cell.sharedModel.getSource())"
 
 
 @pytest.fixture
-def reader(front, keep):
+def reader(front, browser):
     """A page with answers as they are in the file; requests that leave the server are noted."""
-    page = keep(f"reader {front.app}", partial(opened, front))
+    page = browser.keep(f"reader {front.app}", partial(opened, front))
     page.bring_to_front()
     page.evaluate(REVERT)
     return page
@@ -151,18 +155,32 @@ def test_replay_and_edit_write_a_cell_below_and_run_nothing(front, reader):
         assert reader.locator(".jp-Cell").nth(number).locator(".jp-OutputArea-output").count() == 0
 
 
-def test_the_launcher_card_makes_a_notebook_with_the_first_cells(front):
+@contextmanager
+def new_notebook(front):
+    """A page with what the launcher's card opens, and in Notebook 7 the command behind it."""
     if front.app == "lab":
-        page = front.page.context.new_page()
-        page.goto(f"{front.url}/lab?token=local-pictures&reset")
-        page.locator(".jp-LauncherCard", has_text="gpt-oss notebook").click(timeout=60_000)
+        page = front.page
+        tool.command(page, "launcher:create")
+        page.locator(".jp-LauncherCard", has_text="gpt-oss notebook").click()
+        page.wait_for_function(ANOTHER, arg="live.ipynb", timeout=60_000)
     else:
         with front.page.context.expect_page() as opened:
             front.page.evaluate("() => { jupyterapp.commands.execute('gptoss:new-notebook') }")
         page = opened.value
-    page.locator(".jp-NotebookPanel .gptoss-lab-cell-prompt").wait_for(timeout=60_000)
-    assert "%gptoss load" in page.locator(".jp-NotebookPanel").inner_text()
-    made = front.folder.parent / page.evaluate(PATH)  # of the server's root, not of this folder
-    sources = [cell["source"] for cell in json.loads(made.read_text())["cells"]]
-    assert len(sources) == 4
-    page.close()
+    try:
+        yield page
+    finally:
+        if front.app == "lab":
+            page.evaluate(CLOSE)
+        else:
+            page.close()
+
+
+def test_the_launcher_card_makes_a_notebook_with_the_first_cells(front):
+    with new_notebook(front) as page:
+        shown = page.locator(".jp-NotebookPanel:visible")
+        shown.locator(".gptoss-lab-cell-prompt").wait_for(timeout=60_000)
+        assert "%gptoss load" in shown.inner_text()
+        made = front.folder.parent / page.evaluate(PATH)  # of the server's root, not of this folder
+        sources = [cell["source"] for cell in json.loads(made.read_text())["cells"]]
+        assert len(sources) == 4

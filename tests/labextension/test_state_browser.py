@@ -6,6 +6,16 @@ import signal
 import pytest
 
 LONG = "%%gptoss --new -t 0 -m 60000\nSpeak for long"
+# a page that is loaded beside it has the processor
+SLOWLY = """import time
+from gptoss_magic.session import current
+engine = current().engine
+read = engine.prefill
+def slowly(*given, **how):
+    time.sleep(0.02)
+    return read(*given, **how)
+engine.prefill = slowly"""
+AS_EVER = "del engine.prefill"
 
 
 def doing(front, words):
@@ -37,25 +47,39 @@ def test_the_panel_follows_a_cell_while_it_runs_and_stops_it(front):
     assert front.panel.get_by_role("button", name="Stop").is_disabled()
 
 
-def test_a_page_that_is_loaded_while_a_cell_runs_finds_it_and_stops_it(front):
-    front.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
-    cell = front.add(LONG)
+def run(front, source):
+    """A new cell, to its end; its number."""
+    cell = front.add(source)
     front.run(cell)
-    front.show_panel()
-    doing(front, "Running %%gptoss")
-    front.open("live.ipynb")
-    front.show_panel()
-    doing(front, "Running %%gptoss")
-    stop(front)
-    doing(front, "Idle")
+    front.wait(cell)
+    return cell
+
+
+@pytest.fixture
+def slow(front):
+    """The notebook, whose model says at most fifty tokens a second."""
+    run(front, SLOWLY)
+    yield front
+    run(front, AS_EVER)
+
+
+def test_a_page_that_is_loaded_while_a_cell_runs_finds_it_and_stops_it(slow):
+    slow.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    cell = slow.add(LONG)
+    slow.run(cell)
+    slow.show_panel()
+    doing(slow, "Running %%gptoss")
+    slow.open("live.ipynb")
+    slow.show_panel()
+    doing(slow, "Running %%gptoss")
+    stop(slow)
+    doing(slow, "Idle")
 
 
 def test_a_kernel_that_was_silent_when_the_page_came_is_found_later(front):
     if front.app != "lab":
         pytest.skip("what a page asks is the same in both")
-    cell = front.add("import os\nprint('pid', os.getpid())")
-    front.run(cell)
-    front.wait(cell)
+    cell = run(front, "import os\nprint('pid', os.getpid())")
     pid = int(front.cell(cell).locator(".jp-OutputArea").inner_text().split("pid")[1])
     os.kill(pid, signal.SIGSTOP)
     try:
