@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -47,7 +48,7 @@ class Links(HTMLParser):
         self.text.append(data)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def site(tmp_path_factory):
     """{address: its links and text} of a fresh build, and its folder."""
     pytest.importorskip("mkdocs", reason="mkdocs is missing: pip install -r requirements/docs.txt")
@@ -145,17 +146,25 @@ def test_the_index_of_the_search_has_the_reference(site):
     assert {"reference/magics/lora.html", "how-to/tune.html"} <= locations
 
 
-@pytest.fixture
-def opened(browser, site):
-    """A page without the network that lists what it asked for beside the disk."""
-    context = browser.start().new_context(viewport={"width": 1200, "height": 900})
-    asked, page = [], context.new_page()
+def tab(browser):
+    """A page without the network; what it asked for, and what went wrong in it."""
+    page, asked, problems = browser.start().new_context().new_page(), [], []
     page.on("request", lambda request: asked.append(request.url))
     page.route(re.compile("^https?:"), lambda route: route.abort())
-    problems = []
     page.on("pageerror", lambda error: problems.append(str(error)))
+    return page, asked, problems
+
+
+@pytest.fixture
+def opened(browser, site):
+    """A page that shows and remembers nothing, the site, what it asks for, and its problems."""
+    page, asked, problems = browser.keep("site", partial(tab, browser))
+    page.set_viewport_size({"width": 1200, "height": 900})
+    asked.clear()
+    problems.clear()
     yield page, site[0], asked, problems
-    context.close()
+    page.evaluate("() => localStorage.clear()")
+    page.goto("about:blank")
 
 
 @pytest.mark.parametrize("uri", PAGES)

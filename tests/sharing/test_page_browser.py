@@ -4,6 +4,7 @@ axe-core finds nothing serious, in both themes, folded and unfolded, narrow and 
 import json
 import re
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
@@ -24,25 +25,28 @@ PROMPT = """with scripted(current(), saying("The mass is $m = E/c^2$. `x`", "Thi
     get_ipython().run_cell_magic("gptoss", "-n -o a", "What is **mass**? {{ 1 + 1 }}")"""
 
 
-@pytest.fixture
-def chromium(browser):
-    return browser.start()
-
-
-@contextmanager
-def opened(chromium, path, theme="light", width=1100):
-    """The page of a file, without network; afterwards: no request, no complaint."""
-    context = chromium.new_context(
-        offline=True, color_scheme=theme, viewport={"width": width, "height": 900}
-    )
-    tab, heard = context.new_page(), []
+def offline(browser):
+    """A page without network, and all that it asks for and complains of."""
+    tab, heard = browser.start().new_context(offline=True).new_page(), []
     tab.on("console", lambda message: heard.append(message.text))
     tab.on("pageerror", lambda error: heard.append(str(error)))
     tab.on("dialog", lambda dialog: heard.append(dialog.message))
     tab.on("request", lambda request: heard.append(request.url))
+    return tab, heard
+
+
+@contextmanager
+def opened(browser, path, theme="light", width=1100):
+    """The page of a file, without network; afterwards: no request, no complaint."""
+    tab, heard = browser.keep("offline", partial(offline, browser))
+    heard.clear()
+    tab.set_viewport_size({"width": width, "height": 900})
+    tab.emulate_media(media="screen", color_scheme=theme)
     tab.goto(path.as_uri())
-    yield tab
-    context.close()
+    try:
+        yield tab
+    finally:
+        tab.goto("about:blank")
     assert [line for line in heard if not line.startswith("data:")] == [path.as_uri()]
 
 
@@ -52,7 +56,7 @@ def made(folder, *cells, name="one.ipynb"):
     return page(path, force=True).path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def executed(tmp_path_factory):
     """The page of a notebook that a real kernel ran."""
     import nbformat
@@ -110,8 +114,8 @@ def check_accessible(tab, axe):
 
 
 @pytest.mark.parametrize("theme", THEMES)
-def test_everyone_can_read_an_executed_notebook(chromium, executed, axe, theme):
-    with opened(chromium, executed.path, theme) as tab:
+def test_everyone_can_read_an_executed_notebook(browser, executed, axe, theme):
+    with opened(browser, executed.path, theme) as tab:
         assert tab.locator("h1").inner_text() == "A run"
         assert tab.locator(".gptoss-final math").count() == 1
         assert tab.locator(".gptoss-analysis p").is_hidden()
@@ -129,20 +133,20 @@ def test_an_executed_notebooks_tokens_are_in_its_page(executed):
 
 
 @pytest.mark.parametrize("theme", THEMES)
-def test_everyone_can_read_odd_outputs(chromium, odd, axe, theme):
-    with opened(chromium, odd, theme) as tab:
+def test_everyone_can_read_odd_outputs(browser, odd, axe, theme):
+    with opened(browser, odd, theme) as tab:
         check_accessible(tab, axe)
 
 
-def test_a_narrow_window_needs_no_sideways_scrolling(chromium, odd):
-    with opened(chromium, odd, width=360) as tab:
+def test_a_narrow_window_needs_no_sideways_scrolling(browser, odd):
+    with opened(browser, odd, width=360) as tab:
         assert tab.evaluate("document.documentElement.scrollWidth") <= 360
 
 
-def test_the_themes_differ_and_print_is_light_and_unfolded(chromium, executed):
+def test_the_themes_differ_and_print_is_light_and_unfolded(browser, executed):
     grounds = []
     for theme in THEMES:
-        with opened(chromium, executed.path, theme) as tab:
+        with opened(browser, executed.path, theme) as tab:
             grounds.append(tab.evaluate("getComputedStyle(document.body).backgroundColor"))
             tab.emulate_media(media="print", color_scheme=theme)
             printed = tab.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -151,8 +155,8 @@ def test_the_themes_differ_and_print_is_light_and_unfolded(chromium, executed):
     assert grounds == ["rgb(255, 255, 255)", "rgb(22, 24, 29)"]
 
 
-def test_maths_and_vector_drawings_are_shown(chromium, odd):
-    with opened(chromium, odd) as tab:
+def test_maths_and_vector_drawings_are_shown(browser, odd):
+    with opened(browser, odd) as tab:
         rows = tab.locator("mtr").all()
         tops = [row.bounding_box()["y"] for row in rows]
         assert len(rows) == 2
@@ -165,12 +169,12 @@ INSIDE = """() => [...document.querySelectorAll('main *')].map(node => [
     node.localName, [...node.attributes].map(a => [a.name, a.value])])"""
 
 
-def test_no_hostile_output_acts_or_leaves_its_place(chromium, tmp_path):
+def test_no_hostile_output_acts_or_leaves_its_place(browser, tmp_path):
     outputs = {name: shown({"text/html": html}) for name, html in HOSTILE.items()}
     cells = [code(name, output) for name, output in outputs.items()]
     cells += [markdown(html) for html in HOSTILE.values()]
     path = made(tmp_path, *cells, markdown("The end"))
-    with opened(chromium, path) as tab:
+    with opened(browser, path) as tab:
         assert tab.evaluate("typeof hit") == "undefined"
         for name, attributes in tab.evaluate(INSIDE):
             assert name.lower() in ALLOWED
