@@ -101,6 +101,17 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item, nextitem):
+    """Nor at what a module's tests have imported, where no model would be held by it."""
+    if nextitem is None or nextitem.path != item.path:
+        from gptoss_magic.session import current
+
+        if current().resident is None:
+            gc.collect()
+            gc.freeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_home(tmp_path_factory):
     """Data, settings and history of this process and of what it starts."""
