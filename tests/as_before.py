@@ -61,11 +61,12 @@ def session():
     held = current()
     _forget_prefixes(held)
     before = {field.name: _copy(getattr(held, field.name)) for field in fields(held)}
-    said = dict(held.policies._said)  # noqa: SLF001
+    said, service = dict(held.policies._said), _serving()  # noqa: SLF001
     with _shelf(held.held_adapters):
         yield
     left = _ended_run(held)
-    _stop_serving()
+    if _serving() not in (None, service):
+        _serving().stop()
     held.pythons.end()
     for name in held.servers.keys() - before["servers"].keys():
         held.servers[name].close()
@@ -89,12 +90,10 @@ def _ended_run(held):
     return name
 
 
-def _stop_serving():
-    """An endpoint that a test left behind."""
+def _serving():
+    """The endpoint that is up: a module's, or one that a test left behind."""
     server = sys.modules.get("gptoss_magic.serving.server")
-    service = server.serving() if server else None
-    if service is not None:
-        service.stop()
+    return server.serving() if server else None
 
 
 def _forget_prefixes(held):

@@ -27,7 +27,7 @@ def resident(tmp_path_factory):
 @pytest.fixture(scope="module")
 def servers(resident):
     """What serves, for the tests of a module: ending it takes longer than most of them."""
-    up = []
+    up = [gptoss_magic.serve(token=TOKEN)]
     yield up
     for one in up:
         one.stop()
@@ -36,7 +36,7 @@ def servers(resident):
 @pytest.fixture
 def service(servers):
     """The tiny model's own engine is served, and nobody has asked it yet."""
-    if not (servers and servers[0].is_up):
+    if not servers[0].is_up:
         servers[:] = [gptoss_magic.serve(token=TOKEN)]
     servers[0].answers.__init__()
     return servers[0]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import distributions
 from typing import TYPE_CHECKING
 
 from gptoss_magic.quoting import one_line
 from gptoss_magic.session import current
+from gptoss_magic.sharing.bundle.lock import installed
 from gptoss_magic.sharing.bundle.pack import machine
 from gptoss_magic.sharing.bundle.texts import template_here
 from gptoss_magic.sharing.bundle.unpack import inspect_bundle
@@ -120,7 +120,7 @@ def _index_version(name: str) -> str:
 
 
 def _packages(then: dict[str, str]) -> Iterator[Difference]:
-    here = {(d.metadata["Name"] or "").lower(): d.version for d in distributions()}
+    here = {name: version for name, (_, version) in installed().items()}
     for name in SHAPING:
         if name in then or name in here:
             there, version = one_line(then.get(name, "none"), 40), here.get(name, "none")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.errors import InputError
 from gptoss_magic.sharing.bundle.indexes import WHOLE, planned_index
+from gptoss_magic.sharing.bundle.lock import lock_text
 from gptoss_magic.sharing.bundle.manifest import LOCK, MANIFEST, BundledModel, BundledPart
 from gptoss_magic.sharing.bundle.parts import (
     PlannedFile,
@@ -175,10 +175,3 @@ def _notes(notebook: Any, answers: Sequence[RecordedAnswer], plan: SharePlan) ->
         )
     if any(part.about.kind == "index" and part.form == WHOLE for part in plan.parts):
         yield "a whole index keeps its earlier versions, too"
-
-
-def lock_text() -> str:
-    """The installed packages as requirements, one a line, sorted."""
-    known = {(one.metadata["Name"] or "").lower(): one for one in distributions()}
-    lines = [f"{one.metadata['Name']}=={one.version}" for name, one in known.items() if name]
-    return "\n".join(sorted(lines, key=str.lower)) + "\n"

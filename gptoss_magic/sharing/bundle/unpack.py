@@ -12,6 +12,7 @@ from gptoss_magic.errors import InputError, StorageError
 from gptoss_magic.quoting import printable
 from gptoss_magic.sharing.bundle.archive import opened
 from gptoss_magic.sharing.bundle.contents import check_contents
+from gptoss_magic.sharing.bundle.lock import packages_of
 from gptoss_magic.sharing.bundle.manifest import LOCK
 from gptoss_magic.sharing.bundle.paths import ANEW
 from gptoss_magic.sharing.bundle.sizes import size_text
@@ -65,13 +66,6 @@ def _checked(path: Path, archive: Archive) -> Bundle:
             pass
     notebook = check_contents(archive, manifest)
     return Bundle(path, manifest, packages_of(archive.read(LOCK)), notebook)
-
-
-def packages_of(data: bytes) -> dict[str, str]:
-    """Version by name, of lines NAME==VERSION; other lines say nothing."""
-    lines = data.decode("utf-8", "replace").splitlines()
-    pairs = (line.partition("==") for line in lines)
-    return {name.strip().lower(): version.strip() for name, sign, version in pairs if sign}
 
 
 def open_bundle(path: str | Path, into: str | Path | None = None) -> Path:
