@@ -147,21 +147,19 @@ def plain(browser):
 
 
 @contextmanager
-def shared(kept, name, make, session):
-    """The page that `kept` has for all tests with this name; `make()` gives it where it has none.
+def shared(browser, name, make, session):
+    """The page that all tests with this name have; `make()` gives it where there is none.
 
     After each test it looks as at first. A test that failed, or that left a page which cannot be
     put back, takes it along.
     """
-    if name not in kept:
-        kept[name] = make()
-    num_failed = session.testsfailed
+    lab, num_failed = browser.keep(name, make), session.testsfailed
     is_good = False
     try:
-        kept[name].page.bring_to_front()
-        yield kept[name]
-        kept[name].show_as_at_first()
+        lab.page.bring_to_front()
+        yield lab
+        lab.show_as_at_first()
         is_good = session.testsfailed == num_failed
     finally:
         if not is_good:
-            kept.pop(name).close()
+            browser.kept.pop(name).close()

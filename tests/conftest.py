@@ -159,7 +159,7 @@ def axe(request):
 @pytest.fixture
 def plain_lab(request, browser):
     """The page of JupyterLab without our extension, and a new folder for its notebooks."""
-    with shared(browser.kept, "plain", partial(plain, browser), request.session) as opened:
+    with shared(browser, "plain", partial(plain, browser), request.session) as opened:
         opened.folder = browser.folder()
         yield opened
         opened.end()

@@ -158,7 +158,8 @@ def test_a_hub_model_is_planned_downloaded_and_then_found_offline(loads):
     assert ranges()[0] is not None
     assert None in ranges()
     assert "config.json" in [name for name, _ in Hub.asked]
-    last, lines = loads.load("tiny", offline=True)
+    with closing(Loads(loads.port, loads.folder)) as later:
+        last, lines = later.load("tiny", offline=True)
     assert last == f"revision {COMMIT}", lines
 
 

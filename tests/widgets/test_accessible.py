@@ -154,6 +154,7 @@ with (
     while not Path("done").exists():
         time.sleep(0.1)"""
 OURS = ".jp-OutputArea-output"
+OUTPUTS, WIDGETS = "every output", "every widget"
 FOUND = """async (where) => (await axe.run({ include: [where] })).violations.flatMap(
   (rule) => rule.nodes.map((node) => `${rule.id} (${rule.impact}): ${node.html.slice(0, 160)} `
     + node.any.concat(node.all, node.none).map((one) => one.message).join(" / ").slice(0, 160)))"""
@@ -176,13 +177,13 @@ def notebook(folder, name, *sources):
 
 
 @pytest.fixture(scope="module")
-def pages():
-    """Those of all tests of this module: {what they show: the page}."""
-    opened = {}
-    yield opened
-    for lab in opened.values():
-        (lab.folder / "done").touch()
-        lab.close()
+def _closed(browser):
+    """The pages of this module end with it."""
+    yield
+    for name in (OUTPUTS, WIDGETS):
+        if lab := browser.kept.pop(name, None):
+            (lab.folder / "done").touch()
+            lab.close()
 
 
 def with_outputs(browser):
@@ -211,18 +212,18 @@ def with_widgets(browser):
 
 
 @pytest.fixture
-def shown(request, browser, pages):
+def shown(request, browser, _closed):
     """The page with every kind of output, folded as they come."""
-    with shared(pages, "outputs", partial(with_outputs, browser), request.session) as lab:
+    with shared(browser, OUTPUTS, partial(with_outputs, browser), request.session) as lab:
         were_open = lab.page.evaluate(FOLDS)
         yield lab.page
         lab.page.evaluate(FOLD, were_open)
 
 
 @pytest.fixture
-def live(request, browser, pages):
+def live(request, browser, _closed):
     """The page with every widget."""
-    with shared(pages, "widgets", partial(with_widgets, browser), request.session) as lab:
+    with shared(browser, WIDGETS, partial(with_widgets, browser), request.session) as lab:
         yield lab.page
 
 
