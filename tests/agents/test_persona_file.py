@@ -8,7 +8,7 @@ from gptoss_magic.agents.layers import digest, layers_of, overlay
 from gptoss_magic.agents.persona import Character, Persona, Sampler
 from gptoss_magic.agents.persona_file import parse_persona, render_persona
 from gptoss_magic.agents.position import Position
-from gptoss_magic.agents.terms import key_of
+from gptoss_magic.agents.terms import MOST_NAME_CHARS, key_of
 from gptoss_magic.errors import InputError
 from gptoss_magic.records import Term
 
@@ -31,7 +31,7 @@ memory: on
 Speak as an old **pirate** would.
 """
 
-words = st.text(st.characters(exclude_categories=["Cs"])).map(
+words = st.text(st.characters(exclude_categories=["Cs"]), max_size=MOST_NAME_CHARS).map(
     lambda text: text.replace("\r", "").removeprefix("\ufeff").strip()
 )
 names = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}", fullmatch=True).filter(

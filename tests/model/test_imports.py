@@ -37,9 +37,11 @@ def test_threads_sleep_at_barriers_unless_the_user_says_otherwise(first, environ
 
 
 LOADED = """
-import os, subprocess, sys
+import gc, os, subprocess, sys
 from gptoss_magic.model.imports import import_engine
 import_engine()
+assert gc.isenabled() and gc.get_freeze_count() == 0
+assert gc.get_stats()[2]["collections"] < 3, gc.get_stats()  # by itself it looks seven times
 show = "import os; print(os.environ.get('OMP_WAIT_POLICY'))"
 print(subprocess.run([sys.executable, "-c", show], capture_output=True, text=True).stdout.strip())
 """
