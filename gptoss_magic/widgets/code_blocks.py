@@ -7,11 +7,13 @@ from functools import cache
 from html import escape
 from typing import TYPE_CHECKING
 
+from gptoss_magic.widgets.styles import GROUND
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BOX = (
-    "background: rgba(128, 128, 128, 0.06); border-radius: 4px; "
+    f"background: {GROUND}; border-radius: 4px; "
     "padding: 8px 12px; margin: 8px 0; overflow-x: auto; white-space: pre; "
     "font-family: var(--jp-code-font-family, monospace); font-size: var(--jp-code-font-size, 13px)"
 )
@@ -19,7 +21,7 @@ MAX_HIGHLIGHTED_CHARS = 100_000
 # Pygments token, a variable of the theme that reads well on `BOX` (the editor's for comments and
 # decorators do not), a fallback with 4:1 contrast on white and on black.
 CODE_COLOURS = (
-    ("Comment", "--jp-ui-font-color2", "#7a7a7a"),
+    ("Comment", "--jp-ui-font-color2", "#767676"),
     ("Keyword", "--jp-mirror-editor-keyword-color", "#2e8540"),
     ("Operator.Word", "--jp-mirror-editor-keyword-color", "#2e8540"),
     ("Literal.String", "--jp-mirror-editor-string-color", "#c4453c"),

@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.widgets.code_shown import shown_html, shown_text
+from gptoss_magic.widgets.styles import GROUND
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +31,7 @@ INNER = (
     "padding-left: 12px"
 )
 BOX = (
-    "background: rgba(128, 128, 128, 0.06); border-radius: 4px; padding: 6px 10px; margin: 4px 0; "
+    f"background: {GROUND}; border-radius: 4px; padding: 6px 10px; margin: 4px 0; "
     "white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere; "
     "max-height: 24em; overflow-y: auto; "
     "font-family: var(--jp-code-font-family, monospace); font-size: var(--jp-code-font-size, 13px)"
