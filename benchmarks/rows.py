@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 NUM_ROWS, NUM_NEW = 64, 48
-PEER_NEW = 16  # generate_batch takes five minutes for 48
+PEER_NEW = 8  # generate_batch takes five minutes for 48
 SYSTEM = "Answer in one short sentence. Do not guess: say so where the text does not tell. " * 3
 TEMPLATE = "{{ name }} has {{ count }} {{ things }}. How many {{ things }} does {{ name }} have?"
 ASK: dict[str, Any] = {"system": SYSTEM, "effort": "low", "date": "2026-01-01", "temperature": 0}

@@ -57,7 +57,7 @@ def run(figures: Mapping[str, Callable[[int], Figure]], repeats: int, results: P
 def summary(outcomes: list[Outcome]) -> str:
     """The table, and where the time went."""
     seconds = sum(outcome.seconds for outcome in outcomes)
-    longest = sorted(outcomes, key=lambda outcome: -outcome.seconds)[:5]
+    longest = sorted(outcomes, key=lambda outcome: -outcome.seconds)[:10]
     where = ", ".join(f"{outcome.name} {outcome.seconds:.0f} s" for outcome in longest)
     table = aligned(outcome.cells() for outcome in outcomes)
     return f"\n{table}\n\n{len(outcomes)} figures in {seconds:.0f} s; the longest: {where}"

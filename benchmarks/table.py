@@ -24,7 +24,7 @@ class Outcome:
     why: str = ""
 
     def cells(self) -> tuple[str, ...]:
-        """One row below HEADER, its time and a reason among the words."""
+        """One row below HEADER, a reason among the words."""
         if self.figure is None:
             how = "failed" if self.failed else "skipped"
             return (self.name, how, "", "", "", self.why)
