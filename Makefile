@@ -61,8 +61,8 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# all figures (an hour; 5 minutes less once its peers are built); QUICK=1: those that matter (6); ONLY=NAME: one. What was measured
-# comes into README by .venv/bin/python -m benchmarks.readme
+# all figures (40 minutes, and 5 more where its peers are not built yet); QUICK=1: those that matter (6);
+# ONLY=NAME: one. What was measured comes into README by .venv/bin/python -m benchmarks.readme
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(ONLY)
 

@@ -12,7 +12,7 @@ from benchmarks.figure import Figure, Unavailable, compared, last_json
 from benchmarks.whole import LAYERS, about, checkpoint, require_free
 
 SCRIPT = Path(__file__).parent / "rank_step.py"
-TOKENS, STEPS, NEEDED_GB = 256, 2, 8
+TOKENS, STEPS, NEEDED_GB = 256, 1, 8
 WIRE = 1, 128  # layers and tokens: two processes hold its experts in bf16, and are done in time
 LARGEST_DIFFERENCE = 0.02  # of the losses
 

@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.figure import Figure, compared
 from benchmarks.whole import NEEDED_GB, apart, checkpoint, require_free
 
-LAYERS, TOKENS, RANK, STEPS = 2, 512, 8, 3
+LAYERS, TOKENS, RANK, STEPS = 2, 512, 8, 2
 LARGEST_DIFFERENCE = 0.02  # of the losses
 SEEDS, NUM_STEPS = (0, 1), 6
 # equal budgets on the built-in model: 2 of 4 experts at rank 8, all at 4, attention at 24; the
