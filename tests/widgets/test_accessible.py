@@ -158,17 +158,16 @@ OURS = ".jp-OutputArea-output"
 OUTPUTS, WIDGETS = "every output", "every widget"
 # JupyterLab's body has no height, and what it cuts off has no contrast for axe-core: it gets one,
 # and the window is as high as all that is shown. Forced colours are the browser's: the page's own,
-# which axe-core reads there, are not those that are seen.
-TALL = "body { height: 100vh }"
+# which axe-core reads there, are not those that are seen. What Lab lays over all is no output.
+TALL = "body { height: 100vh } #jupyterlab-splash, .Toastify { display: none }"
 FOUND = """async ([where, isForced]) => {
   const rules = { "color-contrast": { enabled: !isForced } };
-  const { violations, passes, incomplete } = await axe.run({ include: [where] }, { rules });
-  const isContrast = (rule) => rule.id === "color-contrast";
-  const unjudged = incomplete.filter(isContrast);
-  if (!isForced && !passes.some(isContrast)) unjudged.push({ id: "no contrast", nodes: [] });
-  return violations.concat(unjudged).flatMap((rule) => rule.nodes.length ? rule.nodes.map(
+  const { violations, passes } = await axe.run({ include: [where] }, { rules });
+  const isJudged = isForced || passes.some((rule) => rule.id === "color-contrast");
+  return violations.flatMap((rule) => rule.nodes.map(
     (node) => `${rule.id} (${rule.impact}): ${node.html.slice(0, 160)} ` + node.any.concat(
-      node.all, node.none).map((one) => one.message).join(" / ").slice(0, 160)) : [rule.id]);
+      node.all, node.none).map((one) => one.message).join(" / ").slice(0, 160))).concat(
+    isJudged ? [] : ["no text's contrast was judged"]);
 }"""
 HEIGHT = """(where) => Math.max(...[...document.querySelectorAll(where)].map(
   (node) => (node.closest(".jp-WindowedPanel-outer") ?? node).scrollHeight))"""
