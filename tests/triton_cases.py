@@ -13,7 +13,7 @@ from gptoss_magic.model.backends import PLAIN
 from gptoss_magic.model.mxfp4 import Packed, unpack
 
 SHAPES = {  # experts, outputs, inputs, rows of the first experts
-    "decode, 2880 inputs": (3, 16, 2880, (5, 0, 1)),
+    "decode, 2880 inputs": (3, 48, 2880, (5, 0, 1)),
     "decode, 2880 outputs": (2, 2880, 32, (1, 0)),
     "decode, ragged": (5, 208, 64, (0, 19, 0, 3, 1)),
     "decode, 128 experts": (128, 16, 96, (0,) * 77 + (2, 0, 1)),

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from importlib.util import find_spec
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
@@ -83,26 +83,25 @@ def compiled(kernel, capability, dtype, options):
     return triton.compile(source, target=GPUTarget("cuda", capability, 32), options=rest)
 
 
+GENERATIONS, DTYPES = (80, 90, 120), {"bf16": 128, "fp32": 32}  # a dtype's number of experts
 SLOW = pytest.mark.slow  # the same kernels for one more generation of cards, or in fp32
 
 
 @needs_triton
 @pytest.mark.parametrize(
-    ("capability", "dtype", "experts"),
+    ("capability", "dtype"),
     [
-        (90, "bf16", 128),
-        pytest.param(90, "fp32", 32, marks=SLOW),
-        pytest.param(80, "bf16", 128, marks=SLOW),
-        pytest.param(120, "bf16", 128, marks=SLOW),
+        pytest.param(*pair, marks=[SLOW] * (pair != (90, "bf16")))
+        for pair in product(GENERATIONS, DTYPES)
     ],
 )
-def test_kernels_compile_without_a_gpu(capability, dtype, experts, monkeypatch, request):
+def test_kernels_compile_without_a_gpu(capability, dtype, monkeypatch, request):
     from gptoss_magic.model import triton_kernels as kernels
 
     # kept by their source, target and compiler: what did not change is not compiled again
     monkeypatch.setenv("TRITON_CACHE_DIR", str(request.config.cache.mkdir("triton")))
     wanted = [
-        (kernel, tile.options(experts))
+        (kernel, tile.options(DTYPES[dtype]))
         for kernel in (kernels.linear_kernel, kernels.transposed_kernel)
         for tile in TILES.values()
     ]
