@@ -11,6 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.widgets.sources import QUOTE, WARNING, passage_link, quote_html
+from gptoss_magic.widgets.styles import PALE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,9 +27,9 @@ OURS = re.compile("[\ue000\ue001]")
 LINK = "color: var(--jp-content-link-color, #2f6fd0); cursor: pointer; display: inline; "
 LINK += "text-decoration: underline"
 DOUBTED = f"{WARNING}; cursor: pointer; display: inline; text-decoration: underline dotted"
-FOUND = "color: var(--jp-ui-font-color2, #767676); cursor: pointer; display: inline; "
+FOUND = f"{PALE}; cursor: pointer; display: inline; "
 FOUND += "border-bottom: 1px dotted; font-size: 0.9em"
-PLAIN = "color: var(--jp-ui-font-color2, #767676); font-style: italic; font-size: 0.9em"
+PLAIN = f"{PALE}; font-style: italic; font-size: 0.9em"
 FOLD = "display: inline-block; vertical-align: top; max-width: 100%"  # inline breaks the line
 PARAGRAPH = "margin: 0 0 1em"
 Item = tuple[str, str]

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 from gptoss_magic.records.depth import BARE, GENERAL_TEXT, signed
 from gptoss_magic.vocabulary import counted
 from gptoss_magic.widgets.depth_chart import HEIGHT, WIDTH, depth_svg, shown, spots_of
-from gptoss_magic.widgets.static_html import MUTED
-from gptoss_magic.widgets.styles import SCROLL
+from gptoss_magic.widgets.styles import MUTED, SCROLL
 from gptoss_magic.widgets.tables import table_html, table_text
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gptoss_magic.vocabulary import counted
 from gptoss_magic.widgets.flips import flips_html, flips_text
 from gptoss_magic.widgets.score_chart import score_chart_html
-from gptoss_magic.widgets.static_html import MUTED
+from gptoss_magic.widgets.styles import MUTED
 from gptoss_magic.widgets.tables import table_html, table_text
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from gptoss_magic.widgets.code_blocks import BOX
-from gptoss_magic.widgets.static_html import MUTED
+from gptoss_magic.widgets.styles import MUTED, PALE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 WRAPPED = BOX.replace("white-space: pre;", "white-space: pre-wrap; overflow-wrap: anywhere;")
 GRID = "display: grid; grid-template-columns: repeat(auto-fit, minmax(min(240px, 100%), 1fr))"
-SAME = "color: var(--jp-ui-font-color2, #767676)"
 MOST = 40  # flips that are shown
 LONGEST = 4000  # characters of one text
 BEFORE = 200  # of what both begin with
@@ -117,7 +116,7 @@ def _side(one: Attempt, at: int) -> str:
     return (
         f'<div style="min-width: 0"><strong>{escape(one.arm)}</strong> '
         f'<span style="{MUTED}">{escape(note)}</span><div dir="auto" style="{WRAPPED}">'
-        f'<span style="{SAME}">{escape(same)}</span>{escape(_short(one.analysis[at:]))}</div>'
+        f'<span style="{PALE}">{escape(same)}</span>{escape(_short(one.analysis[at:]))}</div>'
         f'<div dir="auto" style="{WRAPPED}">{escape(_short(one.final))}</div></div>'
     )
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from gptoss_magic.quoting import in_width, one_line
 from gptoss_magic.records.goals import MARKS
 from gptoss_magic.widgets.goal_graph import graph_svg, shown_nodes, size_of
-from gptoss_magic.widgets.steps import BOX, INNER, MUTED, WARNING
+from gptoss_magic.widgets.steps import BOX, INNER, WARNING
+from gptoss_magic.widgets.styles import MUTED
 from gptoss_magic.widgets.transcript import in_kernel
 
 if TYPE_CHECKING:

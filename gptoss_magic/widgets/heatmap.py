@@ -12,14 +12,13 @@ from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from gptoss_magic.widgets.styles import SCROLL
+from gptoss_magic.widgets.styles import MUTED, SCROLL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 BLUE, RED = "39f", "f54"
 STEPS = 15
-MUTED = "color: var(--jp-ui-font-color2, #767676); font-size: 0.9em"
 GRID = (
     "line-height: 1.25; overflow-x: auto; white-space: pre; margin: 4px 0; padding: 0; "
     "font-family: var(--jp-code-font-family, monospace); font-size: 12px; background: none"

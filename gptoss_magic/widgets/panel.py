@@ -16,7 +16,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.vocabulary import EFFORTS
-from gptoss_magic.widgets.static_html import MUTED
+from gptoss_magic.widgets.styles import MUTED
 from gptoss_magic.widgets.subshell import hear_while_busy
 from gptoss_magic.widgets.tables import table_html, table_text
 

@@ -6,7 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from gptoss_magic.widgets.code_blocks import BOX
-from gptoss_magic.widgets.static_html import MUTED
+from gptoss_magic.widgets.styles import MUTED, PALE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     Parting = tuple[str, str, str]
 
 WRAPPED = BOX.replace("white-space: pre;", "white-space: pre-wrap; overflow-wrap: anywhere;")
-SAME = "color: var(--jp-ui-font-color2, #767676)"
 SIDES = ("recorded", "here")
 
 
@@ -34,7 +33,7 @@ def partings_text(partings: Mapping[str, Parting]) -> str:
 def _details(title: str, before: str, recorded: str, here: str) -> str:
     shown = "".join(
         f'<div style="{MUTED}">{side}</div><div dir="auto" style="{WRAPPED}">'
-        f'<span style="{SAME}">{escape(before)}</span><mark>{escape(rest)}</mark></div>'
+        f'<span style="{PALE}">{escape(before)}</span><mark>{escape(rest)}</mark></div>'
         for side, rest in zip(SIDES, (recorded, here), strict=True)
     )
     return f"<details><summary>{escape(title)}</summary>{shown}</details>"

@@ -7,6 +7,7 @@ from html import escape
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from gptoss_magic.widgets.styles import PALE
 from gptoss_magic.widgets.transcript import in_kernel
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ TRACK = (
     "background: var(--jp-layout-color3, rgba(128, 128, 128, 0.3))"
 )
 BAR = "height: 100%; forced-color-adjust: none; background: var(--jp-brand-color1, #3b7dd8)"
-MUTED = "color: var(--jp-ui-font-color2, #767676)"
 
 
 class ProgressView:
@@ -75,7 +75,7 @@ class ProgressView:
         if self._handle is None:
             sys.stdout.write(text + "\n")
         else:
-            html = f'<div style="{MUTED}">{escape(text)}</div>'
+            html = f'<div style="{PALE}">{escape(text)}</div>'
             self._handle.update(_bundle(text, html), raw=True, metadata=metadata or {})
 
 
@@ -85,7 +85,7 @@ def progress_html(title: str, share: float, words: str) -> str:
     return (
         f'<div class="gptoss-progress">{escape(title)}<div style="{TRACK}">'
         f'<div style="{BAR}; width: {percent:.1f}%"></div></div>'
-        f'<div style="{MUTED}">{escape(words)}</div></div>'
+        f'<div style="{PALE}">{escape(words)}</div></div>'
     )
 
 

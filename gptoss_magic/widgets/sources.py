@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from gptoss_magic.headings import headings_of
 from gptoss_magic.quoting import in_width, printable
+from gptoss_magic.widgets.styles import MUTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +28,6 @@ QUOTE = (
     "border-left: 3px solid var(--jp-border-color1, #8888); "
     "font-family: var(--jp-code-font-family, monospace); font-size: var(--jp-code-font-size, 13px)"
 )
-MUTED = "color: var(--jp-ui-font-color2, #767676); font-size: 0.9em"
 WARNING = "color: var(--jp-error-color1, #d03c3c)"
 PAGE = re.compile(r"\bpage (\d+)")
 SENTENCE = re.compile(r"(?<=[.!?…؟])\s+|(?<=[。！？])|\n+")

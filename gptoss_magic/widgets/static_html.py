@@ -18,6 +18,7 @@ from gptoss_magic.widgets.citations import CITE_RULES, mark_rule, unmarked, with
 from gptoss_magic.widgets.code_blocks import code_html
 from gptoss_magic.widgets.sources import sources_html, sources_text
 from gptoss_magic.widgets.steps import steps_html, steps_text
+from gptoss_magic.widgets.styles import MUTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +41,6 @@ FINISH_WORDS = {
     "interrupt": "interrupted",
     "limit": "stopped at the limit of the run",
 }
-MUTED = "color: var(--jp-ui-font-color2, #767676); font-size: 0.9em"
 RULE = "border-left: 3px solid var(--jp-border-color1, #8888); padding-left: 12px"
 MATH_INLINE = re.compile(
     r"\$\$.+?\$\$|\$(?![\s$])(?:\\.|[^$\\])+?(?<!\s)\$(?!\d)|\\\(.+?\\\)|\\\[.+?\\\]", re.DOTALL

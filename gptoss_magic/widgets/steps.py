@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from gptoss_magic.widgets.code_shown import shown_html, shown_text
-from gptoss_magic.widgets.styles import GROUND
+from gptoss_magic.widgets.styles import GROUND, MUTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,6 @@ OUTCOMES = {
     "cut": "cut off, not run",
     "limit": "not run: the run's limit",
 }
-MUTED = "color: var(--jp-ui-font-color2, #767676); font-size: 0.9em"
 WARNING = "color: var(--jp-error-color1, #d03c3c)"
 INNER = (
     "border-left: 3px solid var(--jp-border-color1, #8888); margin: 4px 0 8px 4px; "

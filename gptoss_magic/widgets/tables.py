@@ -10,8 +10,8 @@ from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from gptoss_magic.widgets.static_html import MUTED, transcript_html, transcript_text
-from gptoss_magic.widgets.styles import EDGE, SCROLL
+from gptoss_magic.widgets.static_html import transcript_html, transcript_text
+from gptoss_magic.widgets.styles import EDGE, MUTED, SCROLL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

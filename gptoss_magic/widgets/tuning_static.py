@@ -19,7 +19,7 @@ from gptoss_magic.widgets.curves import (
     smooth,
     sparkline,
 )
-from gptoss_magic.widgets.static_html import MUTED
+from gptoss_magic.widgets.styles import MUTED
 from gptoss_magic.widgets.tables import table_html, table_text
 
 if TYPE_CHECKING:
